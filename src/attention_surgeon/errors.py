@@ -1,0 +1,53 @@
+"""Every error this package raises on purpose.
+
+One tree, rooted in `SurgeonError`; each class is also the built-in error a caller would expect, so both
+`except SurgeonError` and `except ValueError` work. A message names what was given, what was expected and the
+way out. Anything that is not a `SurgeonError` is a bug of ours.
+
+    >>> issubclass(ShapeError, ValueError), issubclass(ArgumentTypeError, TypeError)
+    (True, True)
+"""
+
+
+class SurgeonError(Exception):
+    """The root: catches everything this package raises on purpose."""
+
+
+class ShapeError(SurgeonError, ValueError):
+    """Two sizes that must agree do not, or an axis is missing."""
+
+
+class ArgumentTypeError(SurgeonError, TypeError):
+    """The object is of the wrong kind: a list where a tensor is needed, a float where a count is needed."""
+
+
+class DTypeError(SurgeonError, TypeError):
+    """A tensor's dtype does not fit: integers where numbers with a fraction are needed, or two dtypes mixed."""
+
+
+class DeviceError(SurgeonError, ValueError):
+    """Tensors of one call live on different devices."""
+
+
+class MaskError(SurgeonError, ValueError):
+    """A mask whose meaning is in doubt, or whose entries mean nothing (NaN, +inf, an integer 2)."""
+
+
+class OptionError(SurgeonError, ValueError):
+    """An option out of its range, an unknown choice, or two options that exclude each other."""
+
+
+class NonFiniteError(SurgeonError, ValueError):
+    """NaN or infinity where a finite number is needed."""
+
+
+class FileFormatError(SurgeonError, ValueError):
+    """A file that is there but cannot be read as what it should be."""
+
+
+class FileAccessError(SurgeonError, RuntimeError):
+    """A file or folder that is missing, in the way, not permitted, or on a full disk."""
+
+
+class ConversionError(SurgeonError, ValueError):
+    """A layer that has no exact counterpart on the other side."""

@@ -1,0 +1,62 @@
+"""The mechanism by hand: pure functions of tensors, no module, no state, no printing."""
+
+from attention_surgeon.ops.attention import attention
+from attention_surgeon.ops.dropout import attention_dropout, softmax_with_dropout
+from attention_surgeon.ops.gradients import (
+    AttentionGradients,
+    attention_gradients,
+    softmax_gradient,
+    softmax_jacobian,
+)
+from attention_surgeon.ops.heads import merge_heads, share_heads, split_heads
+from attention_surgeon.ops.operands import LazyMask, MaskLike, Operands, check_operands, resolve_mask
+from attention_surgeon.ops.precision import working_dtype
+from attention_surgeon.ops.softmax import logsumexp, softmax
+from attention_surgeon.ops.steps import (
+    STEP_NAMES,
+    Mechanism,
+    Steps,
+    add_bias_and_hide,
+    add_to_scores,
+    divide_by_root_key_size,
+    dot_product,
+    leave_unscaled,
+    multiply_by,
+    softmax_over_keys,
+    weighted_sum,
+)
+from attention_surgeon.ops.topk import keep_top_k, topk_attention
+
+__all__ = [
+    "STEP_NAMES",
+    "AttentionGradients",
+    "LazyMask",
+    "MaskLike",
+    "Mechanism",
+    "Operands",
+    "Steps",
+    "add_bias_and_hide",
+    "add_to_scores",
+    "attention",
+    "attention_dropout",
+    "attention_gradients",
+    "check_operands",
+    "divide_by_root_key_size",
+    "dot_product",
+    "keep_top_k",
+    "leave_unscaled",
+    "logsumexp",
+    "merge_heads",
+    "multiply_by",
+    "resolve_mask",
+    "share_heads",
+    "softmax",
+    "softmax_gradient",
+    "softmax_jacobian",
+    "softmax_over_keys",
+    "softmax_with_dropout",
+    "split_heads",
+    "topk_attention",
+    "weighted_sum",
+    "working_dtype",
+]

@@ -1,0 +1,64 @@
+"""Attention dropout: some weights are set to 0, the others are enlarged so that the expected sum stays 1."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError
+from attention_surgeon.ops.operands import Operands
+from attention_surgeon.ops.softmax import softmax
+from attention_surgeon.ops.steps import Step
+
+
+def attention_dropout(
+    weights: Float[Tensor, "*axes"], p: float, generator: torch.Generator | None = None
+) -> Float[Tensor, "*axes"]:
+    """Set each weight to 0 with probability `p` and divide the survivors by `1 - p`.
+
+    Source: Srivastava et al. 2014; on attention weights, Vaswani et al. 2017 as implemented in tensor2tensor.
+
+    Args:
+        weights: Floating tensor, usually `(*batch, n_q, n_k)`.
+        p: Probability in [0, 1]; 0 returns the weights as they are, 1 returns zeros.
+        generator: Source of randomness; None uses PyTorch's global one. With the same seed the draws are those of
+            `torch.nn.functional.dropout` on the CPU.
+
+    Raises:
+        ArgumentTypeError, DTypeError, OptionError: as their texts say.
+
+    >>> attention_dropout(torch.ones(4), p=0.5, generator=torch.Generator().manual_seed(0))
+    tensor([0., 0., 2., 0.])
+    """
+    _check(weights, p)
+    if p == 0:
+        return weights
+    if p == 1:
+        return weights * 0.0
+    keep = torch.empty_like(weights, memory_format=torch.contiguous_format)
+    return weights * keep.bernoulli_(1 - p, generator=generator) / (1 - p)
+
+
+def softmax_with_dropout(p: float, generator: torch.Generator | None = None) -> Step:
+    """Return a normalise step: the softmax over the keys, then `attention_dropout`.
+
+    Raises:
+        ArgumentTypeError, OptionError: `p` is no number in [0, 1].
+    """
+    _check(torch.empty(0), p)
+
+    def normalise(masked: Tensor, operands: Operands) -> Tensor:
+        return attention_dropout(softmax(masked, dim=-1), p, generator)
+
+    normalise.__name__ = normalise.__qualname__ = f"softmax_with_dropout({p})"
+    return normalise
+
+
+def _check(weights: Tensor, p: float) -> None:
+    if not isinstance(weights, Tensor):
+        raise ArgumentTypeError(f"attention_dropout: weights is a {type(weights).__name__}, expected a torch.Tensor.")
+    if not weights.is_floating_point():
+        raise DTypeError(f"attention_dropout: weights has dtype {weights.dtype}, expected a floating dtype.")
+    if not isinstance(p, int | float) or isinstance(p, bool):
+        raise ArgumentTypeError(f"attention_dropout: p is {p!r}, expected a number from 0 to 1.")
+    if not 0 <= p <= 1:
+        raise OptionError(f"attention_dropout: p is {p}, expected a probability from 0 to 1.")

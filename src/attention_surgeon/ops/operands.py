@@ -1,0 +1,246 @@
+"""The door of attention: what Q, K, V and the mask must be, said once, with the way out in each message.
+
+Everything behind the door (`Mechanism`, `attention`, `attention_gradients`) works on `Operands`: checked, in the
+working precision, and with the mask taken apart into who may attend (`allowed`) and what is added (`bias`).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.errors import ArgumentTypeError, DeviceError, DTypeError, MaskError, ShapeError
+from attention_surgeon.ops.precision import working_dtype
+
+
+@runtime_checkable
+class LazyMask(Protocol):
+    """A mask that writes itself out when asked; `attention_surgeon.masks` makes them."""
+
+    def dense(self, device: torch.device | str = "cpu") -> Tensor:
+        """Return the whole mask as a boolean tensor, True = may attend."""
+        ...
+
+
+MaskLike: TypeAlias = Tensor | LazyMask
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What one attention call is made of, checked and in working precision.
+
+    Attributes:
+        query: `(*batch, n_q, d_k)`.
+        key: `(*batch, n_k, d_k)`.
+        value: `(*batch, n_k, d_v)`.
+        allowed: Boolean, broadcasts to `(*batch, n_q, n_k)`, True = may attend. None: everybody may.
+        bias: Floating, broadcasts to `(*batch, n_q, n_k)`, added to the scaled scores. None: nothing is added.
+        dtype: The dtype of the tensors that came in, to which results are rounded.
+        model_size: Width of the model before it was split into heads, where the caller knows it.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    allowed: Tensor | None
+    bias: Tensor | None
+    dtype: torch.dtype
+    model_size: int | None = None
+
+    @property
+    def key_size(self) -> int:
+        """d_k, the size of one query and of one key."""
+        return self.query.shape[-1]
+
+
+def check_operands(
+    Q: Tensor,
+    K: Tensor,
+    V: Tensor,
+    mask: MaskLike | None = None,
+    *,
+    caller: str = "attention",
+    model_size: int | None = None,
+) -> Operands:
+    """Check the arguments of an attention call and return them ready for use.
+
+    Args:
+        Q: Query `(*batch, n_q, d_k)`, floating.
+        K: Key `(*batch, n_k, d_k)`, same dtype and device; batch axes equal or broadcastable.
+        V: Value `(*batch, n_k, d_v)`.
+        mask: Boolean or 0/1 integer (True = may attend), or floating (added to the scores), or a mask object.
+            Broadcasts to `(*batch, n_q, n_k)`.
+        caller: Name that starts every message.
+        model_size: Recorded in the result.
+
+    Returns:
+        The `Operands`.
+
+    Raises:
+        ArgumentTypeError, DTypeError, DeviceError, ShapeError, MaskError: each names what was given, what was
+            expected and the way out.
+
+    >>> q, k, v = torch.ones(2, 3), torch.ones(5, 3), torch.ones(5, 7)
+    >>> check_operands(q, k, v, torch.ones(2, 4, dtype=torch.bool))
+    Traceback (most recent call last):
+    attention_surgeon.errors.ShapeError: attention: mask has shape (2, 4) but the scores have shape (2, 5) \
+(*batch, n_q, n_k); the mask must broadcast to them.
+    """
+    _check_tensors(Q, K, V, caller)
+    _check_shapes(Q, K, V, caller)
+    dtype = working_dtype(Q.dtype, Q.device)
+    scores_shape = (*_batch_shape(Q, K, V, caller), Q.shape[-2], K.shape[-2])
+    allowed, bias = resolve_mask(mask, scores_shape, device=Q.device, dtype=dtype, caller=caller)
+    return Operands(Q.to(dtype), K.to(dtype), V.to(dtype), allowed, bias, Q.dtype, model_size)
+
+
+def resolve_mask(
+    mask: MaskLike | None,
+    scores_shape: tuple[int, ...],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    caller: str = "attention",
+) -> tuple[Tensor | None, Tensor | None]:
+    """Take a mask apart into `(allowed, bias)`: who may attend, and what is added to the scores.
+
+    A boolean or 0/1 integer mask says True = may attend. A floating mask is added; its entries of `-inf`, or at
+    the lowest finite number of its dtype (or bfloat16's), hide the key. A floating mask of 0s and 1s (with at least one
+    1) is refused: it is nearly always a 0/1 mask of one polarity or the other.
+
+    Args:
+        mask: The mask, or None.
+        scores_shape: `(*batch, n_q, n_k)`, to which the mask must broadcast.
+        device: Where the scores live.
+        dtype: Dtype of the bias that is returned.
+        caller: Name that starts every message.
+
+    Returns:
+        `allowed` (boolean or None) and `bias` (floating or None).
+
+    Raises:
+        ArgumentTypeError, DeviceError, ShapeError, MaskError: as `check_operands`.
+    """
+    if mask is None:
+        return None, None
+    if not isinstance(mask, Tensor):
+        mask = _dense(mask, device, caller)
+    if mask.device != device:
+        raise DeviceError(f"{caller}: mask is on {mask.device} and Q on {device}; move it with mask.to(Q.device).")
+    _check_mask_shape(mask, scores_shape, caller)
+    if mask.dtype == torch.bool:
+        return mask, None
+    if not mask.is_floating_point():
+        return _integer_mask(mask, caller), None
+    return _additive_mask(mask, dtype, caller)
+
+
+def _dense(mask: object, device: torch.device, caller: str) -> Tensor:
+    if isinstance(mask, LazyMask):
+        return mask.dense(device)
+    raise ArgumentTypeError(
+        f"{caller}: mask is a {type(mask).__name__}, expected a torch.Tensor, a mask of attention_surgeon.masks "
+        f"or None; wrap arrays in torch.as_tensor(...)."
+    )
+
+
+def _integer_mask(mask: Tensor, caller: str) -> Tensor:
+    if mask.is_complex():
+        raise MaskError(f"{caller}: mask has dtype {mask.dtype}; use a boolean or a floating mask.")
+    wrong = (mask != 0) & (mask != 1)
+    if wrong.any():
+        raise MaskError(
+            f"{caller}: an integer mask must hold only 0 (hidden) and 1 (may attend), found {mask[wrong][0].item()}; "
+            f"for numbers that are added to the scores use a floating mask."
+        )
+    return mask.bool()
+
+
+def _additive_mask(mask: Tensor, dtype: torch.dtype, caller: str) -> tuple[Tensor, Tensor]:
+    if mask.isnan().any():
+        raise MaskError(f"{caller}: the floating mask holds NaN; hide a key with -inf, keep it with 0.")
+    if (mask == float("inf")).any():
+        raise MaskError(
+            f"{caller}: the floating mask holds +inf, which would make its row NaN; "
+            f"hide a key with -inf, keep it with 0."
+        )
+    if (mask == 1).any() and ((mask == 0) | (mask == 1)).all():
+        raise MaskError(
+            f"{caller}: the floating mask holds only 0s and 1s, so its meaning is in doubt "
+            f"(a floating mask is added to the scores). If 1 means may attend, pass mask.bool(); if 1 means hidden, pass mask == 0; "
+            f"if it really is to be added, use Mechanism(mask=add_to_scores(mask))."
+        )
+    lowest = max(torch.finfo(mask.dtype).min, torch.finfo(torch.bfloat16).min)
+    hidden = mask <= lowest
+    return ~hidden, mask.masked_fill(hidden, 0.0).to(dtype)
+
+
+def _check_tensors(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> None:
+    for name, tensor in (("Q", Q), ("K", K), ("V", V)):
+        if not isinstance(tensor, Tensor):
+            raise ArgumentTypeError(
+                f"{caller}: {name} is a {type(tensor).__name__}, expected a torch.Tensor; "
+                f"convert it with torch.as_tensor(...)."
+            )
+        if not tensor.is_floating_point():
+            raise DTypeError(
+                f"{caller}: {name} has dtype {tensor.dtype}, expected a floating dtype; call .float() on it."
+            )
+    for name, tensor in (("K", K), ("V", V)):
+        if tensor.dtype != Q.dtype:
+            raise DTypeError(
+                f"{caller}: Q is {Q.dtype} and {name} is {tensor.dtype}; they must agree, use {name}.to(Q.dtype)."
+            )
+        if tensor.device != Q.device:
+            raise DeviceError(
+                f"{caller}: Q is on {Q.device} and {name} on {tensor.device}; move it with {name}.to(Q.device)."
+            )
+
+
+def _check_shapes(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> None:
+    for name, tensor, axes in (("Q", Q, "n_q, d_k"), ("K", K, "n_k, d_k"), ("V", V, "n_k, d_v")):
+        if tensor.ndim < 2:
+            raise ShapeError(
+                f"{caller}: {name} has shape {tuple(tensor.shape)}, expected (*batch, {axes}); "
+                f"one vector needs a position axis: {name}[None, :]."
+            )
+    if Q.shape[-1] != K.shape[-1]:
+        hint = " K looks transposed: pass K.transpose(-2, -1)." if Q.shape[-1] == K.shape[-2] else ""
+        raise ShapeError(
+            f"{caller}: Q has shape {tuple(Q.shape)} and K {tuple(K.shape)}: the last axis, d_k, must be the same, "
+            f"not {Q.shape[-1]} and {K.shape[-1]}.{hint}"
+        )
+    if K.shape[-2] != V.shape[-2]:
+        raise ShapeError(
+            f"{caller}: K has shape {tuple(K.shape)} and V {tuple(V.shape)}: each key needs one value, so the "
+            f"next-to-last axis, n_k, must be the same, not {K.shape[-2]} and {V.shape[-2]}."
+        )
+    if Q.shape[-1] == 0:
+        raise ShapeError(f"{caller}: Q has shape {tuple(Q.shape)}: d_k is 0, so there is nothing to compare.")
+
+
+def _batch_shape(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> torch.Size:
+    try:
+        return torch.broadcast_shapes(Q.shape[:-2], K.shape[:-2], V.shape[:-2])
+    except RuntimeError:
+        raise ShapeError(
+            f"{caller}: Q has shape {tuple(Q.shape)}, K {tuple(K.shape)} and V {tuple(V.shape)}: "
+            f"the axes before the last two (batch, heads) must be the same or broadcast; shared heads are repeated with share_heads(...)."
+        ) from None
+
+
+def _check_mask_shape(mask: Tensor, scores_shape: tuple[int, ...], caller: str) -> None:
+    try:
+        fits = torch.broadcast_shapes(mask.shape, scores_shape) == torch.Size(scores_shape)
+    except RuntimeError:
+        fits = False
+    if fits:
+        return
+    padding = mask.ndim == 2 and len(scores_shape) > 2 and mask.shape == (scores_shape[0], scores_shape[-1])
+    axes = "None, :" if len(scores_shape) == 3 else "None, None, :"
+    hint = f" A padding mask (batch, n_k) needs a query axis: mask[:, {axes}]." if padding else ""
+    raise ShapeError(
+        f"{caller}: mask has shape {tuple(mask.shape)} but the scores have shape {tuple(scores_shape)} "
+        f"(*batch, n_q, n_k); the mask must broadcast to them.{hint}"
+    )
