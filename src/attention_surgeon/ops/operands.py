@@ -168,8 +168,8 @@ def _additive_mask(mask: Tensor, dtype: torch.dtype, caller: str) -> tuple[Tenso
     if (mask == 1).any() and ((mask == 0) | (mask == 1)).all():
         raise MaskError(
             f"{caller}: the floating mask holds only 0s and 1s, so its meaning is in doubt "
-            f"(a floating mask is added to the scores). If 1 means may attend, pass mask.bool(); if 1 means hidden, pass mask == 0; "
-            f"if it really is to be added, use Mechanism(mask=add_to_scores(mask))."
+            f"(a floating mask is added to the scores). If 1 means may attend, pass mask.bool(); "
+            f"if 1 means hidden, pass mask == 0; if it really is to be added, use Mechanism(mask=add_to_scores(mask))."
         )
     lowest = max(torch.finfo(mask.dtype).min, torch.finfo(torch.bfloat16).min)
     hidden = mask <= lowest
@@ -226,7 +226,8 @@ def _batch_shape(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> torch.Size:
     except RuntimeError:
         raise ShapeError(
             f"{caller}: Q has shape {tuple(Q.shape)}, K {tuple(K.shape)} and V {tuple(V.shape)}: "
-            f"the axes before the last two (batch, heads) must be the same or broadcast; shared heads are repeated with share_heads(...)."
+            f"the axes before the last two (batch, heads) must be the same or broadcast; "
+            f"shared heads are repeated with share_heads(...)."
         ) from None
 
 
