@@ -5,8 +5,8 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError
 from attention_surgeon.ops.operands import MaskLike, check_operands
+from attention_surgeon.ops.require import require_switch
 from attention_surgeon.ops.softmax import softmax
 
 
@@ -48,11 +48,7 @@ def attention(
     >>> output
     tensor([[6.6976]])
     """
-    if not isinstance(scale, bool):
-        raise ArgumentTypeError(
-            f"attention: scale is {scale!r}, expected True (divide by √d_k) or False; "
-            f"for a factor of your own use Mechanism(scale=multiply_by(factor))."
-        )
+    require_switch(scale, "scale", "attention", " Another factor: Mechanism(scale=multiply_by(factor)).")
     given = check_operands(Q, K, V, mask)
 
     scores = given.query @ given.key.transpose(-2, -1)  # (..., q, d) @ (..., d, k) -> (..., q, k)

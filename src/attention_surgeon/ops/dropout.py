@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError
+from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.ops.operands import Operands
+from attention_surgeon.ops.require import require_floating
 from attention_surgeon.ops.softmax import softmax
 from attention_surgeon.ops.steps import Step
 
@@ -29,7 +30,8 @@ def attention_dropout(
     >>> attention_dropout(torch.ones(4), p=0.5, generator=torch.Generator().manual_seed(0))
     tensor([0., 0., 2., 0.])
     """
-    _check(weights, p)
+    require_floating(weights, "weights", "attention_dropout")
+    _check_probability(p)
     if p == 0:
         return weights
     if p == 1:
@@ -44,7 +46,7 @@ def softmax_with_dropout(p: float, generator: torch.Generator | None = None) -> 
     Raises:
         ArgumentTypeError, OptionError: `p` is no number in [0, 1].
     """
-    _check(torch.empty(0), p)
+    _check_probability(p)
 
     def normalise(masked: Tensor, operands: Operands) -> Tensor:
         return attention_dropout(softmax(masked, dim=-1), p, generator)
@@ -53,11 +55,7 @@ def softmax_with_dropout(p: float, generator: torch.Generator | None = None) -> 
     return normalise
 
 
-def _check(weights: Tensor, p: float) -> None:
-    if not isinstance(weights, Tensor):
-        raise ArgumentTypeError(f"attention_dropout: weights is a {type(weights).__name__}, expected a torch.Tensor.")
-    if not weights.is_floating_point():
-        raise DTypeError(f"attention_dropout: weights has dtype {weights.dtype}, expected a floating dtype.")
+def _check_probability(p: float) -> None:
     if not isinstance(p, int | float) or isinstance(p, bool):
         raise ArgumentTypeError(f"attention_dropout: p is {p!r}, expected a number from 0 to 1.")
     if not 0 <= p <= 1:

@@ -17,9 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, ShapeError
+from attention_surgeon.errors import ShapeError
 from attention_surgeon.ops.operands import MaskLike, check_operands
 from attention_surgeon.ops.precision import working_dtype
+from attention_surgeon.ops.require import require_floating, require_switch
 from attention_surgeon.ops.steps import Mechanism, leave_unscaled
 
 
@@ -63,8 +64,7 @@ def attention_gradients(
     tensor([[0.5000],
             [0.5000]])
     """
-    if not isinstance(scale, bool):
-        raise ArgumentTypeError(f"attention_gradients: scale is {scale!r}, expected True or False.")
+    require_switch(scale, "scale", "attention_gradients")
     given = check_operands(Q, K, V, mask, caller="attention_gradients")
     weights = (Mechanism() if scale else Mechanism(scale=leave_unscaled)).steps(given).weights
     grad_output = _grad("grad_output", grad_output, (*weights.shape[:-1], V.shape[-1]), weights)
@@ -109,6 +109,8 @@ def softmax_gradient(
     >>> softmax_gradient(p, torch.tensor([1.0, 0.0]))
     tensor([ 0.2500, -0.2500])
     """
+    require_floating(weights, "weights", "softmax_gradient")
+    require_floating(grad_weights, "grad_weights", "softmax_gradient")
     if weights.shape != grad_weights.shape:
         raise ShapeError(
             f"softmax_gradient: weights has shape {tuple(weights.shape)} and grad_weights "
@@ -129,10 +131,12 @@ def softmax_jacobian(weights: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batc
     tensor([[ 0.2500, -0.2500],
             [-0.2500,  0.2500]])
     """
+    require_floating(weights, "weights", "softmax_jacobian")
     return torch.diag_embed(weights) - weights.unsqueeze(-1) * weights.unsqueeze(-2)
 
 
 def _grad(name: str, grad: Tensor, expected: tuple[int, ...], like: Tensor) -> Tensor:
+    require_floating(grad, name, "attention_gradients")
     if tuple(grad.shape) != expected:
         raise ShapeError(
             f"attention_gradients: {name} has shape {tuple(grad.shape)}, expected {expected}, the shape of "

@@ -3,7 +3,8 @@
 from jaxtyping import Shaped
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
+from attention_surgeon.errors import ShapeError
+from attention_surgeon.ops.require import require_count, require_tensor
 
 
 def split_heads(x: Shaped[Tensor, "*_batch n width"], num_heads: int) -> Shaped[Tensor, "*_batch heads n size"]:
@@ -73,11 +74,7 @@ def share_heads(x: Shaped[Tensor, "*_batch kv_heads n size"], num_heads: int) ->
 
 
 def _check(x: Tensor, num_heads: int, caller: str, axes: str, num_axes: int) -> None:
-    if not isinstance(x, Tensor):
-        raise ArgumentTypeError(f"{caller}: x is a {type(x).__name__}, expected a torch.Tensor of shape {axes}.")
+    require_tensor(x, "x", caller)
     if x.ndim < num_axes:
         raise ShapeError(f"{caller}: x has shape {tuple(x.shape)}, expected {axes}.")
-    if not isinstance(num_heads, int) or isinstance(num_heads, bool):
-        raise ArgumentTypeError(f"{caller}: num_heads is {num_heads!r}, expected a whole number of heads.")
-    if num_heads < 1:
-        raise OptionError(f"{caller}: num_heads is {num_heads}, expected at least 1.")
+    require_count(num_heads, "num_heads", caller)

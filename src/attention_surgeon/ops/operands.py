@@ -12,6 +12,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DeviceError, DTypeError, MaskError, ShapeError
 from attention_surgeon.ops.precision import working_dtype
+from attention_surgeon.ops.require import kind_of, require_floating
 
 
 @runtime_checkable
@@ -140,7 +141,7 @@ def _dense(mask: object, device: torch.device, caller: str) -> Tensor:
     if isinstance(mask, LazyMask):
         return mask.dense(device)
     raise ArgumentTypeError(
-        f"{caller}: mask is a {type(mask).__name__}, expected a torch.Tensor, a mask of attention_surgeon.masks "
+        f"{caller}: mask is {kind_of(mask)}, expected a torch.Tensor, a mask of attention_surgeon.masks "
         f"or None; wrap arrays in torch.as_tensor(...)."
     )
 
@@ -178,15 +179,7 @@ def _additive_mask(mask: Tensor, dtype: torch.dtype, caller: str) -> tuple[Tenso
 
 def _check_tensors(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> None:
     for name, tensor in (("Q", Q), ("K", K), ("V", V)):
-        if not isinstance(tensor, Tensor):
-            raise ArgumentTypeError(
-                f"{caller}: {name} is a {type(tensor).__name__}, expected a torch.Tensor; "
-                f"convert it with torch.as_tensor(...)."
-            )
-        if not tensor.is_floating_point():
-            raise DTypeError(
-                f"{caller}: {name} has dtype {tensor.dtype}, expected a floating dtype; call .float() on it."
-            )
+        require_floating(tensor, name, caller)
     for name, tensor in (("K", K), ("V", V)):
         if tensor.dtype != Q.dtype:
             raise DTypeError(

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError
+from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.ops.precision import working_dtype
+from attention_surgeon.ops.require import require_floating
 
 
 def softmax(scores: Float[Tensor, "*axes"], dim: int = -1) -> Float[Tensor, "*axes"]:
@@ -81,16 +82,9 @@ def _safe_peak(working: Tensor, dim: int) -> Tensor:
 
 
 def _check(scores: Tensor, dim: int, name: str) -> int:
-    if not isinstance(scores, Tensor):
-        raise ArgumentTypeError(
-            f"{name}: scores is a {type(scores).__name__}, expected a torch.Tensor; wrap it in torch.tensor(...)."
-        )
-    if not scores.is_floating_point():
-        raise DTypeError(
-            f"{name}: scores has dtype {scores.dtype}, expected a floating dtype; call .float() on it first."
-        )
+    require_floating(scores, "scores", name)
     if not isinstance(dim, int) or isinstance(dim, bool):
-        raise ArgumentTypeError(f"{name}: dim is {dim!r} ({type(dim).__name__}), expected one axis number such as -1.")
+        raise ArgumentTypeError(f"{name}: dim is {dim!r}, expected the number of one axis, such as -1.")
     if not -scores.ndim <= dim < scores.ndim:
         raise OptionError(
             f"{name}: dim={dim} is not an axis of scores with shape {tuple(scores.shape)}; "

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.ops.operands import MaskLike, Operands
+from attention_surgeon.ops.require import require_count, require_switch
 from attention_surgeon.ops.steps import Mechanism, Step, add_bias_and_hide, leave_unscaled
 
 
@@ -38,8 +38,7 @@ def topk_attention(
     >>> topk_attention(scores, torch.eye(3), torch.eye(3), k=2, scale=False)[1]
     tensor([[0.7311, 0.0000, 0.2689]])
     """
-    if not isinstance(scale, bool):
-        raise ArgumentTypeError(f"topk_attention: scale is {scale!r}, expected True or False.")
+    require_switch(scale, "scale", "topk_attention")
     mechanism = Mechanism(mask=keep_top_k(k))
     if not scale:
         mechanism = mechanism.replace(scale=leave_unscaled)
@@ -52,10 +51,7 @@ def keep_top_k(k: int) -> Step:
     Raises:
         ArgumentTypeError, OptionError: `k` is no positive integer.
     """
-    if not isinstance(k, int) or isinstance(k, bool):
-        raise ArgumentTypeError(f"top-k: k is {k!r}, expected a whole number of keys.")
-    if k < 1:
-        raise OptionError(f"top-k: k is {k}, expected at least 1 key per query.")
+    require_count(k, "k", "top-k")
 
     def mask(scaled: Tensor, operands: Operands) -> Tensor:
         masked = add_bias_and_hide(scaled, operands)

@@ -1,0 +1,61 @@
+# Two commands on a fresh machine: `make demo` shows what this is, `make test` proves that it works.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check docs figures mutants accuracy clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# uv: the one on the PATH, or our own copy in .uv (made with pip, touches nothing outside this folder).
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+
+# Wheels that pip is told to find are found by uv too. uv prefers a plain version to a local one such as 2.13.0+cpu,
+# so a CPU build of torch that lies there is asked for by its full name; without it Linux gets gigabytes of CUDA.
+comma := ,
+empty :=
+ifneq ($(strip $(PIP_FIND_LINKS)),)
+export UV_FIND_LINKS ?= $(subst $(empty) $(empty),$(comma),$(strip $(PIP_FIND_LINKS)))
+PYTAG := $(shell $(PYTHON) -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
+CPU_TORCH := $(lastword $(sort $(wildcard $(addsuffix /torch-2.13.*+cpu-$(PYTAG)-*.whl,$(PIP_FIND_LINKS)))))
+LOCK_CPU := $(if $(CPU_TORCH),-P torch==$(word 2,$(subst -, ,$(notdir $(CPU_TORCH)))))
+endif
+
+help: ## what each command does
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.ready ## make .venv with everything in it
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet uv
+
+.venv/.ready: pyproject.toml Makefile | $(filter .uv/bin/uv,$(UV))
+	$(UV) lock --python $(PYTHON) $(LOCK_CPU)
+	$(UV) sync --python $(PYTHON)
+	@touch $@
+
+demo: .venv/.ready ## run the main job on a real text; what it makes goes to demo/
+	$(BIN)/surgeon report --out demo
+
+test: .venv/.ready ## run every test, the examples in the docstrings and those in the README
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/.ready ## format, lint, types, and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+docs: .venv/.ready ## build the site into site/
+	$(BIN)/mkdocs build --strict
+
+figures: .venv/.ready ## make again every picture, table and output that README and docs show
+	$(BIN)/python -m docs.generate
+
+accuracy: .venv/.ready ## compare with PyTorch over drawn configurations
+	$(BIN)/python -m benchmarks.accuracy
+
+mutants: .venv/.ready ## plant one bug at a time and see whether the tests notice
+	$(BIN)/python -m tests.mutants
+
+clean: ## remove what the commands above made, but not .venv
+	rm -rf demo site build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,64 @@
+"""The checks that every door shares: is it a tensor, does it hold fractions, is it a switch, is it a count."""
+
+from typing import Any
+
+from torch import Tensor
+
+from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError
+
+
+def kind_of(value: Any) -> str:
+    """Return how a message names what was given: `None`, or `a` and the type.
+
+    >>> kind_of(None), kind_of([1])
+    ('None', 'a list')
+    """
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def require_tensor(value: Any, name: str, caller: str) -> None:
+    """Refuse anything but a `torch.Tensor`.
+
+    Raises:
+        ArgumentTypeError: with the way to make a tensor of it.
+    """
+    if not isinstance(value, Tensor):
+        raise ArgumentTypeError(
+            f"{caller}: {name} is {kind_of(value)}, expected a torch.Tensor; arrays and lists become one with "
+            f"torch.as_tensor(...)."
+        )
+
+
+def require_floating(value: Any, name: str, caller: str) -> None:
+    """Refuse anything but a floating `torch.Tensor`.
+
+    Raises:
+        ArgumentTypeError, DTypeError: with the way out.
+    """
+    require_tensor(value, name, caller)
+    if not value.is_floating_point():
+        raise DTypeError(
+            f"{caller}: {name} has dtype {value.dtype}, expected a floating dtype; {name}.float() makes one."
+        )
+
+
+def require_switch(value: Any, name: str, caller: str, otherwise: str = "") -> None:
+    """Refuse anything but True and False.
+
+    Raises:
+        ArgumentTypeError: `otherwise` ends its message.
+    """
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{caller}: {name} is {value!r}, expected True or False.{otherwise}")
+
+
+def require_count(value: Any, name: str, caller: str) -> None:
+    """Refuse anything but a whole number of at least 1.
+
+    Raises:
+        ArgumentTypeError, OptionError: not a whole number; below 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ArgumentTypeError(f"{caller}: {name} is {value!r}, expected a whole number of at least 1.")
+    if value < 1:
+        raise OptionError(f"{caller}: {name} is {value}, expected a whole number of at least 1.")
