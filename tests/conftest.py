@@ -2,8 +2,14 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import jaxtyping
 import pytest
+
+hypothesis.settings.register_profile("default", deadline=None)  # a busy machine is slow, not wrong
+hypothesis.settings.register_profile(  # a planted bug needs to be found, not made small or kept
+    "mutants", deadline=None, database=None, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+)
 
 
 @pytest.fixture

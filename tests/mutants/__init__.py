@@ -1,0 +1,5 @@
+"""Bugs that the tests must notice; `make mutants` plants them one at a time."""
+
+from tests.mutants.ops_bugs import OPS_BUGS
+
+ALL_BUGS = [*OPS_BUGS]
