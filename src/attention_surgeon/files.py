@@ -1,0 +1,111 @@
+"""Writing files so that nothing is ever half written, and nothing of the user's is lost.
+
+A file is written beside its place and then moved there in one step; what stood there before can be kept as a
+numbered copy. Every failure of the file system becomes a `FileAccessError` that says what to do.
+"""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attention_surgeon.errors import FileAccessError
+
+_WAY_OUT = {
+    errno.ENOENT: "its folder does not exist; make it first, or choose another place",
+    errno.ENOTDIR: "a part of its path is a file, not a folder; choose another place",
+    errno.EISDIR: "a folder stands there; give a file name",
+    errno.EACCES: "permission denied; choose another place",
+    errno.EPERM: "permission denied; choose another place",
+    errno.EROFS: "the disk is read-only; choose another place",
+    errno.ENOSPC: "the disk is full; free some space and try again",
+    errno.EDQUOT: "your disk quota is used up; free some space and try again",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; what is written there takes the place of `path` in one step.
+
+    If the block fails, or the disk is full, `path` stays as it was and the temporary file is removed.
+
+    Raises:
+        FileAccessError: the file cannot be written; the text names the path and the way out.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "a.txt") as temporary:
+    ...         _ = temporary.write_text("whole or not at all")
+    ...     (Path(folder) / "a.txt").read_text()
+    'whole or not at all'
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileAccessError(f"cannot write {path}: {_WAY_OUT[errno.EISDIR]}.")
+    temporary = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        _publish(temporary, path)
+    except OSError as error:
+        raise file_access_error("write", path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write `content` (text as UTF-8) to `path`, whole or not at all.
+
+    Raises:
+        FileAccessError: as `replacing`.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def keep_copy(path: str | Path) -> Path | None:
+    """Copy an existing file to the first free name `NAME.1.EXT`, `NAME.2.EXT`, … and return that name.
+
+    Returns:
+        Path of the copy, or None if there is no file at `path`.
+
+    Raises:
+        FileAccessError: the copy cannot be written.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None
+    number = 1
+    while (copy := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
+        number += 1
+    write_file(copy, path.read_bytes())
+    return copy
+
+
+def file_access_error(verb: str, path: str | Path, error: OSError) -> FileAccessError:
+    """Return the `FileAccessError` for an operating system's error: `cannot write a.txt: the disk is full; ...`."""
+    if verb == "read" and error.errno == errno.ENOENT:
+        return FileAccessError(f"cannot read {path}: there is no such file; check the name and the folder.")
+    reason = _WAY_OUT.get(error.errno or 0, f"{error.strerror or error}")
+    return FileAccessError(f"cannot {verb} {path}: {reason}.")
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Move the finished file into place, with the permissions that a plain `open` would have given it."""
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    temporary.chmod(mode)
+    with temporary.open("rb+") as written:
+        os.fsync(written.fileno())
+    temporary.replace(path)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,87 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from attention_surgeon import files
+from attention_surgeon.errors import FileAccessError
+
+
+def test_the_file_has_the_content_and_nothing_else_stays(tmp_path: Path):
+    files.write_file(tmp_path / "a.md", "é\n")
+    assert (tmp_path / "a.md").read_bytes() == "é\n".encode()
+    files.write_file(tmp_path / "a.md", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.md"]
+    assert (tmp_path / "a.md").read_bytes() == b"new"
+
+
+def test_a_failure_in_the_middle_leaves_the_old_file_whole(tmp_path: Path):
+    target = tmp_path / "a.md"
+    target.write_text("old")
+
+    def fail_halfway():
+        with files.replacing(target) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_halfway()
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.md"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (errno.ENOSPC, "the disk is full; free some space and try again"),
+        (errno.EACCES, "permission denied; choose another place"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_a_failing_disk_says_so_and_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, text: str
+):
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with pytest.raises(FileAccessError) as caught:
+        files.write_file(tmp_path / "a.md", "x")
+    assert str(caught.value) == f"cannot write {tmp_path / 'a.md'}: {text}."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_a_folder_in_the_way_and_a_file_as_folder(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for path, text in {
+        tmp_path / "no" / "a.md": "its folder does not exist; make it first, or choose another place",
+        tmp_path: "a folder stands there; give a file name",
+        tmp_path / "file" / "a.md": "a part of its path is a file, not a folder; choose another place",
+    }.items():
+        with pytest.raises(FileAccessError) as caught:
+            files.write_file(path, "x")
+        assert str(caught.value) == f"cannot write {path}: {text}."
+
+
+def test_copies_are_numbered_and_never_overwrite(tmp_path: Path):
+    target = tmp_path / "a.md"
+    assert files.keep_copy(target) is None
+    for number, text in enumerate(["one", "two"], start=1):
+        target.write_text(text)
+        assert files.keep_copy(target) == tmp_path / f"a.{number}.md"
+    assert [(tmp_path / f"a.{n}.md").read_text() for n in (1, 2)] == ["one", "two"]
+
+
+def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path):
+    files.write_file(tmp_path / "a", "x")
+    (tmp_path / "b").write_text("x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+    (tmp_path / "a").chmod(0o600)
+    files.write_file(tmp_path / "a", "y")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+
+
+def test_reading_what_is_not_there():
+    error = files.file_access_error("read", "b.txt", FileNotFoundError(errno.ENOENT, "x"))
+    assert str(error) == "cannot read b.txt: there is no such file; check the name and the folder."
