@@ -104,7 +104,8 @@ def _tokens(
 def _names(argument: str, tokens: Sequence[str] | None, positions: int) -> tuple[str, ...]:
     if tokens is None:
         return tuple(str(position) for position in range(positions))
-    if isinstance(tokens, str) or not all(isinstance(token, str) for token in tokens):
+    is_list = isinstance(tokens, Sequence) and not isinstance(tokens, str)
+    if not is_list or not all(isinstance(token, str) for token in tokens):
         raise ArgumentTypeError(
             f"record: {argument} is {tokens!r}, expected a list with one string for each of the {positions} positions; "
             f"cut a text with models.tokenize(text)."
