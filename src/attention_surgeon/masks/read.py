@@ -1,0 +1,104 @@
+"""What a plain tensor says when it is used as a mask; a tensor whose meaning is in doubt is refused.
+
+The rules are those of `attention`: boolean or integer 0/1 means True = may attend; floating means added to the
+scores, where `-inf` (or the lowest number of the dtype, or of bfloat16) hides.
+"""
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from attention_surgeon.errors import ArgumentTypeError, MaskError, ShapeError
+
+
+def read_yes_no(mask: Tensor, caller: str, name: str = "mask") -> Bool[Tensor, "*cells"]:
+    """Return a boolean or 0/1 integer tensor as a boolean one.
+
+    Raises:
+        ArgumentTypeError, MaskError: no tensor; floating or complex; an integer that is neither 0 nor 1.
+    """
+    check_tensor(mask, caller, name=name)
+    if mask.is_floating_point():
+        raise MaskError(
+            f"{caller}: {name} has dtype {mask.dtype}, and a floating mask is one that is added to the scores; "
+            f"write additive_to_mask({name}), or, if its 1s mean may attend, {name}.bool()."
+        )
+    if mask.is_complex():
+        raise MaskError(f"{caller}: {name} has dtype {mask.dtype}, expected boolean, True = may attend.")
+    wrong = (mask != 0) & (mask != 1)
+    if wrong.any():
+        raise MaskError(
+            f"{caller}: an integer mask must hold only 0 (hidden) and 1 (may attend), found {mask[wrong][0].item()}; "
+            f"for numbers that are added to the scores use a floating mask."
+        )
+    return mask.bool()
+
+
+def read_cells(tensor: Tensor, caller: str) -> Bool[Tensor, "*batch q k"]:
+    """Return a boolean or 0/1 integer tensor `(*batch, n_q, n_k)` as a boolean one with memory of its own.
+
+    Raises:
+        ArgumentTypeError, MaskError, ShapeError: as `read_yes_no`; fewer than two axes.
+    """
+    allowed = read_yes_no(tensor, caller, name="tensor")
+    if allowed.ndim < 2:
+        raise ShapeError(
+            f"{caller}: tensor has shape {tuple(tensor.shape)}, expected (*batch, n_q, n_k); "
+            f"one row for every query is tensor[None, :]."
+        )
+    return allowed.detach().clone()
+
+
+def read_additive(mask: Tensor, caller: str) -> Bool[Tensor, "*cells"]:
+    """Return where a floating mask does not hide: True = may attend, whatever number is added there.
+
+    Raises:
+        ArgumentTypeError, MaskError: no floating tensor; NaN, +inf, or nothing but 0s and 1s.
+    """
+    check_tensor(mask, caller)
+    if not mask.is_floating_point():
+        raise MaskError(
+            f"{caller}: mask has dtype {mask.dtype}, expected a floating mask of 0 (may attend) and -inf (hidden); "
+            f"a boolean one, True = may attend, is on our side already."
+        )
+    if mask.isnan().any():
+        raise MaskError(f"{caller}: the floating mask holds NaN; hide a key with -inf, keep it with 0.")
+    if (mask == float("inf")).any():
+        raise MaskError(f"{caller}: the floating mask holds +inf; hide a key with -inf, keep it with 0.")
+    if (mask == 1).any() and ((mask == 0) | (mask == 1)).all():
+        raise MaskError(
+            f"{caller}: the floating mask holds only 0s and 1s, so its meaning is in doubt "
+            f"(a floating mask is added to the scores). If 1 means may attend, use mask.bool(); "
+            f"if 1 means hidden, use mask == 0."
+        )
+    return mask > max(torch.finfo(mask.dtype).min, torch.finfo(torch.bfloat16).min)
+
+
+def read_unbiased(mask: Tensor, caller: str) -> Bool[Tensor, "*cells"]:
+    """Return a floating mask that only hides, as a boolean one.
+
+    Raises:
+        ArgumentTypeError, MaskError: as `read_additive`; a number that neither hides nor is 0.
+    """
+    allowed = read_additive(mask, caller)
+    bias = mask[allowed & (mask != 0)]
+    if bias.numel():
+        found = bias[0].item()
+        raise MaskError(
+            f"{caller}: the floating mask holds {found:.6g}, neither 0 (may attend) nor -inf (hidden), so it is a "
+            f"bias that no yes-or-no mask can hold. Pass it to attention as it is; "
+            f"if every number but 0 is meant to hide, use mask == 0."
+        )
+    return allowed
+
+
+def check_tensor(mask: object, caller: str, name: str = "mask", expected: str = "a torch.Tensor") -> None:
+    """Refuse anything but a tensor; `expected` says what else the caller would have taken.
+
+    Raises:
+        ArgumentTypeError: with the way out.
+    """
+    if not isinstance(mask, Tensor):
+        raise ArgumentTypeError(
+            f"{caller}: {name} is a {type(mask).__name__}, expected {expected}; wrap arrays in torch.as_tensor(...)."
+        )
