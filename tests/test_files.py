@@ -73,6 +73,14 @@ def test_copies_are_numbered_and_never_overwrite(tmp_path: Path):
     assert [(tmp_path / f"a.{n}.md").read_text() for n in (1, 2)] == ["one", "two"]
 
 
+def test_a_link_stays_a_link(tmp_path: Path):
+    (tmp_path / "real.md").write_text("old")
+    (tmp_path / "link.md").symlink_to(tmp_path / "real.md")
+    files.write_file(tmp_path / "link.md", "new")
+    assert (tmp_path / "link.md").is_symlink()
+    assert (tmp_path / "real.md").read_text() == "new"
+
+
 def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path):
     files.write_file(tmp_path / "a", "x")
     (tmp_path / "b").write_text("x")

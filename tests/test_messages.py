@@ -1,7 +1,6 @@
 """Every wrong call of every room gives its whole message, and no traceback of somebody else's."""
 
 import math
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -11,15 +10,7 @@ import torch
 
 import attention_surgeon as surgeon
 from attention_surgeon import errors
-from tests.bad_call import BadCall
-
-ROOMS = sorted(path.parent.name for path in Path(__file__).parent.glob("*/bad_calls.py"))
-
-
-def all_bad_calls() -> Iterator[tuple[str, BadCall]]:
-    for room in ROOMS:
-        for bad_call in import_module(f"tests.{room}.bad_calls").BAD_CALLS:
-            yield room, bad_call
+from tests.bad_call import ROOMS, BadCall, all_bad_calls
 
 
 def namespace() -> dict[str, object]:

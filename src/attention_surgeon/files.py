@@ -43,6 +43,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     'whole or not at all'
     """
     path = Path(path)
+    if path.is_symlink():  # keep the link, replace what it points to
+        path = path.resolve()
     if path.is_dir():
         raise FileAccessError(f"cannot write {path}: {_WAY_OUT[errno.EISDIR]}.")
     temporary = None
