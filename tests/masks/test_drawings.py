@@ -121,7 +121,7 @@ def test_a_part_of_a_huge_mask_can_be_drawn():
 def test_lengths_may_be_a_tensor_a_list_or_a_tuple_of_any_integers():
     drawing = padding_mask([2, 3], 4).draw()
     assert padding_mask((2, 3), 4).draw() == drawing
-    for dtype in (torch.uint8, torch.int16, torch.int32, torch.int64):
+    for dtype in (torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64):
         assert padding_mask(torch.tensor([2, 3], dtype=dtype), 4).draw() == drawing
 
 

@@ -111,11 +111,6 @@ class Mask(ABC):
         """Draw the mask, or a block of it: `x` may attend, `.` is hidden, one line per query.
 
         Blocks are named, and wrong ones refused, as by `tile`.
-
-        >>> from attention_surgeon.masks import causal_mask
-        >>> print(causal_mask(2, 4).draw())
-        xxx.
-        xxxx
         """
         return draw_cells(self._tile(*self._block(rows, columns, "draw"), "cpu"))
 
