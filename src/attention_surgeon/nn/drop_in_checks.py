@@ -1,0 +1,123 @@
+"""The door of the drop-in: what `multi_head_attention_forward` is given must fit together.
+
+It refuses what PyTorch refuses, and nothing that PyTorch accepts.
+"""
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.errors import DeviceError, DTypeError, OptionError, ShapeError
+from attention_surgeon.ops.require import require_count, require_floating, require_tensor
+
+CALLER = "multi_head_attention_forward"
+
+
+def check_inputs(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, num_heads: int, batch_first: bool) -> None:
+    """Check query, key and value against each other and against the sizes of the module.
+
+    Raises:
+        ArgumentTypeError, DTypeError, DeviceError, OptionError, ShapeError: with the way out.
+    """
+    require_count(num_heads, "num_heads", CALLER)
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        require_floating(x, name, CALLER)
+        check_agrees(name, x, query)
+    _check_axes(query, key, value, batch_first)
+    if query.shape[-1] != embed_dim:
+        raise ShapeError(f"{CALLER}: query has shape {tuple(query.shape)}, expected width {embed_dim}, the embed_dim.")
+    if embed_dim % num_heads:
+        raise ShapeError(f"{CALLER}: embed_dim {embed_dim} cannot be cut into {num_heads} equal heads.")
+
+
+def _check_axes(query: Tensor, key: Tensor, value: Tensor, batch_first: bool) -> None:
+    order = "(batch, n, width)" if batch_first else "(n, batch, width)"
+    shapes = f"query has shape {tuple(query.shape)}, key {tuple(key.shape)} and value {tuple(value.shape)}"
+    if query.ndim not in (2, 3) or not query.ndim == key.ndim == value.ndim:
+        raise ShapeError(f"{CALLER}: {shapes}; expected {order} for all, or (n, width) for all, a single sequence.")
+    if key.shape[:-1] != value.shape[:-1]:
+        raise ShapeError(
+            f"{CALLER}: {shapes}; each key needs one value, so all but the last axis of these two must be the same."
+        )
+    batch_axis = 0 if batch_first else 1
+    if query.ndim == 3 and query.shape[batch_axis] != key.shape[batch_axis]:
+        raise ShapeError(
+            f"{CALLER}: {shapes}; axis {batch_axis}, the batch of {order}, must be the same; "
+            f"batch_first says which axis it is."
+        )
+
+
+def check_weight(name: str, weight: Tensor | None, input_name: str, x: Tensor, embed_dim: int) -> Tensor:
+    """Check that a projection takes its input, in its dtype and on its device, and return it.
+
+    Raises:
+        ArgumentTypeError, DTypeError, DeviceError, ShapeError: with the way out.
+    """
+    require_tensor(weight, name, CALLER)
+    assert weight is not None  # refused in the line before
+    expected = (embed_dim, x.shape[-1])
+    if weight.shape != expected:
+        raise ShapeError(
+            f"{CALLER}: {input_name} has shape {tuple(x.shape)} and its projection {tuple(weight.shape)}, expected "
+            f"{expected}, (embed_dim, width); widths other than embed_dim are said with kdim and vdim."
+        )
+    check_agrees(name, weight, x)
+    return weight
+
+
+def check_agrees(name: str, tensor: Tensor, query: Tensor) -> None:
+    """Check that a tensor has the device of query, and its dtype unless autocast converts anyway.
+
+    Raises:
+        DTypeError, DeviceError: with the way out.
+    """
+    if tensor.device != query.device:
+        raise DeviceError(
+            f"{CALLER}: query is on {query.device} and {name} on {tensor.device}; all tensors of a call share a device."
+        )
+    if tensor.dtype != query.dtype and not torch.is_autocast_enabled(query.device.type):
+        raise DTypeError(
+            f"{CALLER}: query is {query.dtype} and {name} is {tensor.dtype}; "
+            f"convert the inputs with .to(dtype) or the module with module.to(dtype)."
+        )
+
+
+def check_added_keys(
+    bias_k: Tensor | None, bias_v: Tensor | None, static_k: Tensor | None, static_v: Tensor | None
+) -> None:
+    """Check that an added key has its value, and that nothing is added to keys that are projected already.
+
+    Raises:
+        OptionError: with the way out.
+    """
+    if (bias_k is None) != (bias_v is None):
+        given, missing = ("bias_v", "bias_k") if bias_k is None else ("bias_k", "bias_v")
+        raise OptionError(f"{CALLER}: {given} is given but {missing} is None; an added key needs an added value.")
+    if bias_k is not None and (static_k is not None or static_v is not None):
+        raise OptionError(f"{CALLER}: bias_k and bias_v cannot be added to static_k and static_v; leave out one pair.")
+
+
+def check_static(name: str, static: Tensor, batch: int, num_heads: int, head_dim: int) -> None:
+    """Check keys or values that are projected already.
+
+    Raises:
+        ArgumentTypeError, ShapeError: with the shape that was expected.
+    """
+    require_tensor(static, name, CALLER)
+    if static.ndim != 3 or (static.shape[0], static.shape[2]) != (batch * num_heads, head_dim):
+        raise ShapeError(
+            f"{CALLER}: {name} has shape {tuple(static.shape)}, expected ({batch * num_heads}, n_k, {head_dim}), "
+            f"(batch * num_heads, n_k, head_dim)."
+        )
+
+
+def check_hint(is_causal: bool, attn_mask: Tensor | None) -> None:
+    """Check that the hint is about something.
+
+    Raises:
+        OptionError: with the way to make the mask.
+    """
+    if is_causal and attn_mask is None:
+        raise OptionError(
+            f"{CALLER}: is_causal is a hint about attn_mask, which is None; pass that mask as well, "
+            f"torch.nn.Transformer.generate_square_subsequent_mask(n) makes it."
+        )

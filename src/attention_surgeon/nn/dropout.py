@@ -1,0 +1,49 @@
+"""Dropout inside a mechanism: behind whatever step makes the weights."""
+
+from torch import Tensor
+
+from attention_surgeon.errors import ArgumentTypeError, OptionError
+from attention_surgeon.ops import Mechanism, Operands, attention_dropout
+from attention_surgeon.ops.require import kind_of
+
+
+def with_dropout(mechanism: Mechanism, p: float) -> Mechanism:
+    """Return `mechanism` with attention dropout at the end of its normalise step, whatever that step is.
+
+    Args:
+        mechanism: Any mechanism; a replaced step stays replaced.
+        p: Probability of dropping a weight, in [0, 1]; 0 returns the mechanism itself.
+
+    Raises:
+        ArgumentTypeError, OptionError: no mechanism; no number in [0, 1].
+
+    >>> import torch
+    >>> everything_dropped = with_dropout(Mechanism(), 1.0)
+    >>> everything_dropped(torch.ones(1, 2), torch.eye(2), torch.eye(2))[1]
+    tensor([[0., 0.]])
+    """
+    if not isinstance(mechanism, Mechanism):
+        raise ArgumentTypeError(
+            f"mechanism is {kind_of(mechanism)}, expected an ops.Mechanism; "
+            f"one step is replaced with Mechanism(scale=leave_unscaled)."
+        )
+    if p == 0:
+        return mechanism
+    normalise = mechanism.normalise
+
+    def normalise_and_drop(masked: Tensor, operands: Operands) -> Tensor:
+        return attention_dropout(normalise(masked, operands), p)
+
+    return mechanism.replace(normalise=normalise_and_drop)
+
+
+def require_probability(value: float, name: str, caller: str) -> None:
+    """Refuse what is no probability.
+
+    Raises:
+        ArgumentTypeError, OptionError: no number; outside [0, 1].
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ArgumentTypeError(f"{caller}: {name} is {value!r}, expected a number from 0 to 1.")
+    if not 0 <= value <= 1:
+        raise OptionError(f"{caller}: {name} is {value}, expected a probability from 0 to 1.")

@@ -1,0 +1,205 @@
+"""The layer that every attention layer is: projections, heads, mask and the five steps between them.
+
+    Q = x W_query    K = context W_key    V = context W_value        split into heads
+    heads = mechanism(Q, K, V, mask)                                 `ops`, five replaceable steps
+    output = merged heads W_output
+
+The layers differ in their sizes only: how many heads there are, how many of them keys and values have, and where
+keys and values come from. So the final classes hold signatures, and this one holds the work.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attention_surgeon.errors import DeviceError, DTypeError, ShapeError
+from attention_surgeon.nn.dropout import require_probability, with_dropout
+from attention_surgeon.nn.torch_convert import to_torch
+from attention_surgeon.ops import LazyMask, MaskLike, Mechanism, check_operands, merge_heads, share_heads, split_heads
+from attention_surgeon.ops.require import require_count, require_floating, require_switch
+
+Attended: TypeAlias = (
+    Float[Tensor, "*batch n_q embed"] | tuple[Float[Tensor, "*batch n_q embed"], Float[Tensor, "*batch heads n_q n_k"]]
+)
+"""What a layer returns: the output, or `(output, weights)` with `return_weights=True`."""
+
+
+class AttentionLayer(nn.Module, ABC):
+    """Projections around a `Mechanism`; batch first, with any number of batch axes, also none.
+
+    Attributes:
+        query: Linear, `embed_dim -> embed_dim`.
+        key: Linear, `context_dim -> num_kv_heads * head_dim`.
+        value: Linear, as `key`.
+        output: Linear, `embed_dim -> embed_dim`, or Identity in a layer without an output projection.
+        mechanism: The five steps between the projections, an `ops.Mechanism`. Assign another one to change how the
+            layer attends, with the same parameters: `layer.mechanism = Mechanism(scale=leave_unscaled)`.
+        dropout: Probability with which a weight is dropped while training; read at every call.
+        embed_dim: Width of the input and of the output.
+        context_dim: Width of what keys and values are made from.
+        num_heads: Query heads.
+        num_kv_heads: Key and value heads; each serves `num_heads // num_kv_heads` neighbouring query heads.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        *,
+        num_heads: int = 1,
+        num_kv_heads: int | None = None,
+        context_dim: int | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+        use_output: bool = True,
+        mechanism: Mechanism | None = None,
+    ) -> None:
+        """Make the projections, initialised as `nn.Linear` does.
+
+        Raises:
+            ArgumentTypeError, OptionError, ShapeError: a size that is no count, a dropout that is no probability,
+                heads that do not divide.
+        """
+        super().__init__()
+        num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        context_dim = embed_dim if context_dim is None else context_dim
+        _check_sizes(type(self).__name__, embed_dim, num_heads, num_kv_heads, context_dim)
+        require_probability(dropout, "dropout", type(self).__name__)
+        require_switch(bias, "bias", type(self).__name__)
+        self.embed_dim, self.context_dim = embed_dim, context_dim
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+        self.dropout = dropout
+        self.mechanism = Mechanism() if mechanism is None else mechanism
+        shared_width = embed_dim // num_heads * num_kv_heads
+        self.query = nn.Linear(embed_dim, embed_dim, bias=bias)
+        self.key = nn.Linear(context_dim, shared_width, bias=bias)
+        self.value = nn.Linear(context_dim, shared_width, bias=bias)
+        self.output = nn.Linear(embed_dim, embed_dim, bias=bias) if use_output else nn.Identity()
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head, the d_k of the scale."""
+        return self.embed_dim // self.num_heads
+
+    @abstractmethod
+    def forward(self, *args: Any, **kwargs: Any) -> Attended:
+        """Attend; each layer says from what to what."""
+
+    def project(
+        self, x: Float[Tensor, "*batch n_q embed"], context: Float[Tensor, "*rest n_k width"] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return Q, K and V as the mechanism gets them, `(*batch, num_heads, n, head_dim)`.
+
+        Args:
+            x: What asks, `(*batch, n_q, embed_dim)`.
+            context: What answers, `(*batch, n_k, context_dim)`; None: `x` itself.
+
+        Returns:
+            Q `(*batch, num_heads, n_q, head_dim)`, K and V `(*batch, num_heads, n_k, head_dim)`; shared heads are
+            repeated, so that every query head finds its own.
+
+        Raises:
+            ArgumentTypeError, DTypeError, DeviceError, ShapeError: `x` or `context` does not fit the projections.
+        """
+        self._check_input("x", x, self.query)
+        if context is None:
+            context = x
+        self._check_input("context" if context is not x else "x, as its own context,", context, self.key)
+        Q = split_heads(self.query(x), self.num_heads)  # (..., n_q, embed) -> (..., heads, n_q, size)
+        K = split_heads(self.key(context), self.num_kv_heads)
+        V = split_heads(self.value(context), self.num_kv_heads)
+        return Q, share_heads(K, self.num_heads), share_heads(V, self.num_heads)
+
+    def attend(self, x: Tensor, context: Tensor, mask: MaskLike | None, return_weights: bool) -> Attended:
+        """Project, run the mechanism, merge the heads: the `forward` of every layer.
+
+        Args:
+            x: What asks, `(*batch, n_q, embed_dim)`.
+            context: What answers, `(*batch, n_k, context_dim)`.
+            mask: As for `ops.attention` (boolean: True = may attend; floating: added), and here without a head axis:
+                `(n_q, n_k)` for all, `(*batch, n_q, n_k)` per sequence, or with one, `(*batch, heads, n_q, n_k)`.
+            return_weights: Whether to return `(output, weights)` in place of the output alone.
+
+        Returns:
+            output `(*batch, n_q, embed_dim)`; weights `(*batch, heads, n_q, n_k)`, those that were used: in training
+            after dropout, as in PyTorch.
+
+        Raises:
+            ArgumentTypeError, DTypeError, DeviceError, MaskError, ShapeError: each with the way out.
+        """
+        caller = type(self).__name__
+        require_switch(return_weights, "return_weights", caller)
+        Q, K, V = self.project(x, context)
+        if mask is not None:
+            mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
+        given = check_operands(Q, K, V, mask, caller=caller, model_size=self.embed_dim)
+        steps = with_dropout(self.mechanism, self.dropout if self.training else 0.0).steps(given)
+        output = self.output(merge_heads(steps.output.to(Q.dtype)))  # (..., heads, n_q, size) -> (..., n_q, embed)
+        return (output, steps.weights.to(Q.dtype)) if return_weights else output
+
+    def to_torch(self) -> nn.MultiheadAttention:
+        """Return a `torch.nn.MultiheadAttention(batch_first=True)` that computes the same, with copied parameters.
+
+        A missing scale moves into the query projection, shared heads are repeated, a missing output projection
+        becomes the identity.
+
+        Raises:
+            ConversionError: the mechanism has a step that PyTorch's does not.
+
+        Differs in what follows: a query that may attend to no key gets NaN there (when weights are asked for).
+        """
+        return to_torch(self)
+
+    def extra_repr(self) -> str:
+        """Say the sizes, and every step of the mechanism that is not the usual one."""
+        usual = Mechanism().step_names()
+        steps = [f"{step}={name}" for step, name in self.mechanism.step_names().items() if name != usual[step]]
+        heads = [f"num_heads={self.num_heads}", f"num_kv_heads={self.num_kv_heads}"]
+        return ", ".join([f"embed_dim={self.embed_dim}", *heads, f"dropout={self.dropout}", *steps])
+
+    def _check_input(self, name: str, x: Tensor, projection: nn.Linear) -> None:
+        caller = type(self).__name__
+        require_floating(x, name, caller)
+        width, weight = projection.in_features, projection.weight
+        if x.ndim < 2 or x.shape[-1] != width:
+            raise ShapeError(
+                f"{caller}: {name} has shape {tuple(x.shape)}, expected (*batch, n, {width}): "
+                f"this layer projects vectors of width {width}."
+            )
+        if x.device != weight.device:
+            raise DeviceError(
+                f"{caller}: {name} is on {x.device} and the parameters on {weight.device}; "
+                f"move the layer with layer.to(x.device)."
+            )
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise DTypeError(
+                f"{caller}: {name} is {x.dtype} and the parameters are {weight.dtype}; "
+                f"convert the layer with layer.to(x.dtype)."
+            )
+
+
+def _with_head_axis(mask: MaskLike, input_ndim: int, device: torch.device) -> MaskLike:
+    """Give a mask with batch axes the head axis that the input does not have, so that axes meet their own kind."""
+    if isinstance(mask, LazyMask):
+        mask = mask.dense(device)
+    if isinstance(mask, Tensor) and 3 <= mask.ndim <= input_ndim:
+        return mask.unsqueeze(-3)  # (..., n_q, n_k) -> (..., 1, n_q, n_k)
+    return mask
+
+
+def _check_sizes(caller: str, embed_dim: int, num_heads: int, num_kv_heads: int, context_dim: int) -> None:
+    sizes = {"embed_dim": embed_dim, "num_heads": num_heads, "num_kv_heads": num_kv_heads, "context_dim": context_dim}
+    for name, size in sizes.items():
+        require_count(size, name, caller)
+    if embed_dim % num_heads:
+        raise ShapeError(
+            f"{caller}: embed_dim {embed_dim} cannot be cut into {num_heads} equal heads; "
+            f"use a num_heads that divides {embed_dim}."
+        )
+    if num_heads % num_kv_heads:
+        raise ShapeError(
+            f"{caller}: {num_kv_heads} key/value heads cannot be shared evenly among {num_heads} query heads; "
+            f"use a num_kv_heads that divides {num_heads}."
+        )

@@ -1,0 +1,59 @@
+"""What the drop-ins raise: our errors, each also an error of the class that PyTorch raises in that place.
+
+PyTorch answers a wrong call with AssertionError in one line and RuntimeError in the next. Code that was written
+for it, and says `except RuntimeError`, keeps working with the drop-ins, and so does `except SurgeonError`.
+
+    >>> issubclass(ShapeError, errors.ShapeError), issubclass(ShapeError, AssertionError | RuntimeError)
+    (True, True)
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import final
+
+from attention_surgeon import errors
+
+
+@final
+class ShapeError(errors.ShapeError, AssertionError, RuntimeError):
+    """`errors.ShapeError`, raised by a drop-in."""
+
+
+@final
+class DTypeError(errors.DTypeError, AssertionError, RuntimeError):
+    """`errors.DTypeError`, raised by a drop-in."""
+
+
+@final
+class DeviceError(errors.DeviceError, AssertionError, RuntimeError):
+    """`errors.DeviceError`, raised by a drop-in."""
+
+
+@final
+class MaskError(errors.MaskError, AssertionError, RuntimeError):
+    """`errors.MaskError`, raised by a drop-in."""
+
+
+@final
+class OptionError(errors.OptionError, AssertionError, RuntimeError):
+    """`errors.OptionError`, raised by a drop-in."""
+
+
+_ALSO_TORCHS: dict[type[errors.SurgeonError], type[errors.SurgeonError]] = {
+    kind.__bases__[0]: kind for kind in (ShapeError, DTypeError, DeviceError, MaskError, OptionError)
+}
+
+
+@contextmanager
+def errors_as_torch() -> Iterator[None]:
+    """Give every error of ours that leaves the block PyTorch's class as well; also a decorator.
+
+    >>> with errors_as_torch():
+    ...     raise errors.ShapeError("3 is not 2")
+    Traceback (most recent call last):
+    attention_surgeon.nn.torch_errors.ShapeError: 3 is not 2
+    """
+    try:
+        yield
+    except errors.SurgeonError as error:
+        raise _ALSO_TORCHS.get(type(error), type(error))(*error.args) from None
