@@ -19,7 +19,7 @@ from attention_surgeon.ops import MaskLike, leave_unscaled
 from attention_surgeon.ops.require import require_count, require_switch
 from attention_surgeon.trace import AttentionTrace, record
 
-_GAINS = (1.0, 64.0)
+_GAINS = (1.0, 16.0)
 _CALIBRATION_ROWS = 256
 
 
@@ -160,7 +160,7 @@ def _gain(vectors: Tensor, target: float) -> float:
     rows = vectors[torch.linspace(0, len(vectors) - 1, min(len(vectors), _CALIBRATION_ROWS)).long()]
     similarity = rows @ vectors.T  # (rows, d) @ (d, n) -> (rows, n)
     low, high = _GAINS
-    for _ in range(24):
+    for _ in range(20):
         middle = (low + high) / 2
         logs = torch.log_softmax(similarity * middle, dim=-1)
         spread = float((-(logs.exp() * logs).sum(-1)).exp().mean())

@@ -18,7 +18,7 @@ def check_weighted_sum(trace: AttentionTrace) -> Finding:
     products = torch.einsum("...qk,...kv->...qv", weights.abs(), value.abs())
     comparison = compare(trace.output, expected, _rounding_error(trace) * products + smallest(trace.output.dtype))
     return Finding(
-        comparison.passed, f"weights V again, {comparison.off_by()}" if comparison.passed else comparison.wrong()
+        comparison.passed, f"weights V again{comparison.off_by()}" if comparison.passed else comparison.wrong()
     )
 
 
@@ -33,7 +33,7 @@ def check_bounds(trace: AttentionTrace) -> Finding:
     slack = _rounding_error(trace) * torch.maximum(lowest.abs(), highest.abs()) + smallest(trace.output.dtype)
     comparison = compare(output, output.clamp(lowest, highest), slack)
     if comparison.passed:
-        return Finding(True, "inside the range of the visible values")
+        return Finding(True, "within visible values")
     return Finding(False, f"outside the range of the visible values: {comparison.wrong()}")
 
 

@@ -21,7 +21,7 @@ def check_dot_products(trace: AttentionTrace) -> Finding:
     products = torch.einsum("...qd,...kd->...qk", query.abs(), key.abs())
     allowed = 2 * rounding(dtype) * expected.abs() + (trace.key_size + 2) * summing(dtype) * products + smallest(dtype)
     comparison = compare(trace.scores, expected, allowed)
-    return Finding(comparison.passed, f"Q Kᵀ again, {comparison.off_by()}" if comparison.passed else comparison.wrong())
+    return Finding(comparison.passed, f"Q Kᵀ again{comparison.off_by()}" if comparison.passed else comparison.wrong())
 
 
 def check_scale(trace: AttentionTrace) -> Finding:
@@ -32,7 +32,7 @@ def check_scale(trace: AttentionTrace) -> Finding:
     comparison = compare(trace.scaled, expected, 2 * rounding(dtype) * expected.abs() + smallest(dtype))
     if comparison.passed:
         how = "left unscaled" if unscaled else f"scores / √{trace.key_size}"
-        return Finding(True, f"{how}, {comparison.off_by()}")
+        return Finding(True, f"{how}{comparison.off_by()}")
     return Finding(False, comparison.wrong() + _common_factor(scores, trace))
 
 
@@ -63,9 +63,8 @@ def _hidden_cells(trace: AttentionTrace, masked: Tensor, visible: Tensor, num_hi
     if not num_hidden:
         return f"nothing hidden{added}"
     highest = float(masked[~visible].max())
-    return (
-        f"{num_hidden} of {masked.numel()} hidden, {'all' if highest == -math.inf else 'at most'} {highest:.3g}{added}"
-    )
+    by = "" if highest == -math.inf else f" by {highest:.3g} or less"
+    return f"{num_hidden} of {masked.numel()} hidden{by}{added}"
 
 
 def _common_factor(scores: Tensor, trace: AttentionTrace) -> str:

@@ -19,7 +19,7 @@ def check_softmax(trace: AttentionTrace) -> Finding:
     spread = size + size.amax(-1, keepdim=True) if size.shape[-1] else size
     relative = torch.expm1(rounding(dtype) * spread) + 2 * rounding(dtype) + (masked.shape[-1] + 2) * summing(dtype)
     comparison = compare(trace.weights, expected, relative * expected + smallest(dtype))
-    detail = f"softmax again, {comparison.off_by()}" if comparison.passed else comparison.wrong()
+    detail = f"softmax again{comparison.off_by()}" if comparison.passed else comparison.wrong()
     return Finding(comparison.passed, detail)
 
 
@@ -48,7 +48,7 @@ def check_rows(trace: AttentionTrace) -> Finding:
     allowed = 2 * rounding(dtype) + (num_keys + 2) * summing(dtype) + num_keys * smallest(dtype)
     comparison = compare(weights.sum(-1), (~empty).double(), torch.tensor(allowed))
     if comparison.passed:
-        detail = f"rows sum to 1, {comparison.off_by()}"
+        detail = f"rows sum to 1{comparison.off_by()}"
         return Finding(True, detail if not empty.any() else f"{detail}; {int(empty.sum())} empty, sum 0")
     return Finding(False, _wrong_sums(weights, empty, allowed))
 

@@ -81,7 +81,7 @@ def _check_finite(trace: AttentionTrace, step: str) -> Finding:
     if step == "masked" and trace.allowed is not None and tensor.shape == trace.allowed.shape:
         broken &= trace.allowed | (tensor != float("-inf"))  # -inf is what a hidden cell is to hold
     if not broken.any():
-        return Finding(True, "every number is finite" if step != "masked" else "finite but for hidden cells")
+        return Finding(True, "all finite" if step != "masked" else "all finite but the hidden")
     place = broken.nonzero()[0].tolist()
     return Finding(
         False, f"{int(broken.sum())} of {tensor.numel()} are not finite, the first at {place}: {tensor[tuple(place)]}"

@@ -60,8 +60,8 @@ class Comparison:
         return self.num_wrong == 0
 
     def off_by(self) -> str:
-        """Return the largest difference in words."""
-        return "exact" if self.largest_error == 0 else f"off by at most {self.largest_error:.0e}"
+        """Return the largest difference, to stand behind what was compared."""
+        return ", exact" if self.largest_error == 0 else f" ± {self.largest_error:.0e}"
 
     def wrong(self) -> str:
         """Return how many cells differ, and the worst one with its place."""

@@ -16,7 +16,7 @@ _FORMULAS = {
     "divide_by_root_key_size": "scores / √{key_size}",
     "leave_unscaled": "scores",
     "add_bias_and_hide": "hidden → -inf",
-    "softmax_over_keys": "softmax(masked)",
+    "softmax_over_keys": "softmax",
     "weighted_sum": "weights V",
 }
 
@@ -58,7 +58,7 @@ def summarise(trace: AttentionTrace) -> tuple[StepSummary, ...]:
     scores = Q Kᵀ: 0.00 to 1.00
     scaled = scores / √2: 0.00 to 0.71
     masked = hidden → -inf: 0.00 to 0.71
-    weights = softmax(masked): 0.33 to 0.67
+    weights = softmax: 0.33 to 0.67
     output = weights V: 0.33 to 0.67
     """
     return tuple(_summary(trace, name) for name in TENSOR_NAMES)

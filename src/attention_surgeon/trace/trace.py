@@ -1,6 +1,6 @@
 """The record itself: what one attention call was given, what each of its five steps produced, and for which tokens."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -145,6 +145,7 @@ class AttentionTrace:
         Raises:
             OptionError: no such axis, or an index outside it.
             ArgumentTypeError: the index is no integer.
+            ShapeError: a step produced a tensor of the wrong shape.
         """
         if axis not in self.axes[:-2]:
             leading = ", ".join(self.axes[:-2]) or "none"
@@ -155,11 +156,14 @@ class AttentionTrace:
         size = self.scores_shape[dim]
         if not -size <= index < size:
             raise OptionError(f"select: the {axis} is {index}, but there are {size}: 0 to {size - 1}.")
-        chosen = {
-            field.name: getattr(self, field.name).select(dim, index).clone()
-            for field in fields(self)
-            if isinstance(getattr(self, field.name), Tensor)
-        }
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        for name in TENSOR_NAMES:
+            if tuple(tensors[name].shape) != self.expected_shape(name):
+                raise ShapeError(
+                    f"select: {name} has shape {tuple(tensors[name].shape)}, expected {self.expected_shape(name)}; "
+                    f"its {axis} cannot be told."
+                )
+        chosen = {name: tensor.select(dim, index).clone() for name, tensor in tensors.items()}
         return replace(self, axes=self.axes[:dim] + self.axes[dim + 1 :], **chosen)
 
     def head(self, index: int) -> "AttentionTrace":

@@ -1,0 +1,96 @@
+"""The commands, and what becomes of everything that can go wrong in one.
+
+| ends because | shown | exit code |
+|---|---|---|
+| the work is done | its result | 0 |
+| a check failed | its result, with the failed checks | 1 |
+| the input or the call is wrong (`SurgeonError`, a wrong option) | one line `error: ...` | 2 |
+| of a mistake of ours | the traceback and where to report it | 70 |
+| of Ctrl-C | `stopped` | 130 |
+| nobody reads on (`surgeon trace ... | head`) | nothing | 141 |
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from attention_surgeon import __version__
+from attention_surgeon.cli.trace import trace
+from attention_surgeon.errors import SurgeonError
+
+_WRONG_CALL, _BUG, _STOPPED = 2, 70, 130
+
+# Typer exports only this one of click's errors; its parent is the class of every wrong call.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+# The rich help of typer looks better and takes 0.3 s to load.
+app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
+
+app.command("trace")(trace)
+
+
+@app.callback(invoke_without_command=True)
+def surgeon(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> int:
+    """Build attention by hand, break it on purpose, and see exactly what happens.
+
+    Start with: surgeon trace "The cat sat on the mat"
+    """
+    if version:
+        typer.echo(f"attention-surgeon {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run `surgeon` and leave with its exit code.
+
+    Args:
+        arguments: What follows the command's name; None: as the shell gave them.
+    """
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run `surgeon` and return its exit code; nothing but the exit code comes out of it."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(arguments, prog_name="surgeon", standalone_mode=False)
+    except SurgeonError as error:
+        return _wrong(str(error))
+    except _UsageError as error:
+        return _wrong(_usage_message(error))
+    except typer.Abort:
+        code = _STOPPED
+    except Exception:  # noqa: BLE001  the last resort hides nothing: it shows the traceback and adds a line
+        traceback.print_exc()
+        _say("bug", "this is a mistake in attention-surgeon, not in your call; please report it with the lines above.")
+        return _BUG
+    if code == _STOPPED:
+        _say("stopped", "")
+    return code or 0
+
+
+def _wrong(message: str) -> int:
+    _say("error", message)
+    return _WRONG_CALL
+
+
+def _usage_message(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "surgeon"
+    message = getattr(error, "format_message", error.__str__)()
+    return f"{message.rstrip('.')}. See {path} --help."
+
+
+def _say(kind: str, message: str) -> None:
+    from attention_surgeon.cli.console import say
+
+    say(kind, message)

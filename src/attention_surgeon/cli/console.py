@@ -1,0 +1,107 @@
+"""Where everything that a person reads is printed: one theme, one way to write, one way to say that it failed."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import final
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from rich.theme import Theme
+
+from attention_surgeon.files import file_access_error
+
+THEME = Theme(
+    {
+        "heading": "bold",
+        "quiet": "dim",
+        "good": "green",
+        "bad": "bold red",
+        "weight": "cyan",
+        "weight.strong": "bold cyan",
+    }
+)
+"""Colours that are legible on dark and on light ground; each meaning also has a sign or a word of its own."""
+
+_NOBODY_READS = 141  # 128 + SIGPIPE, what a shell reports for a program that was stopped by a closed pipe
+
+
+@final
+class _PipeConsole(Console):
+    """A console that lets its caller deal with a closed pipe."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass the error on; rich would leave with exit code 1, which here means that a check failed."""
+        raise BrokenPipeError
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console: coloured on a terminal unless NO_COLOR is set, 80 columns wide where there is none."""
+    stream = sys.stderr if stderr else sys.stdout
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+    return _PipeConsole(theme=THEME, stderr=stderr, highlight=False, emoji=False, markup=False)
+
+
+def show(lines: Iterable[Text], console: Console | None = None) -> None:
+    """Print lines as they are: never wrapped, never cut.
+
+    Raises:
+        FileAccessError: the output cannot be written, for example to a full disk.
+        typer.Exit: nobody reads it.
+    """
+    console = console or make_console()
+    with _writing():
+        console.print(Text("\n").join(_trimmed(lines)), soft_wrap=True)
+
+
+def write(text: str) -> None:
+    """Write text that a program reads, followed by a line end.
+
+    Raises:
+        FileAccessError, typer.Exit: as `show`.
+    """
+    with _writing():
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
+def say(kind: str, message: str) -> None:
+    """Write one line to the standard error: `error: ...`, the kind in red."""
+    line = Text.assemble((kind, "bad"), f": {message}" if message else "")
+    with contextlib.suppress(OSError):  # whoever closed the standard error does not want to hear it
+        make_console(stderr=True).print(line, soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """Write one line to the standard error that is no error."""
+    with contextlib.suppress(OSError):
+        make_console(stderr=True).print(Text(message), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        _abandon_stdout()
+        raise typer.Exit(_NOBODY_READS) from None
+    except OSError as error:
+        _abandon_stdout()
+        raise file_access_error("write", "the standard output", error) from None
+
+
+def _abandon_stdout() -> None:
+    """Let what is still buffered go nowhere; Python would try to write it again when it ends, and complain."""
+    with contextlib.suppress(OSError):  # a stream without a file behind it, as in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _trimmed(lines: Iterable[Text]) -> Iterator[Text]:
+    """Drop the blanks at the end of each line, which a narrower window would wrap."""
+    for line in lines:
+        line = line.copy()
+        line.rstrip()
+        yield line

@@ -1,0 +1,110 @@
+"""What `surgeon trace` prints: the sizes, the table of steps, the weights of one head, the strongest pair."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.text import Text
+
+from attention_surgeon.cli.cells import fit, folded, visible
+from attention_surgeon.cli.console import make_console, note, show, write
+from attention_surgeon.cli.grid import grid_lines
+from attention_surgeon.cli.table import step_lines
+from attention_surgeon.errors import OptionError
+from attention_surgeon.trace import AttentionTrace, Check, StrongestPair
+
+
+def print_trace(trace: AttentionTrace, *, head: int, as_json: bool, save: Path | None) -> int:
+    """Print a trace, save it if asked to, and return the exit code: 1 if a check failed.
+
+    Raises:
+        OptionError: there is no such head.
+        FileAccessError: the file or the output cannot be written.
+    """
+    _check_head(trace, head)
+    checks = trace.checks()
+    if save is not None:
+        _save(trace, save)
+    if as_json:
+        write(trace.to_json())
+    else:
+        console = make_console()
+        show(_screen(trace, head, checks, console.width), console)
+    return 0 if all(check.passed for check in checks) else 1
+
+
+def _screen(trace: AttentionTrace, head: int, checks: Sequence[Check], width: int) -> Iterator[Text]:
+    yield Text(fit(" ".join(visible(token) for token in trace.query_tokens), width), "heading")
+    yield Text(fit(_sizes(trace), width))
+    if trace.source:
+        yield from (Text(fit(line, width), "quiet") for line in folded(visible(trace.source), width))
+    yield Text("")
+    yield from step_lines(trace, checks, width)
+    yield Text("")
+    if any(not check.passed for check in checks if check.name == "shape") or trace.weights.numel() == 0:
+        yield Text(fit("weights: nothing to draw", width), "quiet")
+        return
+    drawn, place = _one_map(trace, head)
+    heading = f"weights{place}: each row shows whom its token attends to"
+    yield from (Text(fit(line, width)) for line in folded(heading, width))
+    yield from grid_lines(drawn, width)
+    yield Text("")
+    yield from (Text(fit(line, width)) for line in folded(_strongest(drawn), width))
+
+
+def _sizes(trace: AttentionTrace) -> str:
+    *leading, n_q, n_k = trace.scores_shape
+    named = [f"{size} {axis}{_s(size)}" for axis, size in zip(trace.axes, leading, strict=False)]
+    if trace.query_tokens == trace.key_tokens:
+        named.append(f"{n_q} token{_s(n_q)}")
+    else:
+        named += [f"{n_q} quer{'y' if n_q == 1 else 'ies'}", f"{n_k} key{_s(n_k)}"]
+    dtype = str(trace.query.dtype).removeprefix("torch.")
+    return " · ".join([*named, f"d_k {trace.key_size}", f"d_v {trace.value.shape[-1]}", dtype])
+
+
+def _one_map(trace: AttentionTrace, head: int) -> tuple[AttentionTrace, str]:
+    """Return one map of weights and say which one: the chosen head of the first entry of every other axis."""
+    place = ""
+    for axis, size in zip(trace.axes[:-2], trace.scores_shape[:-2], strict=True):
+        index = head if axis == "head" else 0
+        trace = trace.select(axis, index)
+        place += f", {axis} {index} of 0 to {size - 1}" if size > 1 else ""
+    return trace, place
+
+
+def _check_head(trace: AttentionTrace, head: int) -> None:
+    num_heads = trace.num_heads or 1
+    if not 0 <= head < num_heads:
+        there_is = "there is one head, 0" if num_heads == 1 else f"there are {num_heads} heads, 0 to {num_heads - 1}"
+        raise OptionError(f"--head is {head}, but {there_is}.")
+
+
+def _strongest(trace: AttentionTrace) -> str:
+    """Say between whom the weight is largest, and, where that is a token and itself, between which two others."""
+    strongest = trace.strongest_pair()
+    if strongest is None:
+        return "Nobody attends to anybody: no weight is above 0."
+    if not _is_self(trace, strongest):
+        return f"Strongest: {_link(strongest)} of its attention."
+    other = trace.strongest_pair(skip_self=True)
+    between = f"between two tokens {_link(other)}" if other else "nobody attends to another"
+    return f"Strongest: {_link(strongest, to_itself=True)} of its attention; {between}."
+
+
+def _link(pair: StrongestPair, to_itself: bool = False) -> str:
+    receiver = "itself" if to_itself else f"'{visible(pair.key_token)}'"
+    ties = f" (as strong: {pair.num_ties} other pair{_s(pair.num_ties)})" if pair.num_ties else ""
+    return f"'{visible(pair.query_token)}' gives {receiver} {pair.weight:.2f}{ties}"
+
+
+def _is_self(trace: AttentionTrace, pair: StrongestPair) -> bool:
+    return trace.query_tokens == trace.key_tokens and pair.place[-2] == pair.place[-1]
+
+
+def _save(trace: AttentionTrace, path: Path) -> None:
+    kept = trace.save(path)
+    note(f"saved {path}" + (f"; what was there is now {kept}" if kept else ""))
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
