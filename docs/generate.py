@@ -50,6 +50,7 @@ def renew(text: str, only: str) -> str:
 
 
 def main() -> int:
+    """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="only blocks whose command holds this word")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from attention_surgeon import files
-from attention_surgeon.errors import FileAccessError
+from attention_surgeon.errors import FileAccessError, SurgeonError
 
 
 def test_the_file_has_the_content_and_nothing_else_stays(tmp_path: Path):
@@ -93,3 +93,17 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path):
 def test_reading_what_is_not_there():
     error = files.file_access_error("read", "b.txt", FileNotFoundError(errno.ENOENT, "x"))
     assert str(error) == "cannot read b.txt: there is no such file; check the name and the folder."
+
+
+def test_reading_a_text(tmp_path: Path):
+    (tmp_path / "bom.txt").write_bytes("\ufeffé".encode())
+    assert files.read_text(tmp_path / "bom.txt") == "é"
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    for path, message in {
+        tmp_path / "latin.txt": "it is not UTF-8 text (byte 3); save it as UTF-8 and try again.",
+        tmp_path / "no.txt": "there is no such file; check the name and the folder.",
+        tmp_path: "a folder stands there; give a file name.",
+    }.items():
+        with pytest.raises(SurgeonError) as caught:
+            files.read_text(path)
+        assert str(caught.value) == f"cannot read {path}: {message}"

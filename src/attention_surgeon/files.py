@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attention_surgeon.errors import FileAccessError
+from attention_surgeon.errors import FileAccessError, FileFormatError
 
 _WAY_OUT = {
     errno.ENOENT: "its folder does not exist; make it first, or choose another place",
@@ -88,6 +88,23 @@ def keep_copy(path: str | Path) -> Path | None:
         number += 1
     write_file(copy, path.read_bytes())
     return copy
+
+
+def read_text(path: str | Path) -> str:
+    """Return the text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        FileAccessError: it is missing, a folder or not permitted.
+        FileFormatError: it is no UTF-8 text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileFormatError(
+            f"cannot read {path}: it is not UTF-8 text (byte {error.start}); save it as UTF-8 and try again."
+        ) from error
+    except OSError as error:
+        raise file_access_error("read", path, error) from error
 
 
 def file_access_error(verb: str, path: str | Path, error: OSError) -> FileAccessError:

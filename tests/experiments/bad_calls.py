@@ -39,11 +39,6 @@ BAD_CALLS = [
         "scaling: num_draws is True, expected a whole number of at least 1.",
     ),
     BadCall(
-        'experiments.read_text("no/such/file.txt")',
-        "FileAccessError",
-        "cannot read no/such/file.txt: there is no such file; check the name and the folder.",
-    ),
-    BadCall(
         'experiments.ReportConfig(text=" \\n ", source="empty.txt")',
         "FileFormatError",
         "report: empty.txt holds no words; give a text with at least one word.",

@@ -6,7 +6,7 @@ import matplotlib.image
 import pytest
 
 from attention_surgeon.errors import FileAccessError
-from attention_surgeon.experiments.report import STAGES, Report, ReportConfig, read_text, run, shipped_text
+from attention_surgeon.experiments.report import STAGES, Report, ReportConfig, run, shipped_text
 from attention_surgeon.experiments.scaling import ScalingConfig
 from attention_surgeon.models import tokenize
 
@@ -113,8 +113,3 @@ def test_what_stands_in_the_way_is_named(tmp_path: Path, prepare: Callable[[Path
 
 def test_the_text_that_ships_is_a_few_hundred_words():
     assert 300 < len(shipped_text().split()) < 600
-
-
-def test_reading_a_text(tmp_path: Path):
-    (tmp_path / "bom.txt").write_bytes("\ufeffé".encode())
-    assert read_text(tmp_path / "bom.txt") == "é"

@@ -1,6 +1,6 @@
 """Experiments that break attention on purpose and measure what happens, and the report on a text."""
 
-from attention_surgeon.experiments.report import Report, ReportConfig, read_text, shipped_text
+from attention_surgeon.experiments.report import Report, ReportConfig, shipped_text
 from attention_surgeon.experiments.result import Result
 from attention_surgeon.experiments.scaling import ScalingConfig, experiment_scaling_factor
 
@@ -10,6 +10,5 @@ __all__ = [
     "Result",
     "ScalingConfig",
     "experiment_scaling_factor",
-    "read_text",
     "shipped_text",
 ]

@@ -97,23 +97,6 @@ def shipped_text() -> str:
     return (package_files("attention_surgeon.experiments") / "texts" / "the_cat.txt").read_text(encoding="utf-8")
 
 
-def read_text(path: str | Path) -> str:
-    """Return the text of a file.
-
-    Raises:
-        FileAccessError: it is missing, a folder or not permitted.
-        FileFormatError: it is no UTF-8 text.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(
-            f"cannot read {path}: it is not UTF-8 text (byte {error.start}); save it as UTF-8 and try again."
-        ) from error
-    except OSError as error:
-        raise file_access_error("read", path, error) from error
-
-
 def run(config: ReportConfig, on_stage: Callable[[str], None] = lambda title: None) -> Report:
     """Make a report.
 
