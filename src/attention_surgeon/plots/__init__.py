@@ -1,0 +1,20 @@
+"""Tensors in, a matplotlib figure out: drawn in its own style, returned, never shown.
+
+The figures belong to nobody's `pyplot`, so they need no closing and leave no setting changed. Write one with
+`save_figure`; in a notebook run `%matplotlib inline` once and a figure on the last line shows itself.
+"""
+
+from attention_surgeon.plots.grid import plot_multihead_attention, plot_scale_comparison
+from attention_surgeon.plots.heatmap import plot_attention_heatmap
+from attention_surgeon.plots.mask import plot_mask
+from attention_surgeon.plots.save import save_figure
+from attention_surgeon.plots.scaling import plot_scaling_curves
+
+__all__ = [
+    "plot_attention_heatmap",
+    "plot_mask",
+    "plot_multihead_attention",
+    "plot_scale_comparison",
+    "plot_scaling_curves",
+    "save_figure",
+]
