@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from rich.cells import cell_len
 from rich.text import Text
 
-from attention_surgeon.cli.cells import clusters, fit, visible
+from attention_surgeon.cli.cells import clusters, fit, visible, width_of
 from attention_surgeon.trace import AttentionTrace
 
 _SHADES = " ░▒▓█"
@@ -43,7 +42,7 @@ class _Fields:
 def grid_lines(trace: AttentionTrace, width: int) -> Iterator[Text]:
     """Yield the grid of a trace without leading axes, no line wider than `width` cells."""
     fields = _fields(trace)
-    label_width = min(max(cell_len(name) for name in fields.rows), _LABEL_WIDTH, max(width // 4, 1))
+    label_width = min(max(width_of(name) for name in fields.rows), _LABEL_WIDTH, max(width // 4, 1))
     room = max(width - label_width - 1, 1)
     if len(fields.rows) <= _MOST_ROWS and len(fields.columns) * _NUMBER_WIDTHS[0] <= room:
         yield from _number_lines(fields, label_width, room)
@@ -63,7 +62,7 @@ def _fields(trace: AttentionTrace) -> _Fields:
 
 
 def _number_lines(fields: _Fields, label_width: int, room: int) -> Iterator[Text]:
-    widest = max(cell_len(name) for name in fields.columns) + 1
+    widest = max(width_of(name) for name in fields.columns) + 1
     column = max(min(widest, _NUMBER_WIDTHS[1], room // len(fields.columns)), _NUMBER_WIDTHS[0])
     heading = "".join(fit(name, column - 1) + " " for name in fields.columns)
     yield Text(" " * (label_width + 2) + heading, "heading")  # above the digits, one cell behind the shade
@@ -105,7 +104,7 @@ def _shortened(characters: list[str]) -> list[str]:
 
 def _cell_width(names: Sequence[str]) -> int:
     """Return the narrowest column that every character of the tokens fits into."""
-    return max((cell_len(cluster) for name in names for cluster in clusters(name)), default=1)
+    return max((width_of(cluster) for name in names for cluster in clusters(name)), default=1)
 
 
 def _pooled(fields: _Fields, most: int) -> _Fields:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.cells import cell_len
 from rich.text import Text
 
-from attention_surgeon.cli.cells import fit, folded
+from attention_surgeon.cli.cells import fit, folded, width_of
 from attention_surgeon.trace import AttentionTrace, Check, StepSummary
 
 _TOLD = {
@@ -44,7 +43,7 @@ def step_lines(trace: AttentionTrace, checks: Sequence[Check], width: int) -> It
 
 def _column_widths(columns: dict[str, list[str]], width: int) -> dict[str, int]:
     """Return the columns that fit and how wide they are; the formula goes first, then the range, then the shape."""
-    widths = {name: max(cell_len(cell) for cell in [name, *cells]) for name, cells in columns.items()}
+    widths = {name: max(width_of(cell) for cell in [name, *cells]) for name, cells in columns.items()}
     for name in ("how", "range", "shape"):
         if width - sum(size + 2 for size in widths.values()) - 2 < _LEAST_CHECK_WIDTH:
             del widths[name]

@@ -4,6 +4,7 @@ import unicodedata
 from typing import Literal, TypeAlias
 
 from attention_surgeon.errors import ArgumentTypeError
+from attention_surgeon.ops.require import kind_of
 
 _Kind: TypeAlias = Literal["space", "word", "ideograph", "mark", "symbol"]
 
@@ -34,7 +35,7 @@ def tokenize(text: str) -> list[str]:
     ["Don't", 'panic', ':', "it's", '42', '.']
     """
     if not isinstance(text, str):
-        raise ArgumentTypeError(f"tokenize: text is a {type(text).__name__}, expected a string.")
+        raise ArgumentTypeError(f"tokenize: text is {kind_of(text)}, expected a string.")
     tokens: list[str] = []
     before: _Kind = "space"
     for position, character in enumerate(text):

@@ -9,16 +9,12 @@ from attention_surgeon.trace.trace import AttentionTrace
 
 
 def check_softmax(trace: AttentionTrace) -> Finding:
-    """Compute `exp(m) / Σ exp(m)` again from the recorded masked scores, row by row.
-
-    A score m that was rounded once is off by u |m|, which the exponential turns into a relative error of the weight.
-    """
+    """Compute `exp(m) / Σ exp(m)` again from the recorded masked scores, row by row."""
     masked, dtype = trace.masked.double(), trace.weights.dtype
     expected = _softmax(masked)
-    size = masked.abs().masked_fill(masked == float("-inf"), 0.0)
-    spread = size + size.amax(-1, keepdim=True) if size.shape[-1] else size
-    relative = torch.expm1(rounding(dtype) * spread) + 2 * rounding(dtype) + (masked.shape[-1] + 2) * summing(dtype)
-    comparison = compare(trace.weights, expected, relative * expected + smallest(dtype))
+    summed = 2 * rounding(dtype) + (masked.shape[-1] + 2) * summing(dtype)
+    allowed = _moved_by_rounding(masked, expected, rounding(dtype)) + summed * expected + smallest(dtype)
+    comparison = compare(trace.weights, expected, allowed)
     detail = f"softmax again{comparison.off_by()}" if comparison.passed else comparison.wrong()
     return Finding(comparison.passed, detail)
 
@@ -60,6 +56,20 @@ def _softmax(masked: Tensor) -> Tensor:
     exponentials = (masked - peak.masked_fill(peak == float("-inf"), 0.0)).exp()
     total = exponentials.sum(-1, keepdim=True)
     return exponentials / total.masked_fill(total == 0, 1.0)
+
+
+def _moved_by_rounding(masked: Tensor, weights: Tensor, step: float) -> Tensor:
+    """Return how far rounding the scores can have moved each weight.
+
+    A score m is off by at most `step |m|`, and so is the peak that it is compared with: the logarithm of a weight p
+    is off by d, their sum. The weight itself is then at least `p e⁻ᵈ`, at most `p eᵈ`, and never above 1.
+    """
+    if masked.shape[-1] == 0:
+        return masked
+    size = step * masked.abs().masked_fill(masked == float("-inf"), 0.0)
+    d = size + size.amax(-1, keepdim=True)
+    most = torch.exp((weights.log() + d).clamp(max=0.0))
+    return torch.maximum(most - weights, weights * -torch.expm1(-d))
 
 
 def _empty_rows(trace: AttentionTrace) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
 from attention_surgeon.ops import STEP_NAMES, MaskLike, Mechanism, check_operands
+from attention_surgeon.ops.require import kind_of
 from attention_surgeon.trace.trace import AttentionTrace
 
 _USUAL_AXES = ("batch", "head")
@@ -58,7 +59,7 @@ def record(
     """
     if not isinstance(mechanism, Mechanism):
         raise ArgumentTypeError(
-            f"record: mechanism is a {type(mechanism).__name__}, expected an ops.Mechanism; "
+            f"record: mechanism is {kind_of(mechanism)}, expected an ops.Mechanism; "
             f"replace a step with Mechanism().replace(scale=...)."
         )
     operands = check_operands(Q, K, V, mask, caller="record")
@@ -66,7 +67,7 @@ def record(
     for name, made in zip(STEP_NAMES, steps, strict=True):
         if not isinstance(made, Tensor):
             raise ArgumentTypeError(
-                f"record: the {name} step, {mechanism.step_names()[name]}, returned a {type(made).__name__}, "
+                f"record: the {name} step, {mechanism.step_names()[name]}, returned {kind_of(made)}, "
                 f"expected a tensor; does it lack a return?"
             )
     leading = tuple(torch.broadcast_shapes(Q.shape[:-2], K.shape[:-2], V.shape[:-2]))
@@ -79,12 +80,22 @@ def record(
         query=_copy(Q.expand(*leading, *Q.shape[-2:])),
         key=_copy(K.expand(*leading, *K.shape[-2:])),
         value=_copy(V.expand(*leading, *V.shape[-2:])),
-        **{field: _copy(made).to(Q.dtype) for field, made in steps._asdict().items()},
+        **{field: _copy(_spread(made, leading)).to(Q.dtype) for field, made in steps._asdict().items()},
         allowed=None if operands.allowed is None else _copy(operands.allowed.expand(scores_shape)),
         bias=None if operands.bias is None else _copy(operands.bias.expand(scores_shape)).to(Q.dtype),
         step_functions=tuple(mechanism.step_names().values()),
         source=source,
     )
+
+
+def _spread(made: Tensor, leading: tuple[int, ...]) -> Tensor:
+    """Give what a step produced all leading axes: the scores know nothing of a batch that only V has.
+
+    What does not fit is left as it is, for `checks` to find.
+    """
+    own = made.shape[:-2]
+    fits = len(own) <= len(leading) and all(a in (1, b) for a, b in zip(own[::-1], leading[::-1], strict=False))
+    return made.expand(*leading, *made.shape[-2:]) if fits and made.ndim >= 2 else made
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, FileAccessError, FileFormatError
 from attention_surgeon.files import file_access_error, keep_copy, write_file
+from attention_surgeon.ops.require import kind_of
 from attention_surgeon.trace.as_json import trace_from_json
 from attention_surgeon.trace.document import OPTIONAL_TENSORS, check_description, describe, rebuild
 from attention_surgeon.trace.trace import TENSOR_NAMES, AttentionTrace
@@ -101,7 +102,7 @@ def _decoded(path: Path) -> str:
 
 def _real_path(path: str | Path, caller: str) -> Path:
     if not isinstance(path, str | Path):
-        raise ArgumentTypeError(f"{caller}: path is a {type(path).__name__}, expected a string or a pathlib.Path.")
+        raise ArgumentTypeError(f"{caller}: path is {kind_of(path)}, expected a string or a pathlib.Path.")
     # A link is followed, so that saving replaces the file that it points to and not the link.
     return Path(path).resolve() if Path(path).is_symlink() else Path(path)
 

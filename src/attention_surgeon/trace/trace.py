@@ -9,6 +9,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
 from attention_surgeon.ops import STEP_NAMES
+from attention_surgeon.ops.require import kind_of
 
 if TYPE_CHECKING:
     from attention_surgeon.trace.checks import Check
@@ -219,7 +220,7 @@ def _check_tensors(trace: AttentionTrace) -> None:
     for name in TENSOR_NAMES:
         tensor = getattr(trace, name)
         if not isinstance(tensor, Tensor):
-            raise ArgumentTypeError(f"AttentionTrace: {name} is a {type(tensor).__name__}, expected a torch.Tensor.")
+            raise ArgumentTypeError(f"AttentionTrace: {name} is {kind_of(tensor)}, expected a torch.Tensor.")
         if not tensor.is_floating_point():
             raise DTypeError(f"AttentionTrace: {name} has dtype {tensor.dtype}, expected a floating dtype.")
 
@@ -252,7 +253,7 @@ def _check_mask_fields(trace: AttentionTrace) -> None:
         if given is None:
             continue
         if not isinstance(given, Tensor):
-            raise ArgumentTypeError(f"AttentionTrace: {name} is a {type(given).__name__}, expected a tensor or None.")
+            raise ArgumentTypeError(f"AttentionTrace: {name} is {kind_of(given)}, expected a tensor or None.")
         fits = given.dtype == torch.bool if kind == "boolean" else given.is_floating_point()
         if not fits:
             raise DTypeError(f"AttentionTrace: {name} has dtype {given.dtype}, expected a {kind} one.")
