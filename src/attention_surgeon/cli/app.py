@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from attention_surgeon import __version__
+from attention_surgeon.cli.report import report
 from attention_surgeon.cli.trace import trace
 from attention_surgeon.errors import SurgeonError
 
@@ -30,6 +31,7 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 
 app.command("trace")(trace)
+app.command("report")(report)
 
 
 @app.callback(invoke_without_command=True)
