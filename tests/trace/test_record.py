@@ -19,9 +19,12 @@ def test_the_record_is_what_attention_returned(dtype: torch.dtype):
     output, weights = attention(Q, K, V, ragged())
     assert torch.equal(trace.output, output)
     assert torch.equal(trace.weights, weights)
-    assert torch.equal(trace.query, Q) and torch.equal(trace.key, K) and torch.equal(trace.value, V)
+    assert torch.equal(trace.query, Q)
+    assert torch.equal(trace.key, K)
+    assert torch.equal(trace.value, V)
     assert {getattr(trace, name).dtype for name in TENSOR_NAMES} == {dtype}
-    assert trace.allowed is not None and torch.equal(trace.allowed, ragged())
+    assert trace.allowed is not None
+    assert torch.equal(trace.allowed, ragged())
     assert trace.bias is None
 
 
@@ -41,7 +44,8 @@ def test_the_steps_and_their_names_are_those_of_the_mechanism():
 def test_a_bias_and_what_it_hides_are_both_recorded():
     mask = draw(N_Q, N_K, seed=8) + additive(ragged()[0, 0])
     trace = record(*qkv(), mask)
-    assert trace.bias is not None and trace.allowed is not None
+    assert trace.bias is not None
+    assert trace.allowed is not None
     assert torch.equal(trace.allowed, ragged()[0, 0].expand(BATCH, HEADS, N_Q, N_K))
     visible = trace.allowed
     assert torch.equal(trace.bias[visible], mask.expand(BATCH, HEADS, N_Q, N_K)[visible])
@@ -59,7 +63,8 @@ def test_nothing_is_left_to_broadcast():
         (*leading, N_K, D_V),
     ]
     assert trace.scores_shape == tuple(trace.weights.shape) == (*leading, N_Q, N_K)
-    assert trace.allowed is not None and trace.allowed.shape == trace.weights.shape
+    assert trace.allowed is not None
+    assert trace.allowed.shape == trace.weights.shape
     for name in TENSOR_NAMES:
         assert tuple(getattr(trace, name).shape) == trace.expected_shape(name)
 
@@ -82,7 +87,8 @@ def test_a_query_that_is_also_the_key_is_copied_twice():
     x = draw(N_Q, D_K, seed=0)
     trace = record(x, x, x)
     trace.query.fill_(0.0)
-    assert torch.equal(trace.key, x) and torch.equal(trace.value, x)
+    assert torch.equal(trace.key, x)
+    assert torch.equal(trace.value, x)
 
 
 def test_it_is_frozen():
