@@ -68,4 +68,5 @@ class CrossAttention(AttentionLayer):
         check_source(module, cls.__name__)
         has_bias = module.in_proj_bias is not None
         layer = cls(module.embed_dim, module.num_heads, module.dropout, context_dim=module.kdim, bias=has_bias)
-        return fill_from_torch(layer, module)
+        fill_from_torch(layer, module)
+        return layer

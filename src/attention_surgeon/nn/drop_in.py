@@ -3,12 +3,11 @@
 from typing import Any, TypeVar, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from attention_surgeon.errors import ArgumentTypeError, ConversionError, ShapeError
-from attention_surgeon.nn.dropout import require_probability
+from attention_surgeon.nn.mechanism import changed_steps, require_probability
 from attention_surgeon.nn.multi_head import multi_head_attention_forward
 from attention_surgeon.nn.nested import check_nested, nest, pad_nested
 from attention_surgeon.nn.torch_errors import errors_as_torch
@@ -142,9 +141,9 @@ class MultiheadAttention(nn.Module):
     @errors_as_torch()
     def forward(
         self,
-        query: Float[Tensor, "*_axes width"],
-        key: Float[Tensor, "*_rest key_width"],
-        value: Float[Tensor, "*_others value_width"],
+        query: Tensor,  # axes and dtypes are told in `multi_head_attention_forward`; a nested tensor has no axes
+        key: Tensor,
+        value: Tensor,
         key_padding_mask: Tensor | None = None,
         need_weights: bool = True,
         attn_mask: Tensor | None = None,
@@ -216,17 +215,16 @@ class MultiheadAttention(nn.Module):
             ConversionError: the mechanism has a step that PyTorch's does not.
         """
         if self.mechanism != Mechanism():
-            steps = ", ".join(f"{step}={name}" for step, name in self.mechanism.step_names().items())
             raise ConversionError(
-                f"MultiheadAttention.to_torch: PyTorch has no counterpart of the mechanism {steps}; "
-                f"set layer.mechanism = Mechanism() first."
+                f"MultiheadAttention.to_torch: PyTorch has no counterpart of "
+                f"{', '.join(changed_steps(self.mechanism))}; set layer.mechanism = Mechanism() first."
             )
         return _twin(nn.MultiheadAttention, self)
 
     def extra_repr(self) -> str:
-        """Say the sizes and options."""
+        """Say sizes and options, and every step of the mechanism that is not the usual one."""
         names = ("embed_dim", "num_heads", "dropout", "batch_first", "add_zero_attn", "kdim", "vdim")
-        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        return ", ".join([*(f"{name}={getattr(self, name)}" for name in names), *changed_steps(self.mechanism)])
 
 
 _EitherT = TypeVar("_EitherT", MultiheadAttention, nn.MultiheadAttention)

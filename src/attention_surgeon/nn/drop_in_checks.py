@@ -1,6 +1,6 @@
 """The door of the drop-in: what `multi_head_attention_forward` is given must fit together.
 
-It refuses what PyTorch refuses, and nothing that PyTorch accepts.
+It refuses what PyTorch refuses, and says why.
 """
 
 import torch
@@ -46,24 +46,6 @@ def _check_axes(query: Tensor, key: Tensor, value: Tensor, batch_first: bool) ->
         )
 
 
-def check_weight(name: str, weight: Tensor | None, input_name: str, x: Tensor, embed_dim: int) -> Tensor:
-    """Check that a projection takes its input, in its dtype and on its device, and return it.
-
-    Raises:
-        ArgumentTypeError, DTypeError, DeviceError, ShapeError: with the way out.
-    """
-    require_tensor(weight, name, CALLER)
-    assert weight is not None  # refused in the line before
-    expected = (embed_dim, x.shape[-1])
-    if weight.shape != expected:
-        raise ShapeError(
-            f"{CALLER}: {input_name} has shape {tuple(x.shape)} and its projection {tuple(weight.shape)}, expected "
-            f"{expected}, (embed_dim, width); widths other than embed_dim are said with kdim and vdim."
-        )
-    check_agrees(name, weight, x)
-    return weight
-
-
 def check_agrees(name: str, tensor: Tensor, query: Tensor) -> None:
     """Check that a tensor has the device of query, and its dtype unless autocast converts anyway.
 
@@ -81,35 +63,6 @@ def check_agrees(name: str, tensor: Tensor, query: Tensor) -> None:
         )
 
 
-def check_added_keys(
-    bias_k: Tensor | None, bias_v: Tensor | None, static_k: Tensor | None, static_v: Tensor | None
-) -> None:
-    """Check that an added key has its value, and that nothing is added to keys that are projected already.
-
-    Raises:
-        OptionError: with the way out.
-    """
-    if (bias_k is None) != (bias_v is None):
-        given, missing = ("bias_v", "bias_k") if bias_k is None else ("bias_k", "bias_v")
-        raise OptionError(f"{CALLER}: {given} is given but {missing} is None; an added key needs an added value.")
-    if bias_k is not None and (static_k is not None or static_v is not None):
-        raise OptionError(f"{CALLER}: bias_k and bias_v cannot be added to static_k and static_v; leave out one pair.")
-
-
-def check_static(name: str, static: Tensor, batch: int, num_heads: int, head_dim: int) -> None:
-    """Check keys or values that are projected already.
-
-    Raises:
-        ArgumentTypeError, ShapeError: with the shape that was expected.
-    """
-    require_tensor(static, name, CALLER)
-    if static.ndim != 3 or (static.shape[0], static.shape[2]) != (batch * num_heads, head_dim):
-        raise ShapeError(
-            f"{CALLER}: {name} has shape {tuple(static.shape)}, expected ({batch * num_heads}, n_k, {head_dim}), "
-            f"(batch * num_heads, n_k, head_dim)."
-        )
-
-
 def check_hint(is_causal: bool, attn_mask: Tensor | None) -> None:
     """Check that the hint is about something.
 
@@ -121,3 +74,21 @@ def check_hint(is_causal: bool, attn_mask: Tensor | None) -> None:
             f"{CALLER}: is_causal is a hint about attn_mask, which is None; pass that mask as well, "
             f"torch.nn.Transformer.generate_square_subsequent_mask(n) makes it."
         )
+
+
+def check_static(name: str, static: Tensor, like: Tensor, bias: Tensor | None) -> None:
+    """Check keys or values that are projected already against those `like` which they replace.
+
+    Raises:
+        ArgumentTypeError, OptionError, ShapeError: with the way out.
+    """
+    require_tensor(static, name, CALLER)
+    if bias is not None:
+        raise OptionError(f"{CALLER}: bias_k and bias_v cannot be added to {name}; leave out one or the other.")
+    batch, heads, _, size = like.shape
+    if static.ndim != 3 or (static.shape[0], static.shape[2]) != (batch * heads, size):
+        raise ShapeError(
+            f"{CALLER}: {name} has shape {tuple(static.shape)}, expected ({batch * heads}, n_k, {size}), "
+            f"(batch * num_heads, n_k, head_dim)."
+        )
+    check_agrees(name, static, like)

@@ -27,13 +27,13 @@ class HidingMasks:
     key_padding_mask: Tensor | None
     batched: bool
 
-    def check(self, query: Tensor, num_heads: int, shape: tuple[int, int, int]) -> None:
-        """Check kinds, dtypes and shapes against scores of the shape `(batch, n_q, n_k)`.
+    def check(self, query: Tensor, scores_shape: tuple[int, ...]) -> None:
+        """Check kinds, dtypes and shapes against scores `(batch, heads, n_q, n_k)`, before keys are added.
 
         Raises:
             ArgumentTypeError, DTypeError, DeviceError, MaskError, ShapeError: with the way out.
         """
-        batch, n_q, n_k = shape
+        batch, num_heads, n_q, n_k = scores_shape
         if (mask := self.key_padding_mask) is not None:
             _check_kind("key_padding_mask", mask, query)
             expected, axes = ((batch, n_k), "(batch, n_k)") if self.batched else ((n_k,), "(n_k,)")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, ShapeError
 from attention_surgeon.masks import causal_mask
-from attention_surgeon.nn.dropout import require_probability, with_dropout
+from attention_surgeon.nn.mechanism import require_probability, with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism, Operands, check_operands, multiply_by, resolve_mask, share_heads
 from attention_surgeon.ops.require import require_switch, require_tensor
@@ -47,8 +47,8 @@ def scaled_dot_product_attention(
         `(*batch, n_q, d_v)` in the dtype of query. A query that may attend to no key gets 0.
 
     Raises:
-        ArgumentTypeError: a TypeError, as in PyTorch.
-        DTypeError, DeviceError, MaskError, OptionError, ShapeError: each also a RuntimeError, as in PyTorch.
+        ArgumentTypeError, DTypeError, DeviceError, MaskError, OptionError, ShapeError: each also a RuntimeError, which
+            PyTorch raises.
 
     Differs from PyTorch: sums run one precision up (`ops.precision`). Refused are more or fewer values than keys (a
     fused kernel of PyTorch's reads past them) and d_k = 0.

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_surgeon.errors import DeviceError, DTypeError, ShapeError
-from attention_surgeon.nn.dropout import require_probability, with_dropout
+from attention_surgeon.nn.mechanism import changed_steps, require_probability, with_dropout
 from attention_surgeon.nn.torch_convert import to_torch
 from attention_surgeon.ops import LazyMask, MaskLike, Mechanism, check_operands, merge_heads, share_heads, split_heads
 from attention_surgeon.ops.require import require_count, require_floating, require_switch
@@ -154,10 +154,8 @@ class AttentionLayer(nn.Module, ABC):
 
     def extra_repr(self) -> str:
         """Say the sizes, and every step of the mechanism that is not the usual one."""
-        usual = Mechanism().step_names()
-        steps = [f"{step}={name}" for step, name in self.mechanism.step_names().items() if name != usual[step]]
-        heads = [f"num_heads={self.num_heads}", f"num_kv_heads={self.num_kv_heads}"]
-        return ", ".join([f"embed_dim={self.embed_dim}", *heads, f"dropout={self.dropout}", *steps])
+        names = ("embed_dim", "num_heads", "num_kv_heads", "dropout")
+        return ", ".join([*(f"{name}={getattr(self, name)}" for name in names), *changed_steps(self.mechanism)])
 
     def _check_input(self, name: str, x: Tensor, projection: nn.Linear) -> None:
         caller = type(self).__name__

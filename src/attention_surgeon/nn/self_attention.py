@@ -52,7 +52,9 @@ class SimpleAttention(AttentionLayer):
             ArgumentTypeError, ConversionError: no such module; several heads, dropout, or keys of its own.
         """
         check_source(module, cls.__name__, one_head=True)
-        return fill_from_torch(cls(module.embed_dim), module)
+        layer = cls(module.embed_dim)
+        fill_from_torch(layer, module)
+        return layer
 
 
 @final
@@ -103,7 +105,9 @@ class SelfAttention(AttentionLayer):
         """
         check_source(module, cls.__name__, one_head=True)
         has_bias = module.in_proj_bias is not None
-        return fill_from_torch(cls(module.embed_dim, module.dropout, bias=has_bias), module)
+        layer = cls(module.embed_dim, module.dropout, bias=has_bias)
+        fill_from_torch(layer, module)
+        return layer
 
 
 @final
@@ -153,4 +157,6 @@ class MultiHeadAttention(AttentionLayer):
         """
         check_source(module, cls.__name__)
         has_bias = module.in_proj_bias is not None
-        return fill_from_torch(cls(module.embed_dim, module.num_heads, module.dropout, bias=has_bias), module)
+        layer = cls(module.embed_dim, module.num_heads, module.dropout, bias=has_bias)
+        fill_from_torch(layer, module)
+        return layer

@@ -53,7 +53,9 @@ class MultiQueryAttention(AttentionLayer):
         """
         check_source(module, cls.__name__)
         has_bias = module.in_proj_bias is not None
-        return fill_from_torch(cls(module.embed_dim, module.num_heads, module.dropout, bias=has_bias), module)
+        layer = cls(module.embed_dim, module.num_heads, module.dropout, bias=has_bias)
+        fill_from_torch(layer, module)
+        return layer
 
 
 @final
@@ -104,4 +106,5 @@ class GroupedQueryAttention(AttentionLayer):
         check_source(module, cls.__name__)
         has_bias = module.in_proj_bias is not None
         layer = cls(module.embed_dim, module.num_heads, num_kv_heads, module.dropout, bias=has_bias)
-        return fill_from_torch(layer, module)
+        fill_from_torch(layer, module)
+        return layer

@@ -9,19 +9,18 @@ What one side lacks moves into a projection that both have:
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, final
 
 import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import ArgumentTypeError, ConversionError
+from attention_surgeon.nn.mechanism import changed_steps
 from attention_surgeon.ops import Mechanism, leave_unscaled, share_heads, working_dtype
 from attention_surgeon.ops.require import kind_of
 
 if TYPE_CHECKING:
     from attention_surgeon.nn.layer import AttentionLayer
-
-LayerT = TypeVar("LayerT", bound="AttentionLayer")
 
 
 @final
@@ -64,6 +63,8 @@ class Affine:
 
     def unshare(self, num_kv_heads: int, num_heads: int) -> "Affine | None":
         """Undo `share`; None if the heads of a group are not equal."""
+        if num_kv_heads == num_heads:
+            return self
         weight, bias = self.by_head(num_heads)
         first = slice(None, None, num_heads // num_kv_heads)
         kept = Affine(weight[first].flatten(0, 1), None if bias is None else bias[first].flatten())
@@ -106,8 +107,8 @@ def check_source(module: nn.MultiheadAttention, caller: str, one_head: bool = Fa
         )
 
 
-def fill_from_torch(layer: LayerT, module: nn.MultiheadAttention) -> LayerT:
-    """Copy the parameters of `module` into a new layer, so that it computes the same; return the layer.
+def fill_from_torch(layer: "AttentionLayer", module: nn.MultiheadAttention) -> None:
+    """Copy the parameters of `module` into a new layer, so that it computes the same.
 
     Raises:
         ConversionError: no parameters of `layer` compute what `module` does.
@@ -135,7 +136,6 @@ def fill_from_torch(layer: LayerT, module: nn.MultiheadAttention) -> LayerT:
                 f"equal in the module, so they cannot be one; use MultiHeadAttention.from_torch."
             )
         shared.copy_to(target.weight, target.bias)
-    return layer
 
 
 def to_torch(layer: "AttentionLayer") -> nn.MultiheadAttention:
@@ -190,9 +190,8 @@ def _query_factor(layer: "AttentionLayer") -> float:
         return 1.0
     if layer.mechanism == Mechanism(scale=leave_unscaled):
         return math.sqrt(layer.head_dim)
-    steps = ", ".join(f"{step}={name}" for step, name in layer.mechanism.step_names().items())
     raise ConversionError(
-        f"{type(layer).__name__}.to_torch: PyTorch has no counterpart of the mechanism {steps}; "
+        f"{type(layer).__name__}.to_torch: PyTorch has no counterpart of {', '.join(changed_steps(layer.mechanism))}; "
         f"set layer.mechanism = Mechanism() first."
     )
 

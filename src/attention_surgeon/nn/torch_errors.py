@@ -20,6 +20,11 @@ class ShapeError(errors.ShapeError, AssertionError, RuntimeError):
 
 
 @final
+class ArgumentTypeError(errors.ArgumentTypeError, AssertionError, RuntimeError):
+    """`errors.ArgumentTypeError`, raised by a drop-in."""
+
+
+@final
 class DTypeError(errors.DTypeError, AssertionError, RuntimeError):
     """`errors.DTypeError`, raised by a drop-in."""
 
@@ -40,7 +45,7 @@ class OptionError(errors.OptionError, AssertionError, RuntimeError):
 
 
 _ALSO_TORCHS: dict[type[errors.SurgeonError], type[errors.SurgeonError]] = {
-    kind.__bases__[0]: kind for kind in (ShapeError, DTypeError, DeviceError, MaskError, OptionError)
+    kind.__bases__[0]: kind for kind in (ShapeError, ArgumentTypeError, DTypeError, DeviceError, MaskError, OptionError)
 }
 
 

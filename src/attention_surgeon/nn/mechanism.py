@@ -1,4 +1,4 @@
-"""Dropout inside a mechanism: behind whatever step makes the weights."""
+"""What every layer does with its mechanism: drop weights while training, and say which steps are not the usual."""
 
 from torch import Tensor
 
@@ -35,6 +35,18 @@ def with_dropout(mechanism: Mechanism, p: float) -> Mechanism:
         return attention_dropout(normalise(masked, operands), p)
 
     return mechanism.replace(normalise=normalise_and_drop)
+
+
+def changed_steps(mechanism: Mechanism) -> list[str]:
+    """Return every step that is not the usual one, as text.
+
+    >>> from attention_surgeon.ops import leave_unscaled
+    >>> changed_steps(Mechanism(scale=leave_unscaled))
+    ['scale=leave_unscaled']
+    """
+    usual = Mechanism()
+    names = mechanism.step_names()
+    return [f"{step}={names[step]}" for step in names if getattr(mechanism, step) is not getattr(usual, step)]
 
 
 def require_probability(value: float, name: str, caller: str) -> None:
