@@ -10,6 +10,7 @@
 | nobody reads on (`surgeon trace ... | head`) | nothing | 141 |
 """
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -71,10 +72,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _wrong(_usage_message(error))
     except typer.Abort:
         code = _STOPPED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _bug()
+        return _wrong(_give_up_output(error))
     except Exception:  # noqa: BLE001  the last resort hides nothing: it shows the traceback and adds a line
-        traceback.print_exc()
-        _say("bug", "this is a mistake in attention-surgeon, not in your call; please report it with the lines above.")
-        return _BUG
+        return _bug()
     if code == _STOPPED:
         _say("stopped", "")
     return code or 0
@@ -85,14 +88,27 @@ def _wrong(message: str) -> int:
     return _WRONG_CALL
 
 
+def _bug() -> int:
+    traceback.print_exc()
+    _say("bug", "this is a mistake in attention-surgeon, not in your call; please report it with the lines above.")
+    return _BUG
+
+
+def _give_up_output(error: OSError) -> str:
+    """Say why the help could not be printed, which typer does on its own."""
+    from attention_surgeon.cli.console import output_failed
+
+    return str(output_failed(error))
+
+
 def _usage_message(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "surgeon"
     message = getattr(error, "format_message", error.__str__)()
-    return f"{message.rstrip('.')}. See {path} --help."
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'} See {path} --help."
 
 
 def _say(kind: str, message: str) -> None:
-    from attention_surgeon.cli.console import say
+    from attention_surgeon.cli.console import say  # here, because it loads rich
 
     say(kind, message)

@@ -43,9 +43,19 @@ def fit(text: str, width: int) -> str:
     >>> fit("attention", 6), fit("cat", 6)
     ('atten…', 'cat   ')
     """
-    if width_of(text) > width:
-        text = _cut(text, width - 1) + "…" if width > 0 else ""
+    text = shortened(text, width)
     return text + " " * (width - width_of(text))
+
+
+def shortened(text: str, width: int) -> str:
+    """Return `text` in at most `width` cells, cut with an ellipsis.
+
+    >>> shortened("attention", 6), shortened("cat", 6)
+    ('atten…', 'cat')
+    """
+    if width_of(text) <= width:
+        return text
+    return _cut(text, width - 1) + "…" if width > 0 else ""
 
 
 def folded(text: str, width: int, indent: int = 0) -> Iterator[str]:

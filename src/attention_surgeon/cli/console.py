@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
+from attention_surgeon.errors import FileAccessError
 from attention_surgeon.files import file_access_error
 
 THEME = Theme(
@@ -81,6 +82,12 @@ def note(message: str) -> None:
         make_console(stderr=True).print(Text(message), soft_wrap=True)
 
 
+def output_failed(error: OSError) -> FileAccessError:
+    """Give up the standard output and return the error that says why."""
+    _abandon_stdout()
+    return file_access_error("write", "the standard output", error)
+
+
 @contextlib.contextmanager
 def _writing() -> Iterator[None]:
     try:
@@ -89,8 +96,7 @@ def _writing() -> Iterator[None]:
         _abandon_stdout()
         raise typer.Exit(_NOBODY_READS) from None
     except OSError as error:
-        _abandon_stdout()
-        raise file_access_error("write", "the standard output", error) from None
+        raise output_failed(error) from None
 
 
 def _abandon_stdout() -> None:

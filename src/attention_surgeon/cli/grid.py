@@ -12,7 +12,7 @@ from typing import final
 import torch
 from rich.text import Text
 
-from attention_surgeon.cli.cells import clusters, fit, visible, width_of
+from attention_surgeon.cli.cells import clusters, fit, folded, visible, width_of
 from attention_surgeon.trace import AttentionTrace
 
 _SHADES = " ░▒▓█"
@@ -47,9 +47,8 @@ def grid_lines(trace: AttentionTrace, width: int) -> Iterator[Text]:
     if len(fields.rows) <= _MOST_ROWS and len(fields.columns) * _NUMBER_WIDTHS[0] <= room:
         yield from _number_lines(fields, label_width, room)
     else:
-        most = max(room // _cell_width(fields.columns), 1)
-        if len(fields.rows) > _MOST_ROWS or len(fields.columns) > most:
-            fields = _pooled(fields, min(most, _MOST_ROWS))
+        if len(fields.rows) > _MOST_ROWS or len(fields.columns) * _cell_width(fields.columns) > room:
+            fields = _pooled(fields, max(min(room // 2, _MOST_ROWS), 1))
         yield from _shade_lines(fields, label_width, room)
     yield from _legend_lines(fields, width)
 
@@ -146,4 +145,4 @@ def _legend_lines(fields: _Fields, width: int) -> Iterator[Text]:
         legend += f"  {_HIDDEN} hidden"
     yield Text(fit(legend, width), "quiet")
     if fields.note:
-        yield Text(fit(fields.note, width), "quiet")
+        yield from (Text(fit(line, width), "quiet") for line in folded(fields.note, width))

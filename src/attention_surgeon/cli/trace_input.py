@@ -40,6 +40,10 @@ def make_trace(request: Request) -> AttentionTrace:
     if request.load is not None:
         _check_alone(request)
         return load_trace(request.load)
+    for option in ("heads", "size", "first"):
+        number = getattr(request, option)
+        if number is not None and number < 1:
+            raise OptionError(f"--{option} is {number}, expected at least 1.")
     tokens = _tokens(request)
     mask = None if request.mask is None else parse_mask(request.mask, len(tokens))
     return trace_text(
@@ -85,8 +89,6 @@ def _tokens(request: Request) -> list[str]:
     if not tokens:
         raise OptionError("the text holds no word and no sign, so there is nothing that could attend.")
     if request.first is not None:
-        if request.first < 1:
-            raise OptionError(f"--first is {request.first}, expected at least 1.")
         tokens = tokens[: request.first]
     if len(tokens) > _MOST_TOKENS:
         raise OptionError(

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import fit, folded, visible
+from attention_surgeon.cli.cells import fit, folded, shortened, visible
 from attention_surgeon.cli.console import make_console, note, show, write
 from attention_surgeon.cli.grid import grid_lines
 from attention_surgeon.cli.table import step_lines
 from attention_surgeon.errors import OptionError
 from attention_surgeon.trace import AttentionTrace, Check, StrongestPair
+
+_LONGEST_NAME = 24
 
 
 def print_trace(trace: AttentionTrace, *, head: int, as_json: bool, save: Path | None) -> int:
@@ -85,16 +87,17 @@ def _strongest(trace: AttentionTrace) -> str:
     if strongest is None:
         return "Nobody attends to anybody: no weight is above 0."
     if not _is_self(trace, strongest):
-        return f"Strongest: {_link(strongest)} of its attention."
+        return f"Strongest: {_link(strongest)}."
     other = trace.strongest_pair(skip_self=True)
     between = f"between two tokens {_link(other)}" if other else "nobody attends to another"
-    return f"Strongest: {_link(strongest, to_itself=True)} of its attention; {between}."
+    return f"Strongest: {_link(strongest, to_itself=True)}; {between}."
 
 
 def _link(pair: StrongestPair, to_itself: bool = False) -> str:
-    receiver = "itself" if to_itself else f"'{visible(pair.key_token)}'"
+    receiver = "itself" if to_itself else f"'{shortened(visible(pair.key_token), _LONGEST_NAME)}'"
     ties = f" (as strong: {pair.num_ties} other pair{_s(pair.num_ties)})" if pair.num_ties else ""
-    return f"'{visible(pair.query_token)}' gives {receiver} {pair.weight:.2f}{ties}"
+    giver = shortened(visible(pair.query_token), _LONGEST_NAME)
+    return f"'{giver}' gives {receiver} {pair.weight:.2f} of its attention{ties}"
 
 
 def _is_self(trace: AttentionTrace, pair: StrongestPair) -> bool:
