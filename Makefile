@@ -46,7 +46,7 @@ check: .venv/.ready ## format, lint, types, and the direction of imports
 	$(BIN)/lint-imports
 
 docs: .venv/.ready ## build the site into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 figures: .venv/.ready ## make again every picture, table and output that README and docs show
 	$(BIN)/python -m docs.generate
