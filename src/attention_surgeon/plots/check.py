@@ -36,25 +36,7 @@ def checked_weights(
     """
     array = _floating_array(weights, caller, name)
     _check_shape(array.shape, caller, name, axes)
-    lowest, highest = array.min(), array.max()
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        index = _first(~np.isfinite(array))
-        raise NonFiniteError(
-            f"{caller}: {name} holds {array[index]} at {index}; a weight is a number from 0 to 1. "
-            f"Softmax over a row that holds only -inf gives NaN elsewhere; ops.softmax gives zeros."
-        )
-    if lowest < 0:
-        index = _first(array < 0)
-        raise OptionError(
-            f"{caller}: {name} holds {array[index]:.4g} at {index}, but weights lie between 0 and 1. "
-            f"These look like scores; apply ops.softmax(scores, dim=-1) first."
-        )
-    if highest > _HIGHEST:
-        index = _first(array > _HIGHEST)
-        raise OptionError(
-            f"{caller}: {name} holds {array[index]:.4g} at {index}, but weights lie between 0 and 1. If these are "
-            f"scores, apply ops.softmax(scores, dim=-1) first; if dropout enlarged them, take them in eval mode."
-        )
+    _check_range(array, caller, name)
     return array
 
 
@@ -170,7 +152,27 @@ def _check_shape(shape: tuple[int, ...], caller: str, name: str, axes: tuple[str
             f"{caller}: {name} has shape {shape}, expected ({', '.join(axes)}); {_way_out(len(shape), axes, name)}."
         )
     if 0 in shape:
-        raise ShapeError(f"{caller}: {name} has shape {shape}: the axis {axes[shape.index(0)]} is empty.")
+        raise ShapeError(
+            f"{caller}: {name} has shape {shape}: {axes[shape.index(0)]} is 0, so there is nothing to draw."
+        )
+
+
+def _check_range(array: Array, caller: str, name: str) -> None:
+    lowest, highest = array.min(), array.max()
+    if lowest >= 0 and highest <= _HIGHEST:
+        return
+    index = _first(~((array >= 0) & (array <= _HIGHEST)))  # NaN is outside every range
+    given = f"{caller}: {name} holds {array[index]:.4g} at {index}, but weights lie between 0 and 1."
+    if np.isnan(array[index]):
+        raise NonFiniteError(f"{given} A row without keys gives NaN in many a softmax; ops.softmax gives zeros.")
+    if np.isinf(array[index]):
+        raise NonFiniteError(f"{given} These look like masked scores; apply ops.softmax(scores, dim=-1) first.")
+    if array[index] < 0:
+        raise OptionError(f"{given} These look like scores; apply ops.softmax(scores, dim=-1) first.")
+    raise OptionError(
+        f"{given} If these are scores, apply ops.softmax(scores, dim=-1) first; "
+        f"if dropout enlarged them, take them in eval mode."
+    )
 
 
 def _way_out(given: int, axes: tuple[str, ...], name: str) -> str:

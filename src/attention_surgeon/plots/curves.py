@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError
+from attention_surgeon.ops.require import require_count, require_switch
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -55,11 +56,8 @@ def _check_setting(row: Row, number: int, caller: str) -> None:
     for key in ("d_k", "scaled"):
         if key not in row:
             raise OptionError(f"{caller}: rows[{number}] has no {key!r}; it has {', '.join(map(str, row))}.")
-    d_k = row["d_k"]
-    if not isinstance(d_k, int) or isinstance(d_k, bool) or d_k < 1:
-        raise OptionError(f"{caller}: rows[{number}]['d_k'] is {d_k!r}, expected a whole number of at least 1.")
-    if not isinstance(row["scaled"], bool):
-        raise ArgumentTypeError(f"{caller}: rows[{number}]['scaled'] is {row['scaled']!r}, expected True or False.")
+    require_count(row["d_k"], f"rows[{number}]['d_k']", caller)
+    require_switch(row["scaled"], f"rows[{number}]['scaled']", caller)
 
 
 def _curve(rows: Sequence[Row], measure: str, caller: str) -> Curve:

@@ -1,9 +1,10 @@
 """Text that is safe to draw: tokens made visible and short, titles broken into lines, labels thinned out."""
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import TextToPath
@@ -12,7 +13,7 @@ from attention_surgeon.plots.style import FONT
 
 LONGEST_LABEL = 16
 MOST_LINES = 4
-_CLOSEST = 6.8  # points from one label to the next, where that lets every token have one
+_CLOSEST = 6.88  # points from one label to the next, where that lets every token have one
 _CLOSEST_THINNED = 9.5  # where some have to be left out anyway
 _VISIBLE = {"\n": "↵", "\t": "⇥"}
 
@@ -63,6 +64,7 @@ def line_count(text: str) -> int:
     return text.count("\n") + 1 if text else 0
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
     """Return the width of one line of text in points, without drawing it."""
     font = FontProperties(family=[FONT], size=size)
@@ -130,10 +132,8 @@ def _shortened(pieces: list[str]) -> str:
 def _cut(text: str, size: float, width: float) -> str:
     if text_width(text, size) <= width:
         return text
-    end = min(len(text), 500)
-    while end > 1 and text_width(f"{text[:end]}…", size) > width:
-        end -= 1
-    return f"{text[:end]}…"
+    letters = bisect_right(range(len(text)), width, key=lambda end: text_width(f"{text[:end]}…", size))
+    return f"{text[: max(1, letters - 1)]}…"
 
 
 def _visible(letter: str) -> str:

@@ -51,8 +51,9 @@ def new_panels(
         marks: What stands below the maps: words, and the mark that they explain.
         right: Points to be left for more at the right.
     """
-    width = max(_NARROWEST, sizes.figure_size(heading="", right=right, below=0.0)[0])
-    columns = _legend_columns(list(marks), sizes.note_size, width)
+    entries = [text_width(mark, sizes.note_size) + 5 * sizes.note_size for mark in marks]
+    width = max(_NARROWEST, sizes.figure_size(heading="", right=right, below=0.0)[0], *entries)
+    columns = max(1, len(marks)) if sum(entries) <= width else 1
     below = 1.9 * sizes.note_size * math.ceil(len(marks) / columns) + (8.0 if marks else 0.0)
     heading = visible_title(title, sizes.title_size, width - 2 * sizes.title_size)
     figure = new_figure(width, sizes.figure_size(heading=heading, right=right, below=below)[1])
@@ -68,12 +69,6 @@ def new_panels(
         _label(panels, index)
     _name_axes(panels)
     return panels
-
-
-def _legend_columns(entries: list[str], size: float, width: float) -> int:
-    """Return one column for each entry if they fit beside each other, else one for all."""
-    needed = sum(text_width(entry, size) + 5 * size for entry in entries)
-    return max(1, len(entries)) if needed <= width else 1
 
 
 def _label(panels: Panels, index: int) -> None:

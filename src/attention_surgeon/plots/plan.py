@@ -139,7 +139,7 @@ def _arrange(num_maps: int, shape: tuple[int, int]) -> tuple[int, int]:
     def ugliness(columns: int) -> float:
         rows = math.ceil(num_maps / columns)
         proportion = (columns * width) / (rows * height)
-        return abs(math.log(proportion / 1.4)) + 0.5 * (rows * columns - num_maps)
+        return abs(math.log(proportion / 1.4)) + 4 * (rows * columns - num_maps) / num_maps
 
     columns = min(range(1, num_maps + 1), key=ugliness)
     return math.ceil(num_maps / columns), columns

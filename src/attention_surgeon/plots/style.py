@@ -138,9 +138,9 @@ def arranged(figure: Figure) -> Figure:
     """Lay the figure out once and for all, so that every file written from it, in any order, shows the same."""
     engine = figure.get_layout_engine()
     assert engine is not None
-    # The engine leaves the right room for a legend only when it has placed it once.
-    for _ in range(2 if figure.legends else 1):
-        engine.execute(figure)
+    # The first pass places things beside axes that still have the wrong size; the second leaves the right room.
+    engine.execute(figure)
+    engine.execute(figure)
     figure.set_layout_engine("none")
     return figure
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
@@ -66,8 +67,10 @@ def draw_weights(
         right = 20 + (2.0 + 1.4 * line_count(notes)) * sizes.note_size
         panels = new_panels(sizes, title=title, captions=captions, theme=theme, marks=marks, right=right)
         images = [_draw_map(panels, axes, weights, top) for axes, weights in zip(panels.axes, maps, strict=True)]
-        _add_scale(panels, images[0], top, notes, above=largest > top * (1 + 1e-6))
-        return arranged(panels.figure)
+        bar = _add_scale(panels, images[0], top, notes, above=largest > top * (1 + 1e-6))
+        arranged(panels.figure)
+        _align(bar, panels.axes)
+        return panels.figure
 
 
 def _draw_map(panels: Panels, axes: Axes, weights: Array, top: float) -> AxesImage:
@@ -87,7 +90,7 @@ def _empty_rows(weights: Array) -> Array:
     return weights.max(axis=1, keepdims=True) == 0
 
 
-def _add_scale(panels: Panels, image: AxesImage, top: float, notes: str, *, above: bool) -> None:
+def _add_scale(panels: Panels, image: AxesImage, top: float, notes: str, *, above: bool) -> Colorbar:
     """Add the one colour bar, from 0 to `top`, with an arrow if there are weights above."""
     size, (height, width) = panels.plan.note_size, panels.plan.maps
     thickness = 1.4 * size
@@ -95,7 +98,7 @@ def _add_scale(panels: Panels, image: AxesImage, top: float, notes: str, *, abov
         image,
         ax=panels.axes,
         fraction=thickness / width,
-        aspect=1.3 * height / thickness,  # more than fits, so that the bar is as high as the maps with their captions
+        aspect=height / thickness,
         pad=0.8 * size / width,
         extend="max" if above else "neither",
     )
@@ -104,6 +107,17 @@ def _add_scale(panels: Panels, image: AxesImage, top: float, notes: str, *, abov
     bar.ax.tick_params(labelsize=0.9 * size, length=0)
     bar.set_label(notes, size=size)
     bar.outline.set_edgecolor(panels.theme.line)
+    return bar
+
+
+def _align(bar: Colorbar, maps: Sequence[Axes]) -> None:
+    """Make the bar exactly as high as the maps beside it, which the layout engine does only nearly."""
+    for axes in maps:
+        axes.apply_aspect()
+    places = [axes.get_position() for axes in maps]
+    bottom, top = min(place.y0 for place in places), max(place.y1 for place in places)
+    bar.ax.set_box_aspect(None)
+    bar.ax.set_position((bar.ax.get_position().x0, bottom, bar.ax.get_position().width, top - bottom))
 
 
 def _scale_notes(sizes: Plan, largest: float) -> str:
