@@ -10,7 +10,7 @@ from torch import Tensor, nn
 BATCHES = (1, 2, 3)
 LENGTHS = (1, 2, 5, 7, 11, 23)
 HEADS = (1, 2, 3, 5)
-HEAD_DIMS = (1, 2, 4, 7, 16)
+HEAD_DIMS = (2, 3, 4, 7, 16)
 OTHER_WIDTHS = (3, 8, 13)
 
 Inputs = dict[str, Tensor]

@@ -109,7 +109,9 @@ def test_heads_that_differ_are_not_shared(changed: str, part: int):
     parameter = module.in_proj_weight if changed == "weight" else module.in_proj_bias
     with torch.no_grad():
         parameter.chunk(3)[part][-1] += 1e-9
-    with pytest.raises(ValueError, match=f"the {('query', 'key', 'value')[part]} heads that share one of the 2"):
+    with pytest.raises(
+        ValueError, match=f"in groups of 3, the module's {('query', 'key', 'value')[part]} heads are not equal"
+    ):
         nn.GroupedQueryAttention.from_torch(module, KV_HEADS)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from attention_surgeon.errors import DeviceError, DTypeError, OptionError, ShapeError
 from attention_surgeon.ops.require import require_count, require_floating, require_tensor
 
-CALLER = "multi_head_attention_forward"
+CALLER = "multi-head attention"
 
 
 def check_inputs(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, num_heads: int, batch_first: bool) -> None:

@@ -65,7 +65,7 @@ def scaled_dot_product_attention(
     given = _check_shared(query, key, value) if enable_gqa else check_operands(query, key, value, caller=_CALLER)
     given = _with_masks(given, attn_mask, is_causal)
     mechanism = Mechanism() if scale is None else Mechanism(scale=multiply_by(_factor(scale)))
-    return with_dropout(mechanism, dropout_p).steps(given).output.to(query.dtype)
+    return with_dropout(mechanism, dropout_p, _CALLER).steps(given).output.to(query.dtype)
 
 
 def _with_masks(given: Operands, attn_mask: Tensor | None, is_causal: bool) -> Operands:

@@ -135,7 +135,7 @@ class AttentionLayer(nn.Module, ABC):
         if mask is not None:
             mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
         given = check_operands(Q, K, V, mask, caller=caller, model_size=self.embed_dim)
-        steps = with_dropout(self.mechanism, self.dropout if self.training else 0.0).steps(given)
+        steps = with_dropout(self.mechanism, self.dropout if self.training else 0.0, caller).steps(given)
         output = self.output(merge_heads(steps.output.to(Q.dtype)))  # (..., heads, n_q, size) -> (..., n_q, embed)
         return (output, steps.weights.to(Q.dtype)) if return_weights else output
 

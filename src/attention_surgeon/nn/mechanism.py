@@ -7,24 +7,25 @@ from attention_surgeon.ops import Mechanism, Operands, attention_dropout
 from attention_surgeon.ops.require import kind_of
 
 
-def with_dropout(mechanism: Mechanism, p: float) -> Mechanism:
+def with_dropout(mechanism: Mechanism, p: float, caller: str) -> Mechanism:
     """Return `mechanism` with attention dropout at the end of its normalise step, whatever that step is.
 
     Args:
         mechanism: Any mechanism; a replaced step stays replaced.
         p: Probability of dropping a weight, in [0, 1]; 0 returns the mechanism itself.
+        caller: Name that starts a message.
 
     Raises:
         ArgumentTypeError, OptionError: no mechanism; no number in [0, 1].
 
     >>> import torch
-    >>> everything_dropped = with_dropout(Mechanism(), 1.0)
+    >>> everything_dropped = with_dropout(Mechanism(), 1.0, "example")
     >>> everything_dropped(torch.ones(1, 2), torch.eye(2), torch.eye(2))[1]
     tensor([[0., 0.]])
     """
     if not isinstance(mechanism, Mechanism):
         raise ArgumentTypeError(
-            f"mechanism is {kind_of(mechanism)}, expected an ops.Mechanism; "
+            f"{caller}: mechanism is {kind_of(mechanism)}, expected an ops.Mechanism; "
             f"one step is replaced with Mechanism(scale=leave_unscaled)."
         )
     if p == 0:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.masks import causal_mask
-from attention_surgeon.nn.drop_in_checks import check_hint, check_inputs, check_static
+from attention_surgeon.nn.drop_in_checks import CALLER, check_hint, check_inputs, check_static
 from attention_surgeon.nn.drop_in_masks import HidingMasks
 from attention_surgeon.nn.drop_in_parameters import Parameters
 from attention_surgeon.nn.mechanism import with_dropout
@@ -117,7 +117,7 @@ def multi_head_attention_forward(
     else:
         allowed, bias = hidden.merge(num_heads, K.shape[-2] - num_projected, dtype)
     given = Operands(Q, K, V, allowed, bias, query.dtype, model_size=embed_dim_to_check)
-    steps = with_dropout(mechanism, dropout_p if training else 0.0).steps(given)
+    steps = with_dropout(mechanism, dropout_p if training else 0.0, CALLER).steps(given)
 
     output = parameters.merge(steps.output).to(_result_dtype(query))  # (batch, heads, n_q, size) -> (n_q, batch, embed)
     output = output.transpose(0, 1) if batched and batch_first else output

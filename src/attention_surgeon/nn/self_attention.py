@@ -9,6 +9,7 @@ from torch.nn import MultiheadAttention as TorchMultiheadAttention
 from attention_surgeon.nn.layer import Attended, AttentionLayer
 from attention_surgeon.nn.torch_convert import check_source, fill_from_torch
 from attention_surgeon.ops import MaskLike, Mechanism, leave_unscaled
+from attention_surgeon.ops.require import require_count
 
 
 @final
@@ -34,6 +35,7 @@ class SimpleAttention(AttentionLayer):
         Raises:
             ArgumentTypeError, OptionError: `n_embd` is no whole number of at least 1.
         """
+        require_count(n_embd, "n_embd", type(self).__name__)
         super().__init__(n_embd, use_output=False, mechanism=Mechanism(scale=leave_unscaled))
 
     def forward(

@@ -132,8 +132,8 @@ def fill_from_torch(layer: "AttentionLayer", module: nn.MultiheadAttention) -> N
         shared = whole.unshare(layer.num_kv_heads, layer.num_heads)
         if shared is None:
             raise ConversionError(
-                f"{caller}.from_torch: the {name} heads that share one of the {layer.num_kv_heads} here are not "
-                f"equal in the module, so they cannot be one; use MultiHeadAttention.from_torch."
+                f"{caller}.from_torch: in groups of {layer.num_heads // layer.num_kv_heads}, the module's {name} heads "
+                f"are not equal, so none can serve for all; use MultiHeadAttention.from_torch."
             )
         shared.copy_to(target.weight, target.bias)
 
