@@ -6,22 +6,22 @@ BAD_CALLS = [
     BadCall(
         "masks.causal_mask(2.5)",
         "ArgumentTypeError",
-        "causal_mask: n_q is 2.5, expected a whole number.",
+        "causal_mask: n_q is 2.5, expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.causal_mask(True)",
         "ArgumentTypeError",
-        "causal_mask: n_q is True, expected a whole number.",
+        "causal_mask: n_q is True, expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.causal_mask(-1)",
         "OptionError",
-        "causal_mask: n_q is -1, expected 0 or more.",
+        "causal_mask: n_q is -1, expected a whole number of at least 0.",
     ),
     BadCall(
         'masks.causal_mask(5, "start")',
         "ArgumentTypeError",
-        "causal_mask: n_k is 'start', expected a whole number.",
+        "causal_mask: n_k is 'start', expected a whole number of at least 0.",
     ),
     BadCall(
         'masks.causal_mask(5, 7, align="left")',
@@ -32,27 +32,27 @@ BAD_CALLS = [
     BadCall(
         "masks.reverse_mask(torch.ones(5, 5))",
         "ArgumentTypeError",
-        "reverse_mask: n_q is tensor([[1., ... 1., 1., 1.]]), expected a whole number.",
+        "reverse_mask: n_q is tensor([[1., ... 1., 1., 1.]]), expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.reverse_mask(5, -7)",
         "OptionError",
-        "reverse_mask: n_k is -7, expected 0 or more.",
+        "reverse_mask: n_k is -7, expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.window_mask(5, size=0)",
         "OptionError",
-        "window_mask: size is 0, expected 1 or more (a window counts the query itself).",
+        "window_mask: size is 0, expected a whole number of at least 1 (a window counts the query itself).",
     ),
     BadCall(
         "masks.window_mask(5, size=-1)",
         "OptionError",
-        "window_mask: size is -1, expected 1 or more (a window counts the query itself).",
+        "window_mask: size is -1, expected a whole number of at least 1 (a window counts the query itself).",
     ),
     BadCall(
         "masks.window_mask(5, size=2.0)",
         "ArgumentTypeError",
-        "window_mask: size is 2.0, expected a whole number.",
+        "window_mask: size is 2.0, expected a whole number of at least 1 (a window counts the query itself).",
     ),
     BadCall(
         'masks.window_mask(5, size=2, is_causal="no")',
@@ -67,27 +67,27 @@ BAD_CALLS = [
     BadCall(
         "masks.prefix_mask(5, prefix_len=-1)",
         "OptionError",
-        "prefix_mask: prefix_len is -1, expected 0 or more.",
+        "prefix_mask: prefix_len is -1, expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.prefix_mask(5, prefix_len=None)",
         "ArgumentTypeError",
-        "prefix_mask: prefix_len is None, expected a whole number.",
+        "prefix_mask: prefix_len is None, expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.create_causal_mask(-3)",
         "OptionError",
-        "create_causal_mask: seq_len is -3, expected 0 or more.",
+        "create_causal_mask: seq_len is -3, expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.create_causal_mask(3.0)",
         "ArgumentTypeError",
-        "create_causal_mask: seq_len is 3.0, expected a whole number.",
+        "create_causal_mask: seq_len is 3.0, expected a whole number of at least 0.",
     ),
     BadCall(
         'masks.create_reverse_mask("3")',
         "ArgumentTypeError",
-        "create_reverse_mask: seq_len is '3', expected a whole number.",
+        "create_reverse_mask: seq_len is '3', expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.padding_mask([2, 3.5])",
@@ -117,7 +117,7 @@ BAD_CALLS = [
     BadCall(
         "masks.padding_mask([2, 3], n_k=7.0)",
         "ArgumentTypeError",
-        "padding_mask: n_k is 7.0, expected a whole number.",
+        "padding_mask: n_k is 7.0, expected a whole number of at least 0.",
     ),
     BadCall(
         "masks.token_padding_mask([[5, 0]], 0)",
@@ -163,7 +163,7 @@ BAD_CALLS = [
     BadCall(
         "masks.tensor_mask(np.ones((5, 7), dtype=bool))",
         "ArgumentTypeError",
-        "tensor_mask: tensor is a ndarray, expected a torch.Tensor; wrap arrays in torch.as_tensor(...).",
+        "tensor_mask: tensor is a ndarray, expected a torch.Tensor; arrays and lists become one with torch.as_tensor(...).",
     ),
     BadCall(
         "masks.tensor_mask(torch.zeros(5, 7))",
@@ -292,7 +292,7 @@ BAD_CALLS = [
     BadCall(
         "masks.mask_to_sdpa([[True, False]])",
         "ArgumentTypeError",
-        "mask_to_sdpa: mask is a list, expected a mask or a torch.Tensor; wrap arrays in torch.as_tensor(...).",
+        "mask_to_sdpa: mask is a list, expected a mask or a torch.Tensor; arrays and lists become one with torch.as_tensor(...).",
     ),
     BadCall(
         "masks.mask_to_sdpa(torch.zeros(5, 7))",
@@ -321,7 +321,7 @@ BAD_CALLS = [
     BadCall(
         "masks.mask_to_mha(torch.ones(2, 5, 7).bool(), num_heads=0)",
         "OptionError",
-        "mask_to_mha: num_heads is 0, expected at least 1.",
+        "mask_to_mha: num_heads is 0, expected a whole number of at least 1.",
     ),
     BadCall(
         "masks.mask_to_additive(torch.ones(5, 7).bool(), torch.int64)",
@@ -336,7 +336,7 @@ BAD_CALLS = [
     BadCall(
         "masks.mask_to_additive(None)",
         "ArgumentTypeError",
-        "mask_to_additive: mask is a NoneType, expected a mask or a torch.Tensor; wrap arrays in torch.as_tensor(...).",
+        "mask_to_additive: mask is None, expected a mask or a torch.Tensor; arrays and lists become one with torch.as_tensor(...).",
     ),
     BadCall(
         "masks.sdpa_to_mask(torch.tensor([[1, 0]]))",
@@ -348,7 +348,7 @@ BAD_CALLS = [
         "masks.sdpa_to_mask(torch.tensor([[1.0, 0.0]]))",
         "MaskError",
         "sdpa_to_mask: the floating mask holds only 0s and 1s, so its meaning is in doubt (a floating mask "
-        "is added to the scores). If 1 means may attend, use mask.bool(); if 1 means hidden, use mask == 0.",
+        "is added to the scores). If 1 means may attend, pass mask.bool(); if 1 means hidden, pass mask == 0.",
     ),
     BadCall(
         "masks.sdpa_to_mask(masks.causal_mask(3))",
@@ -365,7 +365,7 @@ BAD_CALLS = [
         "MaskError",
         "mha_to_mask: the floating mask holds 0.25, neither 0 (may attend) nor -inf (hidden), so it is a "
         "bias that no yes-or-no mask can hold. Pass it to attention as it is; if every number but 0 is "
-        "meant to hide, use mask == 0.",
+        "meant to hide, pass mask == 0.",
     ),
     BadCall(
         "masks.mha_to_mask(torch.zeros(5, 5, 7).bool(), num_heads=3)",
@@ -376,7 +376,7 @@ BAD_CALLS = [
     BadCall(
         "masks.mha_to_mask(torch.zeros(6, 5, 7).bool(), num_heads=2.0)",
         "ArgumentTypeError",
-        "mha_to_mask: num_heads is 2.0, expected a whole number of heads.",
+        "mha_to_mask: num_heads is 2.0, expected a whole number of at least 1.",
     ),
     BadCall(
         "masks.additive_to_mask(torch.ones(5, 7).bool())",
@@ -389,13 +389,13 @@ BAD_CALLS = [
         "MaskError",
         "additive_to_mask: the floating mask holds -1e+09, neither 0 (may attend) nor -inf (hidden), so it "
         "is a bias that no yes-or-no mask can hold. Pass it to attention as it is; if every number but 0 is "
-        "meant to hide, use mask == 0.",
+        "meant to hide, pass mask == 0.",
     ),
     BadCall(
         "masks.additive_to_mask(torch.tensor([[0.0, 1.0]]))",
         "MaskError",
         "additive_to_mask: the floating mask holds only 0s and 1s, so its meaning is in doubt (a floating "
-        "mask is added to the scores). If 1 means may attend, use mask.bool(); if 1 means hidden, use mask "
+        "mask is added to the scores). If 1 means may attend, pass mask.bool(); if 1 means hidden, use mask "
         "== 0.",
     ),
     BadCall(
@@ -406,12 +406,12 @@ BAD_CALLS = [
     BadCall(
         "masks.additive_to_mask(torch.tensor([[0.0, math.inf]]))",
         "MaskError",
-        "additive_to_mask: the floating mask holds +inf; hide a key with -inf, keep it with 0.",
+        "additive_to_mask: the floating mask holds +inf, which would make its row NaN; hide a key with -inf, keep it with 0.",
     ),
     BadCall(
         'masks.draw_mask("x..")',
         "ArgumentTypeError",
-        "draw_mask: mask is a str, expected a mask or a torch.Tensor; wrap arrays in torch.as_tensor(...).",
+        "draw_mask: mask is a str, expected a mask or a torch.Tensor; arrays and lists become one with torch.as_tensor(...).",
     ),
     BadCall(
         "masks.draw_mask(torch.tensor([0.0, -math.inf]))",
@@ -428,6 +428,6 @@ BAD_CALLS = [
         "masks.draw_mask(torch.tensor([[1.0, 0.0]]))",
         "MaskError",
         "draw_mask: the floating mask holds only 0s and 1s, so its meaning is in doubt (a floating mask is "
-        "added to the scores). If 1 means may attend, use mask.bool(); if 1 means hidden, use mask == 0.",
+        "added to the scores). If 1 means may attend, pass mask.bool(); if 1 means hidden, pass mask == 0.",
     ),
 ]

@@ -161,7 +161,7 @@ BAD_CALLS = [
     BadCall(
         "ops.attention(torch.ones(5, 4), torch.ones(7, 4), torch.ones(7, 3), mask=torch.ones(5, 7, dtype=torch.complex64))",
         "MaskError",
-        "attention: mask has dtype torch.complex64; use a boolean or a floating mask.",
+        "attention: mask has dtype torch.complex64, expected boolean, True = may attend.",
     ),
     BadCall(
         'ops.attention(torch.ones(5, 4), torch.ones(7, 4), torch.ones(7, 3), mask=torch.ones(5, 7, device="meta").bool())',

@@ -17,7 +17,6 @@ from attention_surgeon.experiments.scaling import run as run_scaling
 from attention_surgeon.files import file_access_error, keep_copy, replacing
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import describe_heads, tokenize, trace_text
-from attention_surgeon.ops.require import require_count
 from attention_surgeon.plots import (
     plot_attention_heatmap,
     plot_mask,
@@ -26,6 +25,7 @@ from attention_surgeon.plots import (
     plot_scaling_curves,
     save_figure,
 )
+from attention_surgeon.require import require_count
 from attention_surgeon.trace import AttentionTrace
 
 FORMATS = ("png", "svg", "pdf")

@@ -7,10 +7,10 @@ from jaxtyping import Bool, Integer
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
-from attention_surgeon.masks.by_position import check_count
 from attention_surgeon.masks.forms import DocumentMask, KeyMask
 from attention_surgeon.masks.mask import Mask, TensorMask
 from attention_surgeon.masks.read import read_cells
+from attention_surgeon.require import require_count
 
 
 def padding_mask(lengths: Integer[Tensor, "*batch"] | list[int] | tuple[int, ...], n_k: int | None = None) -> Mask:
@@ -46,7 +46,7 @@ def padding_mask(lengths: Integer[Tensor, "*batch"] | list[int] | tuple[int, ...
     longest = int(lengths.max()) if lengths.numel() else 0
     if n_k is None:
         n_k = longest
-    check_count(n_k, "n_k", "padding_mask")
+    require_count(n_k, "n_k", "padding_mask", least=0)
     if lengths.numel() and (lengths.min() < 0 or longest > n_k):
         raise OptionError(
             f"padding_mask: lengths go from {int(lengths.min())} to {longest}, expected 0 to n_k, which is {n_k}."

@@ -1,16 +1,16 @@
 """Masks that follow from positions alone: causal, reverse, window, prefix, and the two additive ones of the course."""
 
-import reprlib
 from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, OptionError
+from attention_surgeon.errors import OptionError
 from attention_surgeon.masks.convert import mask_to_additive
 from attention_surgeon.masks.forms import BandMask, PrefixMask
 from attention_surgeon.masks.mask import Device, Mask
+from attention_surgeon.require import require_count, require_switch
 
 Align: TypeAlias = Literal["end", "start"]
 
@@ -109,9 +109,8 @@ def window_mask(n_q: int, n_k: int | None = None, *, size: int, align: Align = "
     ..xx
     """
     shape, offset = _shape_and_offset(n_q, n_k, align, "window_mask")
-    check_count(size, "size", "window_mask", at_least=1, why=" (a window counts the query itself)")
-    if not isinstance(is_causal, bool):
-        raise ArgumentTypeError(f"window_mask: is_causal is {is_causal!r}, expected True or False.")
+    require_count(size, "size", "window_mask", why=" (a window counts the query itself)")
+    require_switch(is_causal, "is_causal", "window_mask")
     reach = size - 1
     return BandMask(shape, offset - reach, offset if is_causal else offset + reach)
 
@@ -141,7 +140,7 @@ def prefix_mask(n_q: int, n_k: int | None = None, *, prefix_len: int, align: Ali
     xxxx
     """
     shape, offset = _shape_and_offset(n_q, n_k, align, "prefix_mask")
-    check_count(prefix_len, "prefix_len", "prefix_mask")
+    require_count(prefix_len, "prefix_len", "prefix_mask", least=0)
     if prefix_len > shape[-1]:
         raise OptionError(f"prefix_mask: prefix_len is {prefix_len}, but there are only {shape[-1]} keys.")
     return PrefixMask(shape, BandMask(shape, None, offset), prefix_len)
@@ -164,7 +163,7 @@ def create_causal_mask(seq_len: int, device: Device = "cpu") -> Float[Tensor, "{
     tensor([[0., -inf],
             [0., 0.]])
     """
-    check_count(seq_len, "seq_len", "create_causal_mask")
+    require_count(seq_len, "seq_len", "create_causal_mask", least=0)
     return mask_to_additive(causal_mask(seq_len), torch.float32, device)
 
 
@@ -187,28 +186,16 @@ def create_reverse_mask(seq_len: int, device: Device = "cpu") -> Float[Tensor, "
     tensor([[0., 0.],
             [-inf, 0.]])
     """
-    check_count(seq_len, "seq_len", "create_reverse_mask")
+    require_count(seq_len, "seq_len", "create_reverse_mask", least=0)
     return mask_to_additive(reverse_mask(seq_len), torch.float32, device)
-
-
-def check_count(count: int, name: str, caller: str, at_least: int = 0, why: str = "") -> None:
-    """Refuse what is no whole number from `at_least` on.
-
-    Raises:
-        ArgumentTypeError, OptionError: with the name of the argument.
-    """
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise ArgumentTypeError(f"{caller}: {name} is {reprlib.repr(count)}, expected a whole number.")
-    if count < at_least:
-        raise OptionError(f"{caller}: {name} is {count}, expected {at_least} or more{why}.")
 
 
 def _shape_and_offset(n_q: int, n_k: int | None, align: str, caller: str) -> tuple[tuple[int, int], int]:
     """Return `(n_q, n_k)` and how far to the right of its row number a query's own key stands."""
-    check_count(n_q, "n_q", caller)
+    require_count(n_q, "n_q", caller, least=0)
     if n_k is None:
         n_k = n_q
-    check_count(n_k, "n_k", caller)
+    require_count(n_k, "n_k", caller, least=0)
     if align not in ("end", "start"):
         raise OptionError(
             f'{caller}: align is {align!r}, expected "end" (the last query\'s own key is the last one) '

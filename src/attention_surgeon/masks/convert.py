@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DTypeError, MaskError, OptionError, ShapeError
+from attention_surgeon.errors import ArgumentTypeError, DTypeError, MaskError, ShapeError
 from attention_surgeon.masks.draw import draw_cells
 from attention_surgeon.masks.mask import Device, Mask
-from attention_surgeon.masks.read import check_tensor, read_additive, read_unbiased, read_yes_no
+from attention_surgeon.masks.read import read_additive, read_unbiased, read_yes_no
+from attention_surgeon.require import require_count, require_tensor
 
 
 def mask_to_sdpa(mask: Mask | Tensor, device: Device | None = None) -> Bool[Tensor, "*cells"]:
@@ -84,7 +85,7 @@ def mask_to_mha(
     hidden = ~_allowed(mask, device, "mask_to_mha")
     if num_heads is None:
         return hidden
-    _check_heads(num_heads, "mask_to_mha")
+    require_count(num_heads, "num_heads", "mask_to_mha")
     by_head = hidden.unsqueeze(1) if hidden.ndim == 3 else hidden  # (batch, q, k) -> (batch, 1, q, k)
     if by_head.ndim != 4 or by_head.shape[1] not in (1, num_heads):
         raise ShapeError(
@@ -116,7 +117,7 @@ def mha_to_mask(mask: Tensor, num_heads: int | None = None) -> Bool[Tensor, "*ce
     allowed = ~read if mask.dtype == torch.bool else read
     if num_heads is None:
         return allowed
-    _check_heads(num_heads, "mha_to_mask")
+    require_count(num_heads, "num_heads", "mha_to_mask")
     if allowed.ndim != 3 or allowed.shape[0] % num_heads:
         raise ShapeError(
             f"mha_to_mask: mask has shape {tuple(mask.shape)}, expected (batch * {num_heads}, n_q, n_k) "
@@ -185,7 +186,7 @@ def draw_mask(mask: Mask | Tensor) -> str:
     """
     if isinstance(mask, Mask):
         return mask.draw()
-    check_tensor(mask, "draw_mask", expected="a mask or a torch.Tensor")
+    require_tensor(mask, "mask", "draw_mask", expected="a mask or a torch.Tensor")
     allowed = read_additive(mask, "draw_mask") if mask.is_floating_point() else read_yes_no(mask, "draw_mask")
     if allowed.ndim < 2:
         raise ShapeError(
@@ -197,7 +198,7 @@ def draw_mask(mask: Mask | Tensor) -> str:
 def _allowed(mask: Mask | Tensor, device: Device | None, caller: str) -> Tensor:
     if isinstance(mask, Mask):
         return mask.dense("cpu" if device is None else device)
-    check_tensor(mask, caller, expected="a mask or a torch.Tensor")
+    require_tensor(mask, "mask", caller, expected="a mask or a torch.Tensor")
     return read_yes_no(mask, caller).to(mask.device if device is None else device, copy=True)
 
 
@@ -205,16 +206,9 @@ def _read_torchs(mask: Tensor, caller: str, side: str) -> Tensor:
     """Return a boolean tensor as it is and a floating one as True = may attend; refuse what PyTorch refuses."""
     if isinstance(mask, Mask):
         raise ArgumentTypeError(f"{caller}: mask is a mask of attention_surgeon.masks already; write mask.dense().")
-    check_tensor(mask, caller)
+    require_tensor(mask, "mask", caller)
     if mask.dtype == torch.bool:
         return mask
     if mask.is_floating_point():
         return read_unbiased(mask, caller)
     raise MaskError(f"{caller}: mask has dtype {mask.dtype}, which {side} refuses; call .bool() on it first.")
-
-
-def _check_heads(num_heads: int, caller: str) -> None:
-    if not isinstance(num_heads, int) or isinstance(num_heads, bool):
-        raise ArgumentTypeError(f"{caller}: num_heads is {num_heads!r}, expected a whole number of heads.")
-    if num_heads < 1:
-        raise OptionError(f"{caller}: num_heads is {num_heads}, expected at least 1.")

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, MaskError, ShapeError
+from attention_surgeon.errors import MaskError, ShapeError
+from attention_surgeon.require import require_tensor
 
 
 def read_yes_no(mask: Tensor, caller: str, name: str = "mask") -> Bool[Tensor, "*cells"]:
@@ -17,7 +18,7 @@ def read_yes_no(mask: Tensor, caller: str, name: str = "mask") -> Bool[Tensor, "
     Raises:
         ArgumentTypeError, MaskError: no tensor; floating or complex; an integer that is neither 0 nor 1.
     """
-    check_tensor(mask, caller, name=name)
+    require_tensor(mask, name, caller)
     if mask.is_floating_point():
         raise MaskError(
             f"{caller}: {name} has dtype {mask.dtype}, and a floating mask is one that is added to the scores; "
@@ -49,13 +50,18 @@ def read_cells(tensor: Tensor, caller: str) -> Bool[Tensor, "*batch q k"]:
     return allowed.detach().clone()
 
 
-def read_additive(mask: Tensor, caller: str) -> Bool[Tensor, "*cells"]:
+def read_additive(mask: Tensor, caller: str, otherwise: str = "") -> Bool[Tensor, "*cells"]:
     """Return where a floating mask does not hide: True = may attend, whatever number is added there.
+
+    Args:
+        mask: Floating, any shape.
+        caller: Name that starts every message.
+        otherwise: What the message about 0s and 1s offers to those who really want to add them.
 
     Raises:
         ArgumentTypeError, MaskError: no floating tensor; NaN, +inf, or nothing but 0s and 1s.
     """
-    check_tensor(mask, caller)
+    require_tensor(mask, "mask", caller)
     if not mask.is_floating_point():
         raise MaskError(
             f"{caller}: mask has dtype {mask.dtype}, expected a floating mask of 0 (may attend) and -inf (hidden); "
@@ -64,12 +70,15 @@ def read_additive(mask: Tensor, caller: str) -> Bool[Tensor, "*cells"]:
     if mask.isnan().any():
         raise MaskError(f"{caller}: the floating mask holds NaN; hide a key with -inf, keep it with 0.")
     if (mask == float("inf")).any():
-        raise MaskError(f"{caller}: the floating mask holds +inf; hide a key with -inf, keep it with 0.")
+        raise MaskError(
+            f"{caller}: the floating mask holds +inf, which would make its row NaN; "
+            f"hide a key with -inf, keep it with 0."
+        )
     if (mask == 1).any() and ((mask == 0) | (mask == 1)).all():
         raise MaskError(
             f"{caller}: the floating mask holds only 0s and 1s, so its meaning is in doubt "
-            f"(a floating mask is added to the scores). If 1 means may attend, use mask.bool(); "
-            f"if 1 means hidden, use mask == 0."
+            f"(a floating mask is added to the scores). If 1 means may attend, pass mask.bool(); "
+            f"if 1 means hidden, pass mask == 0{otherwise}."
         )
     return mask > max(torch.finfo(mask.dtype).min, torch.finfo(torch.bfloat16).min)
 
@@ -90,15 +99,3 @@ def read_unbiased(mask: Tensor, caller: str) -> Bool[Tensor, "*cells"]:
             f"if every number but 0 is meant to hide, use mask == 0."
         )
     return allowed
-
-
-def check_tensor(mask: object, caller: str, name: str = "mask", expected: str = "a torch.Tensor") -> None:
-    """Refuse anything but a tensor; `expected` says what else the caller would have taken.
-
-    Raises:
-        ArgumentTypeError: with the way out.
-    """
-    if not isinstance(mask, Tensor):
-        raise ArgumentTypeError(
-            f"{caller}: {name} is a {type(mask).__name__}, expected {expected}; wrap arrays in torch.as_tensor(...)."
-        )

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
-from attention_surgeon.ops.require import require_count
+from attention_surgeon.require import require_count
 
 BANDS = ("spelling", "endings", "neighbours", "region")
 _FASTEST, _SLOWEST = 1.0, 1 / 32

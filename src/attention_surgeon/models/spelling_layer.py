@@ -16,7 +16,7 @@ from attention_surgeon.models.spelling import BANDS, check_size, check_tokens, e
 from attention_surgeon.models.words import tokenize
 from attention_surgeon.nn import MultiHeadAttention
 from attention_surgeon.ops import MaskLike, leave_unscaled
-from attention_surgeon.ops.require import require_count, require_switch
+from attention_surgeon.require import require_count, require_switch
 from attention_surgeon.trace import AttentionTrace, record
 
 _GAINS = (1.0, 16.0)

@@ -4,7 +4,7 @@ import unicodedata
 from typing import Literal, TypeAlias
 
 from attention_surgeon.errors import ArgumentTypeError
-from attention_surgeon.ops.require import kind_of
+from attention_surgeon.require import kind_of
 
 _Kind: TypeAlias = Literal["space", "word", "ideograph", "mark", "symbol"]
 

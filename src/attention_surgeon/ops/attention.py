@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.ops.operands import MaskLike, check_operands
-from attention_surgeon.ops.require import require_switch
 from attention_surgeon.ops.softmax import softmax
+from attention_surgeon.require import require_switch
 
 
 def attention(

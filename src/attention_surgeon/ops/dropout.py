@@ -6,9 +6,9 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.ops.operands import Operands
-from attention_surgeon.ops.require import require_floating
 from attention_surgeon.ops.softmax import softmax
 from attention_surgeon.ops.steps import Step
+from attention_surgeon.require import require_floating
 
 
 def attention_dropout(

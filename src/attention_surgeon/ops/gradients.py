@@ -20,8 +20,8 @@ from torch import Tensor
 from attention_surgeon.errors import ShapeError
 from attention_surgeon.ops.operands import MaskLike, check_operands
 from attention_surgeon.ops.precision import working_dtype
-from attention_surgeon.ops.require import require_floating, require_switch
 from attention_surgeon.ops.steps import Mechanism, leave_unscaled
+from attention_surgeon.require import require_floating, require_switch
 
 
 class AttentionGradients(NamedTuple):

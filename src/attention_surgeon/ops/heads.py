@@ -4,7 +4,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from attention_surgeon.errors import ShapeError
-from attention_surgeon.ops.require import require_count, require_tensor
+from attention_surgeon.require import require_count, require_tensor
 
 
 def split_heads(x: Shaped[Tensor, "*_batch n width"], num_heads: int) -> Shaped[Tensor, "*_batch heads n size"]:

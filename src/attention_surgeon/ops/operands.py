@@ -10,9 +10,10 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DeviceError, DTypeError, MaskError, ShapeError
+from attention_surgeon.errors import ArgumentTypeError, DeviceError, DTypeError, ShapeError
+from attention_surgeon.masks.read import read_additive, read_yes_no
 from attention_surgeon.ops.precision import working_dtype
-from attention_surgeon.ops.require import kind_of, require_floating
+from attention_surgeon.require import kind_of, require_floating
 
 
 @runtime_checkable
@@ -130,11 +131,11 @@ def resolve_mask(
     if mask.device != device:
         raise DeviceError(f"{caller}: mask is on {mask.device} and Q on {device}; move it with mask.to(Q.device).")
     _check_mask_shape(mask, scores_shape, caller)
-    if mask.dtype == torch.bool:
-        return mask, None
     if not mask.is_floating_point():
-        return _integer_mask(mask, caller), None
-    return _additive_mask(mask, dtype, caller)
+        return read_yes_no(mask, caller), None
+    to_add = "; if it really is to be added, use Mechanism(mask=add_to_scores(mask))"
+    allowed = read_additive(mask, caller, otherwise=to_add)
+    return allowed, mask.masked_fill(~allowed, 0.0).to(dtype)
 
 
 def _dense(mask: object, device: torch.device, caller: str) -> Tensor:
@@ -144,37 +145,6 @@ def _dense(mask: object, device: torch.device, caller: str) -> Tensor:
         f"{caller}: mask is {kind_of(mask)}, expected a torch.Tensor, a mask of attention_surgeon.masks "
         f"or None; wrap arrays in torch.as_tensor(...)."
     )
-
-
-def _integer_mask(mask: Tensor, caller: str) -> Tensor:
-    if mask.is_complex():
-        raise MaskError(f"{caller}: mask has dtype {mask.dtype}; use a boolean or a floating mask.")
-    wrong = (mask != 0) & (mask != 1)
-    if wrong.any():
-        raise MaskError(
-            f"{caller}: an integer mask must hold only 0 (hidden) and 1 (may attend), found {mask[wrong][0].item()}; "
-            f"for numbers that are added to the scores use a floating mask."
-        )
-    return mask.bool()
-
-
-def _additive_mask(mask: Tensor, dtype: torch.dtype, caller: str) -> tuple[Tensor, Tensor]:
-    if mask.isnan().any():
-        raise MaskError(f"{caller}: the floating mask holds NaN; hide a key with -inf, keep it with 0.")
-    if (mask == float("inf")).any():
-        raise MaskError(
-            f"{caller}: the floating mask holds +inf, which would make its row NaN; "
-            f"hide a key with -inf, keep it with 0."
-        )
-    if (mask == 1).any() and ((mask == 0) | (mask == 1)).all():
-        raise MaskError(
-            f"{caller}: the floating mask holds only 0s and 1s, so its meaning is in doubt "
-            f"(a floating mask is added to the scores). If 1 means may attend, pass mask.bool(); "
-            f"if 1 means hidden, pass mask == 0; if it really is to be added, use Mechanism(mask=add_to_scores(mask))."
-        )
-    lowest = max(torch.finfo(mask.dtype).min, torch.finfo(torch.bfloat16).min)
-    hidden = mask <= lowest
-    return ~hidden, mask.masked_fill(hidden, 0.0).to(dtype)
 
 
 def _check_tensors(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.ops.precision import working_dtype
-from attention_surgeon.ops.require import require_floating
+from attention_surgeon.require import require_floating
 
 
 def softmax(scores: Float[Tensor, "*axes"], dim: int = -1) -> Float[Tensor, "*axes"]:

@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.ops.operands import MaskLike, Operands
-from attention_surgeon.ops.require import require_count, require_switch
 from attention_surgeon.ops.steps import Mechanism, Step, add_bias_and_hide, leave_unscaled
+from attention_surgeon.require import require_count, require_switch
 
 
 def topk_attention(

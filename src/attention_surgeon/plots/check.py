@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, NonFiniteError, OptionError, ShapeError
-from attention_surgeon.ops.require import kind_of
+from attention_surgeon.require import kind_of
 
 Array: TypeAlias = np.ndarray
 ArrayLike: TypeAlias = Tensor | np.ndarray

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError
-from attention_surgeon.ops.require import require_count, require_switch
+from attention_surgeon.require import require_count, require_switch
 
 Row: TypeAlias = Mapping[str, Any]
 

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from attention_surgeon.errors import OptionError, ShapeError
-from attention_surgeon.ops.require import require_count
 from attention_surgeon.plots.check import checked_axes, checked_limit, checked_title, checked_weights
 from attention_surgeon.plots.style import ThemeName, theme_named
 from attention_surgeon.plots.weights import draw_weights
+from attention_surgeon.require import require_count
 
 MOST_HEADS = 64
 

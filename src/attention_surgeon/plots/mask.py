@@ -13,12 +13,12 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, ShapeError
 from attention_surgeon.ops import LazyMask, resolve_mask
-from attention_surgeon.ops.require import kind_of
 from attention_surgeon.plots.cells import HATCH, block_size, draw_cells, draw_separators, hatch_cells, largest_of_blocks
 from attention_surgeon.plots.check import Array, checked_axes, checked_title
 from attention_surgeon.plots.panels import new_panels
 from attention_surgeon.plots.plan import plan
 from attention_surgeon.plots.style import Theme, ThemeName, arranged, drawing, theme_named
+from attention_surgeon.require import kind_of
 
 _CALLER = "plot_mask"
 _HIDDEN, _MIXED, _ALLOWED = 0, 1, 2

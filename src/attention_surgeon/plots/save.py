@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.files import write_file
-from attention_surgeon.ops.require import kind_of
 from attention_surgeon.plots.style import saving
+from attention_surgeon.require import kind_of
 
 # No date, so that the same figure gives the same bytes.
 _METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}

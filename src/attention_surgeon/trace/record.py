@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
 from attention_surgeon.ops import STEP_NAMES, MaskLike, Mechanism, check_operands
-from attention_surgeon.ops.require import kind_of
+from attention_surgeon.require import kind_of
 from attention_surgeon.trace.trace import AttentionTrace
 
 _USUAL_AXES = ("batch", "head")

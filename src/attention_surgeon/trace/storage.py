@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, FileAccessError, FileFormatError
 from attention_surgeon.files import file_access_error, keep_copy, write_file
-from attention_surgeon.ops.require import kind_of
+from attention_surgeon.require import kind_of
 from attention_surgeon.trace.as_json import trace_from_json
 from attention_surgeon.trace.document import OPTIONAL_TENSORS, check_description, describe, rebuild
 from attention_surgeon.trace.trace import TENSOR_NAMES, AttentionTrace

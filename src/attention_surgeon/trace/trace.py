@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
 from attention_surgeon.ops import STEP_NAMES
-from attention_surgeon.ops.require import kind_of
+from attention_surgeon.require import kind_of
 
 if TYPE_CHECKING:
     from attention_surgeon.trace.checks import Check
