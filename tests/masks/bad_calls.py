@@ -395,7 +395,7 @@ BAD_CALLS = [
         "masks.additive_to_mask(torch.tensor([[0.0, 1.0]]))",
         "MaskError",
         "additive_to_mask: the floating mask holds only 0s and 1s, so its meaning is in doubt (a floating "
-        "mask is added to the scores). If 1 means may attend, pass mask.bool(); if 1 means hidden, use mask "
+        "mask is added to the scores). If 1 means may attend, pass mask.bool(); if 1 means hidden, pass mask "
         "== 0.",
     ),
     BadCall(

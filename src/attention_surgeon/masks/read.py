@@ -96,6 +96,6 @@ def read_unbiased(mask: Tensor, caller: str) -> Bool[Tensor, "*cells"]:
         raise MaskError(
             f"{caller}: the floating mask holds {found:.6g}, neither 0 (may attend) nor -inf (hidden), so it is a "
             f"bias that no yes-or-no mask can hold. Pass it to attention as it is; "
-            f"if every number but 0 is meant to hide, use mask == 0."
+            f"if every number but 0 is meant to hide, pass mask == 0."
         )
     return allowed
