@@ -1,10 +1,15 @@
 """Fixtures for every test."""
 
+import os
 from collections.abc import Iterator
 
 import hypothesis
 import jaxtyping
 import pytest
+import torch
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the workers share the cores already
 
 hypothesis.settings.register_profile("default", deadline=None)  # a busy machine is slow, not wrong
 hypothesis.settings.register_profile(  # a planted bug needs to be found, not made small or kept
