@@ -112,6 +112,16 @@ def test_cells_are_square(n_q, n_k):
     assert box.height / n_q == pytest.approx(box.width / n_k, rel=1e-3)
 
 
+@pytest.mark.parametrize(("n_q", "n_k", "num_heads"), [(7, 7, 1), (5, 23, 1), (23, 23, 7)])
+def test_maps_come_out_as_large_as_planned(n_q, n_k, num_heads):
+    figure = placed(heads(num_heads, n_q, n_k))
+    height, width = plan(tokens(n_q), tokens(n_k), num_heads).panel
+    box = figure.axes[0].get_window_extent()
+    points = 72 / figure.dpi
+    assert box.height * points == pytest.approx(height, rel=0.05)
+    assert box.width * points == pytest.approx(width, rel=0.05)
+
+
 def test_every_cell_of_a_large_map_reaches_the_pixels():
     """Dark cells on an empty map, one in each row and column and far from each other: none falls between pixels."""
     size, stride = 1109, 337

@@ -70,8 +70,8 @@ def test_queries_without_keys_are_counted():
 
 
 def test_numbers_that_are_added_are_mentioned():
-    mask = torch.tensor([[0.0, -torch.inf], [-1.25, 0.5]])
-    assert legend(plot_mask(mask))[-1] == "numbers from -1.25 to 0.5 are added to the scores"
+    mask = torch.tensor([[-1.0, -torch.inf], [-1.25, -0.5]])
+    assert legend(plot_mask(mask))[-1] == "numbers from -1.25 to -0.5 are added to the scores"
 
 
 def test_a_large_mask_has_blocks_that_hold_both():

@@ -69,6 +69,13 @@ def test_a_spread_becomes_a_band_and_the_axis_holds_it():
     assert figure.axes[2].get_ylim() == pytest.approx((1e-9, 10.0))
 
 
+def test_a_spread_in_some_rows_only_is_left_out():
+    some = rows(score_gradient_low=1e-9, score_gradient_high=3.0)
+    del some[0]["score_gradient_low"]
+    bands = [len(axes.collections) for axes in plot_scaling_curves(some).axes]
+    assert bands == [0, 0, 1]  # the other curve keeps its own
+
+
 def test_one_setting_or_one_d_k_is_enough():
     only_scaled = [row for row in rows() if row["scaled"]]
     assert [len(axes.lines) for axes in plot_scaling_curves(only_scaled).axes] == [1, 1, 1]

@@ -57,7 +57,7 @@ def plot_multihead_attention(
     queries, keys = checked_axes(tokens, key_tokens, weights.shape, caller)
     plural = "head" if num_heads == 1 else "heads"
     heading = checked_title(title, f"Attention weights, {num_heads} {plural}", caller)
-    captions = [f"head {head}" for head in range(num_heads)]
+    captions = [f"head {head}" if num_heads > 1 else "" for head in range(num_heads)]
     return draw_weights(list(weights), queries, keys, title=heading, captions=captions, theme=colours, max_weight=limit)
 
 

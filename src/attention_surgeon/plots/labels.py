@@ -100,17 +100,17 @@ class AxisLabels:
 
 def axis_labels(tokens: Sequence[str], pitch: float) -> AxisLabels:
     """Return the labels of an axis whose tokens lie `pitch` points apart: all, or every 2nd, 5th, 10th, 20th, ..."""
-    step = 1 if pitch >= _CLOSEST else _step(len(tokens), pitch)
+    step = 1 if pitch >= _CLOSEST else _step(pitch)
     positions = list(range(0, len(tokens), step))
     texts = [visible_token(tokens[position]) for position in positions]
-    size = min(10.0, max(5.5, 0.8 * step * pitch))
+    size = min(10.0, 0.8 * step * pitch)
     width = max(text_width(text, size) for text in set(texts))
     return AxisLabels(len(tokens), step, positions, texts, size, width)
 
 
-def _step(count: int, pitch: float) -> int:
+def _step(pitch: float) -> int:
     steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
-    return next(step for step in steps if step * pitch >= _CLOSEST_THINNED or step >= count)
+    return next(step for step in steps if step * pitch >= _CLOSEST_THINNED)
 
 
 def _ordinal(number: int) -> str:

@@ -12,8 +12,6 @@ from attention_surgeon.plots.labels import text_width, visible_title
 from attention_surgeon.plots.plan import Plan
 from attention_surgeon.plots.style import Theme, new_figure
 
-_NARROWEST = 260.0  # points; a title needs room, however small the map
-
 
 @dataclass(frozen=True)
 class Panels:
@@ -52,7 +50,7 @@ def new_panels(
         right: Points to be left for more at the right.
     """
     entries = [text_width(mark, sizes.note_size) + 5 * sizes.note_size for mark in marks]
-    width = max(_NARROWEST, sizes.figure_size(heading="", right=right, below=0.0)[0], *entries)
+    width = max([sizes.figure_size(heading="", right=right, below=0.0)[0], *entries])
     columns = max(1, len(marks)) if sum(entries) <= width else 1
     below = 1.9 * sizes.note_size * math.ceil(len(marks) / columns) + (8.0 if marks else 0.0)
     heading = visible_title(title, sizes.title_size, width - 2 * sizes.title_size)
