@@ -2,6 +2,7 @@
 
     python -m tests.mutants                 all of them
     python -m tests.mutants softmax mask    those whose name or file holds one of these words
+    python -m tests.mutants --markdown      all of them, and at the end a table for the documentation
 
 Exit code 1 if a bug survives, 2 if the tests fail without one.
 """
@@ -99,8 +100,25 @@ def healthy_rooms(mutants: list[Mutant]) -> list[Outcome]:
     return list(outcomes([Mutant("no bug", f"{room}/__init__.py", "", "") for room in rooms]))
 
 
-def main(words: list[str]) -> int:
-    console = Console()
+def markdown(results: list[Outcome]) -> str:
+    """Return the results as one table, and a sentence that counts them."""
+    survivors = sum(outcome.killer is None for outcome in results)
+    lines = [
+        f"{len(results)} bugs planted, {len(results) - survivors} killed, {survivors} survived.",
+        "",
+        "| file | bug | noticed first by |",
+        "|---|---|---|",
+    ]
+    for mutant, killer, _ in results:
+        noticed = f"`{killer.replace('|', '/')}`" if killer else "**nobody**"
+        lines.append(f"| `{mutant.file}` | {mutant.name} | {noticed} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Plant the bugs that the arguments name and return the exit code."""
+    words = [argument for argument in arguments if argument != "--markdown"]
+    console = Console(stderr="--markdown" in arguments)
     mutants = [m for m in ALL_BUGS if not words or any(word in f"{m.name} {m.file}" for word in words)]
     broken = [outcome for outcome in healthy_rooms(mutants) if outcome.killer]
     for outcome in broken:
@@ -114,11 +132,12 @@ def main(words: list[str]) -> int:
             results.append(outcome)
             progress.advance(task)
             verdict = f"killed by {outcome.killer}" if outcome.killer else "SURVIVED"
-            console.print(
-                f"{outcome.mutant.file:<22} {outcome.mutant.name:<42} {verdict}", soft_wrap=True, highlight=False
-            )
+            line = f"{outcome.mutant.file:<22} {outcome.mutant.name:<42} {verdict}"
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
     survivors = [outcome for outcome in results if not outcome.killer]
     console.print(f"{len(results)} bugs planted, {len(results) - len(survivors)} killed, {len(survivors)} survived")
+    if "--markdown" in arguments:
+        print(markdown(results))
     return 1 if survivors else 0
 
 

@@ -87,4 +87,13 @@ MASKS_BUGS = [
         "ViewMask((*batch, 1, n_q, n_k), self, (*batch, 1))",
         "ViewMask((1, *batch, n_q, n_k), self, (1, *batch))",
     ),
+    Mutant(
+        "lowest float not hidden",
+        "masks/read.py",
+        "return mask > max(torch.finfo(mask.dtype).min, torch.finfo(torch.bfloat16).min)",
+        'return mask > float("-inf")',
+    ),
+    Mutant("0/1 floats accepted", "masks/read.py", "if (mask == 1).any() and", "if False and"),
+    Mutant("integer mask inverted", "masks/read.py", "return mask.bool()", "return mask == 0"),
+    Mutant("a bias taken for a mask", "masks/read.py", "    if bias.numel():", "    if False:"),
 ]

@@ -1,0 +1,222 @@
+"""Bugs for `nn`."""
+
+from tests.mutants.mutant import Mutant
+
+NN_BUGS = [
+    Mutant(
+        "query asks the value projection",
+        "nn/layer.py",
+        "split_heads(self.query(x), self.num_heads)",
+        "split_heads(self.value(x), self.num_heads)",
+    ),
+    Mutant("keys made from the input, not the context", "nn/layer.py", "self.key(context)", "self.key(x)"),
+    Mutant(
+        "key and value heads swapped",
+        "nn/layer.py",
+        "return Q, share_heads(K, self.num_heads), share_heads(V, self.num_heads)",
+        "return Q, share_heads(V, self.num_heads), share_heads(K, self.num_heads)",
+    ),
+    Mutant(
+        "shared heads tiled",
+        "nn/layer.py",
+        "return Q, share_heads(K, self.num_heads)",
+        "return Q, K.repeat(*[1] * (K.ndim - 3), self.num_heads // self.num_kv_heads, 1, 1)",
+    ),
+    Mutant(
+        "heads merged without transpose",
+        "nn/layer.py",
+        "merge_heads(steps.output.to(Q.dtype))",
+        "steps.output.to(Q.dtype).flatten(-3).unflatten(-1, (x.shape[-2], self.embed_dim))",
+    ),
+    Mutant("mask loses its head axis", "nn/layer.py", "return mask.unsqueeze(-3)", "return mask.unsqueeze(-4)"),
+    Mutant(
+        "a mask of heads gets one more axis",
+        "nn/layer.py",
+        "if isinstance(mask, Tensor) and 3 <= mask.ndim <= input_ndim:",
+        "if isinstance(mask, Tensor) and 3 <= mask.ndim:",
+    ),
+    Mutant("dropout in evaluation", "nn/layer.py", "self.dropout if self.training else 0.0", "self.dropout"),
+    Mutant("no dropout in training", "nn/layer.py", "self.dropout if self.training else 0.0", "0.0"),
+    Mutant("the mechanism is ignored", "nn/layer.py", "with_dropout(self.mechanism,", "with_dropout(Mechanism(),"),
+    Mutant("model width is the head's", "nn/layer.py", "model_size=self.embed_dim", "model_size=self.head_dim"),
+    Mutant(
+        "weights before dropout",
+        "nn/mechanism.py",
+        "return attention_dropout(normalise(masked, operands), p)",
+        "return normalise(masked, operands)",
+    ),
+    Mutant(
+        "dropout replaces the step",
+        "nn/mechanism.py",
+        "attention_dropout(normalise(masked, operands), p)",
+        "attention_dropout(Mechanism().normalise(masked, operands), p)",
+    ),
+    Mutant(
+        "simple attention is scaled",
+        "nn/self_attention.py",
+        "use_output=False, mechanism=Mechanism(scale=leave_unscaled)",
+        "use_output=False, mechanism=Mechanism()",
+    ),
+    Mutant(
+        "one shared head per query head",
+        "nn/shared.py",
+        "num_heads=num_heads, num_kv_heads=1,",
+        "num_heads=num_heads, num_kv_heads=num_heads,",
+    ),
+    Mutant(
+        "cross-attention attends to itself", "nn/cross.py", "self.attend(x, context, mask", "self.attend(x, x, mask"
+    ),
+    Mutant("conversion forgets the scale", "nn/torch_convert.py", "return math.sqrt(layer.head_dim)", "return 1.0"),
+    Mutant(
+        "conversion scales by the model width",
+        "nn/torch_convert.py",
+        "math.sqrt(layer.head_dim)",
+        "math.sqrt(layer.embed_dim) * 1.01",
+    ),
+    Mutant("conversion forgets the output bias", "nn/torch_convert.py", "bias = bias + after.bias.to(dtype)", "pass"),
+    Mutant(
+        "conversion folds the wrong way round",
+        "nn/torch_convert.py",
+        "weight = outer @ self.weight.to(dtype)",
+        "weight = self.weight.to(dtype) @ outer",
+    ),
+    Mutant(
+        "conversion compares no heads",
+        "nn/torch_convert.py",
+        "return kept if _equal(again.weight, self.weight) and _equal(again.bias, self.bias) else None",
+        "return kept",
+    ),
+    Mutant(
+        "conversion compares no biases",
+        "nn/torch_convert.py",
+        "and _equal(again.bias, self.bias) else None",
+        "else None",
+    ),
+    Mutant(
+        "conversion shares parameters",
+        "nn/drop_in.py",
+        "twin.load_state_dict(module.state_dict())",
+        "twin.load_state_dict(module.state_dict(), assign=True)",
+    ),
+    Mutant(
+        "query and key chunks swapped",
+        "nn/drop_in_parameters.py",
+        "return self.packed.chunk(3)",
+        "return self.packed.roll(self.packed.shape[0] // 3, 0).chunk(3)",
+    ),
+    Mutant(
+        "learned value for the learned key",
+        "nn/drop_in_parameters.py",
+        "(values, self.bias_v)",
+        "(values, self.bias_k)",
+    ),
+    Mutant("zero key in front", "nn/drop_in_parameters.py", "F.pad(heads, (0, 0, 0, 1))", "F.pad(heads, (0, 0, 1, 0))"),
+    Mutant(
+        "no output bias",
+        "nn/drop_in_parameters.py",
+        "self.out_weight.to(heads.dtype), bias)",
+        "self.out_weight.to(heads.dtype))",
+    ),
+    Mutant(
+        "output in another order of memory",
+        "nn/drop_in_parameters.py",
+        "F.linear(merge_heads(heads).transpose(0, 1).contiguous(), self.out_weight.to(heads.dtype), bias)",
+        "F.linear(merge_heads(heads), self.out_weight.to(heads.dtype), bias).transpose(0, 1)",
+    ),
+    Mutant(
+        "projections in float32",
+        "nn/drop_in_parameters.py",
+        "F.linear(x, weight.to(dtype), bias)",
+        "F.linear(x.float(), weight.float(), None if bias is None else bias.float()).to(dtype)",
+    ),
+    Mutant(
+        "boolean mask inverted",
+        "nn/drop_in_masks.py",
+        "allowed = ~mask if allowed is None else allowed & ~mask",
+        "allowed = mask if allowed is None else allowed & mask",
+    ),
+    Mutant("masks joined with or", "nn/drop_in_masks.py", "allowed & ~mask", "allowed | ~mask"),
+    Mutant("only one floating mask counts", "nn/drop_in_masks.py", "else bias + mask.to(dtype)", "else mask.to(dtype)"),
+    Mutant(
+        "heads and batch swapped in the mask",
+        "nn/drop_in_masks.py",
+        "self.attn_mask.unflatten(0, (batch, num_heads))",
+        "self.attn_mask.unflatten(0, (num_heads, batch)).transpose(0, 1)",
+    ),
+    Mutant(
+        "padding hides queries",
+        "nn/drop_in_masks.py",
+        "self.key_padding_mask[..., None, None, :]",
+        "self.key_padding_mask[..., None, :, None]",
+    ),
+    Mutant(
+        "added keys are hidden",
+        "nn/drop_in_masks.py",
+        "F.pad(mask, (0, num_added))",
+        "F.pad(mask, (0, num_added), value=True)",
+    ),
+    Mutant(
+        "hint ignored",
+        "nn/multi_head.py",
+        "if is_causal and key_padding_mask is None and not need_weights:",
+        "if False:",
+    ),
+    Mutant(
+        "hint always believed",
+        "nn/multi_head.py",
+        "if is_causal and key_padding_mask is None and not need_weights:",
+        "if is_causal:",
+    ),
+    Mutant("hint aligned at the end", "nn/multi_head.py", 'align="start"', 'align="end"'),
+    Mutant("weights summed over heads", "nn/multi_head.py", "steps.weights.mean(dim=1)", "steps.weights.sum(dim=1)"),
+    Mutant(
+        "weights averaged over queries", "nn/multi_head.py", "steps.weights.mean(dim=1)", "steps.weights.mean(dim=2)"
+    ),
+    Mutant("dropout in evaluation of the drop-in", "nn/multi_head.py", "dropout_p if training else 0.0", "dropout_p"),
+    Mutant(
+        "batch and position swapped",
+        "nn/multi_head.py",
+        "raised if batch_first or x.ndim == 2 else raised.transpose(0, 1)",
+        "raised",
+    ),
+    Mutant(
+        "one tensor converted three times",
+        "nn/multi_head.py",
+        "return [made[id(x)] for x in inputs]",
+        "return [(x if x.ndim == 3 else x.unsqueeze(0)).to(dtype) if batch_first or x.ndim == 2 else x.to(dtype).transpose(0, 1) for x in inputs]",
+    ),
+    Mutant("fused kernel takes over", "nn/drop_in.py", "self.register_forward_pre_hook(_stay_in_charge)", "pass"),
+    Mutant("nested output stays padded", "nn/drop_in.py", "output = nest(output, key_padding_mask, layout)", "pass"),
+    Mutant(
+        "other initialisation", "nn/drop_in.py", "nn.init.xavier_normal_(learned)", "nn.init.xavier_uniform_(learned)"
+    ),
+    Mutant("output bias not zeroed", "nn/drop_in.py", "nn.init.zeros_(self.out_proj.bias)", "pass"),
+    Mutant("nested padding attends", "nn/nested.py", ">= lengths[:, None]", "> lengths[:, None]"),
+    Mutant("function aligned at the end", "nn/functional.py", 'align="start"', 'align="end"'),
+    Mutant("causal replaces the mask", "nn/functional.py", "causal if allowed is None else allowed & causal", "causal"),
+    Mutant(
+        "scale divides",
+        "nn/functional.py",
+        "multiply_by(_factor(scale))",
+        "multiply_by(1 / _factor(scale) if scale else 0.0)",
+    ),
+    Mutant(
+        "scale of 0 taken for none",
+        "nn/functional.py",
+        "Mechanism() if scale is None else",
+        "Mechanism() if not scale else",
+    ),
+    Mutant(
+        "heads shared in the input's precision",
+        "nn/functional.py",
+        "return dataclasses.replace(given, key=key, value=value)",
+        "return given",
+    ),
+    Mutant("lowest number hides", "nn/functional.py", 'attn_mask != float("-inf")', "attn_mask > -1e38"),
+    Mutant(
+        "errors are only ours",
+        "nn/torch_errors.py",
+        "raise _ALSO_TORCHS.get(type(error), type(error))(*error.args) from None",
+        "raise",
+    ),
+]
