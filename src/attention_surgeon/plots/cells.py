@@ -52,7 +52,7 @@ def draw_cells(axes: Axes, values: Array, plan: Plan, **colours: object) -> Axes
         **colours,  # pyright: ignore[reportArgumentType]
     )
     axes.set(xlim=(-0.5, n_k - 0.5), ylim=(n_q - 0.5, -0.5))  # the last blocks may reach over the edge
-    axes.spines[:].set_zorder(-1)  # the frame stays outside, so that it does not cover the outermost cells
+    axes.spines[:].set(zorder=-1, linewidth=1.6)  # the frame is seen outside and covers no part of the outermost cells
     return image
 
 
