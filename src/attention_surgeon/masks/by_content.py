@@ -10,7 +10,7 @@ from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError,
 from attention_surgeon.masks.forms import DocumentMask, KeyMask
 from attention_surgeon.masks.mask import Mask, TensorMask
 from attention_surgeon.masks.read import read_cells
-from attention_surgeon.require import require_count
+from attention_surgeon.require import broadcast_shape, require_count
 
 
 def padding_mask(lengths: Integer[Tensor, "*batch"] | list[int] | tuple[int, ...], n_k: int | None = None) -> Mask:
@@ -102,13 +102,12 @@ def document_mask(query_ids: Integer[Tensor, "*_batch q"], key_ids: Integer[Tens
     """
     query_ids = _ids(query_ids, "query_ids", "document_mask")
     key_ids = query_ids if key_ids is None else _ids(key_ids, "key_ids", "document_mask").to(query_ids.device)
-    try:
-        batch = torch.broadcast_shapes(query_ids.shape[:-1], key_ids.shape[:-1])
-    except RuntimeError:
+    batch = broadcast_shape(query_ids.shape[:-1], key_ids.shape[:-1])
+    if batch is None:
         raise ShapeError(
             f"document_mask: query_ids has shape {tuple(query_ids.shape)} and key_ids {tuple(key_ids.shape)}; "
             f"the axes before the last must be the same or broadcast."
-        ) from None
+        )
     return DocumentMask((*batch, query_ids.shape[-1], key_ids.shape[-1]), query_ids, key_ids)
 
 

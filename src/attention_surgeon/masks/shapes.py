@@ -5,9 +5,8 @@ The queries of a mask are free when its single row speaks for every query, howev
 
 import reprlib
 
-import torch
-
 from attention_surgeon.errors import ArgumentTypeError, ShapeError
+from attention_surgeon.require import broadcast_shape
 
 
 def joint_shape(
@@ -26,13 +25,12 @@ def joint_shape(
             f"{given}; the next-to-last axis, n_q, must be the same, not {left[-2]} and {right[-2]}; "
             f"only a padding mask or a tensor of one row stands for any number of queries."
         )
-    try:
-        batch = torch.broadcast_shapes(left[:-2], right[:-2])
-    except RuntimeError:
+    batch = broadcast_shape(left[:-2], right[:-2])
+    if batch is None:
         raise ShapeError(
             f"{given}; the axes before the last two must be the same or broadcast; "
             f"with_heads() inserts an axis for the heads."
-        ) from None
+        )
     return (*batch, right[-2] if left_is_free else left[-2], left[-1])
 
 
@@ -48,16 +46,9 @@ def check_spread(shape: tuple[int, ...], is_free: bool, target: tuple[int, ...])
         )
     target = tuple(target)  # a torch.Size becomes the plain tuple that every mask has
     positions = (target[-2] if is_free and len(target) > 1 else shape[-2], shape[-1])
-    if target[-2:] != positions or not _broadcasts(shape[:-2], target[:-2]):
+    if target[-2:] != positions or broadcast_shape(shape[:-2], target[:-2]) != target[:-2]:
         raise ShapeError(
             f"broadcast_to: a mask of shape {shape} cannot be spread over {target}; n_q and n_k must agree, the axes "
             f"before them are compared from the right, and with_heads() inserts one for the heads."
         )
     return target
-
-
-def _broadcasts(batch: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    try:
-        return torch.broadcast_shapes(batch, target) == torch.Size(target)
-    except RuntimeError:
-        return False

@@ -13,7 +13,7 @@ from torch import Tensor
 from attention_surgeon.errors import ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from attention_surgeon.masks.read import read_additive, read_yes_no
 from attention_surgeon.ops.precision import working_dtype
-from attention_surgeon.require import kind_of, require_floating
+from attention_surgeon.require import broadcast_shape, kind_of, require_floating
 
 
 @runtime_checkable
@@ -183,23 +183,19 @@ def _check_shapes(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> None:
         raise ShapeError(f"{caller}: Q has shape {tuple(Q.shape)}: d_k is 0, so there is nothing to compare.")
 
 
-def _batch_shape(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> torch.Size:
-    try:
-        return torch.broadcast_shapes(Q.shape[:-2], K.shape[:-2], V.shape[:-2])
-    except RuntimeError:
+def _batch_shape(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> tuple[int, ...]:
+    batch = broadcast_shape(Q.shape[:-2], K.shape[:-2], V.shape[:-2])
+    if batch is None:
         raise ShapeError(
             f"{caller}: Q has shape {tuple(Q.shape)}, K {tuple(K.shape)} and V {tuple(V.shape)}: "
             f"the axes before the last two (batch, heads) must be the same or broadcast; "
             f"shared heads are repeated with share_heads(...)."
-        ) from None
+        )
+    return batch
 
 
 def _check_mask_shape(mask: Tensor, scores_shape: tuple[int, ...], caller: str) -> None:
-    try:
-        fits = torch.broadcast_shapes(mask.shape, scores_shape) == torch.Size(scores_shape)
-    except RuntimeError:
-        fits = False
-    if fits:
+    if broadcast_shape(mask.shape, scores_shape) == tuple(scores_shape):
         return
     padding = mask.ndim == 2 and len(scores_shape) > 2 and mask.shape == (scores_shape[0], scores_shape[-1])
     axes = "None, :" if len(scores_shape) == 3 else "None, None, :"
