@@ -35,21 +35,23 @@ app.command("trace")(trace)
 app.command("report")(report)
 
 
-@app.callback(invoke_without_command=True)
+def _show_version(is_wanted: bool) -> bool:
+    if is_wanted:
+        typer.echo(f"attention-surgeon {__version__}")
+        raise typer.Exit
+    return is_wanted
+
+
+@app.callback()
 def surgeon(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> int:
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Build attention by hand, break it on purpose, and see exactly what happens.
 
     Start with: surgeon trace "The cat sat on the mat"
     """
-    if version:
-        typer.echo(f"attention-surgeon {__version__}")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -64,8 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run `surgeon` and return its exit code; nothing but the exit code comes out of it."""
     command = typer.main.get_command(app)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = command.main(arguments, prog_name="surgeon", standalone_mode=False)
+        code = command.main(arguments or ["--help"], prog_name="surgeon", standalone_mode=False)
     except SurgeonError as error:
         return _wrong(str(error))
     except _UsageError as error:

@@ -77,8 +77,8 @@ def folded(text: str, width: int, indent: int = 0) -> Iterator[str]:
 def clusters(text: str) -> list[str]:
     """Return the characters of `text`, each with the marks that stand on it.
 
-    >>> clusters("ne\\u0301e")
-    ['n', 'é', 'e']
+    >>> [len(cluster) for cluster in clusters("ne\\u0301e")]
+    [1, 2, 1]
     """
     found: list[str] = []
     for character in text:

@@ -1,10 +1,10 @@
 """Where everything that a person reads is printed: one theme, one way to write, one way to say that it failed."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import final
 
 import typer
 from rich.console import Console
@@ -29,44 +29,40 @@ THEME = Theme(
 _NOBODY_READS = 141  # 128 + SIGPIPE, what a shell reports for a program that was stopped by a closed pipe
 
 
-@final
-class _PipeConsole(Console):
-    """A console that lets its caller deal with a closed pipe."""
-
-    def on_broken_pipe(self) -> None:
-        """Pass the error on; rich would leave with exit code 1, which here means that a check failed."""
-        raise BrokenPipeError
-
-
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console: coloured on a terminal unless NO_COLOR is set, 80 columns wide where there is none."""
     stream = sys.stderr if stderr else sys.stdout
-    if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
-    return _PipeConsole(theme=THEME, stderr=stderr, highlight=False, emoji=False, markup=False)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # a sign that the terminal's encoding lacks is no reason to stop
+    return Console(theme=THEME, stderr=stderr, highlight=False, emoji=False, markup=False)
 
 
 def show(lines: Iterable[Text], console: Console | None = None) -> None:
     """Print lines as they are: never wrapped, never cut.
 
     Raises:
-        FileAccessError: the output cannot be written, for example to a full disk.
-        typer.Exit: nobody reads it.
+        FileAccessError, typer.Exit: as `write`.
     """
     console = console or make_console()
-    with _writing():
+    with console.capture() as captured:
         console.print(Text("\n").join(_trimmed(lines)), soft_wrap=True)
+    write(captured.get())
 
 
 def write(text: str) -> None:
-    """Write text that a program reads, followed by a line end.
+    """Write text to the standard output, all of it or with an error.
 
     Raises:
-        FileAccessError, typer.Exit: as `show`.
+        FileAccessError: the output cannot be written, for example to a full disk.
+        typer.Exit: nobody reads it.
     """
-    with _writing():
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+    try:
+        _write_all(text)
+    except BrokenPipeError:
+        _abandon_stdout()
+        raise typer.Exit(_NOBODY_READS) from None
+    except OSError as error:
+        raise output_failed(error) from None
 
 
 def say(kind: str, message: str) -> None:
@@ -88,15 +84,16 @@ def output_failed(error: OSError) -> FileAccessError:
     return file_access_error("write", "the standard output", error)
 
 
-@contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        _abandon_stdout()
-        raise typer.Exit(_NOBODY_READS) from None
-    except OSError as error:
-        raise output_failed(error) from None
+def _write_all(text: str) -> None:
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:  # a stream of text alone, as in a notebook
+        sys.stdout.write(text)
+    else:
+        sys.stdout.flush()
+        rest = memoryview(text.encode(sys.stdout.encoding, "replace"))
+        while rest:  # with PYTHONUNBUFFERED a write may stop halfway, and Python drops the rest in silence
+            rest = rest[binary.write(rest) :]
+    sys.stdout.flush()
 
 
 def _abandon_stdout() -> None:

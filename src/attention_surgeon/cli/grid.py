@@ -139,10 +139,9 @@ def _shade(weight: float, is_hidden: bool, largest: float) -> tuple[str, str]:
 
 def _legend_lines(fields: _Fields, width: int) -> Iterator[Text]:
     largest = _largest(fields)
-    parts = [f"{shade} {part * largest:.2f}" for shade, part in zip(_SHADES[1:], _SHADE_FROM, strict=True)]
-    legend = f"shades from {'  '.join(parts)}"
+    parts = [f"{shade}{part * largest:.2f}" for shade, part in zip(_SHADES[1:], _SHADE_FROM, strict=True)]
     if fields.hidden.any():
-        legend += f"  {_HIDDEN} hidden"
-    yield Text(fit(legend, width), "quiet")
-    if fields.note:
-        yield from (Text(fit(line, width), "quiet") for line in folded(fields.note, width))
+        parts.append(f"{_HIDDEN} hidden")
+    legend = f"shades from {', '.join(parts)}"
+    for text in filter(None, (legend, fields.note)):
+        yield from (Text(fit(line, width), "quiet") for line in folded(text, width))

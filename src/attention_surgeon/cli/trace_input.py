@@ -73,7 +73,7 @@ def parse_mask(text: str, n: int) -> Mask | None:
 def _check_alone(request: Request) -> None:
     given = {"TEXT": request.text, "--file": request.file, "--mask": request.mask, "--no-scale": request.no_scale}
     given |= {"--heads": request.heads, "--size": request.size, "--seed": request.seed, "--first": request.first}
-    others = [name for name, value in given.items() if value not in (None, False)]
+    others = [name for name, value in given.items() if value is not None and value is not False]
     if others:
         raise OptionError(f"--load prints a trace as it was saved, so it goes without {', '.join(others)}.")
 

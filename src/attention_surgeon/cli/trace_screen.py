@@ -13,6 +13,7 @@ from attention_surgeon.errors import OptionError
 from attention_surgeon.trace import AttentionTrace, Check, StrongestPair
 
 _LONGEST_NAME = 24
+_PLURALS = {"batch": "batches"}
 
 
 def print_trace(trace: AttentionTrace, *, head: int, as_json: bool, save: Path | None) -> int:
@@ -27,16 +28,17 @@ def print_trace(trace: AttentionTrace, *, head: int, as_json: bool, save: Path |
     if save is not None:
         _save(trace, save)
     if as_json:
-        write(trace.to_json())
+        write(f"{trace.to_json()}\n")
     else:
         console = make_console()
-        show(_screen(trace, head, checks, console.width), console)
+        show(screen_lines(trace, head, checks, console.width), console)
     return 0 if all(check.passed for check in checks) else 1
 
 
-def _screen(trace: AttentionTrace, head: int, checks: Sequence[Check], width: int) -> Iterator[Text]:
+def screen_lines(trace: AttentionTrace, head: int, checks: Sequence[Check], width: int) -> Iterator[Text]:
+    """Yield the whole screen, no line wider than `width` cells."""
     yield Text(fit(" ".join(visible(token) for token in trace.query_tokens), width), "heading")
-    yield Text(fit(_sizes(trace), width))
+    yield from (Text(line) for line in folded(_sizes(trace), width))
     if trace.source:
         yield from (Text(fit(line, width), "quiet") for line in folded(visible(trace.source), width))
     yield Text("")
@@ -55,7 +57,10 @@ def _screen(trace: AttentionTrace, head: int, checks: Sequence[Check], width: in
 
 def _sizes(trace: AttentionTrace) -> str:
     *leading, n_q, n_k = trace.scores_shape
-    named = [f"{size} {axis}{_s(size)}" for axis, size in zip(trace.axes, leading, strict=False)]
+    named = [
+        f"{size} {axis if size == 1 else _PLURALS.get(axis, f'{axis}s')}"
+        for axis, size in zip(trace.axes, leading, strict=False)
+    ]
     if trace.query_tokens == trace.key_tokens:
         named.append(f"{n_q} token{_s(n_q)}")
     else:

@@ -10,7 +10,7 @@ A vector has four bands of equal width, each of length 1:
 Each group of letters becomes a fixed vector of +1 and -1 drawn by a hash; a word is the sum of its groups. Words that
 share groups point the same way, all others are nearly at right angles ("random indexing", Kanerva et al. 2000;
 letter groups as in Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information").
-The positions are those of Vaswani et al. 2017, section 3.5, with wavelengths from 6 to 200 tokens.
+The positions are those of Vaswani et al. 2017, section 3.5, with wavelengths from 6 to 63 tokens.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.require import require_count
 
 BANDS = ("spelling", "endings", "neighbours", "region")
-_FASTEST, _SLOWEST = 1.0, 1 / 32
+_FASTEST, _SLOWEST = 1.0, 0.1
 """Angles per token of the first and the last pair of sine and cosine."""
 
 

@@ -20,7 +20,8 @@ from attention_surgeon.require import require_count, require_switch
 from attention_surgeon.trace import AttentionTrace, record
 
 _GAINS = (1.0, 16.0)
-_CALIBRATION_ROWS = 256
+_CALIBRATION_CELLS = 2**15
+"""Similarities that are looked at for one gain; more would only be shared among threads, at a loss."""
 
 
 def spelling_attention(
@@ -29,8 +30,9 @@ def spelling_attention(
     """Return an ordinary `nn.MultiHeadAttention` whose weights mean "spelt alike" or "near", made for these tokens.
 
     Each head is as sharp as its bands call for on these tokens: letters spread over about √(1.5 n) of n tokens,
-    neighbours over 3, region over n / 2 (the perplexity of a row, as in van der Maaten and Hinton 2008, "Visualizing
-    Data using t-SNE"). So the weights are neither one-hot nor even, in a text of 6 words or of 600.
+    neighbours over 3, region over n / 2, less in a text of few tokens (the perplexity of a row, as in van der Maaten
+    and Hinton 2008, "Visualizing Data using t-SNE"). So the weights are neither one-hot nor even, in a text of 6 words
+    or of 600.
 
     Args:
         tokens: The tokens that the layer will see.
@@ -150,14 +152,15 @@ def _checked_size(num_heads: int, size: int | None) -> int:
 def _targets(layer: MultiHeadAttention, tokens: Sequence[str]) -> list[float]:
     """Return over how many tokens each head is to spread: the geometric mean of what its bands call for."""
     n = len(tokens)
-    wanted = torch.tensor([math.sqrt(1.5 * n), math.sqrt(1.5 * n), 3.0, n / 2], dtype=torch.float64)
+    wanted = torch.tensor([math.sqrt(1.5 * n), math.sqrt(1.5 * n), min(3.0, (n + 1) / 2), n / 2], dtype=torch.float64)
     per_place = wanted.log().repeat_interleave(layer.embed_dim // len(BANDS))
     return per_place.reshape(layer.num_heads, layer.head_dim).mean(-1).exp().tolist()
 
 
 def _gain(vectors: Tensor, target: float) -> float:
     """Return the factor on the similarities with which a row spreads over `target` tokens, found by halving."""
-    rows = vectors[torch.linspace(0, len(vectors) - 1, min(len(vectors), _CALIBRATION_ROWS)).long()]
+    n = len(vectors)
+    rows = vectors[torch.linspace(0, n - 1, min(n, max(_CALIBRATION_CELLS // n, 16))).long()]
     similarity = rows @ vectors.T  # (rows, d) @ (d, n) -> (rows, n)
     low, high = _GAINS
     for _ in range(20):

@@ -70,7 +70,8 @@ def record(
                 f"record: the {name} step, {mechanism.step_names()[name]}, returned {kind_of(made)}, "
                 f"expected a tensor; does it lack a return?"
             )
-    leading = tuple(torch.broadcast_shapes(Q.shape[:-2], K.shape[:-2], V.shape[:-2]))
+    # On tensors, because torch.broadcast_shapes loads sympy, which takes half a second.
+    leading = tuple(torch.broadcast_tensors(*(x.new_empty(x.shape[:-2]) for x in (Q, K, V)))[0].shape)
     scores_shape = (*leading, Q.shape[-2], K.shape[-2])
     query_names, key_names = _tokens(query_tokens, key_tokens, *scores_shape[-2:])
     return AttentionTrace(
