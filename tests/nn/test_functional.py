@@ -142,6 +142,13 @@ def test_low_precision_goes_in_and_comes_out_and_takes_a_float32_mask():
     assert (ours(*arguments, mask) - exact).abs().max() <= (theirs(*arguments, mask) - exact).abs().max()
 
 
+def test_autocast_gives_its_dtype():
+    arguments = [x.float() for x in qkv()]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ours(*arguments).dtype == theirs(*arguments).dtype == torch.bfloat16
+        assert ours(*qkv()).dtype == theirs(*qkv()).dtype == torch.float64
+
+
 Wrong = Callable[[Attention], object]
 Q, K, V = (x.float() for x in qkv(value_dim=HEAD_DIM))
 
@@ -186,11 +193,11 @@ def test_scale_and_what_follows_must_be_named_as_in_pytorch():
 
 
 def test_the_gradient_of_shared_heads_is_summed_before_it_is_rounded():
-    query, key, value = draw(1, 6, N_Q, 11).bfloat16(), *(draw(1, KV_HEADS, N_K, 11, seed=s).bfloat16() for s in (1, 2))
+    query, key, value = draw(1, 6, N_Q, 11).float(), *(draw(1, KV_HEADS, N_K, 11, seed=s).float() for s in (1, 2))
     exact = [x.double().requires_grad_() for x in (query, key, value)]
     low = [x.requires_grad_() for x in (query, key, value)]
-    upstream = draw(1, 6, N_Q, 11, seed=3).bfloat16()
+    upstream = draw(1, 6, N_Q, 11, seed=3).float()
     ours(*low, enable_gqa=True).backward(upstream)
     theirs(*exact, enable_gqa=True).backward(upstream.double())
     for mine, true in zip(low, exact, strict=True):
-        assert torch.equal(mine.grad, true.grad.bfloat16())
+        assert torch.equal(mine.grad, true.grad.float())

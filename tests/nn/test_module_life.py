@@ -110,3 +110,24 @@ def test_autocast_gives_its_dtype(name: str):
         output = call(module, torch.float32)
     assert output.dtype == torch.bfloat16
     assert torch.allclose(output.double(), call(module, torch.float32).double(), rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_layer_stays_on_its_device(name: str):
+    layer = make(name).to("meta")
+    output, weights = layer(*(x.to("meta") for x in arguments(layer, BATCH)), return_weights=True)
+    assert output.device.type == weights.device.type == "meta"
+    assert layer.to_torch().in_proj_bias.device.type == "meta"
+
+
+def test_the_drop_ins_stay_on_their_device():
+    module = nn.MultiheadAttention(EMBED, HEADS, add_bias_kv=True, add_zero_attn=True, device="meta")
+    x = torch.empty(N_Q, BATCH, EMBED, device="meta")
+    mask = torch.empty(N_Q, N_Q, dtype=torch.bool, device="meta")
+    padding = torch.empty(BATCH, N_Q, device="meta")
+    for options in ({}, {"attn_mask": mask, "is_causal": True, "need_weights": False}, {"key_padding_mask": padding}):
+        assert module(x, x, x, **options)[0].device.type == "meta"
+    query = torch.empty(HEADS, N_Q, 4, device="meta")
+    shared = torch.empty(1, N_Q, 4, device="meta")
+    output = nn.scaled_dot_product_attention(query, shared, shared, is_causal=True, enable_gqa=True)
+    assert output.device.type == "meta"

@@ -12,7 +12,7 @@ from attention_surgeon.nn.multi_head import multi_head_attention_forward
 from attention_surgeon.nn.nested import check_nested, nest, pad_nested
 from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism
-from attention_surgeon.ops.require import kind_of, require_count, require_tensor
+from attention_surgeon.require import kind_of, require_count, require_tensor
 
 
 def _stay_in_charge(module: nn.Module, inputs: Any) -> None:
@@ -35,8 +35,9 @@ class MultiheadAttention(nn.Module):
     Source: Vaswani et al. 2017, section 3.2.2.
 
     Differs from `torch.nn.MultiheadAttention`: a query that may attend to no key gets weights 0 and gradient 0,
-    never NaN. Results are computed one precision up and rounded once, so float32 costs two to three times as much.
-    There is no fast path for inference. A dropout outside [0, 1] is refused at once, not at the first call.
+    never NaN. Everything is computed one precision up and rounded once, which in float32 takes two to five times as
+    long on a CPU; there is no fast path for inference. A dropout outside [0, 1] is refused at once, not at the first
+    call in training.
 
     >>> layer = MultiheadAttention(embed_dim=6, num_heads=2)
     >>> output, weights = layer(torch.ones(5, 3, 6), torch.ones(7, 3, 6), torch.ones(7, 3, 6))

@@ -3,11 +3,11 @@
 It refuses what PyTorch refuses, and says why.
 """
 
-import torch
 from torch import Tensor
 
 from attention_surgeon.errors import DeviceError, DTypeError, OptionError, ShapeError
-from attention_surgeon.ops.require import require_count, require_floating, require_tensor
+from attention_surgeon.nn.autocast import under_autocast
+from attention_surgeon.require import require_count, require_floating, require_tensor
 
 CALLER = "multi-head attention"
 
@@ -56,7 +56,7 @@ def check_agrees(name: str, tensor: Tensor, query: Tensor) -> None:
         raise DeviceError(
             f"{CALLER}: query is on {query.device} and {name} on {tensor.device}; all tensors of a call share a device."
         )
-    if tensor.dtype != query.dtype and not torch.is_autocast_enabled(query.device.type):
+    if tensor.dtype != query.dtype and not under_autocast(query):
         raise DTypeError(
             f"{CALLER}: query is {query.dtype} and {name} is {tensor.dtype}; "
             f"convert the inputs with .to(dtype) or the module with module.to(dtype)."

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from attention_surgeon.errors import DeviceError, DTypeError, MaskError, ShapeError
 from attention_surgeon.nn.drop_in_checks import CALLER
-from attention_surgeon.ops.require import require_tensor
+from attention_surgeon.require import require_tensor
 
 
 @final

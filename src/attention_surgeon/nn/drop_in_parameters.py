@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from attention_surgeon.errors import OptionError, ShapeError
 from attention_surgeon.nn.drop_in_checks import CALLER, check_agrees
 from attention_surgeon.ops import merge_heads, split_heads
-from attention_surgeon.ops.require import require_tensor
+from attention_surgeon.require import require_tensor
 
 
 @final

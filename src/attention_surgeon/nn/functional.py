@@ -9,10 +9,11 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, ShapeError
 from attention_surgeon.masks import causal_mask
+from attention_surgeon.nn.autocast import result_dtype
 from attention_surgeon.nn.mechanism import require_probability, with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism, Operands, check_operands, multiply_by, resolve_mask, share_heads
-from attention_surgeon.ops.require import require_switch, require_tensor
+from attention_surgeon.require import require_switch, require_tensor
 
 _CALLER = "scaled_dot_product_attention"
 
@@ -65,7 +66,7 @@ def scaled_dot_product_attention(
     given = _check_shared(query, key, value) if enable_gqa else check_operands(query, key, value, caller=_CALLER)
     given = _with_masks(given, attn_mask, is_causal)
     mechanism = Mechanism() if scale is None else Mechanism(scale=multiply_by(_factor(scale)))
-    return with_dropout(mechanism, dropout_p, _CALLER).steps(given).output.to(query.dtype)
+    return with_dropout(mechanism, dropout_p, _CALLER).steps(given).output.to(result_dtype(query))
 
 
 def _with_masks(given: Operands, attn_mask: Tensor | None, is_causal: bool) -> Operands:

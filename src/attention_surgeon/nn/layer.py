@@ -16,10 +16,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attention_surgeon.errors import DeviceError, DTypeError, ShapeError
+from attention_surgeon.nn.autocast import under_autocast
 from attention_surgeon.nn.mechanism import changed_steps, require_probability, with_dropout
 from attention_surgeon.nn.torch_convert import to_torch
 from attention_surgeon.ops import LazyMask, MaskLike, Mechanism, check_operands, merge_heads, share_heads, split_heads
-from attention_surgeon.ops.require import require_count, require_floating, require_switch
+from attention_surgeon.require import require_count, require_floating, require_switch
 
 Attended: TypeAlias = (
     Float[Tensor, "*batch n_q embed"] | tuple[Float[Tensor, "*batch n_q embed"], Float[Tensor, "*batch heads n_q n_k"]]
@@ -171,7 +172,7 @@ class AttentionLayer(nn.Module, ABC):
                 f"{caller}: {name} is on {x.device} and the parameters on {weight.device}; "
                 f"move the layer with layer.to(x.device)."
             )
-        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        if x.dtype != weight.dtype and not under_autocast(x):
             raise DTypeError(
                 f"{caller}: {name} is {x.dtype} and the parameters are {weight.dtype}; "
                 f"convert the layer with layer.to(x.dtype)."

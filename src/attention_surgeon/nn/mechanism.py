@@ -4,7 +4,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.ops import Mechanism, Operands, attention_dropout
-from attention_surgeon.ops.require import kind_of
+from attention_surgeon.require import kind_of
 
 
 def with_dropout(mechanism: Mechanism, p: float, caller: str) -> Mechanism:

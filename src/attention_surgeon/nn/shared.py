@@ -9,7 +9,7 @@ from torch.nn import MultiheadAttention as TorchMultiheadAttention
 from attention_surgeon.nn.layer import Attended, AttentionLayer
 from attention_surgeon.nn.torch_convert import check_source, fill_from_torch
 from attention_surgeon.ops import MaskLike
-from attention_surgeon.ops.require import require_count
+from attention_surgeon.require import require_count
 
 
 @final

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from attention_surgeon.errors import ArgumentTypeError, ConversionError
 from attention_surgeon.nn.mechanism import changed_steps
 from attention_surgeon.ops import Mechanism, leave_unscaled, share_heads, working_dtype
-from attention_surgeon.ops.require import kind_of
+from attention_surgeon.require import kind_of
 
 if TYPE_CHECKING:
     from attention_surgeon.nn.layer import AttentionLayer
