@@ -117,7 +117,7 @@ def test_colours_are_for_terminals_that_want_them(surgeon: Surgeon, monkeypatch:
     monkeypatch.setenv("FORCE_COLOR", "1")  # what is not a terminal is taken for one
     coloured = surgeon("trace", CAT).out
     assert "\x1b[32m✓\x1b[0m" in coloured
-    assert "\x1b[36m▒0.43" in coloured
+    assert "\x1b[1mThe \x1b[0m\x1b[36m▒0.43 \x1b[0m" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
     assert surgeon("trace", CAT, "--head", "9").err.startswith("\x1b[1;31merror\x1b[0m: --head is 9")
     monkeypatch.setenv("NO_COLOR", "1")

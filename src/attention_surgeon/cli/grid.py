@@ -67,7 +67,7 @@ def _number_lines(fields: _Fields, label_width: int, room: int) -> Iterator[Text
     yield Text(" " * (label_width + 2) + heading, "heading")  # above the digits, one cell behind the shade
     largest = _largest(fields)
     for name, row, hidden in zip(fields.rows, fields.weights.tolist(), fields.hidden.tolist(), strict=True):
-        line = Text(fit(name, label_width) + " ", "heading")
+        line = Text.assemble((fit(name, label_width) + " ", "heading"))
         for weight, is_hidden in zip(row, hidden, strict=True):
             shade, style = _shade(weight, is_hidden, largest)
             text = f"  {_HIDDEN}" if is_hidden else f"{shade}{weight:.2f}"
@@ -80,7 +80,7 @@ def _shade_lines(fields: _Fields, label_width: int, room: int) -> Iterator[Text]
     yield from _upright_lines(fields.columns, label_width, cell)
     largest = _largest(fields)
     for name, row, hidden in zip(fields.rows, fields.weights.tolist(), fields.hidden.tolist(), strict=True):
-        line = Text(fit(name, label_width) + " ", "heading")
+        line = Text.assemble((fit(name, label_width) + " ", "heading"))
         for weight, is_hidden in zip(row, hidden, strict=True):
             shade, style = _shade(weight, is_hidden, largest)
             line.append(fit(shade if is_hidden else shade * cell, cell), style)
