@@ -12,8 +12,8 @@ from .masks import (
 from .nn import (
     CrossAttention,
     GroupedQueryAttention,
-    MultiheadAttention,
     MultiHeadAttention,
+    MultiheadAttention,
     MultiQueryAttention,
     SelfAttention,
     SimpleAttention,

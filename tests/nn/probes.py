@@ -52,3 +52,9 @@ def arguments(layer: nn.AttentionLayer, *batch: int, n_k: int = N_K) -> tuple[Te
 def scores_shape(layer: nn.AttentionLayer, *batch: int) -> tuple[int, ...]:
     """Return `(*batch, heads, n_q, n_k)` for these arguments."""
     return (*batch, layer.num_heads, N_Q, N_K if isinstance(layer, nn.CrossAttention) else N_Q)
+
+
+def attended(layer: nn.AttentionLayer, *given: Tensor, mask: object = None) -> tuple[Tensor, Tensor]:
+    """Return output and weights, the weights always with a head axis, which layers of one head leave out."""
+    output, weights = layer(*given, mask=mask, return_weights=True)
+    return output, weights.unsqueeze(-3) if isinstance(layer, nn.SimpleAttention | nn.SelfAttention) else weights

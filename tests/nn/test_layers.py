@@ -21,6 +21,7 @@ from tests.nn.probes import (
     N_K,
     N_Q,
     arguments,
+    attended,
     draw,
     make,
     ragged,
@@ -69,13 +70,20 @@ def test_equals_the_formula_written_out_head_by_head(name: str, masked: bool):
 def test_output_is_shaped_like_the_input_and_weights_have_every_head(name: str, batch: tuple[int, ...]):
     layer = make(name)
     given = arguments(layer, *batch)
-    output, weights = layer(*given, return_weights=True)
+    output, weights = attended(layer, *given)
     assert output.shape == given[0].shape
     assert weights.shape == scores_shape(layer, *batch)
     assert torch.allclose(weights.sum(-1), torch.ones(()).double())
     assert torch.equal(output, layer(*given))
     one_by_one = layer(*(x.reshape(-1, *x.shape[-2:])[-1] for x in given))
     assert torch.allclose(output.reshape(-1, *output.shape[-2:])[-1], one_by_one, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("layer", [nn.SimpleAttention(EMBED), nn.SelfAttention(EMBED)], ids=["simple", "self"])
+def test_a_layer_of_one_head_returns_weights_without_a_head_axis(layer: nn.AttentionLayer):
+    x = torch.randn(BATCH, N_Q, EMBED)
+    assert layer(x, return_weights=True)[1].shape == (BATCH, N_Q, N_Q)
+    assert layer(x[0], return_weights=True)[1].shape == (N_Q, N_Q)
 
 
 def test_simple_attention_by_hand():
@@ -170,10 +178,10 @@ def test_a_mask_finds_its_axes(name: str):
         (ragged(BATCH, 1, n_q, n_k), lambda mask: mask),
         (ragged(1, layer.num_heads, n_q, n_k), lambda mask: mask),
     ):
-        weights = layer(*given, mask=mask, return_weights=True)[1]
+        weights = attended(layer, *given, mask=mask)[1]
         assert torch.equal(weights > 0, full(mask).expand(shape))
     lengths = [n_k, 2]
-    weights = layer(*given, mask=padding_mask(lengths, n_k), return_weights=True)[1]
+    weights = attended(layer, *given, mask=padding_mask(lengths, n_k))[1]
     for row, length in zip(weights, lengths, strict=True):
         assert (row[..., :length] > 0).all()
         assert (row[..., length:] == 0).all()
@@ -184,9 +192,9 @@ def test_without_a_batch_three_axes_are_heads_and_with_two_batches_none_is(name:
     layer = make(name)
     shape = scores_shape(layer)
     mask = ragged(*shape)
-    assert torch.equal(layer(*arguments(layer), mask=mask, return_weights=True)[1] > 0, mask)
+    assert torch.equal(attended(layer, *arguments(layer), mask=mask)[1] > 0, mask)
     per_sequence = ragged(3, *shape[-2:])
-    weights = layer(*arguments(layer, 2, 3), mask=per_sequence, return_weights=True)[1]
+    weights = attended(layer, *arguments(layer, 2, 3), mask=per_sequence)[1]
     assert torch.equal(weights > 0, per_sequence[:, None].expand(weights.shape))
 
 
@@ -223,10 +231,10 @@ def test_dropout_acts_on_the_weights_in_training_only(name: str):
     layer = make(name)
     layer.dropout = 0.4
     given = arguments(layer, BATCH)
-    before = layer(*given, return_weights=True)[1]
+    before = attended(layer, *given)[1]
     layer.train()
     torch.manual_seed(7)
-    output, weights = layer(*given, return_weights=True)
+    output, weights = attended(layer, *given)
     torch.manual_seed(7)
     assert torch.allclose(weights, F.dropout(before, 0.4), rtol=0, atol=1e-15)
     assert 0 < (weights == 0).double().mean() < 0.8
@@ -234,7 +242,7 @@ def test_dropout_acts_on_the_weights_in_training_only(name: str):
     merged = (weights @ V).transpose(-3, -2).flatten(-2)
     assert torch.allclose(output, layer.output(merged), rtol=0, atol=1e-14)
     layer.eval()
-    assert torch.equal(layer(*given, return_weights=True)[1], before)
+    assert torch.equal(attended(layer, *given)[1], before)
 
 
 def test_dropout_composes_with_a_replaced_step():
@@ -284,7 +292,7 @@ def test_project_gives_the_mechanism_its_operands(name: str):
     output, weights = layer.mechanism(Q, K, V)
     merged = output.transpose(-3, -2).flatten(-2)
     assert torch.equal(layer.output(merged), layer(*given))
-    assert torch.equal(weights, layer(*given, return_weights=True)[1])
+    assert torch.equal(weights, attended(layer, *given)[1])
 
 
 def test_project_of_a_self_attention_layer_takes_another_context_too():

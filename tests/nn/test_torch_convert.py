@@ -15,6 +15,7 @@ from tests.nn.probes import (
     MAKERS,
     N_Q,
     arguments,
+    attended,
     draw,
     make,
     ragged,
@@ -44,7 +45,7 @@ def call(module: torch.nn.MultiheadAttention, given: tuple[Tensor, ...], mask: T
 def assert_same(layer: nn.AttentionLayer, module: torch.nn.MultiheadAttention) -> None:
     given = arguments(layer, BATCH)
     for mask in (None, ragged(*scores_shape(layer, BATCH))):
-        for ours, theirs in zip(layer(*given, mask=mask, return_weights=True), call(module, given, mask), strict=True):
+        for ours, theirs in zip(attended(layer, *given, mask=mask), call(module, given, mask), strict=True):
             assert torch.allclose(ours, theirs, rtol=0, atol=1e-13)
 
 

@@ -26,6 +26,8 @@ def read_yes_no(mask: Tensor, caller: str, name: str = "mask") -> Bool[Tensor, "
         )
     if mask.is_complex():
         raise MaskError(f"{caller}: {name} has dtype {mask.dtype}, expected boolean, True = may attend.")
+    if mask.dtype == torch.bool:
+        return mask
     wrong = (mask != 0) & (mask != 1)
     if wrong.any():
         raise MaskError(

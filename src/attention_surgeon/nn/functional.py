@@ -13,7 +13,7 @@ from attention_surgeon.nn.autocast import result_dtype
 from attention_surgeon.nn.mechanism import require_probability, with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism, Operands, check_operands, multiply_by, resolve_mask, share_heads
-from attention_surgeon.require import require_switch, require_tensor
+from attention_surgeon.require import broadcast_shape, require_switch, require_tensor
 
 _CALLER = "scaled_dot_product_attention"
 
@@ -76,7 +76,7 @@ def _with_masks(given: Operands, attn_mask: Tensor | None, is_causal: bool) -> O
     if attn_mask is not None:
         _check_mask_dtype(attn_mask, given)
         allowed = attn_mask if attn_mask.dtype == torch.bool else attn_mask != float("-inf")
-        batch = torch.broadcast_shapes(*(x.shape[:-2] for x in (given.query, given.key, given.value)))
+        batch = broadcast_shape(*(x.shape[:-2] for x in (given.query, given.key, given.value))) or ()
         resolve_mask(allowed, (*batch, n_q, n_k), device=given.query.device, dtype=given.query.dtype, caller=_CALLER)
         if attn_mask.is_floating_point():
             bias = attn_mask.masked_fill(~allowed, 0.0).to(given.query.dtype)

@@ -23,7 +23,7 @@ from attention_surgeon.ops import LazyMask, MaskLike, Mechanism, check_operands,
 from attention_surgeon.require import require_count, require_floating, require_switch
 
 Attended: TypeAlias = (
-    Float[Tensor, "*batch n_q embed"] | tuple[Float[Tensor, "*batch n_q embed"], Float[Tensor, "*batch heads n_q n_k"]]
+    Float[Tensor, "*batch n_q embed"] | tuple[Float[Tensor, "*batch n_q embed"], Float[Tensor, "*_heads n_q n_k"]]
 )
 """What a layer returns: the output, or `(output, weights)` with `return_weights=True`."""
 
@@ -177,6 +177,14 @@ class AttentionLayer(nn.Module, ABC):
                 f"{caller}: {name} is {x.dtype} and the parameters are {weight.dtype}; "
                 f"convert the layer with layer.to(x.dtype)."
             )
+
+
+def without_heads(attended: Attended) -> Attended:
+    """Drop the head axis of the weights: a layer of one head, which has no heads to speak of, returns `(..., q, k)`."""
+    if isinstance(attended, Tensor):
+        return attended
+    output, weights = attended
+    return output, weights.squeeze(-3)  # (..., 1, q, k) -> (..., q, k)
 
 
 def _with_head_axis(mask: MaskLike, input_ndim: int, device: torch.device) -> MaskLike:

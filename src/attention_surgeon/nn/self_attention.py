@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import MultiheadAttention as TorchMultiheadAttention
 
-from attention_surgeon.nn.layer import Attended, AttentionLayer
+from attention_surgeon.nn.layer import Attended, AttentionLayer, without_heads
 from attention_surgeon.nn.torch_convert import check_source, fill_from_torch
 from attention_surgeon.ops import MaskLike, Mechanism, leave_unscaled
 from attention_surgeon.require import require_count
@@ -26,7 +26,7 @@ class SimpleAttention(AttentionLayer):
     >>> layer(torch.ones(2, 5, 8)).shape
     torch.Size([2, 5, 8])
     >>> layer(torch.ones(2, 5, 8), return_weights=True)[1].shape
-    torch.Size([2, 1, 5, 5])
+    torch.Size([2, 5, 5])
     """
 
     def __init__(self, n_embd: int) -> None:
@@ -41,8 +41,11 @@ class SimpleAttention(AttentionLayer):
     def forward(
         self, x: Float[Tensor, "*batch n_q embed"], mask: MaskLike | None = None, return_weights: bool = False
     ) -> Attended:
-        """Return the output, shaped like `x`, or `(output, weights)`; see `AttentionLayer.attend`."""
-        return self.attend(x, x, mask, return_weights)
+        """Return the output, shaped like `x`, or `(output, weights)` with weights `(*batch, n, n)`.
+
+        Arguments and errors as for `AttentionLayer.attend`.
+        """
+        return without_heads(self.attend(x, x, mask, return_weights))
 
     @classmethod
     def from_torch(cls, module: TorchMultiheadAttention) -> "SimpleAttention":
@@ -71,9 +74,9 @@ class SelfAttention(AttentionLayer):
     >>> from attention_surgeon.masks import causal_mask
     >>> output, weights = SelfAttention(8)(torch.ones(3, 8), causal_mask(3), return_weights=True)
     >>> weights                 # equal vectors: each position shares evenly among what it may see
-    tensor([[[1.0000, 0.0000, 0.0000],
-             [0.5000, 0.5000, 0.0000],
-             [0.3333, 0.3333, 0.3333]]], grad_fn=...)
+    tensor([[1.0000, 0.0000, 0.0000],
+            [0.5000, 0.5000, 0.0000],
+            [0.3333, 0.3333, 0.3333]], grad_fn=...)
     """
 
     def __init__(self, embed_dim: int, dropout: float = 0.0, *, bias: bool = True) -> None:
@@ -92,8 +95,11 @@ class SelfAttention(AttentionLayer):
     def forward(
         self, x: Float[Tensor, "*batch n_q embed"], mask: MaskLike | None = None, return_weights: bool = False
     ) -> Attended:
-        """Return the output, shaped like `x`, or `(output, weights)`; see `AttentionLayer.attend`."""
-        return self.attend(x, x, mask, return_weights)
+        """Return the output, shaped like `x`, or `(output, weights)` with weights `(*batch, n, n)`.
+
+        Arguments and errors as for `AttentionLayer.attend`.
+        """
+        return without_heads(self.attend(x, x, mask, return_weights))
 
     @classmethod
     def from_torch(cls, module: TorchMultiheadAttention) -> "SelfAttention":

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
 from attention_surgeon.ops import STEP_NAMES, MaskLike, Mechanism, check_operands
-from attention_surgeon.require import kind_of
+from attention_surgeon.require import broadcast_shape, kind_of
 from attention_surgeon.trace.trace import AttentionTrace
 
 _USUAL_AXES = ("batch", "head")
@@ -70,8 +70,7 @@ def record(
                 f"record: the {name} step, {mechanism.step_names()[name]}, returned {kind_of(made)}, "
                 f"expected a tensor; does it lack a return?"
             )
-    # On tensors, because torch.broadcast_shapes loads sympy, which takes half a second.
-    leading = tuple(torch.broadcast_tensors(*(x.new_empty(x.shape[:-2]) for x in (Q, K, V)))[0].shape)
+    leading = broadcast_shape(Q.shape[:-2], K.shape[:-2], V.shape[:-2]) or ()
     scores_shape = (*leading, Q.shape[-2], K.shape[-2])
     query_names, key_names = _tokens(query_tokens, key_tokens, *scores_shape[-2:])
     return AttentionTrace(

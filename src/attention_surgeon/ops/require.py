@@ -1,1 +1,0 @@
-from attention_surgeon.require import *  # noqa
