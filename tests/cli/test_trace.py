@@ -158,7 +158,7 @@ def test_text_from_a_file_and_from_stdin(tmp_path: Path, surgeon: Surgeon):
     (tmp_path / "text.txt").write_bytes(b"\xef\xbb\xbfThe cat sat\non the mat\n")
     shown = surgeon("trace", CAT).out
     assert surgeon("trace", "--file", tmp_path / "text.txt").out == shown
-    assert surgeon("trace", "-", stdin=b"The cat sat\r\non the mat").out == shown
+    assert surgeon("trace", "-", stdin=b"\xef\xbb\xbfThe cat sat\r\non the mat").out == shown
     assert surgeon("trace", f"{CAT} and slept", "--first", "6").out == shown
 
 
@@ -243,6 +243,13 @@ def test_nobody_attends(tmp_path: Path, surgeon: Surgeon):
     assert ran.out.splitlines()[-1] == "Nobody attends to anybody: no weight is above 0."
 
 
+def test_weights_of_0_are_blank(tmp_path: Path, surgeon: Surgeon):
+    trace = trace_text("a b")
+    nothing = dataclasses.replace(trace, weights=torch.zeros_like(trace.weights))
+    ran = surgeon("trace", "--load", saved(nothing, tmp_path))
+    assert [row.split() for row in grid(ran.out)[1:]] == [["a", "0.00", "0.00"], ["b", "0.00", "0.00"]]
+
+
 def test_version_and_no_command(surgeon: Surgeon):
     assert surgeon("--version") == (0, f"attention-surgeon {__version__}\n", "")
     assert surgeon().out == surgeon("--help").out
@@ -311,10 +318,14 @@ def test_too_many_tokens(tmp_path: Path, surgeon: Surgeon):
 
 
 def test_what_is_no_utf8(tmp_path: Path, surgeon: Surgeon):
-    way_out = "is not UTF-8 text (byte 3 is 0xe9); convert it, for example with iconv -f latin1 -t utf-8."
     (tmp_path / "text.txt").write_bytes(b"caf\xe9")
-    assert surgeon("trace", "--file", tmp_path / "text.txt").err == f"error: {tmp_path / 'text.txt'} {way_out}\n"
-    assert surgeon("trace", "-", stdin=b"caf\xe9").err == f"error: the standard input {way_out}\n"
+    assert surgeon("trace", "--file", tmp_path / "text.txt").err == (
+        f"error: cannot read {tmp_path / 'text.txt'}: it is not UTF-8 text (byte 3); save it as UTF-8 and try again.\n"
+    )
+    assert surgeon("trace", "-", stdin=b"caf\xe9").err == (
+        "error: cannot read the standard input: it is not UTF-8 text (byte 3); convert it, for example with "
+        "iconv -f latin1 -t utf-8.\n"
+    )
 
 
 def test_a_bug_shows_its_traceback_and_says_whose_it_is(monkeypatch: pytest.MonkeyPatch, surgeon: Surgeon):

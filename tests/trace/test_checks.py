@@ -194,6 +194,12 @@ def test_filling_with_a_low_number_is_as_good_where_every_row_sees_a_key():
     assert detail(trace, "masked", "mask").endswith(" hidden by -1e+09 or less")
 
 
+@pytest.mark.parametrize("number", [0.0, -10.0, -100.0])
+def test_filling_with_a_number_that_is_not_low_enough_fails_in_every_row(number: float):
+    mask = ragged() | (torch.arange(N_K) == 0)
+    assert {MASK, HIDDEN} <= failed(record(*qkv(), mask, mechanism=Mechanism(mask=fill(number))))
+
+
 def test_a_wrong_scale_is_told_as_a_number():
     trace = record(*qkv(), mechanism=Mechanism(scale=multiply_by(0.5)))
     told = detail(trace, *SCALE)

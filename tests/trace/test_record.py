@@ -151,6 +151,8 @@ def test_one_head_is_what_attention_does_with_that_head():
         assert getattr(head, name) == getattr(trace, name)
     head.weights.fill_(0.0)
     assert trace.weights[1, 2].any()
+    assert torch.equal(trace.head(1).weights, trace.weights[:, 1])
+    assert trace.head(1).axes == ("batch", "query", "key")
 
 
 def test_steps_tell_shape_range_and_formula():

@@ -239,5 +239,5 @@ def test_other_files_are_no_traces(tmp_path: Path):
     with pytest.raises(FileFormatError, match="is not a trace, or it was cut short or damaged: "):
         load_trace(path)
     path.write_bytes(b'{"a": \xff}')
-    with pytest.raises(FileFormatError, match="is not a trace: it is neither safetensors nor UTF-8 text"):
+    with pytest.raises(FileFormatError, match="it is not UTF-8 text"):
         load_trace(path)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from attention_surgeon.errors import FileFormatError, OptionError
-from attention_surgeon.files import file_access_error
+from attention_surgeon.files import read_text
 from attention_surgeon.masks import Mask, causal_mask, prefix_mask, reverse_mask, window_mask
 from attention_surgeon.models import tokenize, trace_text
 from attention_surgeon.trace import AttentionTrace, load_trace
@@ -100,20 +100,14 @@ def _tokens(request: Request) -> list[str]:
 
 def _text(request: Request) -> str:
     if request.file is not None:
-        try:
-            return _decoded(request.file.read_bytes(), str(request.file))
-        except OSError as error:
-            raise file_access_error("read", request.file, error) from error
-    if request.text == "-":
-        return _decoded(sys.stdin.buffer.read(), "the standard input")
-    return request.text or ""
-
-
-def _decoded(content: bytes, name: str) -> str:
+        return read_text(request.file)
+    if request.text != "-":
+        return request.text or ""
+    content = sys.stdin.buffer.read()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FileFormatError(
-            f"{name} is not UTF-8 text (byte {error.start:,} is 0x{content[error.start]:02x}); convert it, for example "
+            f"cannot read the standard input: it is not UTF-8 text (byte {error.start}); convert it, for example "
             f"with iconv -f latin1 -t utf-8."
         ) from None

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, FileAccessError, FileFormatError
-from attention_surgeon.files import file_access_error, keep_copy, write_file
+from attention_surgeon.files import file_access_error, keep_copy, read_text, write_file
 from attention_surgeon.require import kind_of
 from attention_surgeon.trace.as_json import trace_from_json
 from attention_surgeon.trace.document import OPTIONAL_TENSORS, check_description, describe, rebuild
@@ -24,7 +24,7 @@ _METADATA_KEY = "attention_surgeon_trace"
 
 def save_trace(trace: AttentionTrace, path: str | Path) -> Path | None:
     """Write `trace` to `path`; see `AttentionTrace.save`."""
-    path = _real_path(path, "save")
+    path = _checked_path(path, "save")
     if path.exists() and not path.is_file() and not path.is_dir():
         raise FileAccessError(f"cannot write {path}: it is a device or a pipe; give the name of a file.")
     tensors = {name: getattr(trace, name).contiguous() for name in TENSOR_NAMES + OPTIONAL_TENSORS if _has(trace, name)}
@@ -53,14 +53,14 @@ def load_trace(path: str | Path) -> AttentionTrace:
     ...     load_trace(f"{folder}/ab.trace")
     AttentionTrace(query 2, key 2, d_k 2, d_v 2, float32)
     """
-    path = _real_path(path, "load_trace")
+    path = _checked_path(path, "load_trace")
     if path.is_dir():
         raise FileAccessError(f"cannot read {path}: it is a folder; give the name of a trace file.")
     try:
         with path.open("rb") as file:
             beginning = file.read(64)
         if _looks_like_json(beginning):
-            return trace_from_json(_decoded(path), path)
+            return trace_from_json(read_text(path), path)
     except OSError as error:
         raise file_access_error("read", path, error) from error
     return _load_safetensors(path)
@@ -93,18 +93,10 @@ def _looks_like_json(beginning: bytes) -> bool:
     return b"\0" not in beginning[:8] and beginning.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
 
 
-def _decoded(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path} is not a trace: it is neither safetensors nor UTF-8 text ({error}).") from None
-
-
-def _real_path(path: str | Path, caller: str) -> Path:
+def _checked_path(path: str | Path, caller: str) -> Path:
     if not isinstance(path, str | Path):
         raise ArgumentTypeError(f"{caller}: path is {kind_of(path)}, expected a string or a pathlib.Path.")
-    # A link is followed, so that saving replaces the file that it points to and not the link.
-    return Path(path).resolve() if Path(path).is_symlink() else Path(path)
+    return Path(path)
 
 
 def _has(trace: AttentionTrace, name: str) -> bool:
