@@ -30,10 +30,23 @@ def assert_never_further(row: Row) -> None:
     assert row.ours <= 1.001 * row.theirs
 
 
+def assert_agree(row: Row) -> None:
+    """Check that the two are as near as they should be, except where PyTorch alone is too far from the truth.
+
+    In float32 one or two gradients in a hundred are: with one number per head, or without a scale.
+    """
+    too_far = [measured for measured in row.measured if measured.apart > APART[row.dtype]]
+    assert len(too_far) <= 0.02 * NUM_CASES
+    if row.kind == "output" or row.dtype == torch.float64:
+        assert not too_far
+    for measured in too_far:
+        assert measured.ours < APART[row.dtype] / 10 < 0.1 * measured.theirs
+
+
 @pytest.mark.parametrize("dtype", APART, ids=str)
 def test_modules_agree(dtype: torch.dtype):
     for row in measure_modules(dtype, NUM_CASES):
-        assert row.apart <= APART[dtype]
+        assert_agree(row)
         if dtype != torch.float64:
             assert_never_further(row)
 
@@ -42,7 +55,7 @@ def test_modules_agree(dtype: torch.dtype):
 @pytest.mark.parametrize("regime", [regime for regime in REGIMES if regime != "SDPA at ±10⁴"])
 def test_functions_agree(regime: str, dtype: torch.dtype):
     for row in measure_functions(dtype, regime, NUM_CASES):
-        assert row.apart <= APART[dtype]
+        assert_agree(row)
         if dtype != torch.float64:
             assert_never_further(row)
 
