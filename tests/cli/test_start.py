@@ -70,12 +70,15 @@ def test_nobody_reads_on(tmp_path: Path):
     process.stderr.close()
 
 
-@pytest.mark.parametrize("arguments", [["trace", "a b"], ["trace", "a b", "--json"], ["--help"], ["--version"]])
-def test_a_full_disk(arguments: list[str]):
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [(["trace", "a b"], ""), (["trace", "a b", "--json"], "1"), (["--help"], ""), (["--version"], "1")],
+)
+def test_a_full_disk(arguments: list[str], unbuffered: str):
+    command = [sys.executable, "-c", START, *arguments]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", START, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
-        )
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == (
         "error: cannot write the standard output: the disk is full; free some space and try again.\n"

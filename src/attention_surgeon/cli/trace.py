@@ -19,7 +19,7 @@ def trace(
     size: Annotated[int | None, typer.Option(metavar="N", help="Width of the vectors; 64 if not given.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Draw of the vectors; 0 if not given.")] = None,
     first: Annotated[int | None, typer.Option(metavar="N", help="Look at the first N tokens only.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    json: Annotated[bool, typer.Option("--json", help='Print everything as JSON; "-inf" is a string.')] = False,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the trace to a file.")] = None,
     load: Annotated[Path | None, typer.Option(metavar="FILE", help="Print a trace that was saved.")] = None,
 ) -> int:

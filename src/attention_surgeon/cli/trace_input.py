@@ -105,7 +105,7 @@ def _text(request: Request) -> str:
         return request.text or ""
     content = sys.stdin.buffer.read()
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
         raise FileFormatError(
             f"cannot read the standard input: it is not UTF-8 text (byte {error.start}); convert it, for example "
