@@ -1,0 +1,43 @@
+"""What README and docs show is what the commands print today."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generate import BLOCK, PAGES, ROOT, block
+
+QUICK = ("surgeon ", "python -m tests.bad_call")
+BLOCKS = [
+    (page, match) for page in PAGES for match in BLOCK.finditer(page.read_text()) if match["command"].startswith(QUICK)
+]
+
+
+def without_noise(text: str) -> str:
+    """Drop the rounding errors, which differ between machines."""
+    return re.sub(r"± \d\S*", "±", text)
+
+
+@pytest.mark.parametrize(("page", "match"), BLOCKS, ids=[match["command"] for _, match in BLOCKS])
+def test_the_block_is_up_to_date(page: Path, match: re.Match[str]):
+    assert without_noise(block(match)) == without_noise(match[0]), f"make figures would change {page.name}"
+
+
+def test_no_generated_block_is_empty():
+    bodies = [match["body"].strip() for page in PAGES for match in BLOCK.finditer(page.read_text())]
+    assert len(bodies) >= 5
+    assert all(bodies)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_local_link_leads_somewhere(page: Path):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#:\s]+)[^):]*\)", text) + re.findall(r'(?:src|srcset)="([^":]+)"', text)
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_no_picture_lies_unused():
+    text = "".join(page.read_text() for page in PAGES)
+    unused = [path.name for path in (ROOT / "docs" / "images").iterdir() if path.name not in text]
+    assert not unused
