@@ -107,3 +107,22 @@ def test_reading_a_text(tmp_path: Path):
         with pytest.raises(SurgeonError) as caught:
             files.read_text(path)
         assert str(caught.value) == f"cannot read {path}: {message}"
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(FileAccessError, match=r"it is a device or a pipe; give the name of a file\.$"):
+        files.write_file(pipe, "x")
+    assert pipe.is_fifo()
+
+
+def test_a_file_that_cannot_be_copied_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.md").write_text("mine")
+
+    def refuse(self: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(FileAccessError, match=r"^cannot read .*a\.md: permission denied"):
+        files.keep_copy(tmp_path / "a.md")

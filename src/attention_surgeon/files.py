@@ -47,6 +47,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path = path.resolve()
     if path.is_dir():
         raise FileAccessError(f"cannot write {path}: {_WAY_OUT[errno.EISDIR]}.")
+    if path.exists() and not path.is_file():
+        raise FileAccessError(f"cannot write {path}: it is a device or a pipe; give the name of a file.")
     temporary = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=path.suffix, dir=path.parent)
@@ -78,7 +80,7 @@ def keep_copy(path: str | Path) -> Path | None:
         Path of the copy, or None if there is no file at `path`.
 
     Raises:
-        FileAccessError: the copy cannot be written.
+        FileAccessError: the file cannot be read, or the copy cannot be written.
     """
     path = Path(path)
     if not path.is_file():
@@ -86,7 +88,11 @@ def keep_copy(path: str | Path) -> Path | None:
     number = 1
     while (copy := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
         number += 1
-    write_file(copy, path.read_bytes())
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise file_access_error("read", path, error) from error
+    write_file(copy, content)
     return copy
 
 

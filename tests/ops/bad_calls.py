@@ -288,4 +288,9 @@ BAD_CALLS = [
         "OptionError",
         "attention_dropout: p is -0.1, expected a probability from 0 to 1.",
     ),
+    BadCall(
+        "ops.softmax(torch.ones(3).to(torch.float8_e4m3fn))",
+        "DTypeError",
+        "no sums in torch.float8_e4m3fn: the dtypes to compute in are float16, bfloat16, float32, float64; convert with .to(torch.float32).",
+    ),
 ]

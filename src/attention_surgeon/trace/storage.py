@@ -25,8 +25,6 @@ _METADATA_KEY = "attention_surgeon_trace"
 def save_trace(trace: AttentionTrace, path: str | Path) -> Path | None:
     """Write `trace` to `path`; see `AttentionTrace.save`."""
     path = _checked_path(path, "save")
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise FileAccessError(f"cannot write {path}: it is a device or a pipe; give the name of a file.")
     tensors = {name: getattr(trace, name).contiguous() for name in TENSOR_NAMES + OPTIONAL_TENSORS if _has(trace, name)}
     content = safetensors.torch.save(tensors, metadata={_METADATA_KEY: json.dumps(describe(trace))})
     kept = keep_copy(path)
