@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from attention_surgeon.errors import DeviceError, DTypeError, ShapeError
 from attention_surgeon.nn.autocast import under_autocast
-from attention_surgeon.nn.mechanism import changed_steps, require_probability, with_dropout
+from attention_surgeon.nn.mechanism import require_mechanism, require_probability, with_dropout
 from attention_surgeon.nn.torch_convert import to_torch
-from attention_surgeon.ops import LazyMask, MaskLike, Mechanism, check_operands, merge_heads, share_heads, split_heads
+from attention_surgeon.ops import Circuit, LazyMask, Linears, MaskLike, Mechanism, check_operands
 from attention_surgeon.require import require_count, require_floating, require_switch
 
 Attended: TypeAlias = (
@@ -36,8 +36,9 @@ class AttentionLayer(nn.Module, ABC):
         key: Linear, `context_dim -> num_kv_heads * head_dim`.
         value: Linear, as `key`.
         output: Linear, `embed_dim -> embed_dim`, or Identity in a layer without an output projection.
-        mechanism: The five steps between the projections, an `ops.Mechanism`. Assign another one to change how the
-            layer attends, with the same parameters: `layer.mechanism = Mechanism(scale=leave_unscaled)`.
+        circuit: The whole layer as data, an `ops.Circuit`: the five steps and how heads are cut, shared and merged.
+        mechanism: The five steps of the circuit, an `ops.Mechanism`. Assign another one to change how the layer
+            attends, with the same parameters: `layer.mechanism = Mechanism(scale=leave_unscaled)`.
         dropout: Probability with which a weight is dropped while training; read at every call.
         embed_dim: Width of the input and of the output.
         context_dim: Width of what keys and values are made from.
@@ -72,12 +73,29 @@ class AttentionLayer(nn.Module, ABC):
         self.embed_dim, self.context_dim = embed_dim, context_dim
         self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
         self.dropout = dropout
-        self.mechanism = Mechanism() if mechanism is None else mechanism
+        self.circuit = Circuit()
+        if mechanism is not None:
+            self.mechanism = mechanism
         shared_width = embed_dim // num_heads * num_kv_heads
         self.query = nn.Linear(embed_dim, embed_dim, bias=bias)
         self.key = nn.Linear(context_dim, shared_width, bias=bias)
         self.value = nn.Linear(context_dim, shared_width, bias=bias)
         self.output = nn.Linear(embed_dim, embed_dim, bias=bias) if use_output else nn.Identity()
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """The five steps between the projections."""
+        return self.circuit.mechanism
+
+    @mechanism.setter
+    def mechanism(self, mechanism: Mechanism) -> None:
+        require_mechanism(mechanism, type(self).__name__)
+        self.circuit = self.circuit.replace(mechanism=mechanism)
+
+    @property
+    def linears(self) -> Linears:
+        """The projections by role, as a circuit asks for them."""
+        return {"query": self.query, "key": self.key, "value": self.value, "output": self.output}
 
     @property
     def head_dim(self) -> int:
@@ -108,10 +126,8 @@ class AttentionLayer(nn.Module, ABC):
         if context is None:
             context = x
         self._check_input("context" if context is not x else "x, as its own context,", context, self.key)
-        Q = split_heads(self.query(x), self.num_heads)  # (..., n_q, embed) -> (..., heads, n_q, size)
-        K = split_heads(self.key(context), self.num_kv_heads)
-        V = split_heads(self.value(context), self.num_kv_heads)
-        return Q, share_heads(K, self.num_heads), share_heads(V, self.num_heads)
+        counts = {"num_heads": self.num_heads, "num_kv_heads": self.num_kv_heads}
+        return self.circuit.heads(x, context, self.linears, **counts)
 
     def attend(self, x: Tensor, context: Tensor, mask: MaskLike | None, return_weights: bool) -> Attended:
         """Project, run the mechanism, merge the heads: the `forward` of every layer.
@@ -136,9 +152,10 @@ class AttentionLayer(nn.Module, ABC):
         if mask is not None:
             mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
         given = check_operands(Q, K, V, mask, caller=caller, model_size=self.embed_dim)
-        steps = with_dropout(self.mechanism, self.dropout if self.training else 0.0, caller).steps(given)
-        output = self.output(merge_heads(steps.output.to(Q.dtype)))  # (..., heads, n_q, size) -> (..., n_q, embed)
-        return (output, steps.weights.to(Q.dtype)) if return_weights else output
+        dropped = with_dropout(self.mechanism, self.dropout if self.training else 0.0, caller)
+        gathered, weights = self.circuit.replace(mechanism=dropped).run(given)
+        output = self.circuit.finish(gathered.to(Q.dtype), self.linears)  # (..., heads, n_q, size) -> (..., n_q, embed)
+        return (output, weights.to(Q.dtype)) if return_weights else output
 
     def to_torch(self) -> nn.MultiheadAttention:
         """Return a `torch.nn.MultiheadAttention(batch_first=True)` that computes the same, with copied parameters.
@@ -156,7 +173,7 @@ class AttentionLayer(nn.Module, ABC):
     def extra_repr(self) -> str:
         """Say the sizes, and every step of the mechanism that is not the usual one."""
         names = ("embed_dim", "num_heads", "num_kv_heads", "dropout")
-        return ", ".join([*(f"{name}={getattr(self, name)}" for name in names), *changed_steps(self.mechanism)])
+        return ", ".join([*(f"{name}={getattr(self, name)}" for name in names), *self.circuit.changed()])
 
     def _check_input(self, name: str, x: Tensor, projection: nn.Linear) -> None:
         caller = type(self).__name__

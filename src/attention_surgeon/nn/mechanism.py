@@ -23,11 +23,7 @@ def with_dropout(mechanism: Mechanism, p: float, caller: str) -> Mechanism:
     >>> everything_dropped(torch.ones(1, 2), torch.eye(2), torch.eye(2))[1]
     tensor([[0., 0.]])
     """
-    if not isinstance(mechanism, Mechanism):
-        raise ArgumentTypeError(
-            f"{caller}: mechanism is {kind_of(mechanism)}, expected an ops.Mechanism; "
-            f"one step is replaced with Mechanism(scale=leave_unscaled)."
-        )
+    require_mechanism(mechanism, caller)
     if p == 0:
         return mechanism
     normalise = mechanism.normalise
@@ -36,6 +32,19 @@ def with_dropout(mechanism: Mechanism, p: float, caller: str) -> Mechanism:
         return attention_dropout(normalise(masked, operands), p)
 
     return mechanism.replace(normalise=normalise_and_drop)
+
+
+def require_mechanism(mechanism: object, caller: str) -> None:
+    """Refuse what is no mechanism.
+
+    Raises:
+        ArgumentTypeError: with how one step is replaced.
+    """
+    if not isinstance(mechanism, Mechanism):
+        raise ArgumentTypeError(
+            f"{caller}: mechanism is {kind_of(mechanism)}, expected an ops.Mechanism; "
+            f"one step is replaced with Mechanism(scale=leave_unscaled)."
+        )
 
 
 def changed_steps(mechanism: Mechanism) -> list[str]:

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import ArgumentTypeError, ConversionError
-from attention_surgeon.nn.mechanism import changed_steps
-from attention_surgeon.ops import Mechanism, leave_unscaled, share_heads, working_dtype
+from attention_surgeon.ops import Circuit, Mechanism, leave_unscaled, share_heads, working_dtype
 from attention_surgeon.require import kind_of
 
 if TYPE_CHECKING:
@@ -186,13 +185,13 @@ def _in_projections(module: nn.MultiheadAttention) -> list[Affine]:
 
 def _query_factor(layer: "AttentionLayer") -> float:
     """Return the factor by which PyTorch's query projection exceeds the layer's."""
-    if layer.mechanism == Mechanism():
+    if layer.circuit == Circuit():
         return 1.0
-    if layer.mechanism == Mechanism(scale=leave_unscaled):
+    if layer.circuit == Circuit(Mechanism(scale=leave_unscaled)):
         return math.sqrt(layer.head_dim)
     raise ConversionError(
-        f"{type(layer).__name__}.to_torch: PyTorch has no counterpart of {', '.join(changed_steps(layer.mechanism))}; "
-        f"set layer.mechanism = Mechanism() first."
+        f"{type(layer).__name__}.to_torch: PyTorch has no counterpart of {', '.join(layer.circuit.changed())}; "
+        f"set layer.circuit = Circuit() first."
     )
 
 

@@ -1,6 +1,7 @@
 """The mechanism by hand: pure functions of tensors, no module, no state, no printing."""
 
 from attention_surgeon.ops.attention import attention
+from attention_surgeon.ops.circuit import Circuit, Linears
 from attention_surgeon.ops.dropout import attention_dropout, softmax_with_dropout
 from attention_surgeon.ops.gradients import (
     AttentionGradients,
@@ -30,7 +31,9 @@ from attention_surgeon.ops.topk import keep_top_k, topk_attention
 __all__ = [
     "STEP_NAMES",
     "AttentionGradients",
+    "Circuit",
     "LazyMask",
+    "Linears",
     "MaskLike",
     "Mechanism",
     "Operands",

@@ -1,0 +1,169 @@
+"""A whole attention layer as data: the five steps, and what stands around them.
+
+    x, context ─ source ─ project ─ split ─ share ─ assign ─→ five steps ─→ merge ─ project ─→ output
+                                                 pattern, use_scale ↗  ↘ report
+
+`Mechanism` holds what happens between Q, K, V and the output of one head. A layer has more places where it can go
+wrong: which vectors are projected, how heads are cut and put together again, which projection serves as the query.
+A `Circuit` names each of them, so that any of them can be replaced, alone or together with others:
+
+    >>> import torch
+    >>> Q, K, V = torch.ones(1, 2), torch.eye(2), torch.tensor([[1.0], [3.0]])
+    >>> Circuit().attend(Q, K, V)[0]
+    tensor([[2.]])
+    >>> Circuit(assign=lambda query, key, value: (query, key, query)).replace(scale=leave_unscaled).changed()
+    ['assign=<lambda>', 'scale=leave_unscaled']
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+from jaxtyping import Float
+from torch import Tensor
+
+from attention_surgeon.errors import OptionError
+from attention_surgeon.ops.heads import merge_heads, share_heads, split_heads
+from attention_surgeon.ops.operands import MaskLike, Operands, check_operands
+from attention_surgeon.ops.steps import STEP_NAMES, Mechanism, Steps, leave_unscaled
+
+Linear: TypeAlias = Callable[[Tensor], Tensor]
+Linears: TypeAlias = Mapping[str, Linear]
+"""The projections of a layer under the names `query`, `key`, `value` and `output`."""
+
+Three: TypeAlias = tuple[Tensor, Tensor, Tensor]
+
+
+def take_sources(x: Tensor, context: Tensor) -> Three:
+    """Make queries from `x`, keys and values from `context`."""
+    return x, context, context
+
+
+def project_by_role(x: Tensor, role: str, linears: Linears) -> Tensor:
+    """Apply the projection of that role: `query`, `key`, `value` or `output`."""
+    return linears[role](x)
+
+
+def assign_as_given(query: Tensor, key: Tensor, value: Tensor) -> Three:
+    """Let each serve as what it is."""
+    return query, key, value
+
+
+def see_everything(num_queries: int, num_keys: int) -> Tensor | None:
+    """Hide nothing by construction; what is hidden comes from the mask of the call."""
+    return None
+
+
+def obey(scale: bool) -> bool:
+    """Scale when asked to."""
+    return scale
+
+
+def report_output_and_weights(steps: Steps) -> tuple[Tensor, Tensor]:
+    """Return what was gathered, and the weights that gathered it."""
+    return steps.output, steps.weights
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Attention from the vectors that come in to the values that go out, every part replaceable.
+
+    Attributes:
+        mechanism: The five steps, `ops.Mechanism`.
+        source: `(x, context) -> (for queries, for keys, for values)`.
+        project: `(x, role, linears) -> projected`; roles are `query`, `key`, `value`, `output`.
+        split: `(x, num_heads) -> (*batch, heads, n, size)`.
+        share: `(x, num_heads) -> x` with every key/value head repeated for its query heads.
+        assign: `(Q, K, V) -> (Q, K, V)`, which of the three serves as which.
+        pattern: `(n_q, n_k) -> boolean mask or None`, what the attention hides by construction.
+        use_scale: `(asked) -> whether` the scale step is taken, for functions with a `scale` switch.
+        merge: `(*batch, heads, n, size) -> (*batch, n, heads * size)`.
+        report: `Steps -> (first, second)` of what is returned.
+    """
+
+    mechanism: Mechanism = dataclasses.field(default_factory=Mechanism)
+    source: Callable[[Tensor, Tensor], Three] = take_sources
+    project: Callable[[Tensor, str, Linears], Tensor] = project_by_role
+    split: Callable[[Tensor, int], Tensor] = split_heads
+    share: Callable[[Tensor, int], Tensor] = share_heads
+    assign: Callable[[Tensor, Tensor, Tensor], Three] = assign_as_given
+    pattern: Callable[[int, int], Tensor | None] = see_everything
+    use_scale: Callable[[bool], bool] = obey
+    merge: Callable[[Tensor], Tensor] = merge_heads
+    report: Callable[[Steps], tuple[Tensor, Tensor]] = report_output_and_weights
+
+    def replace(self, **parts: Any) -> "Circuit":
+        """Return a copy with the named parts replaced; the names of the five steps reach into the mechanism.
+
+        Raises:
+            OptionError: a name that is neither a part nor a step.
+        """
+        own = {part.name for part in fields(self)}
+        unknown = parts.keys() - own - set(STEP_NAMES)
+        if unknown:
+            raise OptionError(
+                f"Circuit has no part {min(unknown)!r}; the parts are {', '.join([*sorted(own), *STEP_NAMES])}."
+            )
+        steps = {name: parts.pop(name) for name in STEP_NAMES if name in parts}
+        if steps:
+            parts["mechanism"] = parts.get("mechanism", self.mechanism).replace(**steps)
+        return dataclasses.replace(self, **parts)
+
+    def attend(
+        self,
+        Q: Float[Tensor, "*_batch q d"],
+        K: Float[Tensor, "*_batch k d"],
+        V: Float[Tensor, "*_batch k v"],
+        mask: MaskLike | None = None,
+        scale: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Return what the circuit reports for one call, `(output, weights)` unless `report` says otherwise.
+
+        Arguments, shapes and errors as for `attention`.
+        """
+        first, second = self.run(check_operands(Q, K, V, mask, caller="Circuit"), scale=scale)
+        return first.to(Q.dtype), second.to(Q.dtype)
+
+    def run(self, operands: Operands, *, scale: bool = True) -> tuple[Tensor, Tensor]:
+        """Run on checked operands, in working precision."""
+        return self.report(self.steps(operands, scale=scale))
+
+    def steps(self, operands: Operands, *, scale: bool = True) -> Steps:
+        """Assign the operands, apply the pattern and run the five steps."""
+        query, key, value = self.assign(operands.query, operands.key, operands.value)
+        allowed, pattern = operands.allowed, self.pattern(operands.query.shape[-2], operands.key.shape[-2])
+        if pattern is not None:
+            allowed = pattern if allowed is None else allowed & pattern
+        given = dataclasses.replace(operands, query=query, key=key, value=value, allowed=allowed)
+        mechanism = self.mechanism if self.use_scale(scale) else self.mechanism.replace(scale=leave_unscaled)
+        return mechanism.steps(given)
+
+    def heads(
+        self, x: Tensor, context: Tensor, linears: Linears, *, num_heads: int, num_kv_heads: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return Q, K and V as the steps get them, `(*batch, num_heads, n, size)`.
+
+        Args:
+            x: What asks, `(*batch, n_q, width)`.
+            context: What answers, `(*batch, n_k, width)`.
+            linears: The projections by role.
+            num_heads: Query heads.
+            num_kv_heads: Key and value heads, a divisor of `num_heads`.
+        """
+        for_query, for_key, for_value = self.source(x, context)
+        Q = self.split(self.project(for_query, "query", linears), num_heads)  # (..., n, width) -> (..., heads, n, size)
+        K = self.split(self.project(for_key, "key", linears), num_kv_heads)
+        V = self.split(self.project(for_value, "value", linears), num_kv_heads)
+        return Q, self.share(K, num_heads), self.share(V, num_heads)
+
+    def finish(self, output: Tensor, linears: Linears) -> Tensor:
+        """Merge the heads and project: `(*batch, heads, n, size) -> (*batch, n, width)`."""
+        return self.project(self.merge(output), "output", linears)
+
+    def changed(self) -> list[str]:
+        """Return every part and step that is not the usual one, as text: `scale=leave_unscaled`."""
+        usual = Circuit()
+        pairs = [(part.name, getattr(self, part.name), getattr(usual, part.name)) for part in fields(self)[1:]]
+        pairs += [(name, getattr(self.mechanism, name), getattr(usual.mechanism, name)) for name in STEP_NAMES]
+        return [f"{name}={getattr(part, '__name__', repr(part))}" for name, part, before in pairs if part is not before]
