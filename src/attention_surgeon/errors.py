@@ -51,3 +51,7 @@ class FileAccessError(SurgeonError, RuntimeError):
 
 class ConversionError(SurgeonError, ValueError):
     """A layer that has no exact counterpart on the other side."""
+
+
+class UnjudgedError(SurgeonError, ValueError):
+    """A target that cannot be called as its contract says, so that nothing can be said about it."""

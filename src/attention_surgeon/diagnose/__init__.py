@@ -1,0 +1,6 @@
+"""From any attention callable to which faults it has, the first step that differs, and the smallest counterexample."""
+
+from attention_surgeon.diagnose.diagnosis import Counterexample, Diagnosis, Difference
+from attention_surgeon.diagnose.judge import diagnose
+
+__all__ = ["Counterexample", "Diagnosis", "Difference", "diagnose"]

@@ -1,0 +1,92 @@
+"""The first step that differs, and the smallest call that shows it."""
+
+from typing import Any
+
+import numpy as np
+
+from attention_surgeon.diagnose.diagnosis import Counterexample, Difference
+from attention_surgeon.diagnose.fit import factor_of
+from attention_surgeon.ops import Circuit
+from attention_surgeon.testing.answer import Array, same_answer, same_numbers
+from attention_surgeon.testing.arrays import to_array
+from attention_surgeon.testing.contract import Subject
+
+STEPS = ("scores", "scaled", "masked", "weights", "output")
+
+
+def difference_of_circuit(subject: Subject, circuit: Circuit) -> Difference | None:
+    """Return the first step in which a circuit, the explanation, parts from the right one."""
+    for case in _by_size(subject):
+        yours, expected = subject.steps(circuit, case), subject.steps(subject.base, case)
+        if yours is None or expected is None:
+            continue
+        for index, step in enumerate(STEPS):
+            ours, theirs = to_array(getattr(yours, step)), to_array(getattr(expected, step))
+            if not same_numbers(ours, theirs):
+                return Difference(step, STEPS[:index], case.sentence, *_matrices(ours, theirs))
+    return difference_in_answer(subject)
+
+
+def difference_in_answer(subject: Subject) -> Difference | None:
+    """Return the first value that differs in what the target returns, read back to a step as far as possible."""
+    for case in _by_size(subject):
+        given, expected = subject.ask(case), subject.answer(subject.base, case)
+        if given.error is not None or same_answer(given, expected):
+            continue
+        ours, theirs = subject.weights_of(given, case), subject.weights_of(expected, case)
+        if ours is not None and theirs is not None and not same_numbers(ours, theirs):
+            step = _step_before_weights(subject, case, ours)
+            return Difference(step, STEPS[: STEPS.index(step)], case.sentence, *_matrices(ours, theirs))
+        for name, ours, theirs in zip(subject.contract.value_names, given.values, expected.values, strict=False):
+            if ours is not None and theirs is not None and not same_numbers(ours, theirs):
+                before = STEPS[: STEPS.index(name)] if ours is not None and name in STEPS and name != "output" else ()
+                return Difference(name, before, case.sentence, *_matrices(ours, theirs))
+    return None
+
+
+def counterexample(subject: Subject) -> Counterexample | None:
+    """Return the smallest call to which the target answers wrongly."""
+    for case in subject.small_cases():
+        expected = subject.answer(subject.base, case)
+        given = subject.ask(case)
+        if expected.error is not None or same_answer(given, expected):
+            continue
+        if given.error is not None:
+            assert expected.values[0] is not None
+            return Counterexample(case.as_code(), subject.contract.value_names[0], given.error, expected.values[0])
+        for name, ours, theirs in zip(subject.contract.value_names, given.values, expected.values, strict=False):
+            if ours is not None and theirs is not None and not same_numbers(ours, theirs):
+                return Counterexample(case.as_code(), name, _last_axes(ours), _last_axes(theirs))
+    return None
+
+
+def _step_before_weights(subject: Subject, case: Any, weights: Array) -> str:
+    """Say which step made the weights differ: what the log of the weights still tells of the scores."""
+    if subject.allowed(case) is not None:
+        return "masked"  # the calls without a mask come first, and they were right
+    if not np.allclose(weights.sum(-1), 1.0, atol=1e-3):
+        return "weights"
+    factor = factor_of(subject, case)
+    return "scores" if factor is None else "scaled"
+
+
+def _by_size(subject: Subject) -> list[Any]:
+    """Return the calls of both probes, those without a mask first."""
+    cases = [*subject.cases(0), *subject.cases(1)]
+    return sorted(cases, key=lambda case: subject.allowed(case) is not None)
+
+
+def _matrices(ours: Array, theirs: Array) -> tuple[Array, Array]:
+    """Return the first pair of matrices that differ."""
+    if ours.shape != theirs.shape or ours.ndim <= 2:
+        return _last_axes(ours), _last_axes(theirs)
+    for index in np.ndindex(ours.shape[:-2]):
+        if not same_numbers(ours[index], theirs[index]):
+            return ours[index], theirs[index]
+    return _last_axes(ours), _last_axes(theirs)
+
+
+def _last_axes(x: Array) -> Array:
+    while x.ndim > 2:
+        x = x[0]
+    return x

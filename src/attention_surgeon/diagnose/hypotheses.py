@@ -1,0 +1,110 @@
+"""What might be wrong: every composition of faults, with the answer that each would give.
+
+A hypothesis is a set of faults of different stages. There are about sixty single ones, two thousand pairs and a few
+thousand cheap triples; the answers of all of them to one call are worked out once and kept, so that the next target of
+the same kind is compared with a table.
+"""
+
+import itertools
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from attention_surgeon.faults import Fault, Stage, faults_of, operate
+from attention_surgeon.testing.answer import ABSOLUTE, RELATIVE, Answer
+from attention_surgeon.testing.contract import Subject
+
+Hypothesis: TypeAlias = tuple[Fault, ...]
+
+MOST_FAULTS = 3
+_CHEAP_TRIPLES: tuple[Stage, ...] = ("scale", "mask", "normalise")
+_NOT_A_NUMBER, _INFINITE = 1.75e37, 3.5e37
+"""Stand for NaN and infinity in a table, so that they compare equal to themselves."""
+
+
+def singles(subject: Subject) -> tuple[Fault, ...]:
+    """Return the faults that change what the subject computes; those of its conduct are looked for otherwise."""
+    found = {fault.name: fault for family in sorted(subject.families) for fault in faults_of(family)}
+    return tuple(fault for fault in found.values() if fault.operate is not None and fault.stage != "state")
+
+
+def hypotheses(faults: Sequence[Fault], level: int) -> Iterator[Hypothesis]:
+    """Yield the hypotheses of `level` faults of different stages; three only of scale, mask and normalise."""
+    if level == MOST_FAULTS:
+        faults = [fault for fault in faults if fault.stage in _CHEAP_TRIPLES]
+    for some in itertools.combinations(faults, level):
+        if len({fault.stage for fault in some}) == level:
+            yield some
+
+
+@dataclass(frozen=True)
+class Table:
+    """The answers of many hypotheses to one call.
+
+    Attributes:
+        hypotheses: In the order of the rows.
+        rows: For each place in the answer and each shape: which hypotheses answer with it, and their numbers.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    rows: tuple[dict[tuple[int, ...], tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]], ...] = field(repr=False)
+
+    def alike(self, answer: Answer) -> Iterator[Hypothesis]:
+        """Yield the hypotheses that answer so."""
+        alive: npt.NDArray[np.bool_] | None = None
+        for place, value in enumerate(answer.values):
+            if value is None or place >= len(self.rows):
+                continue
+            found = np.zeros(len(self.hypotheses), dtype=bool)
+            if value.shape in self.rows[place]:
+                which, numbers = self.rows[place][value.shape]
+                flat = _comparable(value)
+                found[which] = (np.abs(numbers - flat) <= ABSOLUTE + RELATIVE * np.abs(flat)).all(axis=1)
+            alive = found if alive is None else alive & found
+        if alive is not None:
+            yield from (self.hypotheses[index] for index in np.flatnonzero(alive))
+
+
+def make_table(some: Sequence[Hypothesis], answer: Callable[[Hypothesis], Answer]) -> Table:
+    """Work out what each hypothesis answers."""
+    places: list[dict[tuple[int, ...], tuple[list[int], list[Any]]]] = []
+    for index, hypothesis in enumerate(some):
+        for place, value in enumerate(answer(hypothesis).values):
+            while len(places) <= place:
+                places.append({})
+            if value is not None:
+                which, numbers = places[place].setdefault(value.shape, ([], []))
+                which.append(index)
+                numbers.append(_comparable(value))
+    rows = tuple({shape: (np.array(i), np.stack(x)) for shape, (i, x) in place.items()} for place in places)
+    return Table(tuple(some), rows)
+
+
+class Tables:
+    """The tables of one kind of subject, made when they are first needed."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._made: dict[tuple[int, int, str], Table] = {}
+
+    def table(self, subject: Subject, level: int, probe: int, case: Any) -> Table:
+        """Return the answers of all hypotheses of `level` faults to one call."""
+        known = (level, probe, case.name)
+        if known not in self._made:
+            some = tuple(hypotheses(singles(subject), level))
+            self._made[known] = make_table(some, lambda h: subject.answer(operate(subject.base, h), case))
+        return self._made[known]
+
+
+@lru_cache(maxsize=32)
+def tables(key: Hashable) -> Tables:
+    """Return the tables for subjects with this key."""
+    return Tables()
+
+
+def _comparable(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(value.ravel(), nan=_NOT_A_NUMBER, posinf=_INFINITE, neginf=-_INFINITE)

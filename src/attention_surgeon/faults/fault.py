@@ -1,0 +1,109 @@
+"""What a fault is: one part of attention replaced by another, with the words that lead a person to it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from attention_surgeon.ops import Circuit
+
+Stage: TypeAlias = Literal[
+    "projection", "heads", "operands", "score", "scale", "mask", "normalise", "combine", "state", "statistics"
+]
+"""Where in the pipeline a fault sits; in this order mistakes are spoken of."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+Family: TypeAlias = Literal[
+    "softmax", "attention", "causal", "mask", "padding", "layer", "cross", "grouped", "statistics"
+]
+"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` are layers with more to get wrong)."""
+
+Operation: TypeAlias = Callable[[Circuit], Circuit]
+Wrapping: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Where it really happened: a public issue or pull request.
+
+    Attributes:
+        repository: `owner/name` on GitHub.
+        number: Of the issue or pull request.
+        kind: `issues` or `pull`, as in the address.
+    """
+
+    repository: str
+    number: int
+    kind: Literal["issues", "pull"] = "issues"
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return f"https://github.com/{self.repository}/{self.kind}/{self.number}"
+
+    def __str__(self) -> str:
+        """As it is cited: `owner/name #7`, or `owner/name PR #7`."""
+        return f"{self.repository} {'PR ' if self.kind == 'pull' else ''}#{self.number}"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One mistake, as data.
+
+    Attributes:
+        name: Stable, the field's words, `snake_case`.
+        stage: Which step it replaces, or `heads`, `operands`, `projection`, `state` for what stands around the steps.
+        families: What can have it.
+        summary: What it is, in one sentence that speaks of the code.
+        in_training: What somebody who trains with it sees.
+        in_numbers: What somebody who prints numbers sees.
+        question: Leads there without saying it.
+        pointer: Says where to look.
+        fix: The line, as code.
+        sightings: Where it really happened.
+        operate: Puts it into a circuit, around whatever is there already. None for a fault that no circuit can have.
+        wrap: Puts it into a callable, for what a circuit cannot express: what happens to the caller's tensors, to the
+            dtype, between two calls.
+        tune: For a fault with a number in it (a hard-coded scale, a fill): the operation for another number.
+    """
+
+    name: str
+    stage: Stage
+    families: frozenset[Family]
+    summary: str
+    in_training: str
+    in_numbers: str
+    question: str
+    pointer: str
+    fix: str
+    sightings: tuple[Sighting, ...] = ()
+    operate: Operation | None = None
+    wrap: Wrapping | None = None
+    tune: Callable[[float], Operation] | None = None
+
+
+# Faults that wrap a step must be put in after those that replace it: `mask_after_softmax` and `scale_after_softmax`
+# wrap whatever normalises.
+_ORDER: tuple[Stage, ...] = (
+    "projection",
+    "operands",
+    "score",
+    "normalise",
+    "scale",
+    "mask",
+    "combine",
+    "heads",
+    "state",
+    "statistics",
+)
+
+
+def operate(circuit: Circuit, faults: Iterable[Fault]) -> Circuit:
+    """Return the circuit with every one of the faults in it, whatever order they are given in.
+
+    Faults without an `operate` (those of `wrap`) leave it as it is.
+    """
+    for fault in sorted(faults, key=lambda fault: _ORDER.index(fault.stage)):
+        if fault.operate is not None:
+            circuit = fault.operate(circuit)
+    return circuit

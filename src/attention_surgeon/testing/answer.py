@@ -1,0 +1,55 @@
+"""What one call gave: numbers, or the error that it raised."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+RELATIVE, ABSOLUTE = 2e-4, 2e-5
+"""How far two answers may lie apart and be the same. Sums of a few dozen float32 products err by 1e-6; the nearest two
+faults of the catalogue lie further apart than 1e-3 on the probes (`surgeon doctor` measures both)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The values of one call in float64, or its error.
+
+    Attributes:
+        values: In the order of the contract; None where nothing was returned in that place.
+        error: `RuntimeError: mat1 and mat2 shapes ...`, or None.
+        dtype: Of the first value as it was returned, `float32`.
+    """
+
+    values: tuple[Array | None, ...] = ()
+    error: str | None = None
+    dtype: str | None = None
+
+
+def raised(error: BaseException) -> Answer:
+    """Return the answer of a call that raised."""
+    first_line = (str(error).splitlines() or [""])[0]
+    return Answer(error=f"{type(error).__name__}: {first_line}".removesuffix(": "))
+
+
+def same_numbers(given: Array, expected: Array) -> bool:
+    """Whether two arrays are the same up to rounding; NaN and infinities must stand in the same places."""
+    if given.shape != expected.shape:
+        return False
+    return bool(np.allclose(given, expected, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+
+
+def same_answer(given: Answer, expected: Answer) -> bool:
+    """Whether `given` is what was expected; a value that was not returned is not compared, unless it is the first."""
+    if given.error is not None or expected.error is not None:
+        return (given.error is None) == (expected.error is None)
+    for index, (ours, theirs) in enumerate(zip(given.values, expected.values, strict=False)):
+        if ours is None or theirs is None:
+            if index == 0:
+                return False
+            continue
+        if not same_numbers(ours, theirs):
+            return False
+    return True

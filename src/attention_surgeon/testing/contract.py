@@ -1,0 +1,119 @@
+"""What a contract is: which calls are made, what a right answer is, and how a target is called.
+
+    contract.bind(target)  ->  a Subject: the target with its calling convention found
+    subject.cases(probe)   ->  the calls of one probe; each probe has other sizes and other numbers
+    subject.ask(case)      ->  what the target gives
+    subject.answer(circuit, case)  ->  what a circuit gives; `subject.base` is the right one
+
+So one contract serves the check (`ask` against `answer(base)`) and the diagnosis (`ask` against `answer(faulty)`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from attention_surgeon.faults import Family
+from attention_surgeon.ops import Circuit, Steps
+from attention_surgeon.testing.answer import Answer, Array
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """A fault that was seen in how the target behaves rather than in what it computes.
+
+    Attributes:
+        fault: Its name in the catalogue, or None for what has no name there.
+        evidence: What was seen, in a sentence.
+        is_fault: False for a remark: true and worth knowing, but no reason to call the target wrong.
+    """
+
+    fault: str | None
+    evidence: str
+    is_fault: bool = True
+
+
+class Case(ABC):
+    """One call. Every contract has its own kind; all have a name and say in words what they are."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def sentence(self) -> str:
+        """The sizes and what is special, as a person would say it."""
+
+    @abstractmethod
+    def as_code(self) -> str:
+        """The inputs as Python that can be pasted."""
+
+
+class Subject(ABC):
+    """A target bound to its contract: it can be asked, and a circuit can be asked the same."""
+
+    contract: "Contract"
+    base: Circuit
+    families: frozenset[Family]
+    remarks: list[str]
+
+    @property
+    @abstractmethod
+    def key(self) -> Hashable:
+        """Equal for subjects to whose cases every circuit gives equal answers."""
+
+    @abstractmethod
+    def cases(self, probe: int) -> Sequence[Any]:
+        """Return the calls of one probe."""
+
+    @abstractmethod
+    def small_cases(self) -> Iterator[Any]:
+        """Yield calls with few tokens and integers, the smallest first: where a counterexample is looked for."""
+
+    @abstractmethod
+    def ask(self, case: Any) -> Answer:
+        """Call the target."""
+
+    @abstractmethod
+    def answer(self, circuit: Circuit, case: Any) -> Answer:
+        """Run a circuit on the same inputs, in float64."""
+
+    @abstractmethod
+    def steps(self, circuit: Circuit, case: Any) -> Steps | None:
+        """Return what a circuit computes on the way, or None where the contract has no steps."""
+
+    @abstractmethod
+    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+        """Look at extremes, gradients, dtypes and state; `circuit` says what the values should be meanwhile.
+
+        With None, where what the target computes is not known, only what needs no such knowledge is looked at.
+        """
+
+    def allowed(self, case: Any) -> npt.NDArray[np.bool_] | None:
+        """Return who may attend to whom in a call, in the shape of the weights; None: everybody to everybody."""
+        return None
+
+    def asks_for_scale(self, case: Any) -> bool:
+        """Whether the scores of this call are to be scaled."""
+        return True
+
+    def weights_of(self, answer: Answer, case: Any) -> Array | None:
+        """Return the weights that were used for an answer, read from it or worked out; None where they are hidden."""
+        return None
+
+
+class Contract(ABC):
+    """What is asked of a target. Options are fields of the dataclass, so contracts compare and print."""
+
+    name: ClassVar[str]
+    value_names: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def bind(self, target: Any) -> Subject:
+        """Find out how the target is called.
+
+        Raises:
+            UnjudgedError: it cannot be called as the contract says.
+        """

@@ -1,0 +1,150 @@
+"""The calls that an attention function is judged by."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.ops import Operands
+from attention_surgeon.testing.contract import Case
+from attention_surgeon.testing.draw import SIZES, Sizes, causal, generator, numbers, padding, ragged_mask
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionCase(Case):
+    """One call of an attention function.
+
+    Attributes:
+        name: `masked`.
+        operands: Query, key, value in float64; `allowed` and `bias` are the mask.
+        scale: The switch, where the function has one.
+    """
+
+    name: str
+    operands: Operands
+    scale: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """`masked: Q (2, 5, 11), K (2, 7, 11), V (2, 7, 13), mask (2, 5, 7)`."""
+        given = self.operands
+        shapes = {"Q": given.query, "K": given.key, "V": given.value, "mask": given.allowed}
+        text = ", ".join(f"{name} {tuple(x.shape)}" for name, x in shapes.items() if x is not None)
+        return f"{self.name}: {text}{'' if self.scale else ', scale=False'}"
+
+    def as_code(self) -> str:
+        """Assignments of Q, K, V and mask as nested lists."""
+        given = self.operands
+        tensors = {"Q": given.query, "K": given.key, "V": given.value}
+        lines = [f"{name} = torch.tensor({_short(x)})" for name, x in tensors.items()]
+        if given.allowed is not None:
+            lines.append(f"mask = torch.tensor({given.allowed.tolist()})  # True = may attend")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which calls a function can answer: what decides the cases.
+
+    Attributes:
+        layout: Number of axes of Q: 2 `(n, d)`, 3 `(b, n, d)`, 4 `(b, h, n, d)`.
+        mask: Whether it takes a mask.
+        bias: Whether that mask may also hold numbers to add.
+        switch: Whether it takes `scale`.
+    """
+
+    layout: int
+    mask: bool
+    bias: bool
+    switch: bool
+
+
+@lru_cache(maxsize=64)
+def function_cases(asked: Asked, probe: int) -> tuple[FunctionCase, ...]:
+    """Return the calls of one probe, the most telling first."""
+    draw = _Draw(asked, SIZES[probe % 2], generator(1000 + probe))
+    s = draw.sizes
+    cases = [draw.case("plain", s.n_q, s.n_k), draw.case("self", s.n_k, s.n_k)]
+    if asked.mask:
+        cases.append(draw.case("masked", s.n_q, s.n_k, mask=draw.ragged(s.n_q, s.n_k)))
+        cases.append(draw.case("causal mask", s.n_k, s.n_k, mask=draw.spread(causal(s.n_k, s.n_k))))
+        cases.append(draw.case("padding mask", s.n_k, s.n_k, mask=draw.padded(s.n_k)))
+    if asked.bias:
+        cases.append(draw.case("biased", s.n_q, s.n_k, mask=draw.ragged(s.n_q, s.n_k), biased=True))
+    if asked.switch:
+        cases.append(draw.case("unscaled", s.n_q, s.n_k, scale=False))
+    cases.append(draw.case("all sizes equal", s.n_k, s.n_k, d_k=s.n_k, d_v=s.n_k))
+    if asked.mask:
+        cases.append(
+            draw.case("all sizes equal, masked", s.n_k, s.n_k, d_k=s.n_k, d_v=s.n_k, mask=draw.ragged(s.n_k, s.n_k))
+        )
+    return tuple(cases)
+
+
+def small_function_cases(asked: Asked) -> Iterator[FunctionCase]:
+    """Yield calls with whole numbers, the fewest tokens first."""
+    source = generator(7)
+    for n_q, n_k, d_k in product((1, 2, 3), (2, 3), (1, 2, 3)):
+        for attempt in range(3):
+            draw = _Draw(asked, Sizes(1, 1, n_q, n_k, d_k, 1), source, whole=True)
+            yield draw.case("small", n_q, n_k)
+            if asked.mask:
+                mask = draw.spread(causal(n_q, n_k) if attempt == 0 else ragged_mask(source, n_q, n_k))
+                yield draw.case("small, masked", n_q, n_k, mask=mask)
+            if asked.switch:
+                yield draw.case("small, unscaled", n_q, n_k, scale=False)
+
+
+class _Draw:
+    """Draws the tensors of one probe in the function's layout."""
+
+    def __init__(self, asked: Asked, sizes: Sizes, source: torch.Generator, *, whole: bool = False) -> None:
+        self.asked, self.sizes, self.source, self.whole = asked, sizes, source, whole
+        self.batch = {2: (), 3: (sizes.batch,), 4: (sizes.batch, sizes.heads)}[asked.layout]
+
+    def case(
+        self,
+        name: str,
+        n_q: int,
+        n_k: int,
+        *,
+        d_k: int | None = None,
+        d_v: int | None = None,
+        mask: Tensor | None = None,
+        biased: bool = False,
+        scale: bool = True,
+    ) -> FunctionCase:
+        d_k, d_v = d_k or self.sizes.d_k, d_v or self.sizes.d_v
+        query, key = self.numbers(n_q, d_k), self.numbers(n_k, d_k)
+        value = self.numbers(n_k, d_v)
+        bias = self.numbers(n_q, n_k) if biased else None
+        return FunctionCase(name, Operands(query, key, value, mask, bias, torch.float64), scale)
+
+    def numbers(self, *shape: int) -> Tensor:
+        if self.whole:
+            return torch.randint(-2, 3, (*self.batch, *shape), generator=self.source).double()
+        return numbers(self.source, *self.batch, *shape)
+
+    def ragged(self, n_q: int, n_k: int) -> Tensor:
+        """Another mask for every sequence, the same for its heads."""
+        mask = ragged_mask(self.source, *self.batch[:1], n_q, n_k)
+        return self._over_heads(mask)
+
+    def spread(self, mask: Tensor) -> Tensor:
+        return mask.expand(*self.batch, *mask.shape)
+
+    def padded(self, n: int) -> Tensor:
+        rows = padding(self.sizes.batch, n) if self.batch else padding(1, n)[0]
+        return self._over_heads(rows[..., None, :].expand(*self.batch[:1], n, n))
+
+    def _over_heads(self, mask: Tensor) -> Tensor:
+        if len(self.batch) < 2:
+            return mask
+        return mask[:, None].expand(*self.batch, *mask.shape[-2:])
+
+
+def _short(x: Tensor) -> str:
+    return str([[int(number) if number == int(number) else round(number, 4) for number in row] for row in x.tolist()])

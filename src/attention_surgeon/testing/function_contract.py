@@ -1,0 +1,237 @@
+"""The contract of an attention function: `f(Q, K, V[, mask][, scale]) -> output` or `(output, weights)`."""
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from attention_surgeon.errors import SurgeonError, UnjudgedError
+from attention_surgeon.faults import Family
+from attention_surgeon.ops import Circuit, Mechanism, Operands, Steps, leave_unscaled
+from attention_surgeon.testing.answer import Answer, Array, raised, same_numbers
+from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
+from attention_surgeon.testing.conduct import conduct_of
+from attention_surgeon.testing.contract import Conduct, Contract, Subject
+from attention_surgeon.testing.draw import causal
+from attention_surgeon.testing.function_cases import Asked, FunctionCase, function_cases, small_function_cases
+from attention_surgeon.testing.make import make_function
+from attention_surgeon.testing.signature import read_signature
+
+MaskMeaning: TypeAlias = Literal["keep", "hide", "additive"]
+Representation: TypeAlias = Literal["boolean", "integer", "float"]
+
+
+@dataclass(frozen=True)
+class FunctionContract(Contract):
+    """Attention as a function, in torch or NumPy.
+
+    Attributes:
+        mask: What a mask means to it: `keep` (True or 1 = may attend), `hide` (True or 1 = hidden), `additive`.
+        returns: Whether `(output, weights)` or `(weights, output)` comes back when two values do.
+        scaled: Whether scores are to be divided by √d_k.
+        hides_future: Whether the function itself hides the future.
+        align: Where a causal mask lies when n_q != n_k: `end` (the last query sees every key) or `start`.
+    """
+
+    mask: MaskMeaning = "keep"
+    returns: Literal["output_first", "weights_first"] = "output_first"
+    scaled: bool = True
+    hides_future: bool = False
+    align: Literal["end", "start"] = "end"
+
+    name: ClassVar[str] = "attention"
+    value_names: ClassVar[tuple[str, ...]] = ("output", "weights")
+
+    def bind(self, target: Any) -> "FunctionSubject":
+        """Find the library, the layout and the kind of mask that the function takes.
+
+        Raises:
+            UnjudgedError: it answers no call, with the error of the most usual one.
+        """
+        return FunctionSubject(self, make_function(target))
+
+    def circuit(self) -> Circuit:
+        """Return what is right."""
+        mechanism = Mechanism() if self.scaled else Mechanism(scale=leave_unscaled)
+        if not self.hides_future:
+            return Circuit(mechanism)
+        return Circuit(mechanism, pattern=causal if self.align == "end" else _causal_from_the_start)
+
+
+class FunctionSubject(Subject):
+    """An attention function that can be asked."""
+
+    def __init__(self, contract: FunctionContract, make: Callable[[int], Callable[..., Any]]) -> None:
+        """Bind; `make` returns the function for a key size, for those that are built with one."""
+        self.contract = contract
+        self.base = contract.circuit()
+        self.families: frozenset[Family] = frozenset({"causal" if contract.hides_future else "attention"})
+        self.remarks: list[str] = []
+        self._make = make
+        self._signature = read_signature(make(SMALLEST_KEY_SIZE))
+        self.library: Library = "torch"
+        self._representation: Representation = "boolean"
+        self._asked = self._find_layout()
+        self._find_representation()
+
+    @property
+    def key(self) -> Hashable:
+        """The contract and the cases."""
+        return self.contract, self._asked
+
+    @property
+    def layout(self) -> int:
+        """Number of axes of the tensors it is called with."""
+        return self._asked.layout
+
+    def cases(self, probe: int) -> tuple[FunctionCase, ...]:
+        """Return the calls of one probe."""
+        return function_cases(self._asked, probe)
+
+    def small_cases(self) -> Iterator[FunctionCase]:
+        """Yield calls with few tokens."""
+        return small_function_cases(self._asked)
+
+    def ask(self, case: FunctionCase) -> Answer:
+        """Call the function; what it raises becomes its answer."""
+        try:
+            with torch.no_grad():
+                returned = self.call(case.operands, case.scale)
+        except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
+            return raised(error)
+        return self.read(returned, case.operands)
+
+    def call(self, operands: Operands, scale: bool = True, *, dtype: torch.dtype | None = None) -> Any:
+        """Call the function with fresh copies in its own library, and return what it returns."""
+        tensors = (operands.query, operands.key, operands.value)
+        return self.call_with([to_library(x, self.library, dtype) for x in tensors], operands, scale)
+
+    def call_with(self, operands: list[Any], mask_of: Operands, scale: bool = True) -> Any:
+        """Call the function with these operands as they are, and a fresh mask."""
+        positional, named = list(operands), {}
+        mask = self.mask_for(mask_of)
+        if self._signature.mask is not None and (mask is not None or self._signature.by_position):
+            if self._signature.by_position:
+                positional += [mask] if mask is not None else []
+            else:
+                named[self._signature.mask] = mask
+        if self._signature.scale is not None and not scale:
+            named[self._signature.scale] = False
+        return self._make(mask_of.key_size)(*positional, **named)
+
+    def mask_for(self, operands: Operands) -> Any:
+        """Return the mask of a case as the function takes it."""
+        allowed = operands.allowed
+        if allowed is None and operands.bias is None:
+            return None
+        if self.contract.mask == "additive":
+            hidden = torch.zeros(allowed.shape if allowed is not None else operands.bias.shape, dtype=torch.float64)
+            added = hidden if operands.bias is None else operands.bias
+            return to_library(added if allowed is None else added.masked_fill(~allowed, float("-inf")), self.library)
+        meant = allowed if self.contract.mask == "keep" else ~allowed
+        kinds = {"boolean": torch.bool, "integer": torch.int64, "float": torch.float64}
+        return to_library(meant.to(kinds[self._representation]), self.library)
+
+    def read(self, returned: Any, operands: Operands) -> Answer:
+        """Find the output and the weights in what was returned."""
+        found = arrays_in(returned)
+        if not found:
+            return Answer(error=f"it returned {type(returned).__name__}, expected a tensor or (output, weights)")
+        if self.contract.returns == "weights_first" and len(found) > 1:
+            found[:2] = found[1::-1]
+        weights_shape = (*operands.query.shape[:-1], operands.key.shape[-2])
+        second = next((x for x in found[1:] if tuple(x.shape) == weights_shape), found[1] if len(found) == 2 else None)
+        values = (to_array(found[0]), None if second is None else to_array(second))
+        return Answer(values, dtype=str(found[0].dtype).removeprefix("torch."))
+
+    def answer(self, circuit: Circuit, case: FunctionCase) -> Answer:
+        """Run a circuit on the same numbers."""
+        try:
+            first, second = circuit.run(case.operands, scale=case.scale)
+        except (SurgeonError, RuntimeError, IndexError) as error:  # a faulty circuit may not fit these shapes
+            return raised(error)
+        return Answer((to_array(first), to_array(second)), dtype="float64")
+
+    def steps(self, circuit: Circuit, case: FunctionCase) -> Steps | None:
+        """Return what a circuit computes on the way."""
+        with contextlib.suppress(SurgeonError, RuntimeError, IndexError):
+            return circuit.steps(case.operands, scale=case.scale)
+        return None
+
+    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+        """Look at extremes, gradients, dtypes and state."""
+        return conduct_of(self, circuit)
+
+    def allowed(self, case: FunctionCase) -> npt.NDArray[np.bool_] | None:
+        """Return the mask of the call and the function's own, together."""
+        given = case.operands
+        allowed, pattern = given.allowed, self.base.pattern(given.query.shape[-2], given.key.shape[-2])
+        if pattern is not None:
+            allowed = pattern if allowed is None else allowed & pattern
+        if allowed is None:
+            return None
+        return allowed.expand(*given.query.shape[:-1], given.key.shape[-2]).numpy()
+
+    def asks_for_scale(self, case: FunctionCase) -> bool:
+        """Whether the switch is on."""
+        return case.scale
+
+    def weights_of(self, answer: Answer, case: FunctionCase) -> Array | None:
+        """Return the weights that made the output: `output = weights V`, solved where V has a row for every key."""
+        value = case.operands.value
+        output = answer.values[0] if answer.values else None
+        if output is None or output.shape != (*case.operands.query.shape[:-1], value.shape[-1]):
+            return None
+        if not np.isfinite(output).all() or value.shape[-1] < value.shape[-2]:
+            return None
+        weights = output @ np.linalg.pinv(value.numpy())
+        return weights if same_numbers(weights @ value.numpy(), output) else None
+
+    def _find_layout(self) -> Asked:
+        """Find library and number of axes by trying, those that run on different sizes before those that do not."""
+        errors: list[str] = []
+        choices = [(layout, library) for layout in (3, 2, 4) for library in ("torch", "numpy")]
+        for which in ("plain", "all sizes equal"):
+            for layout, self.library in choices:
+                asked = Asked(layout, False, False, self._signature.scale is not None)
+                case = next(case for case in function_cases(asked, 0) if case.name == which)
+                answer = self._try(case)
+                if answer.error is None:
+                    mask = self._signature.mask is not None
+                    return Asked(layout, mask, mask and self.contract.mask == "additive", asked.switch)
+                errors.append(answer.error)
+        raise UnjudgedError(f"it answers no call; with Q, K, V of three axes it raises {errors[0]}")
+
+    def _try(self, case: FunctionCase) -> Answer:
+        """Ask with tensors that need a gradient, which NumPy code refuses: so arrays are offered to it in their turn."""
+        if self.library == "numpy":
+            return self.ask(case)
+        operands = (case.operands.query, case.operands.key, case.operands.value)
+        try:
+            with torch.enable_grad():
+                leaves = [to_library(x, "torch").requires_grad_() * 1 for x in operands]
+                return self.read(self.call_with(leaves, case.operands, case.scale), case.operands)
+        except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
+            return raised(error)
+
+    def _find_representation(self) -> None:
+        """Find out whether a yes/no mask may be boolean, or must be whole numbers, or floats."""
+        if not self._asked.mask or self.contract.mask == "additive":
+            return
+        masked = [case for case in self.cases(0) if case.operands.allowed is not None]
+        for self._representation in ("boolean", "integer", "float"):
+            if any(self.ask(case).error is None for case in masked[:2]):
+                return
+        self._representation = "boolean"
+
+
+SMALLEST_KEY_SIZE = 2
+
+
+def _causal_from_the_start(n_q: int, n_k: int) -> Tensor:
+    return torch.arange(n_k) <= torch.arange(n_q)[:, None]

@@ -1,0 +1,50 @@
+"""Whether asking twice gives the same answer: what must be known before anything else can be said."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from attention_surgeon.testing.answer import same_answer
+from attention_surgeon.testing.contract import Conduct, Subject
+
+
+def steadiness_of(subject: Subject) -> list[Conduct]:
+    """Return the faults that show when the same call is made again: chance, or memory of the calls before."""
+    cases = [case for case in subject.cases(0) if subject.ask(case).error is None]
+    if not cases:
+        return []
+    with random_state_kept():
+        first, again = subject.ask(cases[0]), subject.ask(cases[0])
+        if not same_answer(first, again):
+            return [_chance_or_memory(subject, cases[0])]
+        for other in cases[1:]:
+            subject.ask(other)
+        if not same_answer(first, subject.ask(cases[0])):
+            return [Conduct("shares_state", "the same call gives another answer after a call with other tensors")]
+    return []
+
+
+def _chance_or_memory(subject: Subject, case: object) -> Conduct:
+    answers = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        np.random.seed(0)  # noqa: NPY002  the target may draw from the old global source
+        answers.append(subject.ask(case))
+    if same_answer(*answers):
+        return Conduct(
+            "dropout_in_eval", "the same call gives another answer each time, and the same with the same seed"
+        )
+    return Conduct("shares_state", "the same call gives another answer the second time, whatever the seed")
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Leave torch's and NumPy's global sources of random numbers as they were."""
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
