@@ -55,3 +55,7 @@ class ConversionError(SurgeonError, ValueError):
 
 class UnjudgedError(SurgeonError, ValueError):
     """A target that cannot be called as its contract says, so that nothing can be said about it."""
+
+
+class LoadError(SurgeonError, ValueError):
+    """A file or module that is there but does not hold what was asked for, or no such module."""
