@@ -59,6 +59,7 @@ class Diagnosis:
         difference: The first step that differs, where one could be found.
         counterexample: The smallest call that shows it, where one was found.
         called_with: The first call, in words.
+        calls: Every call of a probe, by name.
         reason: Why it could not be judged.
         seconds: How long it took.
     """
@@ -70,6 +71,7 @@ class Diagnosis:
     difference: Difference | None = None
     counterexample: Counterexample | None = None
     called_with: str = ""
+    calls: tuple[str, ...] = ()
     reason: str = ""
     seconds: float = 0.0
 
@@ -108,7 +110,10 @@ class Diagnosis:
             "verdict": self.verdict,
             "contract": self.contract,
             "called_with": self.called_with,
+            "calls": list(self.calls),
             "faults": list(self.names),
+            "summaries": {fault.name: fault.summary for faults in (self.faults, *self.explanations) for fault in faults},
+            "explanations": [[fault.name for fault in faults] for faults in self.explanations],
             "ties": [list(names) for names in self.ties],
             "conduct": [{"fault": c.fault, "evidence": c.evidence, "is_fault": c.is_fault} for c in self.conduct],
             "difference": _difference_as_dict(self.difference),

@@ -58,6 +58,7 @@ def _judge(subject: Subject, start: float) -> Diagnosis:
         difference=difference,
         counterexample=example,
         called_with=subject.cases(0)[0].sentence,
+        calls=tuple(case.name for case in subject.cases(0)),
         seconds=time.perf_counter() - start,
     )
 
