@@ -41,7 +41,8 @@ def _register(
     registry: list[Implementation], faults: tuple[str, ...], contract: str, options: Mapping[str, object]
 ) -> Callable[[Target], Target]:
     def add(target: Target) -> Target:
-        name = f"{target.__module__.rpartition('.')[2]}.{target.__name__}"
+        owner = getattr(target, "__name__", type(target).__name__)  # an object that can be called goes by its class
+        name = f"{target.__module__.rpartition('.')[2]}.{owner}"
         registry.append(Implementation(name, target, contract, faults, options))
         return target
 
