@@ -22,6 +22,7 @@ THEME = Theme(
         "bad": "bold red",
         "weight": "cyan",
         "weight.strong": "bold cyan",
+        "less": "magenta",
     }
 )
 """Colours that are legible on dark and on light ground; each meaning also has a sign or a word of its own."""

@@ -13,14 +13,10 @@ import torch
 from rich.text import Text
 
 from attention_surgeon.cli.cells import clusters, fit, folded, visible, width_of
+from attention_surgeon.cli.shades import SHADE_FROM, SHADES, shade
 from attention_surgeon.trace import AttentionTrace
 
-_SHADES = " ░▒▓█"
-_SHADE_FROM = (0.05, 0.25, 0.5, 0.75)
-"""From which part of the largest weight on a shade is used."""
-
 _HIDDEN = "·"
-_BROKEN = "?"
 _LABEL_WIDTH = 12
 _NUMBER_WIDTHS = (6, 9)  # a shade, four digits and a gap; the widest column that helps
 _MOST_ROWS = 40
@@ -69,8 +65,8 @@ def _number_lines(fields: _Fields, label_width: int, room: int) -> Iterator[Text
     for name, row, hidden in zip(fields.rows, fields.weights.tolist(), fields.hidden.tolist(), strict=True):
         line = Text.assemble((fit(name, label_width) + " ", "heading"))
         for weight, is_hidden in zip(row, hidden, strict=True):
-            shade, style = _shade(weight, is_hidden, largest)
-            text = f"  {_HIDDEN}" if is_hidden else f"{shade}{weight:.2f}"
+            sign, style = _shade(weight, is_hidden, largest)
+            text = f"  {_HIDDEN}" if is_hidden else f"{sign}{weight:.2f}"
             line.append(fit(text, column), style)
         yield line
 
@@ -82,8 +78,8 @@ def _shade_lines(fields: _Fields, label_width: int, room: int) -> Iterator[Text]
     for name, row, hidden in zip(fields.rows, fields.weights.tolist(), fields.hidden.tolist(), strict=True):
         line = Text.assemble((fit(name, label_width) + " ", "heading"))
         for weight, is_hidden in zip(row, hidden, strict=True):
-            shade, style = _shade(weight, is_hidden, largest)
-            line.append(fit(shade if is_hidden else shade * cell, cell), style)
+            sign, style = _shade(weight, is_hidden, largest)
+            line.append(fit(sign if is_hidden else sign * cell, cell), style)
         yield line
 
 
@@ -129,17 +125,12 @@ def _largest(fields: _Fields) -> float:
 
 
 def _shade(weight: float, is_hidden: bool, largest: float) -> tuple[str, str]:
-    if is_hidden:
-        return _HIDDEN, "quiet"
-    if not math.isfinite(weight):
-        return _BROKEN, "bad"
-    level = sum(weight >= part * largest > 0 for part in _SHADE_FROM)
-    return _SHADES[level], ("quiet", "weight", "weight", "weight", "weight.strong")[level]
+    return (_HIDDEN, "quiet") if is_hidden else shade(weight, largest)
 
 
 def _legend_lines(fields: _Fields, width: int) -> Iterator[Text]:
     largest = _largest(fields)
-    parts = [f"{shade}{part * largest:.2f}" for shade, part in zip(_SHADES[1:], _SHADE_FROM, strict=True)]
+    parts = [f"{sign}{part * largest:.2f}" for sign, part in zip(SHADES[1:], SHADE_FROM, strict=True)]
     if fields.hidden.any():
         parts.append(f"{_HIDDEN} hidden")
     legend = f"shades from {', '.join(parts)}"
