@@ -293,4 +293,29 @@ BAD_CALLS = [
         "DTypeError",
         "no sums in torch.float8_e4m3fn: the dtypes to compute in are float16, bfloat16, float32, float64; convert with .to(torch.float32).",
     ),
+    BadCall(
+        "ops.measure_weights(np.eye(3))",
+        "ArgumentTypeError",
+        "measure_weights: weights is a ndarray, expected a torch.Tensor; arrays and lists become one with torch.as_tensor(...).",
+    ),
+    BadCall(
+        "ops.measure_weights(torch.ones(5, 7) / 7)",
+        "ShapeError",
+        "measure_weights: weights has shape (5, 7), expected (*batch, n, n) with n of at least 1: the diagonal is where a position looks at itself.",
+    ),
+    BadCall(
+        "ops.measure_weights(torch.ones(3))",
+        "ShapeError",
+        "measure_weights: weights has shape (3,), expected (*batch, n, n) with n of at least 1: the diagonal is where a position looks at itself.",
+    ),
+    BadCall(
+        "ops.measure_weights(torch.eye(3), window=-1)",
+        "OptionError",
+        "measure_weights: window is -1, expected a whole number of at least 0.",
+    ),
+    BadCall(
+        "ops.measure_weights(torch.eye(3), window=1.5)",
+        "ArgumentTypeError",
+        "measure_weights: window is 1.5, expected a whole number of at least 0.",
+    ),
 ]

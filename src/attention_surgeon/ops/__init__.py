@@ -10,6 +10,7 @@ from attention_surgeon.ops.gradients import (
     softmax_jacobian,
 )
 from attention_surgeon.ops.heads import merge_heads, share_heads, split_heads
+from attention_surgeon.ops.measure import MEASURES, measure_weights
 from attention_surgeon.ops.operands import LazyMask, MaskLike, Operands, check_operands, resolve_mask
 from attention_surgeon.ops.precision import working_dtype
 from attention_surgeon.ops.softmax import logsumexp, softmax
@@ -29,6 +30,7 @@ from attention_surgeon.ops.steps import (
 from attention_surgeon.ops.topk import keep_top_k, topk_attention
 
 __all__ = [
+    "MEASURES",
     "STEP_NAMES",
     "AttentionGradients",
     "Circuit",
@@ -49,6 +51,7 @@ __all__ = [
     "keep_top_k",
     "leave_unscaled",
     "logsumexp",
+    "measure_weights",
     "merge_heads",
     "multiply_by",
     "resolve_mask",

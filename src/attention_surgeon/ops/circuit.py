@@ -1,7 +1,7 @@
 """A whole attention layer as data: the five steps, and what stands around them.
 
     x, context ─ source ─ project ─ split ─ share ─ assign ─→ five steps ─→ merge ─ project ─→ output
-                                                 pattern, use_scale ↗  ↘ report
+                                                 pattern, use_scale ↗  ↘ report, measure
 
 `Mechanism` holds what happens between Q, K, V and the output of one head. A layer has more places where it can go
 wrong: which vectors are projected, how heads are cut and put together again, which projection serves as the query.
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import OptionError
 from attention_surgeon.ops.heads import merge_heads, share_heads, split_heads
+from attention_surgeon.ops.measure import measure_weights
 from attention_surgeon.ops.operands import MaskLike, Operands, check_operands
 from attention_surgeon.ops.steps import STEP_NAMES, Mechanism, Steps, leave_unscaled
 
@@ -80,6 +81,7 @@ class Circuit:
         use_scale: `(asked) -> whether` the scale step is taken, for functions with a `scale` switch.
         merge: `(*batch, heads, n, size) -> (*batch, n, heads * size)`.
         report: `Steps -> (first, second)` of what is returned.
+        measure: `weights -> {name: number}`, what is said about the weights.
     """
 
     mechanism: Mechanism = dataclasses.field(default_factory=Mechanism)
@@ -92,6 +94,7 @@ class Circuit:
     use_scale: Callable[[bool], bool] = obey
     merge: Callable[[Tensor], Tensor] = merge_heads
     report: Callable[[Steps], tuple[Tensor, Tensor]] = report_output_and_weights
+    measure: Callable[[Tensor], dict[str, Tensor]] = measure_weights
 
     def replace(self, **parts: Any) -> "Circuit":
         """Return a copy with the named parts replaced; the names of the five steps reach into the mechanism.
