@@ -18,6 +18,11 @@ SCRIPTS = "naïve 猫が座った नमस्ते हिन्दी 👩‍�
 PAIRS = " ".join(f"{word}{n}" for n in range(30) for word in ("walk", "sing"))
 
 SCREENS: dict[str, tuple[int, list[str]]] = {
+    "help": (80, ["--help"]),
+    "experiment_help": (80, ["experiment", "--help"]),
+    "experiment_run_help": (80, ["experiment", "run", "--help"]),
+    "experiment_list_80": (80, ["experiment", "list"]),
+    "experiment_list_50": (50, ["experiment", "list"]),
     "trace_80": (80, ["trace", CAT]),
     "trace_60_causal": (60, ["trace", CAT, "--mask", "causal"]),
     "trace_40_unscaled": (40, ["trace", CAT, "--no-scale", "--head", "2"]),

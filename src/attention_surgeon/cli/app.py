@@ -19,6 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from attention_surgeon import __version__
+from attention_surgeon.cli.experiment import experiment
 from attention_surgeon.cli.report import report
 from attention_surgeon.cli.trace import trace
 from attention_surgeon.errors import SurgeonError
@@ -33,6 +34,7 @@ app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 
 app.command("trace")(trace)
 app.command("report")(report)
+app.add_typer(experiment)
 
 
 def _show_version(is_wanted: bool) -> bool:

@@ -4,6 +4,8 @@ The figures belong to nobody's `pyplot`, so they need no closing and leave no se
 `save_figure`; in a notebook run `%matplotlib inline` once and a figure on the last line shows itself.
 """
 
+from attention_surgeon.plots.charts import Bars, Chart, Line, plot_charts
+from attention_surgeon.plots.fields import plot_fields
 from attention_surgeon.plots.grid import plot_multihead_attention, plot_scale_comparison
 from attention_surgeon.plots.heatmap import plot_attention_heatmap
 from attention_surgeon.plots.mask import plot_mask
@@ -11,7 +13,12 @@ from attention_surgeon.plots.save import save_figure
 from attention_surgeon.plots.scaling import plot_scaling_curves
 
 __all__ = [
+    "Bars",
+    "Chart",
+    "Line",
     "plot_attention_heatmap",
+    "plot_charts",
+    "plot_fields",
     "plot_mask",
     "plot_multihead_attention",
     "plot_scale_comparison",

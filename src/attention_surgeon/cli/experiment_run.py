@@ -1,0 +1,124 @@
+"""`surgeon experiment run`: from the command line to settings, through the work, to what was found."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from attention_surgeon.cli.console import make_console, note, show
+from attention_surgeon.cli.experiment_screen import run_screen
+from attention_surgeon.cli.live import live_table
+from attention_surgeon.errors import OptionError
+from attention_surgeon.experiments import Bench, Experiment, SavedRun, experiment_named
+from attention_surgeon.experiments.runs import begin_run, run_saved, unfinished_run
+from attention_surgeon.files import read_text
+
+_STOPPED = 130
+
+
+@dataclass(frozen=True)
+class Request:
+    """What stood on the command line, `surgeon experiment run`."""
+
+    name: str
+    seed: int | None
+    is_quick: bool
+    text: Path | None
+    settings: tuple[str, ...]
+    out: Path
+    resume: bool
+
+
+def run_experiment(request: Request) -> int:
+    """Run it, show what was found, and return the exit code.
+
+    Raises:
+        SurgeonError: no such experiment or setting, a text that cannot be read, a folder that cannot be written.
+    """
+    experiment = experiment_named(request.name)
+    config = experiment.make_config(is_quick=request.is_quick, **_settings(experiment, request))
+    if request.resume:
+        folder = unfinished_run(experiment, config, request.out)
+        note(f"going on with {folder}")
+    else:
+        folder = begin_run(experiment, config, request.out, command_of(request))
+    try:
+        saved = _work(experiment, config, folder)
+    except KeyboardInterrupt:
+        note(f"what is done is kept in {folder}; go on with: {command_of(request)} --resume")
+        raise typer.Exit(_STOPPED) from None
+    console = make_console()
+    show(run_screen(saved, console.width), console)
+    return 0
+
+
+def command_of(request: Request) -> str:
+    """Return the command that makes the same again.
+
+    >>> command_of(Request("masking", 3, True, Path("my text.txt"), (), Path("runs"), False))
+    "surgeon experiment run masking --seed 3 --quick --text 'my text.txt'"
+    """
+    words = ["surgeon", "experiment", "run", request.name]
+    words += [] if request.seed is None else ["--seed", str(request.seed)]
+    words += ["--quick"] if request.is_quick else []
+    words += [] if request.text is None else ["--text", str(request.text)]
+    words += [word for setting in request.settings for word in ("--set", setting)]
+    words += [] if request.out == Path("runs") else ["--out", str(request.out)]
+    return shlex.join(words)
+
+
+def _work(experiment: Experiment, config: Any, folder: Path) -> SavedRun:
+    with live_table(experiment.question) as on_progress:
+        return run_saved(experiment, config, folder, Bench(folder, on_progress, note))
+
+
+def _settings(experiment: Experiment, request: Request) -> dict[str, Any]:
+    given: dict[str, Any] = dict(_given_settings(experiment, request))
+    if request.seed is not None:
+        given["seed"] = request.seed
+    if request.text is not None:
+        if not experiment.uses_text:
+            raise OptionError(f"{experiment.name} works on drawn numbers, not on a text; leave --text away.")
+        given |= {"text": read_text(request.text), "source": str(request.text)}
+    return given
+
+
+def _given_settings(experiment: Experiment, request: Request) -> Iterator[tuple[str, Any]]:
+    """Yield what was given by --set; `language.num_steps=9` reaches into a group of settings."""
+    grouped: dict[str, dict[str, Any]] = {}
+    for setting in request.settings:
+        name, sign, value = setting.partition("=")
+        if not sign:
+            raise OptionError(f"--set {setting}: expected NAME=VALUE, such as --set num_draws=100.")
+        group, dot, inner = name.partition(".")
+        if dot:
+            grouped.setdefault(group, {})[inner] = _value(value)
+        else:
+            yield name, _value(value)
+    base = experiment.make_config(is_quick=request.is_quick)
+    for group, inner in grouped.items():
+        yield group, _changed(getattr(base, group, None), group, inner)
+
+
+def _changed(settings: Any, group: str, changes: dict[str, Any]) -> Any:
+    if not is_dataclass(settings) or isinstance(settings, type):
+        raise OptionError(f"--set {group}.{next(iter(changes))}: {group} is no group of settings.")
+    known = [field.name for field in fields(settings)]
+    for name in changes:
+        if name not in known:
+            raise OptionError(f"--set {group}.{name}: there is no such setting; {group} has {', '.join(known)}.")
+    return type(settings)(**{**{name: getattr(settings, name) for name in known}, **changes})
+
+
+def _value(text: str) -> Any:
+    """Return what stands behind `=`: a number, true, false, a list as 16,64, else the words as they are."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        parts = text.split(",")
+        return tuple(_value(part) for part in parts) if len(parts) > 1 else text
+    return tuple(value) if isinstance(value, list) else value
