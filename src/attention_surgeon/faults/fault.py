@@ -16,7 +16,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 Family: TypeAlias = Literal[
     "softmax", "attention", "causal", "mask", "padding", "layer", "cross", "grouped", "statistics"
 ]
-"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` are layers with more to get wrong)."""
+"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong)."""
 
 Operation: TypeAlias = Callable[[Circuit], Circuit]
 Wrapping: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -65,6 +65,7 @@ class Fault:
         wrap: Puts it into a callable, for what a circuit cannot express: what happens to the caller's tensors, to the
             dtype, between two calls.
         tune: For a fault with a number in it (a hard-coded scale, a fill): the operation for another number.
+        wraps: Whether it stands around what its own stage does, and so goes in after the faults that replace the stage.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Fault:
     operate: Operation | None = None
     wrap: Wrapping | None = None
     tune: Callable[[float], Operation] | None = None
+    wraps: bool = False
 
 
 # Faults that wrap a step must be put in after those that replace it: `mask_after_softmax` and `scale_after_softmax`
@@ -103,7 +105,7 @@ def operate(circuit: Circuit, faults: Iterable[Fault]) -> Circuit:
 
     Faults without an `operate` (those of `wrap`) leave it as it is.
     """
-    for fault in sorted(faults, key=lambda fault: _ORDER.index(fault.stage)):
+    for fault in sorted(faults, key=lambda fault: (_ORDER.index(fault.stage), fault.wraps)):
         if fault.operate is not None:
             circuit = fault.operate(circuit)
     return circuit

@@ -1,0 +1,18 @@
+"""The catalogue of mistakes: each one step of attention replaced by another, with the words that lead to it."""
+
+from attention_surgeon.faults.catalogue import catalogue, faults_of, find_fault
+from attention_surgeon.faults.fault import STAGES, Family, Fault, Operation, Sighting, Stage, Wrapping, operate
+
+__all__ = [
+    "STAGES",
+    "Family",
+    "Fault",
+    "Operation",
+    "Sighting",
+    "Stage",
+    "Wrapping",
+    "catalogue",
+    "faults_of",
+    "find_fault",
+    "operate",
+]

@@ -1,0 +1,18 @@
+"""Which kinds of function have a step to get wrong; sets of families that several faults share."""
+
+from attention_surgeon.faults.fault import Family
+
+LAYERS: frozenset[Family] = frozenset({"layer", "cross", "grouped"})
+"""Everything with projections and heads."""
+
+FIVE_STEPS: frozenset[Family] = LAYERS | {"attention", "causal"}
+"""Everything in which queries meet keys."""
+
+MASKED: frozenset[Family] = LAYERS | {"attention"}
+"""Everything that is handed a mask."""
+
+NORMALISED: frozenset[Family] = FIVE_STEPS | {"softmax"}
+"""Everything in which scores become weights."""
+
+CALLED: frozenset[Family] = NORMALISED | {"mask", "padding", "statistics"}
+"""Everything that can be called."""
