@@ -19,6 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from attention_surgeon import __version__
+from attention_surgeon.cli.diagnose import diagnose
 from attention_surgeon.cli.experiment import experiment
 from attention_surgeon.cli.report import report
 from attention_surgeon.cli.trace import trace
@@ -34,6 +35,7 @@ app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 
 app.command("trace")(trace)
 app.command("report")(report)
+app.command("diagnose")(diagnose)
 app.add_typer(experiment)
 
 

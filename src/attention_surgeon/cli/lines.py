@@ -1,0 +1,27 @@
+"""Sentences as lines of a screen: cut between words, never wider than the window."""
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from attention_surgeon.cli.cells import fit, folded
+
+
+def text_lines(text: str, width: int, style: str = "", *, indent: int = 0, more: int = 0) -> Iterator[Text]:
+    """Yield text between words, every line indented, those after the first by `more` more."""
+    room = max(width - indent, 1)
+    for line in folded(text, room, indent=more):
+        yield Text(" " * indent + fit(line, room), style)
+
+
+def labelled_lines(label: str, text: str, width: int, indent: int = 2, room: int = 6) -> Iterator[Text]:
+    """Yield text beside a quiet word, which has `room` cells."""
+    left = indent + room
+    for number, line in enumerate(folded(text, max(width - left, 1))):
+        shown = f"{' ' * indent}{label if number == 0 else '':<{room}}"
+        yield Text.assemble((shown, "quiet"), fit(line, max(width - left, 1)))
+
+
+def count(number: int, thing: str) -> str:
+    """Return a number with its thing: `1 call`, `3 calls`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

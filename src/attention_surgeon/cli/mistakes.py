@@ -1,0 +1,137 @@
+"""What is said about a wrong attention: its faults as far as the level allows, and where they are first seen."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias, get_args
+
+from rich.text import Text
+
+from attention_surgeon.cli.cells import fit
+from attention_surgeon.cli.diagnose_words import step_in_words
+from attention_surgeon.cli.lines import count, labelled_lines, text_lines
+from attention_surgeon.cli.matrices import compared_lines, number_text
+from attention_surgeon.diagnose import Counterexample, Diagnosis, Difference
+from attention_surgeon.diagnose.explain import NUM_PROBES
+from attention_surgeon.faults import Fault
+from attention_surgeon.testing.answer import Array
+
+Level: TypeAlias = Literal["question", "pointer", "fix"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+
+
+def wrong_lines(diagnosis: Diagnosis, level: Level, width: int) -> Iterator[Text]:
+    """Yield verdict, faults in the order of the pipeline, the first step that differs, and the smallest case."""
+    yield from text_lines(_verdict(diagnosis), width, "bad")
+    for fault in diagnosis.faults:
+        yield from _fault_lines(fault, level, width)
+    yield from _tie_lines(diagnosis, level, width)
+    for seen in diagnosis.conduct:
+        if seen.is_fault:
+            yield from text_lines(f"seen: {seen.evidence}", width, indent=2)
+    if diagnosis.difference is not None:
+        yield Text("")
+        yield from _difference_lines(diagnosis.difference, diagnosis.is_recognised, width)
+    elif not diagnosis.is_recognised and not diagnosis.conduct:
+        yield from text_lines("I do not recognise this mistake.", width)
+    if diagnosis.counterexample is not None:
+        yield Text("")
+        yield from _example_lines(diagnosis.counterexample, width)
+    yield from remark_lines(diagnosis, width)
+
+
+def remark_lines(diagnosis: Diagnosis, width: int) -> Iterator[Text]:
+    """Yield what was seen that is no fault."""
+    for seen in diagnosis.conduct:
+        if not seen.is_fault:
+            yield from text_lines(f"worth knowing: {seen.evidence}", width, indent=2)
+
+
+def _verdict(diagnosis: Diagnosis) -> str:
+    number = len(diagnosis.faults) + sum(seen.is_fault and seen.fault is None for seen in diagnosis.conduct)
+    if not number:
+        return "✗ WRONG"
+    confirmed = f", confirmed on {NUM_PROBES} independent probes" if diagnosis.explanations else ""
+    return f"✗ WRONG · {count(number, 'fault')}{confirmed}"
+
+
+def _fault_lines(fault: Fault, level: Level, width: int) -> Iterator[Text]:
+    """Say as much as the level allows: the question; then name, pointer and sightings; then the fix."""
+    yield Text("")
+    if level == "question":
+        yield from text_lines(fault.question, width, indent=2)
+        return
+    yield Text.assemble((fit(fault.name, width).rstrip(), "heading"), (f"  ({fault.stage})", "quiet"))
+    yield from text_lines(fault.summary, width, indent=2)
+    yield from labelled_lines("ask", fault.question, width)
+    yield from labelled_lines("look", fault.pointer, width)
+    if level == "fix":
+        yield from _code_lines("fix", fault.fix)
+    if fault.sightings:
+        yield from text_lines(f"Seen in the wild: {' · '.join(map(str, fault.sightings))}", width, "quiet", indent=2)
+
+
+def _tie_lines(diagnosis: Diagnosis, level: Level, width: int) -> Iterator[Text]:
+    """Say which other faults are the same function here; at the first level only that there are some."""
+    ties = _told_apart(diagnosis)
+    if not ties:
+        return
+    yield Text("")
+    if level == "question":
+        yield from text_lines(f"{count(len(ties), 'mistake')} would do exactly this.", width, indent=2)
+        return
+    how_many = "two" if len(ties) == 2 else str(len(ties))
+    yield from text_lines(f"these {how_many} are the same function here:", width, indent=2)
+    for faults in ties:
+        summaries = " ".join(fault.summary for fault in faults)
+        yield from text_lines(f"{' + '.join(fault.name for fault in faults)}: {summaries}", width, indent=4, more=4)
+
+
+def _told_apart(diagnosis: Diagnosis) -> list[tuple[Fault, ...]]:
+    """Return the explanations without what they have in common, each once; empty where there is one explanation."""
+    by_names = {frozenset(fault.name for fault in faults): faults for faults in diagnosis.explanations}
+    if len(by_names) < 2:
+        return []
+    common = frozenset.intersection(*by_names)
+    return [tuple(fault for fault in faults if fault.name not in common) for faults in by_names.values()]
+
+
+def _difference_lines(difference: Difference, is_recognised: bool, width: int) -> Iterator[Text]:
+    step = step_in_words(difference.step)
+    if is_recognised:
+        before = [step_in_words(name) for name in difference.right_before]
+        right = f" ({_listed(before)} {'is' if len(before) == 1 and before[0] == 'output' else 'are'} right)"
+        text = f"The first step that differs: {step}{right if before else ''}"
+    else:
+        text = f"I do not recognise this mistake; it first shows in the {step}, here:"
+    yield from text_lines(text, width, "heading")
+    yield from text_lines(f"in the call {difference.call}", width, "quiet")
+    yield from compared_lines(difference.yours, difference.expected, width)
+
+
+def _example_lines(example: Counterexample, width: int) -> Iterator[Text]:
+    yield from text_lines("The smallest case:", width, "heading")
+    for line in example.inputs.splitlines():
+        code, sign, comment = line.partition("  # ")
+        if sign and len(line) + 2 > width:
+            yield from text_lines(f"# {comment}", width, indent=2)
+            line = code
+        yield from text_lines(line, width, indent=2, more=4)
+    yours = example.yours if isinstance(example.yours, str) else _nested(example.yours)
+    yield from text_lines(f"{example.what}, yours: {yours}", width, indent=2, more=4)
+    yield from text_lines(f"{example.what}, expected: {_nested(example.expected)}", width, indent=2, more=4)
+
+
+def _code_lines(label: str, code: str) -> Iterator[Text]:
+    """Yield lines of code as they are: a cut line is no code, a folded one is no Python."""
+    for number, line in enumerate(code.splitlines()):
+        yield Text(f"  {label if number == 0 else '':<6}{line}")
+
+
+def _nested(values: Array) -> str:
+    """Return an array as nested lists of short numbers."""
+    if values.ndim:
+        return f"[{', '.join(_nested(row) for row in values)}]"
+    return number_text(float(values))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
