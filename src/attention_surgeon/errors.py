@@ -59,3 +59,17 @@ class UnjudgedError(SurgeonError, ValueError):
 
 class LoadError(SurgeonError, ValueError):
     """A file or module that is there but does not hold what was asked for, or no such module."""
+
+
+class ContractError(SurgeonError, AssertionError):
+    """An attention that is not what its contract asks; an `AssertionError`, so a test that meets it fails.
+
+    Attributes:
+        target: What was checked.
+        contract: What it was checked against.
+    """
+
+    def __init__(self, message: str, *, target: object = None, contract: object = None) -> None:
+        """Keep what was checked, so that a test runner can have it diagnosed."""
+        super().__init__(message)
+        self.target, self.contract = target, contract

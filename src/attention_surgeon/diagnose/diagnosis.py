@@ -112,7 +112,9 @@ class Diagnosis:
             "called_with": self.called_with,
             "calls": list(self.calls),
             "faults": list(self.names),
-            "summaries": {fault.name: fault.summary for faults in (self.faults, *self.explanations) for fault in faults},
+            "summaries": {
+                fault.name: fault.summary for faults in (self.faults, *self.explanations) for fault in faults
+            },
             "explanations": [[fault.name for fault in faults] for faults in self.explanations],
             "ties": [list(names) for names in self.ties],
             "conduct": [{"fault": c.fault, "evidence": c.evidence, "is_fault": c.is_fault} for c in self.conduct],

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention_surgeon.diagnose.fit import fitted_faults
-from attention_surgeon.diagnose.hypotheses import MOST_FAULTS, Hypothesis, make_table, singles, tables
+from attention_surgeon.diagnose.hypotheses import MOST_FAULTS, Hypothesis, hypotheses, make_table, singles, tables
 from attention_surgeon.faults import operate
+from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import Answer, same_answer
 from attention_surgeon.testing.contract import Subject
 
@@ -32,17 +33,18 @@ def explain(subject: Subject, probe: int = 0) -> Explanation:
     asked = Asked(subject, probe)
     if not asked.answered:
         return Explanation(())
+    others = [Asked(subject, other) for other in range(NUM_PROBES) if other != probe]
     imperfect: Explanation | None = None
     for level in range(MOST_FAULTS + 1):
-        alive = [h for h in _alike(asked, level) if asked.fits(h)]
-        confirmed = [h for h in alive if _is_confirmed(subject, probe, h)]
-        perfect = tuple(h for h in confirmed if asked.agrees_on_errors(h))
-        if perfect:
-            return Explanation(perfect)
-        if confirmed and imperfect is None:
-            imperfect = Explanation(tuple(confirmed), agrees_on_errors=False)
-            if level == 0:
-                break
+        for find in (_from_tables, _fitted):
+            alive = [h for h in find(asked, level) if asked.fits(h) and all(other.fits(h) for other in others)]
+            perfect = tuple(h for h in alive if asked.agrees_on_errors(h))
+            if perfect:
+                return Explanation(perfect)
+            if alive and imperfect is None:
+                imperfect = Explanation(tuple(alive), agrees_on_errors=False)
+        if level == 0 and imperfect is not None:
+            break
     return imperfect or Explanation(())
 
 
@@ -52,48 +54,48 @@ class Asked:
     def __init__(self, subject: Subject, probe: int) -> None:
         """Ask every call of the probe once."""
         self.subject, self.probe = subject, probe
-        self.answers: Mapping[str, Answer] = {case.name: subject.ask(case) for case in subject.cases(probe)}
         self.cases = {case.name: case for case in subject.cases(probe)}
+        self.answers: Mapping[str, Answer] = {name: subject.ask(case) for name, case in self.cases.items()}
         self.answered = [name for name, answer in self.answers.items() if answer.error is None]
 
     @property
     def telling(self) -> Any:
-        """The answered call that tells most: a masked one if there is any."""
-        name = next((name for name in self.answered if "mask" in name), self.answered[0])
+        """The answered call that tells most: one with a ragged mask if there is any."""
+        name = next((name for name in self.answered if name.startswith("masked")), self.answered[0])
         return self.cases[name]
 
     def fits(self, hypothesis: Hypothesis) -> bool:
         """Whether the hypothesis gives the same numbers in every call that was answered."""
-        circuit = operate(self.subject.base, hypothesis)
-        return all(
-            same_answer(self.answers[name], self.subject.answer(circuit, self.cases[name])) for name in self.answered
-        )
+        return any(self._fits(operate(circuit, hypothesis)) for circuit in self.subject.variants())
 
     def agrees_on_errors(self, hypothesis: Hypothesis) -> bool:
         """Whether the hypothesis raises where the subject does."""
         circuit = operate(self.subject.base, hypothesis)
-        return all(
-            self.subject.answer(circuit, case).error is not None
-            for name, case in self.cases.items()
-            if name not in self.answered
-        )
+        silent = (case for name, case in self.cases.items() if name not in self.answered)
+        return all(self.subject.answer(circuit, case).error is not None for case in silent)
+
+    def _fits(self, circuit: Circuit) -> bool:
+        answer = self.subject.answer
+        return all(same_answer(self.answers[name], answer(circuit, self.cases[name])) for name in self.answered)
 
 
-def _alike(asked: Asked, level: int) -> Iterator[Hypothesis]:
-    """Yield what answers the most telling call alike: from the table, and with what was fitted to this subject."""
+def _from_tables(asked: Asked, level: int) -> Iterator[Hypothesis]:
+    """Yield what answers the most telling call alike, of the catalogue as it stands."""
     subject, case = asked.subject, asked.telling
-    answer = asked.answers[case.name]
-    yield from tables(subject.key).table(subject, level, asked.probe, case).alike(answer)
+    table = tables(subject.key).table(subject, level, asked.probe, case)
+    return table.alike(asked.answers[case.name])
+
+
+def _fitted(asked: Asked, level: int) -> Iterator[Hypothesis]:
+    """Yield what answers alike once a number is read off: a constant scale, a fill."""
     if level == 0:
         return
+    subject, case = asked.subject, asked.telling
     fitted = fitted_faults(subject, asked.probe)
-    others = [()] if level == 1 else [(fault,) for fault in singles(subject)] if level == 2 else []
-    some = [(fault, *rest) for fault in fitted for rest in others if all(f.stage != fault.stage for f in rest)]
+    others = hypotheses(singles(subject), level - 1)
+    some = [(fault, *rest) for rest in others for fault in fitted if all(f.stage != fault.stage for f in rest)]
     if level == 2:
         some += [(a, b) for a in fitted for b in fitted if a.stage < b.stage]
-    yield from make_table(some, lambda h: subject.answer(operate(subject.base, h), case)).alike(answer)
-
-
-def _is_confirmed(subject: Subject, probe: int, hypothesis: Hypothesis) -> bool:
-    """Whether the hypothesis also holds where sizes and numbers are others."""
-    return all(Asked(subject, other).fits(hypothesis) for other in range(NUM_PROBES) if other != probe)
+    yield from make_table(some, lambda h: subject.answer(operate(subject.base, h), case)).alike(
+        asked.answers[case.name]
+    )

@@ -22,6 +22,9 @@ Hypothesis: TypeAlias = tuple[Fault, ...]
 
 MOST_FAULTS = 3
 _CHEAP_TRIPLES: tuple[Stage, ...] = ("scale", "mask", "normalise")
+SEEN_AT_EXTREMES = ("softmax_no_max_subtraction", "global_max_subtracted")
+"""Faults that change nothing in an ordinary call; `Subject.conduct` finds them."""
+
 _NOT_A_NUMBER, _INFINITE = 1.75e37, 3.5e37
 """Stand for NaN and infinity in a table, so that they compare equal to themselves."""
 
@@ -29,7 +32,8 @@ _NOT_A_NUMBER, _INFINITE = 1.75e37, 3.5e37
 def singles(subject: Subject) -> tuple[Fault, ...]:
     """Return the faults that change what the subject computes; those of its conduct are looked for otherwise."""
     found = {fault.name: fault for family in sorted(subject.families) for fault in faults_of(family)}
-    return tuple(fault for fault in found.values() if fault.operate is not None and fault.stage != "state")
+    computed = (fault for fault in found.values() if fault.operate is not None and fault.stage != "state")
+    return subject.faults(tuple(fault for fault in computed if fault.name not in SEEN_AT_EXTREMES))
 
 
 def hypotheses(faults: Sequence[Fault], level: int) -> Iterator[Hypothesis]:

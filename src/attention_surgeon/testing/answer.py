@@ -1,10 +1,14 @@
 """What one call gave: numbers, or the error that it raised."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -26,6 +30,14 @@ class Answer:
     values: tuple[Array | None, ...] = ()
     error: str | None = None
     dtype: str | None = None
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Call somebody else's code: no gradient, and its warnings about overflow are its own affair."""
+    with torch.no_grad(), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def raised(error: BaseException) -> Answer:

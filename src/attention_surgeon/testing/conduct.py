@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.answer import Answer, raised, same_answer
+from attention_surgeon.testing.answer import Answer, quietly, raised, same_answer
 from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
 from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.function_cases import FunctionCase
@@ -72,16 +72,19 @@ def _empty_rows(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduc
 
 
 def _caller(subject: "FunctionSubject", circuit: Circuit | None) -> Iterator[Conduct]:
-    for case in subject.cases(0)[:3]:
+    for case in subject.cases(0)[:4]:
         tensors = (case.operands.query, case.operands.key, case.operands.value)
         given = [to_library(x, subject.library) for x in tensors]
-        kept = [to_array(x) for x in given]
+        mask = subject.mask_for(case.operands)
+        kept = [None if x is None else to_array(x).copy() for x in (*given, mask)]
         try:
-            with torch.no_grad():
-                subject.call_with(given, case.operands, case.scale)
+            with quietly():
+                subject.call_with(given, case.operands, case.scale, mask=mask)
         except Exception:  # noqa: BLE001  what it raises is told elsewhere
             continue
-        changed = [name for name, x, before in zip("QKV", given, kept, strict=True) if not _same(to_array(x), before)]
+        names = ("Q", "K", "V", "mask")
+        now = [None if x is None else to_array(x) for x in (*given, mask)]
+        changed = [name for name, x, before in zip(names, now, kept, strict=True) if not _same(x, before)]
         if changed:
             yield Conduct("mutates_inputs", f"after the call the caller's {' and '.join(changed)} held other numbers")
             return
@@ -115,7 +118,7 @@ def _gradient(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduct]
 
 
 def _gradients(subject: "FunctionSubject", case: FunctionCase) -> list[np.ndarray]:
-    with torch.enable_grad():
+    with quietly(), torch.enable_grad():
         tensors = (case.operands.query, case.operands.key, case.operands.value)
         leaves = [to_library(x, "torch").requires_grad_() for x in tensors]
         found = arrays_in(subject.call_with([x * 1 for x in leaves], case.operands, case.scale))
@@ -160,7 +163,7 @@ def _returned_dtype(subject: "FunctionSubject", case: FunctionCase, dtype: torch
     if subject.library == "numpy":
         tensors = [x.numpy() for x in tensors]
     try:
-        with torch.no_grad():
+        with quietly():
             found = arrays_in(subject.call_with(tensors, given, case.scale))
     except Exception:  # noqa: BLE001  a dtype that is not supported is no fault
         return None
@@ -175,5 +178,7 @@ def _is_finite(answer: Answer) -> bool:
     return answer.error is None and all(value is None or np.isfinite(value).all() for value in answer.values)
 
 
-def _same(now: np.ndarray, before: np.ndarray) -> bool:
+def _same(now: np.ndarray | None, before: np.ndarray | None) -> bool:
+    if now is None or before is None:
+        return True
     return now.shape == before.shape and bool(np.array_equal(now, before, equal_nan=True))

@@ -11,12 +11,12 @@ So one contract serves the check (`ask` against `answer(base)`) and the diagnosi
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from attention_surgeon.faults import Family
+from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Steps
 from attention_surgeon.testing.answer import Answer, Array
 
@@ -50,6 +50,10 @@ class Case(ABC):
     def as_code(self) -> str:
         """The inputs as Python that can be pasted."""
 
+    def with_other_numbers(self) -> "Case | None":
+        """Return a call of the same sizes that must give another answer, or None where there is none."""
+        return None
+
 
 class Subject(ABC):
     """A target bound to its contract: it can be asked, and a circuit can be asked the same."""
@@ -76,6 +80,10 @@ class Subject(ABC):
     def ask(self, case: Any) -> Answer:
         """Call the target."""
 
+    def raw(self, case: Any) -> list[Any]:
+        """Call the target and return the very tensors or arrays that it returned, not copies."""
+        return []
+
     @abstractmethod
     def answer(self, circuit: Circuit, case: Any) -> Answer:
         """Run a circuit on the same inputs, in float64."""
@@ -90,6 +98,18 @@ class Subject(ABC):
 
         With None, where what the target computes is not known, only what needs no such knowledge is looked at.
         """
+
+    def with_mask_of(self, case: Any, mask: Literal["another", "none"]) -> Any | None:
+        """Return the same call with another mask or without one; None where the call has no mask."""
+        return None
+
+    def variants(self) -> tuple[Circuit, ...]:
+        """Return the circuits that are right, the base first: they may differ where a query has no key to attend to."""
+        return (self.base,)
+
+    def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        """Return those of the offered faults that this target can have."""
+        return offered
 
     def allowed(self, case: Any) -> npt.NDArray[np.bool_] | None:
         """Return who may attend to whom in a call, in the shape of the weights; None: everybody to everybody."""

@@ -2,16 +2,23 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.require import kind_of
 from attention_surgeon.testing.contract import Contract
 from attention_surgeon.testing.function_contract import FunctionContract
+from attention_surgeon.testing.layer_contract import Kind, LayerContract
+from attention_surgeon.testing.library_contracts import TransformersContract
 
 CONTRACTS: Mapping[str, Callable[..., Contract]] = {
     "attention": FunctionContract,
     "causal_attention": lambda **options: FunctionContract(hides_future=True, **options),
+    "sdpa": FunctionContract,
+    "transformers": partial(TransformersContract, mask="additive"),
+    "torch_mha": partial(LayerContract, "multihead", mask="hide", allows_nan_rows=True),
+    **{kind: partial(LayerContract, kind) for kind in get_args(Kind)},
 }
 """Every contract by name; called with its options it gives a `Contract`."""
 

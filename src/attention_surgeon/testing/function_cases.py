@@ -1,5 +1,6 @@
 """The calls that an attention function is judged by."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,11 +36,20 @@ class FunctionCase(Case):
         text = ", ".join(f"{name} {tuple(x.shape)}" for name, x in shapes.items() if x is not None)
         return f"{self.name}: {text}{'' if self.scale else ', scale=False'}"
 
+    def with_other_numbers(self) -> "FunctionCase":
+        """Return a call of the same sizes with other numbers, and another mask."""
+        given = self.operands
+        allowed = None if given.allowed is None else given.allowed.flip(-1) | given.allowed.flip(-2)
+        other = dataclasses.replace(
+            given, query=-given.query, key=given.key.flip(-2), value=given.value * 0.5 + 1, allowed=allowed
+        )
+        return dataclasses.replace(self, operands=other)
+
     def as_code(self) -> str:
         """Assignments of Q, K, V and mask as nested lists."""
         given = self.operands
         tensors = {"Q": given.query, "K": given.key, "V": given.value}
-        lines = [f"{name} = torch.tensor({_short(x)})" for name, x in tensors.items()]
+        lines = [f"{name} = torch.tensor({_short(x)}, dtype=torch.float32)" for name, x in tensors.items()]
         if given.allowed is not None:
             lines.append(f"mask = torch.tensor({given.allowed.tolist()})  # True = may attend")
         return "\n".join(lines)
@@ -54,19 +64,23 @@ class Asked:
         mask: Whether it takes a mask.
         bias: Whether that mask may also hold numbers to add.
         switch: Whether it takes `scale`.
+        is_causal: Whether it hides the future itself: then there are never more queries than keys.
     """
 
     layout: int
     mask: bool
     bias: bool
     switch: bool
+    is_causal: bool = False
 
 
 @lru_cache(maxsize=64)
 def function_cases(asked: Asked, probe: int) -> tuple[FunctionCase, ...]:
     """Return the calls of one probe, the most telling first."""
-    draw = _Draw(asked, SIZES[probe % 2], generator(1000 + probe))
-    s = draw.sizes
+    s = SIZES[probe % 2]
+    if asked.is_causal and s.n_q > s.n_k:
+        s = dataclasses.replace(s, n_q=s.n_k, n_k=s.n_q)
+    draw = _Draw(asked, s, generator(1000 + probe))
     cases = [draw.case("plain", s.n_q, s.n_k), draw.case("self", s.n_k, s.n_k)]
     if asked.mask:
         cases.append(draw.case("masked", s.n_q, s.n_k, mask=draw.ragged(s.n_q, s.n_k)))
@@ -88,6 +102,8 @@ def small_function_cases(asked: Asked) -> Iterator[FunctionCase]:
     """Yield calls with whole numbers, the fewest tokens first."""
     source = generator(7)
     for n_q, n_k, d_k in product((1, 2, 3), (2, 3), (1, 2, 3)):
+        if asked.is_causal and n_q > n_k:
+            continue
         for attempt in range(3):
             draw = _Draw(asked, Sizes(1, 1, n_q, n_k, d_k, 1), source, whole=True)
             yield draw.case("small", n_q, n_k)
@@ -147,4 +163,5 @@ class _Draw:
 
 
 def _short(x: Tensor) -> str:
-    return str([[int(number) if number == int(number) else round(number, 4) for number in row] for row in x.tolist()])
+    """Write whole numbers as such."""
+    return str((x.long() if bool((x == x.round()).all()) else x.float()).tolist())

@@ -1,9 +1,10 @@
 """The contract of an attention function: `f(Q, K, V[, mask][, scale]) -> output` or `(output, weights)`."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.errors import SurgeonError, UnjudgedError
-from attention_surgeon.faults import Family
+from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Mechanism, Operands, Steps, leave_unscaled
-from attention_surgeon.testing.answer import Answer, Array, raised, same_numbers
+from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_numbers
 from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
 from attention_surgeon.testing.conduct import conduct_of
 from attention_surgeon.testing.contract import Conduct, Contract, Subject
@@ -24,6 +25,8 @@ from attention_surgeon.testing.signature import read_signature
 
 MaskMeaning: TypeAlias = Literal["keep", "hide", "additive"]
 Representation: TypeAlias = Literal["boolean", "integer", "float"]
+REPRESENTATIONS: tuple[Representation, ...] = get_args(Representation)
+"""Of a yes/no mask: the first that a function answers to is used."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,13 @@ class FunctionContract(Contract):
 class FunctionSubject(Subject):
     """An attention function that can be asked."""
 
-    def __init__(self, contract: FunctionContract, make: Callable[[int], Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        contract: FunctionContract,
+        make: Callable[[int], Callable[..., Any]],
+        *,
+        layouts: tuple[int, ...] = (3, 2, 4),
+    ) -> None:
         """Bind; `make` returns the function for a key size, for those that are built with one."""
         self.contract = contract
         self.base = contract.circuit()
@@ -76,8 +85,7 @@ class FunctionSubject(Subject):
         self._signature = read_signature(make(SMALLEST_KEY_SIZE))
         self.library: Library = "torch"
         self._representation: Representation = "boolean"
-        self._asked = self._find_layout()
-        self._find_representation()
+        self._asked = self._find_layout(layouts)
 
     @property
     def key(self) -> Hashable:
@@ -88,6 +96,13 @@ class FunctionSubject(Subject):
     def layout(self) -> int:
         """Number of axes of the tensors it is called with."""
         return self._asked.layout
+
+    def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        """Leave out what needs a switch where there is none, and what only a wrong contract can have."""
+        left_out = set() if self._asked.switch else {"scale_flag_ignored", "scale_flag_inverted"}
+        left_out |= {"scale_not_asked"} if self.contract.scaled else {"scale_missing"}
+        left_out |= {f"causal_aligned_at_{self.contract.align}"}
+        return tuple(fault for fault in offered if fault.name not in left_out)
 
     def cases(self, probe: int) -> tuple[FunctionCase, ...]:
         """Return the calls of one probe."""
@@ -100,21 +115,38 @@ class FunctionSubject(Subject):
     def ask(self, case: FunctionCase) -> Answer:
         """Call the function; what it raises becomes its answer."""
         try:
-            with torch.no_grad():
+            with quietly():
                 returned = self.call(case.operands, case.scale)
         except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
             return raised(error)
         return self.read(returned, case.operands)
+
+    def raw(self, case: FunctionCase) -> list[Any]:
+        """Call the function and return the very tensors or arrays that it returned."""
+        with quietly():
+            return arrays_in(self.call(case.operands, case.scale))
+
+    def with_mask_of(self, case: FunctionCase, mask: Literal["another", "none"]) -> FunctionCase | None:
+        """Return the same call with its mask turned around, or without."""
+        allowed = case.operands.allowed
+        if allowed is None:
+            return None
+        other = None if mask == "none" else allowed.flip(-1)
+        return dataclasses.replace(case, operands=dataclasses.replace(case.operands, allowed=other))
+
+    def variants(self) -> tuple[Circuit, ...]:
+        """Zeros for a query without keys, or the mean of the values, which a finite fill gives."""
+        return self.base, self.base.replace(mask=fill_with_a_low_number)
 
     def call(self, operands: Operands, scale: bool = True, *, dtype: torch.dtype | None = None) -> Any:
         """Call the function with fresh copies in its own library, and return what it returns."""
         tensors = (operands.query, operands.key, operands.value)
         return self.call_with([to_library(x, self.library, dtype) for x in tensors], operands, scale)
 
-    def call_with(self, operands: list[Any], mask_of: Operands, scale: bool = True) -> Any:
-        """Call the function with these operands as they are, and a fresh mask."""
+    def call_with(self, operands: list[Any], mask_of: Operands, scale: bool = True, *, mask: Any = None) -> Any:
+        """Call the function with these operands as they are, and a fresh mask unless one is given."""
         positional, named = list(operands), {}
-        mask = self.mask_for(mask_of)
+        mask = self.mask_for(mask_of) if mask is None else mask
         if self._signature.mask is not None and (mask is not None or self._signature.by_position):
             if self._signature.by_position:
                 positional += [mask] if mask is not None else []
@@ -192,45 +224,59 @@ class FunctionSubject(Subject):
         weights = output @ np.linalg.pinv(value.numpy())
         return weights if same_numbers(weights @ value.numpy(), output) else None
 
-    def _find_layout(self) -> Asked:
+    def _find_layout(self, layouts: tuple[int, ...]) -> Asked:
         """Find library and number of axes by trying, those that run on different sizes before those that do not."""
         errors: list[str] = []
-        choices = [(layout, library) for layout in (3, 2, 4) for library in ("torch", "numpy")]
-        for which in ("plain", "all sizes equal"):
+        takes_mask = self._signature.mask is not None
+        choices = [(layout, library) for layout in layouts for library in ("torch", "numpy")]
+        for names in (("plain", "masked"), ("plain",), ("all sizes equal",)):
             for layout, self.library in choices:
-                asked = Asked(layout, False, False, self._signature.scale is not None)
-                case = next(case for case in function_cases(asked, 0) if case.name == which)
-                answer = self._try(case)
-                if answer.error is None:
-                    mask = self._signature.mask is not None
-                    return Asked(layout, mask, mask and self.contract.mask == "additive", asked.switch)
-                errors.append(answer.error)
+                asked = Asked(
+                    layout=layout,
+                    mask=takes_mask,
+                    bias=takes_mask and self.contract.mask == "additive",
+                    switch=self._signature.scale is not None,
+                    is_causal=self.contract.hides_future,
+                )
+                cases = [case for case in function_cases(asked, 0) if case.name in names]
+                answers = [self._try(case) for case in cases]
+                if all(answer.error is None for answer in answers):
+                    return asked
+                errors.append(next(answer.error for answer in answers if answer.error is not None))
         raise UnjudgedError(f"it answers no call; with Q, K, V of three axes it raises {errors[0]}")
 
     def _try(self, case: FunctionCase) -> Answer:
+        """Ask with every representation of a yes/no mask, until one is answered."""
+        if case.operands.allowed is None or self.contract.mask == "additive":
+            return self._try_once(case)
+        for self._representation in REPRESENTATIONS:
+            answer = self._try_once(case)
+            if answer.error is None:
+                break
+        return answer
+
+    def _try_once(self, case: FunctionCase) -> Answer:
         """Ask with tensors that need a gradient, which NumPy code refuses: so arrays are offered to it in their turn."""
         if self.library == "numpy":
             return self.ask(case)
         operands = (case.operands.query, case.operands.key, case.operands.value)
         try:
-            with torch.enable_grad():
+            with quietly(), torch.enable_grad():
                 leaves = [to_library(x, "torch").requires_grad_() * 1 for x in operands]
                 return self.read(self.call_with(leaves, case.operands, case.scale), case.operands)
         except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
             return raised(error)
 
-    def _find_representation(self) -> None:
-        """Find out whether a yes/no mask may be boolean, or must be whole numbers, or floats."""
-        if not self._asked.mask or self.contract.mask == "additive":
-            return
-        masked = [case for case in self.cases(0) if case.operands.allowed is not None]
-        for self._representation in ("boolean", "integer", "float"):
-            if any(self.ask(case).error is None for case in masked[:2]):
-                return
-        self._representation = "boolean"
-
 
 SMALLEST_KEY_SIZE = 2
+"""For which a class is built to read its signature."""
+
+
+def fill_with_a_low_number(scaled: Tensor, operands: Operands) -> Tensor:
+    """Hide with a finite number: right, but a query that may attend to no key then gets the mean of the values."""
+    if operands.bias is not None:
+        scaled = scaled + operands.bias
+    return scaled if operands.allowed is None else scaled.masked_fill(~operands.allowed, -1e9)
 
 
 def _causal_from_the_start(n_q: int, n_k: int) -> Tensor:

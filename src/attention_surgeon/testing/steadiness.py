@@ -1,12 +1,14 @@
 """Whether asking twice gives the same answer: what must be known before anything else can be said."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
 from attention_surgeon.testing.answer import same_answer
+from attention_surgeon.testing.arrays import to_array
 from attention_surgeon.testing.contract import Conduct, Subject
 
 
@@ -19,11 +21,38 @@ def steadiness_of(subject: Subject) -> list[Conduct]:
         first, again = subject.ask(cases[0]), subject.ask(cases[0])
         if not same_answer(first, again):
             return [_chance_or_memory(subject, cases[0])]
-        for other in cases[1:]:
+        other = cases[0].with_other_numbers()
+        if other is not None:
             subject.ask(other)
         if not same_answer(first, subject.ask(cases[0])):
             return [Conduct("shares_state", "the same call gives another answer after a call with other tensors")]
+        if other is not None and _is_overwritten(subject, cases[0], other):
+            return [Conduct("shares_state", "what one call returned is overwritten by the next: both share a buffer")]
+        if _mask_is_remembered(subject, cases):
+            return [Conduct("shares_state", "a mask is remembered: with another mask the answer stays the same")]
     return []
+
+
+def _is_overwritten(subject: Subject, case: Any, other: Any) -> bool:
+    returned = subject.raw(case)
+    kept = [to_array(x).copy() for x in returned]
+    subject.raw(other)
+    return any(
+        not np.array_equal(to_array(x), before, equal_nan=True) for x, before in zip(returned, kept, strict=True)
+    )
+
+
+def _mask_is_remembered(subject: Subject, cases: Sequence[Any]) -> bool:
+    """Whether a mask matters, and yet another mask in its place changes nothing."""
+    for case in cases:
+        again, without = subject.with_mask_of(case, "another"), subject.with_mask_of(case, "none")
+        if again is None or without is None:
+            continue
+        answer = subject.ask(case)
+        unmasked = subject.ask(without)
+        if unmasked.error is None and not same_answer(unmasked, answer) and same_answer(subject.ask(again), answer):
+            return True
+    return False
 
 
 def _chance_or_memory(subject: Subject, case: object) -> Conduct:

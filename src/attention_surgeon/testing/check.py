@@ -1,0 +1,84 @@
+"""Check somebody's attention in somebody's test suite."""
+
+from typing import Any
+
+import numpy as np
+
+from attention_surgeon.errors import ContractError
+from attention_surgeon.testing.answer import Answer, Array, same_answer, same_numbers
+from attention_surgeon.testing.contract import Contract, Subject
+from attention_surgeon.testing.contracts import contract_for, make_contract
+from attention_surgeon.testing.steadiness import steadiness_of
+
+NUM_PROBES = 2
+
+
+def check_attention(target: Any, contract: Contract | str | None = None, **options: Any) -> None:
+    """Return if an attention does what its contract asks; raise if it does not.
+
+    Every call is made on sizes that are different primes, with ragged masks, scores of ±10⁴, a query without keys and
+    more keys than queries, and compared with the oracle in float64; the target must leave its inputs alone, answer
+    twice alike, keep the dtype and let the gradient through.
+
+    Args:
+        target: A function, a callable object, a class or a module.
+        contract: A `Contract`, the name of one (`attention`, `multihead`, ...), or None to choose by the kind of target.
+        **options: Of the contract named: `mask="hide"`, `returns="weights_first"`, `scaled=False`.
+
+    Raises:
+        ContractError: an `AssertionError` that names the call, the value and the numbers that differ.
+        UnjudgedError: the target cannot be called as the contract says.
+        OptionError: no contract of that name, or it does not take such an option.
+
+    >>> import torch
+    >>> def attention(Q, K, V, mask=None):
+    ...     scores = Q @ K.transpose(-2, -1) / Q.shape[-1] ** 0.5
+    ...     if mask is not None:
+    ...         scores = scores.masked_fill(~mask, -1e9)
+    ...     return torch.softmax(scores, dim=-1) @ V
+    >>> check_attention(attention)
+    """
+    __tracebackhide__ = True
+    asked = make_contract(contract, **options) if isinstance(contract, str) else contract_for(target, contract)
+    complaint = _complaint(asked.bind(target))
+    if complaint is not None:
+        raise ContractError(
+            f"{_name(target)} is not what the contract {asked.name!r} asks: {complaint}", target=target, contract=asked
+        )
+
+
+def _complaint(subject: Subject) -> str | None:
+    for seen in steadiness_of(subject):
+        return f"{seen.evidence}."
+    for probe in range(NUM_PROBES):
+        for case in subject.cases(probe):
+            expected, given = subject.answer(subject.base, case), subject.ask(case)
+            if expected.error is None and not same_answer(given, expected):
+                return f"in the call {case.sentence}, {_difference(subject, given, expected)}"
+    return next((f"{seen.evidence}." for seen in subject.conduct(subject.base) if seen.is_fault), None)
+
+
+def _difference(subject: Subject, given: Answer, expected: Answer) -> str:
+    if given.error is not None:
+        return f"it raises {given.error}"
+    for name, ours, theirs in zip(subject.contract.value_names, given.values, expected.values, strict=False):
+        if ours is None or theirs is None or same_numbers(ours, theirs):
+            continue
+        if ours.shape != theirs.shape:
+            return f"the {name} has shape {ours.shape}, expected {theirs.shape}."
+        return _numbers(name, ours, theirs)
+    return "nothing was returned where a value was expected."
+
+
+def _numbers(name: str, ours: Array, theirs: Array) -> str:
+    distance = np.abs(np.nan_to_num(ours, nan=np.inf, posinf=np.inf, neginf=-np.inf) - theirs)
+    where = tuple(int(index) for index in np.unravel_index(int(distance.argmax()), distance.shape))
+    wrong = int((distance > 1e-4).sum())
+    return (
+        f"{wrong} of {ours.size} numbers of the {name} are wrong; the furthest, at {where}, is {ours[where]:.4g}, "
+        f"expected {theirs[where]:.4g}."
+    )
+
+
+def _name(target: Any) -> str:
+    return getattr(target, "__qualname__", type(target).__name__)

@@ -1,0 +1,145 @@
+"""The calls that a layer is judged by."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.testing.contract import Case
+from attention_surgeon.testing.draw import causal, generator, numbers, padding, ragged_mask
+from attention_surgeon.testing.layer_build import LayerSizes
+
+MaskForm: TypeAlias = Literal["n n", "b 1 n n", "b n n", "b n", "b h n n", "none"]
+MASK_FORMS: tuple[MaskForm, ...] = ("n n", "b 1 n n", "b n n", "b h n n", "b n")
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCase(Case):
+    """One call of a layer.
+
+    Attributes:
+        name: `masked`.
+        x: What asks, `(batch, n_q, width)`, float64.
+        context: What answers, `(batch, n_k, width)`; None: x itself.
+        allowed: `(batch, n_q, n_k)`, True = may attend, or None.
+        form: How the mask is handed over.
+        probe: Whose layer is called.
+    """
+
+    name: str
+    x: Tensor
+    context: Tensor | None = None
+    allowed: Tensor | None = None
+    form: MaskForm = "none"
+    probe: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """`masked: x (2, 7, 15), mask (7, 7)`."""
+        parts = [f"x {tuple(self.x.shape)}"]
+        if self.context is not None:
+            parts.append(f"context {tuple(self.context.shape)}")
+        if self.allowed is not None:
+            parts.append(f"mask ({', '.join(self.form.split())})")
+        return f"{self.name}: {', '.join(parts)}"
+
+    def with_other_numbers(self) -> "LayerCase":
+        """Return a call of the same sizes with other numbers."""
+        context = None if self.context is None else self.context.flip(1) * 0.5 + 1
+        return dataclasses.replace(self, x=self.x.flip(1) * 0.5 - 1, context=context)
+
+    def as_code(self) -> str:
+        """Assignments of x, context and mask as nested lists."""
+        lines = [f"x = torch.tensor({_listed(self.x)})"]
+        if self.context is not None:
+            lines.append(f"context = torch.tensor({_listed(self.context)})")
+        if self.allowed is not None:
+            lines.append(f"mask = torch.tensor({self.allowed[0].tolist()})  # True = may attend")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class LayerAsked:
+    """What decides the calls: sizes, whether there is a context, and the forms of mask that are understood."""
+
+    sizes: LayerSizes
+    width: int
+    context_width: int | None
+    forms: tuple[MaskForm, ...]
+
+
+@lru_cache(maxsize=64)
+def layer_cases(asked: LayerAsked, probe: int) -> tuple[LayerCase, ...]:
+    """Return the calls of one probe."""
+    s, source = asked.sizes, generator(3000 + probe)
+    draw = _Draw(asked, source, probe)
+    cases = [draw.case("plain", s.n_q, s.n_k)]
+    if asked.context_width is not None:
+        cases.append(draw.case("as many keys as queries", s.n_q, s.n_q))
+    for form in asked.forms:
+        cases += _masked(draw, form, s, source)
+    cases.append(draw.case("as many tokens as a head is wide", s.head, s.head))
+    return tuple(cases)
+
+
+def _masked(draw: "_Draw", form: MaskForm, s: LayerSizes, source: torch.Generator) -> Iterator[LayerCase]:
+    n_k = s.n_k if draw.asked.context_width is not None else s.n_q
+    if form == "b n":
+        rows = padding(s.batch, n_k)[:, None, :].expand(s.batch, s.n_q, n_k)
+        yield draw.case(f"padding mask {form}", s.n_q, n_k, mask=rows, form=form)
+        return
+    batch = 1 if form == "n n" else s.batch
+    mask = ragged_mask(source, batch, s.n_q, n_k).expand(s.batch, s.n_q, n_k)
+    yield draw.case(f"masked {form}", s.n_q, n_k, mask=mask, form=form)
+    if form == "n n" and s.n_q == n_k:
+        yield draw.case("causal mask", n_k, n_k, mask=causal(n_k, n_k).expand(s.batch, n_k, n_k), form=form)
+    if form != "n n":
+        rows = padding(s.batch, n_k)[:, None, :].expand(s.batch, s.n_q, n_k)
+        yield draw.case(f"padding mask {form}", s.n_q, n_k, mask=rows, form=form)
+
+
+def small_layer_cases(asked: LayerAsked) -> Iterator[LayerCase]:
+    """Yield calls with few tokens and whole numbers."""
+    draw = _Draw(asked, generator(9), 0, whole=True)
+    for n in (1, 2, 3):
+        for _ in range(3):
+            yield draw.case("small", n, n + (asked.context_width is not None), batch=1)
+            if asked.forms and asked.forms[0] != "b n":
+                n_k = n + (asked.context_width is not None)
+                yield draw.case("small, masked", n, n_k, mask=causal(n, n_k)[None], form=asked.forms[0], batch=1)
+
+
+class _Draw:
+    """Draws the inputs of one probe."""
+
+    def __init__(self, asked: LayerAsked, source: torch.Generator, probe: int, *, whole: bool = False) -> None:
+        self.asked, self.source, self.probe, self.whole = asked, source, probe, whole
+
+    def case(
+        self,
+        name: str,
+        n_q: int,
+        n_k: int,
+        *,
+        mask: Tensor | None = None,
+        form: MaskForm = "none",
+        batch: int | None = None,
+    ) -> LayerCase:
+        batch = batch or self.asked.sizes.batch
+        x = self._numbers(batch, n_q, self.asked.width)
+        width = self.asked.context_width
+        context = None if width is None else self._numbers(batch, n_k, width)
+        return LayerCase(name, x, context, mask, form, self.probe)
+
+    def _numbers(self, *shape: int) -> Tensor:
+        if self.whole:
+            return torch.randint(-2, 3, shape, generator=self.source).double()
+        return numbers(self.source, *shape, amplitude=1.0)
+
+
+def _listed(x: Tensor) -> str:
+    return str([[[int(number) for number in row] for row in matrix] for matrix in x.tolist()])

@@ -1,0 +1,198 @@
+"""How a layer behaves where its values alone do not tell: extremes, gradients, dtypes, dropout, what is missing."""
+
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attention_surgeon.ops import Circuit
+from attention_surgeon.testing.answer import raised
+from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
+from attention_surgeon.testing.contract import Conduct
+from attention_surgeon.testing.layer_build import DROPOUT
+from attention_surgeon.testing.layer_cases import LayerCase
+from attention_surgeon.testing.steadiness import random_state_kept
+
+if TYPE_CHECKING:
+    from attention_surgeon.testing.layer_contract import LayerSubject
+
+_GRADIENT_TOLERANCE = 2e-3
+_HIGHEST_SCORE = 2e4
+_NUM_DRAWS = 300
+
+
+def layer_conduct(subject: "LayerSubject", circuit: Circuit | None) -> list[Conduct]:
+    """Return what was seen; with None for a circuit only what needs no knowledge of what is computed."""
+    looks = (
+        [_missing, _caller]
+        if circuit is None
+        else [_missing, _extremes, _empty_rows, _caller, _gradient, _dtype, _dropout]
+    )
+    return [seen for look in looks for seen in look(subject, circuit)]
+
+
+def _missing(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Conduct]:
+    if subject.reading.has_output or subject.contract.kind in ("simple", "self"):
+        return
+    yield Conduct("output_projection_missing", "there is no fourth projection, which mixes the heads")
+
+
+def _extremes(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+    case = subject.cases(0)[0]
+    steps = subject.steps(circuit, case)
+    if steps is None or not bool(torch.isfinite(steps.scaled).all()):
+        return
+    factor = float((_HIGHEST_SCORE / steps.scaled.abs().max()).sqrt())
+    large = LayerCase("extreme scores", case.x * factor, None if case.context is None else case.context * factor)
+    expected, given = subject.answer(circuit, large), subject.ask(large)
+    if given.error is None and expected.error is None and _is_finite(expected.values) and not _is_finite(given.values):
+        yield Conduct("softmax_no_max_subtraction", "scores of ±10⁴ give NaN or infinity")
+
+
+def _empty_rows(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+    masked = next((case for case in subject.cases(0) if case.allowed is not None and case.form != "b n"), None)
+    if masked is None or masked.allowed is None or subject.contract.allows_nan_rows:
+        return
+    allowed = masked.allowed.clone()
+    allowed[:, 1] = False
+    case = LayerCase("a query without keys", masked.x, masked.context, allowed, masked.form)
+    given, expected = subject.ask(case), subject.answer(circuit, case)
+    if given.error is None and not _is_finite(given.values) and _is_finite(expected.values):
+        yield Conduct("nan_rows", "a query that may attend to no key gets NaN")
+
+
+def _caller(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Conduct]:
+    for case in subject.cases(0)[:3]:
+        x = to_library(case.x, subject.library)
+        kept = to_array(x).copy()
+        try:
+            with torch.no_grad():
+                subject.call(subject.layer(), case, x=x)
+        except Exception:  # noqa: BLE001  what it raises is told elsewhere
+            continue
+        if not np.array_equal(to_array(x), kept, equal_nan=True):
+            yield Conduct("mutates_inputs", "after the call the caller's x held other numbers")
+            return
+
+
+def _gradient(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+    if not isinstance(subject.layer(), nn.Module):
+        return
+    case = next((case for case in subject.cases(0) if subject.ask(case).error is None), None)
+    if case is None:
+        return
+    expected = _gradients_of_circuit(subject, circuit, case)
+    try:
+        given = _gradients(subject, case)
+    except Exception as error:  # noqa: BLE001  somebody else's layer may raise anything
+        yield Conduct(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
+        return
+    wrong = [name for name, theirs in expected.items() if _differ(given[name], theirs)]
+    if wrong:
+        gone = [name for name in wrong if not given[name].any()]
+        names = ", ".join(gone or wrong)
+        yield Conduct(
+            "cuts_gradient",
+            f"no gradient reaches {names}" if gone else f"the gradient of {names} is not the derivative",
+        )
+
+
+def _gradients(subject: "LayerSubject", case: LayerCase) -> dict[str, np.ndarray]:
+    layer = subject.layer()
+    layer.zero_grad(set_to_none=True)
+    with torch.enable_grad():
+        x = to_library(case.x, "torch").requires_grad_()
+        output = arrays_in(subject.call(layer, case, x=x * 1))[0]
+        if output.requires_grad:
+            (output * _coefficients(tuple(output.shape)).to(output.dtype)).sum().backward()
+    found = {"x": x.grad, **{name: p.grad for name, p in layer.named_parameters()}}
+    shapes = {"x": x.shape, **{name: p.shape for name, p in layer.named_parameters()}}
+    layer.zero_grad(set_to_none=True)
+    return {name: np.zeros(tuple(shapes[name])) if grad is None else to_array(grad) for name, grad in found.items()}
+
+
+def _gradients_of_circuit(subject: "LayerSubject", circuit: Circuit, case: LayerCase) -> dict[str, np.ndarray]:
+    with torch.enable_grad():
+        x = case.x.clone().requires_grad_()
+        tensors = {name: value.clone().requires_grad_() for name, value in subject.tensors().items()}
+        output, _ = subject.run(circuit, x, case, subject.linears_from(tensors))
+        if output.requires_grad:
+            (output * _coefficients(tuple(output.shape))).sum().backward()
+    leaves: dict[str, Tensor] = {"x": x, **tensors}
+    return {
+        name: np.zeros(tuple(leaf.shape)) if leaf.grad is None else to_array(leaf.grad) for name, leaf in leaves.items()
+    }
+
+
+def _differ(given: np.ndarray, expected: np.ndarray) -> bool:
+    return bool(np.abs(given - expected).max() > _GRADIENT_TOLERANCE * max(1.0, np.abs(expected).max()))
+
+
+def _coefficients(shape: tuple[int, ...]) -> Tensor:
+    return torch.cos(torch.arange(torch.Size(shape).numel(), dtype=torch.float64)).reshape(shape)
+
+
+def _dtype(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+    layer, case = subject.layer(), subject.cases(0)[0]
+    if not isinstance(layer, nn.Module):
+        return
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        try:
+            with torch.no_grad():
+                found = arrays_in(subject.call(copy.deepcopy(layer).to(dtype), case, dtype=dtype))
+        except Exception:  # noqa: BLE001  a dtype that is not supported is no fault
+            continue
+        if found and found[0].dtype != dtype:
+            names = [str(x).removeprefix("torch.") for x in (dtype, found[0].dtype)]
+            yield Conduct("wrong_dtype", f"{names[0]} goes in and {names[1]} comes out")
+            return
+
+
+def _dropout(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+    """In training, dropped weights must be made up for: the mean over many draws is the output without dropout."""
+    layer, case = subject.layer(), subject.cases(0)[0]
+    if not isinstance(layer, nn.Module) or isinstance(subject.target, nn.Module):
+        return
+    usual = subject.ask(case).values[0]
+    if usual is None:
+        return
+    mean = _mean_in_training(subject, layer, case)
+    if mean is None or np.allclose(mean, usual, atol=1e-4):
+        return
+    unmoved = _without_values(subject, circuit, case)
+    rescaled = np.abs(mean - usual).mean()
+    not_rescaled = np.abs(mean - (usual - DROPOUT * (usual - unmoved))).mean()
+    if not_rescaled < rescaled / 2:
+        yield Conduct("dropout_not_rescaled", "in training the mean output is smaller than in evaluation")
+
+
+def _mean_in_training(subject: "LayerSubject", layer: nn.Module, case: LayerCase) -> np.ndarray | None:
+    many = LayerCase(case.name, case.x.repeat(_NUM_DRAWS, 1, 1), _repeated(case.context))
+    with random_state_kept():
+        torch.manual_seed(0)
+        try:
+            layer.train()
+            answer = subject.ask(many)
+        finally:
+            layer.eval()
+    if answer.error is not None or answer.values[0] is None:
+        return None
+    return answer.values[0].reshape(_NUM_DRAWS, *case.x.shape[:1], *answer.values[0].shape[1:]).mean(0)
+
+
+def _without_values(subject: "LayerSubject", circuit: Circuit, case: LayerCase) -> np.ndarray:
+    """Return the output when nothing is gathered: what the output projection adds on its own."""
+    linears = subject.linears_from(subject.tensors())
+    bias: Any = linears["output"].bias  # pyright: ignore[reportFunctionMemberAccess]
+    return np.zeros(()) if bias is None else to_array(bias)
+
+
+def _repeated(context: Tensor | None) -> Tensor | None:
+    return None if context is None else context.repeat(_NUM_DRAWS, 1, 1)
+
+
+def _is_finite(values: tuple[Any, ...]) -> bool:
+    return all(value is None or bool(np.isfinite(value).all()) for value in values)

@@ -1,0 +1,443 @@
+"""The contracts of attention layers: classes or objects with projections, heads and perhaps a mask."""
+
+import contextlib
+import copy
+import dataclasses
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from attention_surgeon.errors import SurgeonError, UnjudgedError
+from attention_surgeon.faults import Family, Fault
+from attention_surgeon.ops import Circuit, Linears, Mechanism, Operands, Steps, leave_unscaled
+from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_answer, same_numbers
+from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
+from attention_surgeon.testing.contract import Conduct, Contract, Subject
+from attention_surgeon.testing.draw import causal
+from attention_surgeon.testing.function_contract import MaskMeaning, fill_with_a_low_number
+from attention_surgeon.testing.layer_build import LayerSizes, build_layer
+from attention_surgeon.testing.layer_call import LayerCall, read_forward
+from attention_surgeon.testing.layer_cases import (
+    MASK_FORMS,
+    LayerAsked,
+    LayerCase,
+    MaskForm,
+    layer_cases,
+    small_layer_cases,
+)
+from attention_surgeon.testing.layer_conduct import layer_conduct
+from attention_surgeon.testing.layer_parameters import (
+    Reading,
+    Tensors,
+    draw_parameters,
+    parameters_of,
+    projections,
+    readings,
+    write_parameters,
+)
+
+Kind: TypeAlias = Literal["simple", "self", "multihead", "causal_multihead", "cross", "grouped", "multiquery"]
+
+
+@dataclass(frozen=True)
+class LayerContract(Contract):
+    """An attention layer.
+
+    Attributes:
+        kind: Which layer: it decides the heads, whether there is a context, an output projection, a scale.
+        mask: What a mask means to it, as for `FunctionContract`.
+        scaled: Whether scores are to be divided by √d_k; None: all but `simple`.
+        allows_nan_rows: Whether a query that may attend to no key may get NaN, as in `torch.nn.MultiheadAttention`.
+    """
+
+    kind: Kind = "multihead"
+    mask: MaskMeaning = "keep"
+    scaled: bool | None = None
+    allows_nan_rows: bool = False
+
+    name: ClassVar[str] = "layer"
+    value_names: ClassVar[tuple[str, ...]] = ("output", "weights")
+
+    def bind(self, target: Any) -> "LayerSubject":
+        """Build the layer, find out how it is called and which of its tensors is which projection.
+
+        Raises:
+            UnjudgedError: it cannot be built or called, or its projections cannot be told apart.
+        """
+        return LayerSubject(self, target)
+
+    def circuit(self) -> Circuit:
+        """Return what is right."""
+        is_scaled = self.kind != "simple" if self.scaled is None else self.scaled
+        mechanism = Mechanism() if is_scaled else Mechanism(scale=leave_unscaled)
+        return Circuit(mechanism, pattern=causal) if self.kind == "causal_multihead" else Circuit(mechanism)
+
+    def sizes(self, probe: int) -> LayerSizes:
+        """Return the sizes of a layer that is built for this probe."""
+        if self.kind in ("simple", "self"):
+            return (LayerSizes(1, 1, 11, 7, 5, 2), LayerSizes(1, 1, 13, 5, 7, 3))[probe % 2]
+        if self.kind == "grouped":
+            return (LayerSizes(6, 2, 5, 7, 11, 3), LayerSizes(4, 2, 7, 5, 3, 3))[probe % 2]
+        if self.kind == "multiquery":
+            return (LayerSizes(3, 1, 5, 7, 11, 2), LayerSizes(2, 1, 7, 5, 3, 3))[probe % 2]
+        return (LayerSizes(3, 3, 5, 7, 11, 2), LayerSizes(2, 2, 7, 5, 3, 3))[probe % 2]
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """What can be wrong with it."""
+        families: set[Family] = {"layer"}
+        if self.kind == "causal_multihead":
+            families.add("causal")
+        if self.kind == "cross":
+            families.add("cross")
+        if self.kind in ("grouped", "multiquery"):
+            families.add("grouped")
+        return frozenset(families)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A layer with our numbers in it, and what a circuit needs to do the same.
+
+    Attributes:
+        layer: The layer.
+        library: What it computes with.
+        sizes: Of the layer and its calls.
+        tensors: The numbers, by parameter.
+        shapes: Of the parameters, in order.
+    """
+
+    layer: Any
+    library: Library
+    sizes: LayerSizes
+    tensors: Tensors
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class LayerSubject(Subject):
+    """A layer that can be asked."""
+
+    def __init__(self, contract: LayerContract, target: Any) -> None:
+        """Bind: build for each probe, write our numbers, find the mask's form and the reading of the parameters."""
+        self.contract, self.target = contract, target
+        self.base = contract.circuit()
+        self.families = contract.families
+        self.remarks: list[str] = []
+        self._is_cross = contract.kind == "cross"
+        self._held = tuple(_hold(target, contract, probe) for probe in range(2))
+        self._call: LayerCall = read_forward(self._held[0].layer, is_cross=self._is_cross)
+        self._forms: tuple[MaskForm, ...] = ()
+        self._representation = torch.bool
+        self._mean_weights = False
+        self._weights_place: int | None = None
+        self._choose_reading()
+        self._choose_forms()
+
+    @property
+    def reading(self) -> Reading:
+        """Which tensors of the first layer are which projection."""
+        return self._readings[0]
+
+    @property
+    def library(self) -> Library:
+        """What the layer computes with."""
+        return self._held[0].library
+
+    @property
+    def key(self) -> Hashable:
+        """The contract, the parameters, and how they are read."""
+        return self.contract, self._held[0].shapes, self.reading, self._forms, self._mean_weights
+
+    def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        """Leave out what this layer cannot have: wrong chunks where nothing is packed, a bias where there is none."""
+        linears = self._linears(0)
+        left_out = set()
+        if not self.reading.is_packed:
+            left_out.add("chunk_order_wrong")
+        if not self.reading.has_output:
+            left_out |= {"output_projection_missing", "output_bias_dropped"}
+        if linears["query"].bias is None:  # pyright: ignore[reportFunctionMemberAccess]
+            left_out.add("bias_dropped")
+        return tuple(fault for fault in offered if fault.name not in left_out)
+
+    def cases(self, probe: int) -> tuple[LayerCase, ...]:
+        """Return the calls of one probe."""
+        return layer_cases(self._asked(probe), probe)
+
+    def small_cases(self) -> Iterator[LayerCase]:
+        """Yield calls with few tokens."""
+        return small_layer_cases(self._asked(0))
+
+    def ask(self, case: LayerCase) -> Answer:
+        """Call the layer that has this case's width; what it raises becomes its answer."""
+        try:
+            with quietly():
+                returned = self.call(self._held[case.probe].layer, case)
+        except Exception as error:  # noqa: BLE001  somebody else's layer may raise anything
+            return raised(error)
+        return self.read(returned, case)
+
+    def raw(self, case: LayerCase) -> list[Any]:
+        """Call the layer and return the very tensors or arrays that it returned."""
+        with quietly():
+            return arrays_in(self.call(self._held[case.probe].layer, case))
+
+    def with_mask_of(self, case: LayerCase, mask: Literal["another", "none"]) -> LayerCase | None:
+        """Return the same call with its mask turned around, or without."""
+        if case.allowed is None:
+            return None
+        other = None if mask == "none" else case.allowed.flip(-1)
+        return dataclasses.replace(case, allowed=other, form=case.form if other is not None else "none")
+
+    def variants(self) -> tuple[Circuit, ...]:
+        """Zeros for a query without keys, or the mean of the values, which a finite fill gives."""
+        return self.base, self.base.replace(mask=fill_with_a_low_number)
+
+    def call(self, layer: Any, case: LayerCase, *, dtype: torch.dtype | None = None, x: Any = None) -> Any:
+        """Call a layer with fresh copies, or with `x` itself, and return what it returns."""
+        x = to_library(case.x, self.library, dtype) if x is None else x
+        context = None if case.context is None else to_library(case.context, self.library, dtype)
+        return self._call(layer, x, context, self._mask(case, dtype))
+
+    def read(self, returned: Any, case: LayerCase) -> Answer:
+        """Find the output and the weights in what was returned."""
+        found = arrays_in(returned)
+        if not found:
+            return Answer(error=f"it returned {type(returned).__name__}, expected a tensor or (output, weights)")
+        if self._weights_place is None:
+            self._weights_place = self._find_weights(found, case)
+        second = to_array(found[self._weights_place]) if 0 < self._weights_place < len(found) else None
+        return Answer((to_array(found[0]), second), dtype=str(found[0].dtype).removeprefix("torch."))
+
+    def answer(self, circuit: Circuit, case: LayerCase) -> Answer:
+        """Run a circuit with the same parameters."""
+        try:
+            output, weights = self.run(circuit, case.x, case, self._linears(case.probe))
+        except (SurgeonError, RuntimeError, IndexError, AttributeError, TypeError) as error:
+            return raised(error)  # a faulty circuit may not fit these shapes
+        if self.sizes(case).heads == 1 and weights.ndim == 4:
+            weights = weights.squeeze(1)
+        elif self._mean_weights and weights.ndim == 4:
+            weights = weights.mean(1)
+        return Answer((to_array(output), to_array(weights)), dtype="float64")
+
+    def run(self, circuit: Circuit, x: Tensor, case: LayerCase, linears: Linears) -> tuple[Tensor, Tensor]:
+        """Return the output and the weights of a circuit, in float64, with gradients where they are wanted."""
+        gathered, weights = circuit.run(self.operands(circuit, x, case, linears))
+        return circuit.finish(gathered, linears), weights
+
+    def operands(self, circuit: Circuit, x: Tensor, case: LayerCase, linears: Linears) -> Operands:
+        """Return what the five steps get."""
+        sizes = self.sizes(case)
+        context = x if case.context is None else case.context
+        query, key, value = circuit.heads(x, context, linears, num_heads=sizes.heads, num_kv_heads=sizes.kv_heads)
+        allowed = None if case.allowed is None else case.allowed[:, None]  # (b, n, n) -> (b, 1, n, n)
+        return Operands(query, key, value, allowed, None, torch.float64, model_size=sizes.embed)
+
+    def steps(self, circuit: Circuit, case: LayerCase) -> Steps | None:
+        """Return what a circuit computes on the way."""
+        with contextlib.suppress(SurgeonError, RuntimeError, IndexError, AttributeError, TypeError):
+            return circuit.steps(self.operands(circuit, case.x, case, self._linears(case.probe)))
+        return None
+
+    def allowed(self, case: LayerCase) -> npt.NDArray[np.bool_] | None:
+        """Return the mask of the call, or the layer's own."""
+        n_q, n_k = case.x.shape[1], (case.x if case.context is None else case.context).shape[1]
+        pattern = self.base.pattern(n_q, n_k)
+        allowed = case.allowed if pattern is None else pattern
+        if allowed is None:
+            return None
+        full = allowed if allowed.ndim == 2 else allowed[:, None]
+        return full.expand(case.x.shape[0], self.sizes(case).heads, n_q, n_k).numpy()
+
+    def weights_of(self, answer: Answer, case: LayerCase) -> Array | None:
+        """Return the weights that were returned, or those that the output tells of where it can be solved for them."""
+        if len(answer.values) > 1 and answer.values[1] is not None and not self._mean_weights:
+            weights = answer.values[1]
+            return weights[:, None] if weights.ndim == 3 else weights
+        output = answer.values[0] if answer.values else None
+        return None if output is None else self._solved_weights(output, case)
+
+    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+        """Look at extremes, gradients, dtypes and dropout."""
+        return layer_conduct(self, circuit)
+
+    def sizes(self, case: LayerCase) -> LayerSizes:
+        """Return the sizes of the layer that answers a case."""
+        return self._held[case.probe].sizes
+
+    def layer(self, probe: int = 0) -> Any:
+        """Return the layer of a probe."""
+        return self._held[probe].layer
+
+    def tensors(self, probe: int = 0) -> Tensors:
+        """Return the numbers in the layer of a probe, by parameter."""
+        return self._held[probe].tensors
+
+    def linears_from(self, tensors: Tensors, probe: int = 0) -> Linears:
+        """Return the projections that these numbers make."""
+        return projections(self._readings[probe], tensors, self._held[probe].sizes)
+
+    def _linears(self, probe: int) -> Linears:
+        return _projections(self._held[probe].shapes, probe, self._readings[probe], self._held[probe].sizes)
+
+    def _asked(self, probe: int) -> LayerAsked:
+        held = self._held[probe]
+        linears = self._linears(probe)
+        width = linears["query"].weight.shape[1]  # pyright: ignore[reportOptionalMemberAccess]
+        answering = linears["key"].weight.shape[1]  # pyright: ignore[reportOptionalMemberAccess]
+        return LayerAsked(held.sizes, width, answering if self._is_cross else None, self._forms)
+
+    def _find_weights(self, found: list[Any], case: LayerCase) -> int:
+        """Return which of the values are the weights, told by their shape in a call of unequal sizes; 0: none."""
+        n_q, n_k = case.x.shape[1], (case.x if case.context is None else case.context).shape[1]
+        for place, value in enumerate(found[1:], start=1):
+            if value.ndim >= 3 and tuple(value.shape[-2:]) == (n_q, n_k):
+                self._mean_weights = value.ndim == 3 and self.sizes(case).heads > 1
+                return place
+        return 0
+
+    def _choose_reading(self) -> None:
+        """Take the first reading under which the layer is right; if there is none, the most usual one."""
+        candidates = zip(*(_fitting_readings(held) for held in self._held), strict=False)
+        fitting: list[tuple[Reading, ...]] = list(candidates)
+        if not fitting:
+            held = self._held[0]
+            shapes = ", ".join(f"{name} {shape}" for name, shape in held.shapes)
+            raise UnjudgedError(
+                f"its parameters do not fit together as projections of {held.sizes.heads} heads: {shapes}."
+            )
+        for self._readings in fitting:
+            case = self.cases(0)[0]
+            given = self.ask(case)
+            if given.error is None and same_answer(given, self.answer(self.base, case)):
+                return
+        self._readings = fitting[0]
+
+    def _choose_forms(self) -> None:
+        """Find the forms of mask that the layer answers to; a yes/no mask may have to be whole numbers or floats."""
+        if self._call.mask is None:
+            return
+        kinds = (torch.bool, torch.int64, torch.float32) if self.contract.mask != "additive" else (torch.float32,)
+        for self._representation in kinds:
+            answered = tuple(form for form in MASK_FORMS if self._answers(form))
+            if answered:
+                self._forms = (
+                    answered[:1] if answered[0] != "n n" else tuple(f for f in answered if f in ("n n", "b 1 n n"))
+                )
+                return
+        self.remarks.append(
+            "no form of mask was answered: (n, n), (b, 1, n, n), (b, n, n), (b, h, n, n), (b, n) all raise"
+        )
+
+    def _answers(self, form: MaskForm) -> bool:
+        cases = layer_cases(dataclasses.replace(self._asked(0), forms=(form,)), 0)
+        return all(self.ask(case).error is None for case in cases if case.form == form)
+
+    def _mask(self, case: LayerCase, dtype: torch.dtype | None = None) -> Any:
+        if case.allowed is None:
+            return None
+        shaped = {
+            "n n": case.allowed[0],
+            "b 1 n n": case.allowed[:, None],
+            "b n n": case.allowed,
+            "b h n n": case.allowed[:, None].expand(-1, self.sizes(case).heads, -1, -1),
+            "b n": case.allowed[:, 0],
+        }[case.form]
+        if self.contract.mask == "additive":
+            hidden = torch.zeros(shaped.shape, dtype=dtype or torch.float32).masked_fill(~shaped, float("-inf"))
+            return hidden if self.library == "torch" else hidden.double().numpy()
+        meant = (shaped if self.contract.mask == "keep" else ~shaped).to(self._representation).contiguous()
+        return meant if self.library == "torch" else meant.numpy()
+
+    def _solved_weights(self, output: Array, case: LayerCase) -> Array | None:
+        """Solve for the weights of the heads: undo the output projection, then `heads = weights V`."""
+        linears = self._linears(case.probe)
+        steps = self.operands(self.base, case.x, case, linears)
+        merged = _undo(linears["output"], output)
+        sizes, value = self.sizes(case), steps.value.numpy()
+        if merged is None or value.shape[-1] < value.shape[-2] or merged.shape[-1] != sizes.embed:
+            return None
+        heads = merged.reshape(*merged.shape[:-1], sizes.heads, sizes.head).swapaxes(-3, -2)
+        weights = heads @ np.linalg.pinv(value)
+        return weights if same_numbers(weights @ value, heads) else None
+
+
+def _hold(target: Any, contract: LayerContract, probe: int) -> _Held:
+    sizes = contract.sizes(probe)
+    is_object = not isinstance(target, type)
+    layer = build_layer(copy.deepcopy(target) if is_object else target, sizes)
+    if isinstance(layer, nn.Module):
+        layer.float().eval()
+    if not callable(layer):
+        raise UnjudgedError(f"objects of the class {type(layer).__name__} cannot be called; a layer has a forward(x).")
+    parameters = parameters_of(layer)
+    shapes = tuple((name, tuple(value.shape)) for name, value in parameters.items())
+    drawn = _drawn(shapes, probe)
+    write_parameters(parameters, drawn)
+    library: Library = "torch" if all(isinstance(value, Tensor) for value in parameters.values()) else "numpy"
+    sizes = _sizes_of_object(layer, shapes, sizes) if is_object else sizes
+    return _Held(layer, library, sizes, drawn, shapes)
+
+
+def _sizes_of_object(layer: Any, shapes: tuple[tuple[str, tuple[int, ...]], ...], sizes: LayerSizes) -> LayerSizes:
+    """Return the sizes of a layer that was built by somebody else."""
+    width = next(shape[1] for _, shape in shapes if len(shape) == 2)
+    names = ("num_heads", "n_heads", "heads", "n_head", "h", "nhead", "num_attention_heads", "nheads")
+    heads = next(
+        (int(getattr(layer, name)) for name in names if isinstance(getattr(layer, name, None), int)), sizes.heads
+    )
+    shared = ("num_kv_heads", "n_kv_heads", "kv_heads", "num_key_value_heads", "n_kv_head")
+    kv_heads = next((int(getattr(layer, name)) for name in shared if isinstance(getattr(layer, name, None), int)), None)
+    if width % heads:
+        raise UnjudgedError(f"its width {width} cannot be cut into {heads} heads; build it with another width.")
+    kv_heads = min(sizes.kv_heads, heads) if kv_heads is None and sizes.kv_heads != sizes.heads else kv_heads or heads
+    return dataclasses.replace(sizes, heads=heads, kv_heads=kv_heads, head=width // heads)
+
+
+@lru_cache(maxsize=64)
+def _drawn(shapes: tuple[tuple[str, tuple[int, ...]], ...], probe: int) -> dict[str, Tensor]:
+    return draw_parameters(dict(shapes), probe)
+
+
+@lru_cache(maxsize=64)
+def _projections(
+    shapes: tuple[tuple[str, tuple[int, ...]], ...], probe: int, reading: Reading, sizes: LayerSizes
+) -> Linears:
+    return projections(reading, _drawn(shapes, probe), sizes)
+
+
+def _fitting_readings(held: _Held) -> list[Reading]:
+    candidates = readings(dict(held.shapes), is_module=isinstance(held.layer, nn.Module))
+    return [reading for reading in candidates if _fits(reading, held)]
+
+
+def _fits(reading: Reading, held: _Held) -> bool:
+    """Whether the projections have the sizes that heads and width ask for."""
+    try:
+        linears = projections(reading, held.tensors, held.sizes)
+    except (RuntimeError, ValueError):
+        return False
+    sizes = held.sizes
+    query, key, value = (linears[role].weight for role in ("query", "key", "value"))
+    if query is None or key is None or value is None:
+        return False
+    shared = sizes.kv_heads * sizes.head
+    return query.shape[0] == sizes.embed and key.shape[0] == shared and value.shape[0] == shared
+
+
+def _undo(linear: Any, output: Array) -> Array | None:
+    """Return what went into a projection, where it can be told from what came out."""
+    if linear.weight is None:
+        return output
+    if not np.isfinite(output).all() or output.shape[-1] != linear.weight.shape[0]:
+        return None
+    weight = linear.weight.numpy()
+    bias = 0.0 if linear.bias is None else linear.bias.numpy()
+    return np.linalg.solve(weight, (output - bias)[..., None])[..., 0] if weight.shape[0] == weight.shape[1] else None

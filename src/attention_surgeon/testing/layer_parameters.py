@@ -1,0 +1,216 @@
+"""The parameters of a layer: which tensors it has, what we write into them, and how they may be read as projections.
+
+Numbers are written into the tensors in the order in which the layer lists them, so two layers built alike hold the same
+numbers. A `Reading` then says which tensor is which projection. Names decide; where they do not, or where a packed
+tensor can be cut in more ways than one, every reading is a candidate and the layer's behaviour chooses.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.draw import generator
+from attention_surgeon.testing.layer_build import LayerSizes
+from attention_surgeon.testing.words import role_of
+
+Packing: TypeAlias = Literal["blocks", "per head", "strided"]
+PACKINGS: tuple[Packing, ...] = ("blocks", "per head", "strided")
+
+_WEIGHT_AMPLITUDE, _BIAS_AMPLITUDE = 1.3, 0.6
+
+
+@dataclass(frozen=True)
+class Affine:
+    """One projection: `x Wᵀ + b`, as `nn.Linear` holds it."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Project."""
+        return functional.linear(x, self.weight, self.bias)
+
+
+class Unprojected:
+    """Stands where a layer has no output projection."""
+
+    weight = bias = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return x."""
+        return x
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which tensors are which projection.
+
+    Attributes:
+        roles: For each role (`query`, `key`, `value`, `qkv`, `kv`, `output`) the names of its weights, in order: more
+            than one where every head has its own.
+        packing: How a packed tensor is cut.
+        is_transposed: Whether weights are stored `(in, out)` and used as `x @ W`.
+    """
+
+    roles: tuple[tuple[str, tuple[str, ...]], ...]
+    packing: Packing = "blocks"
+    is_transposed: bool = False
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether query, key and value come out of one tensor."""
+        return any(role == "qkv" for role, _ in self.roles)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether there is an output projection."""
+        return any(role == "output" for role, _ in self.roles)
+
+
+Tensors: TypeAlias = Mapping[str, Tensor]
+
+
+def parameters_of(layer: Any) -> dict[str, Any]:
+    """Return the floating parameters of a module, or the arrays of a plain object, by name.
+
+    Raises:
+        UnjudgedError: there are none.
+    """
+    if isinstance(layer, nn.Module):
+        found: dict[str, Any] = {name: p for name, p in layer.named_parameters() if p.is_floating_point()}
+    else:
+        kept = {name: value for name, value in vars(layer).items() if hasattr(layer, "__dict__")}
+        found = {
+            name: value
+            for name, value in kept.items()
+            if isinstance(value, np.ndarray | Tensor) and value.ndim in (1, 2) and value.dtype in _FLOATING
+        }
+    if not any(value.ndim == 2 for value in found.values()):
+        raise UnjudgedError("it has no weight matrices; a layer keeps its projections as parameters or arrays.")
+    return found
+
+
+_FLOATING = (np.dtype("float64"), np.dtype("float32"), torch.float32, torch.float64)
+
+
+def draw_parameters(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
+    """Draw a number for every entry, the same for the same shapes in the same order."""
+    source = generator(5000 + seed)
+    drawn = {}
+    for name, shape in shapes.items():
+        spread = _BIAS_AMPLITUDE if len(shape) == 1 else _WEIGHT_AMPLITUDE / shape[-1] ** 0.5
+        drawn[name] = (torch.randn(*shape, generator=source) * spread).double()
+    return drawn
+
+
+def write_parameters(parameters: Mapping[str, Any], drawn: Tensors) -> None:
+    """Put the drawn numbers into the layer."""
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            if isinstance(parameter, Tensor):
+                parameter.copy_(drawn[name])
+            else:
+                parameter[...] = drawn[name].numpy()
+
+
+def readings(shapes: Mapping[str, tuple[int, ...]], *, is_module: bool) -> Iterator[Reading]:
+    """Yield every way to read the tensors, the most usual first.
+
+    Raises:
+        UnjudgedError: there are matrices that cannot all be projections.
+    """
+    matrices = [name for name, shape in shapes.items() if len(shape) == 2]
+    given = {name: role_of(name.removesuffix("weight").rstrip("._") or name) for name in matrices}
+    candidates = [_by_names(given)] if _are_complete(given.values()) else list(_by_order(matrices))
+    for roles in candidates:
+        is_packed = any(role in ("qkv", "kv") for role, _ in roles)
+        for packing, turned in itertools.product(PACKINGS if is_packed else PACKINGS[:1], (not is_module, is_module)):
+            yield Reading(roles, packing, turned)
+
+
+def projections(reading: Reading, tensors: Tensors, sizes: LayerSizes) -> dict[str, Affine | Unprojected]:
+    """Return the projections by role, in torch's orientation, as the reading says."""
+    found: dict[str, Affine | Unprojected] = {"output": Unprojected()}
+    for role, names in reading.roles:
+        weights = [tensors[name].T if reading.is_transposed else tensors[name] for name in names]
+        biases = [tensors.get(_bias_name(name, tensors) or "") for name in names]
+        weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+        bias = None if any(b is None for b in biases) else torch.cat([b for b in biases if b is not None])
+        if role in ("qkv", "kv"):
+            found |= _cut(Affine(weight, bias), role, reading.packing, sizes)
+        else:
+            found[role] = Affine(weight, bias)
+    return found
+
+
+def _are_complete(roles: Any) -> bool:
+    roles = set(roles)
+    return None not in roles and ("qkv" in roles or {"query", "key", "value"} <= roles or {"query", "kv"} <= roles)
+
+
+def _by_names(given: Mapping[str, str | None]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    roles: dict[str, list[str]] = {}
+    for name, role in given.items():
+        roles.setdefault(role or "output", []).append(name)
+    return tuple((role, tuple(names)) for role, names in roles.items())
+
+
+def _by_order(matrices: Sequence[str]) -> Iterator[tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Yield query, key, value and output in the order of the parameters, then every other order."""
+    if len(matrices) in (1, 2):
+        yield tuple((role, (name,)) for role, name in zip(("qkv", "output"), matrices, strict=False))
+        return
+    if len(matrices) not in (3, 4):
+        raise UnjudgedError(
+            f"it has {len(matrices)} weight matrices whose names do not say which projects queries, keys, values and "
+            f"the output: {', '.join(matrices[:6])}. Call them query, key, value and output."
+        )
+    for order in itertools.permutations(matrices):
+        yield tuple((role, (name,)) for role, name in zip(("query", "key", "value", "output"), order, strict=False))
+
+
+def _bias_name(weight: str, tensors: Tensors) -> str | None:
+    """Return the name of the bias that goes with a weight."""
+    if weight.endswith("weight"):
+        name = weight.removesuffix("weight") + "bias"
+        return name if name in tensors else None
+    role = role_of(weight)
+    names = [
+        name for name, x in tensors.items() if x.ndim == 1 and role is not None and role_of(_unbiased(name)) == role
+    ]
+    return names[0] if len(names) == 1 else None
+
+
+def _unbiased(name: str) -> str:
+    """Return a bias's name as its weight would be called: `b_q` and `bias_q` as `q`."""
+    return name.replace("bias", "").removeprefix("b") if name.startswith("b") else name.replace("bias", "")
+
+
+def _cut(packed: Affine, role: str, packing: Packing, sizes: LayerSizes) -> dict[str, Affine]:
+    """Cut a packed projection into its own."""
+    names = ("query", "key", "value") if role == "qkv" else ("key", "value")
+    heads = [sizes.heads if name == "query" else sizes.kv_heads for name in names]
+    if packing != "blocks" and len(set(heads)) > 1:
+        packing = "blocks"
+    rows = torch.arange(packed.weight.shape[0])
+    size = packed.weight.shape[0] // sum(heads)
+    if packing == "blocks":
+        chosen = (
+            rows.split([count * size for count in heads]) if sum(heads) * size == len(rows) else rows.chunk(len(names))
+        )
+    elif packing == "per head":
+        chosen = rows.reshape(heads[0], len(names), size).transpose(0, 1).reshape(len(names), -1)
+    else:
+        chosen = rows.reshape(size, len(names), heads[0]).permute(1, 2, 0).reshape(len(names), -1)
+    bias = packed.bias
+    return {
+        name: Affine(packed.weight[some], None if bias is None else bias[some])
+        for name, some in zip(names, chosen, strict=True)
+    }

@@ -1,0 +1,209 @@
+"""The contract of the statistics of attention weights: `analyze_attention_patterns(weights) -> dict` of four numbers."""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attention_surgeon.errors import SurgeonError, UnjudgedError
+from attention_surgeon.faults import Family
+from attention_surgeon.ops import MEASURES, Circuit, softmax
+from attention_surgeon.testing.answer import Answer, Array, raised, same_answer, same_numbers
+from attention_surgeon.testing.arrays import Library, to_array, to_library
+from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
+from attention_surgeon.testing.draw import causal, generator, numbers
+from attention_surgeon.testing.locality import find_locality, windows_of
+
+_DIAGONAL, _LOCAL = MEASURES.index("diagonal_mass"), MEASURES.index("local_vs_global")
+_SIZES = ((7, 11), (13, 5))
+_BATCH = (3, 2)
+
+
+@dataclass(frozen=True)
+class StatisticsContract(Contract):
+    """Four numbers about weights `(n, n)`, by name.
+
+    `max_attention`, the largest weight; `entropy`, in nats, the mean over rows; `diagonal_mass`, the mean weight on the
+    own position, as a share or in percent; `local_vs_global`, the weight on near keys against that on far ones, with
+    any meaning of near.
+    """
+
+    name: ClassVar[str] = "statistics"
+    value_names: ClassVar[tuple[str, ...]] = MEASURES
+
+    def bind(self, target: Any) -> "StatisticsSubject":
+        """Find the library that the function takes, and what it means by local.
+
+        Raises:
+            UnjudgedError: it gives none of the four numbers, with what it gives instead.
+        """
+        if not callable(target):
+            raise UnjudgedError(f"it is a {type(target).__name__}, expected a function of attention weights.")
+        return StatisticsSubject(self, target)
+
+
+@dataclass(frozen=True, eq=False)
+class StatisticsCase(Case):
+    """One call: weights `(n, n)`, or `(heads, n, n)`, or `(batch, heads, n, n)`, rows that sum to 1."""
+
+    name: str
+    weights: Tensor
+
+    @property
+    def sentence(self) -> str:
+        """`plain: weights (7, 7)`."""
+        return f"{self.name}: weights {tuple(self.weights.shape)}"
+
+    def as_code(self) -> str:
+        """The assignment of the weights as nested lists."""
+        return f"weights = torch.tensor({self.weights.tolist()})"
+
+
+@lru_cache(maxsize=8)
+def statistics_cases(num_axes: int, probe: int) -> tuple[StatisticsCase, ...]:
+    """Return the calls of one probe: all weights above 0, some of them 0, and all but one of every row."""
+    source, batch = generator(7000 + probe), _BATCH[4 - num_axes :]
+    small, large = _SIZES[probe % len(_SIZES)]
+    plain = numbers(source, *batch, small, small)
+    hidden = numbers(source, *batch, large, large).masked_fill(~causal(large, large), float("-inf"))
+    certain = torch.eye(small, dtype=torch.float64)[[(3 * row + 1) % small for row in range(small)]]
+    drawn = {"plain": softmax(plain), "causal": softmax(hidden), "one key each": certain.expand(plain.shape)}
+    return tuple(StatisticsCase(name, weights.float().double()) for name, weights in drawn.items())
+
+
+class StatisticsSubject(Subject):
+    """A function that measures weights and can be asked."""
+
+    def __init__(self, contract: StatisticsContract, function: Callable[..., Any]) -> None:
+        """Bind."""
+        self.contract = contract
+        self.base = Circuit()
+        self.families: frozenset[Family] = frozenset({"statistics"})
+        self.remarks: list[str] = []
+        self._function = function
+        self.library: Library = "torch"
+        self.num_axes = self._find_layout()
+        answers = [(case, values) for case in self.cases(0) if (values := self._values_or_none(case))]
+        self._missing = [name for place, name in enumerate(MEASURES) if all(v[place] is None for _, v in answers)]
+        self._is_percent = all(_is_percent(case, values[_DIAGONAL]) for case, values in answers)
+        self._locality = find_locality([case.weights.numpy() for case, _ in answers], [v[_LOCAL] for _, v in answers])
+        if self._is_percent:
+            self.remarks.append("diagonal_mass is in percent")
+        if self._locality:
+            self.remarks.append(self._locality.sentence)
+
+    @property
+    def key(self) -> Hashable:
+        """The contract and the number of axes."""
+        return self.contract, self.num_axes
+
+    def cases(self, probe: int) -> tuple[StatisticsCase, ...]:
+        """Return the calls of one probe."""
+        return statistics_cases(self.num_axes, probe)
+
+    def small_cases(self) -> Iterator[StatisticsCase]:
+        """Yield two and three positions with simple fractions, and with zeros."""
+        for rows in (
+            [[0.5, 0.5], [0.25, 0.75]],
+            [[1.0, 0.0], [0.5, 0.5]],
+            [[0.5, 0.25, 0.25], [0.25, 0.25, 0.5], [0.125, 0.375, 0.5]],
+        ):
+            weights = torch.tensor(rows, dtype=torch.float64)
+            yield StatisticsCase("small", weights.expand(*(1,) * (self.num_axes - 2), *weights.shape))
+
+    def ask(self, case: StatisticsCase) -> Answer:
+        """Call the function, and bring what it means by percent and by local to the usual meaning."""
+        try:
+            values = self._values(case)
+        except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
+            return raised(error)
+        diagonal, local = values[_DIAGONAL], values[_LOCAL]
+        if self._is_percent and diagonal is not None:
+            values[_DIAGONAL] = diagonal / 100
+        if self._locality is None:
+            values[_LOCAL] = None  # told by its conduct; the other three can still be recognised
+        elif local is not None and windows_of(self._locality.ratio, case.weights.numpy(), local):
+            values[_LOCAL] = self.answer(self.base, case).values[_LOCAL]
+        return Answer(tuple(values))
+
+    def answer(self, circuit: Circuit, case: StatisticsCase) -> Answer:
+        """Measure the same weights with a circuit."""
+        try:
+            measured = circuit.measure(case.weights)
+        except (SurgeonError, RuntimeError, IndexError) as error:  # a faulty circuit may not fit these shapes
+            return raised(error)
+        return Answer(tuple(to_array(measured[name]) for name in MEASURES))
+
+    def steps(self, circuit: Circuit, case: StatisticsCase) -> None:
+        """Return None: the weights are there already."""
+        return None
+
+    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+        """Look for what is missing, at the caller's tensor, and at several heads at once."""
+        seen = [Conduct(None, f"it returns no {name!r}") for name in self._missing]
+        if self._locality is None and MEASURES[_LOCAL] not in self._missing:
+            seen.append(Conduct(None, "local_vs_global is no ratio of near to far weight, whatever is near"))
+        return [*seen, *self._look_at_caller(), *(self._look_at_heads() if circuit is self.base else ())]
+
+    def _look_at_caller(self) -> Iterator[Conduct]:
+        case = self.cases(0)[0]
+        given = to_library(case.weights, self.library)
+        kept = to_array(given).copy()
+        try:
+            self._function(given)
+        except Exception:  # noqa: BLE001  what it raises is told elsewhere
+            return
+        if not np.array_equal(to_array(given), kept):
+            yield Conduct("mutates_inputs", "after the call the caller's weights held other numbers")
+
+    def _look_at_heads(self) -> Iterator[Conduct]:
+        if self.num_axes > 2:
+            return
+        case = statistics_cases(3, 0)[0]
+        given = self.ask(case)
+        if given.error is None and not same_answer(given, self.answer(self.base, case)):
+            yield Conduct(None, f"of weights {tuple(case.weights.shape)} it gives other numbers", is_fault=False)
+
+    def _values_or_none(self, case: StatisticsCase) -> list[Array | None] | None:
+        try:
+            return self._values(case)
+        except Exception:  # noqa: BLE001  somebody else's function may raise anything
+            return None
+
+    def _values(self, case: StatisticsCase) -> list[Array | None]:
+        """Call the function and return its numbers in the order of `MEASURES`.
+
+        Raises:
+            TypeError: it returns none of them.
+        """
+        with torch.no_grad():
+            returned = self._function(to_library(case.weights, self.library))
+        if not isinstance(returned, Mapping):
+            raise TypeError(f"it returned {type(returned).__name__}, expected a dict with {', '.join(MEASURES)}")
+        values = [to_array(returned[name]) if name in returned else None for name in MEASURES]
+        if all(value is None for value in values):
+            raise TypeError(f"it returned {sorted(map(str, returned))}, expected {', '.join(MEASURES)}")
+        return values
+
+    def _find_layout(self) -> int:
+        errors: list[str] = []
+        for num_axes, library in product((2, 3, 4), ("torch", "numpy")):
+            self.library = library
+            for case in statistics_cases(num_axes, 0)[:1]:
+                try:
+                    self._values(case)
+                except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
+                    errors.append(str(raised(error).error))
+                else:
+                    return num_axes
+        raise UnjudgedError(f"it answers no call; with weights (n, n): {errors[0]}")
+
+
+def _is_percent(case: StatisticsCase, diagonal: Array | None) -> bool:
+    share = case.weights.diagonal(dim1=-2, dim2=-1).mean().numpy()
+    return diagonal is not None and same_numbers(diagonal, 100 * share)
