@@ -11,8 +11,11 @@ FIVE_STEPS: frozenset[Family] = LAYERS | {"attention", "causal"}
 MASKED: frozenset[Family] = LAYERS | {"attention"}
 """Everything that is handed a mask."""
 
+MASKS: frozenset[Family] = frozenset({"mask", "padding"})
+"""Everything that makes a mask."""
+
 NORMALISED: frozenset[Family] = FIVE_STEPS | {"softmax"}
 """Everything in which scores become weights."""
 
-CALLED: frozenset[Family] = NORMALISED | {"mask", "padding", "statistics"}
+CALLED: frozenset[Family] = NORMALISED | MASKS | {"statistics"}
 """Everything that can be called."""
