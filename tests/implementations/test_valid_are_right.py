@@ -1,54 +1,20 @@
 """The valid functions are right: against an own reference of loops in float64, which shares no code with them."""
 
 import contextlib
-import importlib
 import inspect
 import math
-import pkgutil
 
 import numpy as np
 import pytest
 import torch
 
-from tests.implementations import valid
-from tests.implementations.implementation import VALID, Implementation
+from tests.implementations.implementation import Implementation
+from tests.implementations.reference import of, references
 
 BATCH, HEADS, N_Q, N_K, D_K, D_V = 2, 3, 5, 7, 11, 13
 MASK_NAMES = ("mask", "attn_mask", "attention_mask", "attn_bias", "key_mask", "keep", "kwargs")
 SHAPES = {2: (), 3: (BATCH,), 4: (BATCH, HEADS)}
 REFUSED = (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError)
-
-for module in pkgutil.iter_modules(valid.__path__):
-    importlib.import_module(f"{valid.__name__}.{module.name}")
-
-
-def of(contract: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        "implementation", [i for i in VALID if i.contract == contract], ids=lambda implementation: implementation.name
-    )
-
-
-def reference(query, key, value, keep, factor):
-    """Weights and output of one sequence, number by number; a row without keys stays zero."""
-    weights = np.zeros((len(query), len(key)))
-    for i, j in np.ndindex(weights.shape):
-        weights[i, j] = math.fsum(a * b for a, b in zip(query[i], key[j], strict=True)) * factor
-    for i, row in enumerate(weights):
-        seen = [j for j in range(len(key)) if keep[i, j]]
-        powers = {j: math.exp(row[j] - max(row[k] for k in seen)) for j in seen}
-        row[:] = [powers.get(j, 0.0) / (math.fsum(powers.values()) or 1.0) for j in range(len(key))]
-    return np.array([[math.fsum(r * value[:, c]) for c in range(value.shape[1])] for r in weights]), weights
-
-
-def references(query, key, value, keep, factor):
-    """The reference over the leading axes."""
-    lead = query.shape[:-2]
-    keep = np.broadcast_to(keep, (*lead, query.shape[-2], key.shape[-2]))
-    output = np.zeros((*query.shape[:-1], value.shape[-1]))
-    weights = np.zeros(keep.shape)
-    for at in np.ndindex(lead):
-        output[at], weights[at] = reference(query[at], key[at], value[at], keep[at], factor)
-    return output, weights
 
 
 def draw(layout: int, size: float = 1.0, n_q: int = N_Q, n_k: int = N_K) -> list[np.ndarray]:

@@ -144,8 +144,16 @@ partial = functools.partial(_general, -1, -1e9)
 partial.__name__, partial.__module__ = "partial", __name__
 valid()(partial)
 
-anonymous = valid(scaled=False)(lambda Q, K, V: (Q @ K.mT).softmax(-1) @ V)
-anonymous_scaled = valid()(lambda q, k, v: F.softmax(q @ k.mT / k.shape[-1] ** 0.5, -1) @ v)
+
+def _called(name, target):
+    target.__name__ = name
+    return target
+
+
+anonymous = valid(scaled=False)(_called("anonymous", lambda Q, K, V: (Q @ K.mT).softmax(-1) @ V))
+anonymous_scaled = valid()(
+    _called("anonymous_scaled", lambda q, k, v: F.softmax(q @ k.mT / k.shape[-1] ** 0.5, -1) @ v)
+)
 
 
 def _make(normalise):
