@@ -33,7 +33,6 @@ def _align(align: Literal["start", "end"]) -> Operation:
     return lambda circuit: circuit.replace(pattern=causal)
 
 
-_CAUSAL: frozenset[Family] = frozenset({"causal"})
 _CAUSAL_AND_MASK: frozenset[Family] = frozenset({"causal", "mask"})
 _PADDING: frozenset[Family] = frozenset({"padding"})
 
@@ -41,7 +40,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="causal_missing",
         stage="mask",
-        families=_CAUSAL,
+        families=_CAUSAL_AND_MASK,
         summary="The future is not hidden; every position sees all the others.",
         in_training=(
             "The loss falls to almost nothing, because each position can see the token it has to predict; what "

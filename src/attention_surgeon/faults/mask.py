@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from attention_surgeon.faults.families import FIVE_STEPS, MASKED
+from attention_surgeon.faults.families import FIVE_STEPS, MASKS
 from attention_surgeon.faults.fault import Fault, Operation, Sighting
 from attention_surgeon.ops import Circuit, Operands
 
@@ -149,7 +149,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_added_as_zero_one",
         stage="mask",
-        families=FIVE_STEPS,
+        families=FIVE_STEPS | MASKS,
         summary="The mask of zeros and ones is added to the scores as it stands.",
         in_training="Nearly as without a mask: the future is seen, and the loss falls far below what is possible.",
         in_numbers="Hidden keys have weight, only e times less beside the others than they would have.",
@@ -180,7 +180,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_fill_too_small",
         stage="mask",
-        families=FIVE_STEPS,
+        families=FIVE_STEPS | MASKS,
         summary="Hidden scores are set to a number such as -10 or -100, above which real scores must stay.",
         in_training="Right as long as scores are small. Later the hidden keys begin to shine through.",
         in_numbers="Hidden keys have a little weight; with large negative scores they have most of it.",
@@ -194,7 +194,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_fill_positive",
         stage="mask",
-        families=FIVE_STEPS,
+        families=FIVE_STEPS | MASKS,
         summary="Hidden scores are set to a huge positive number; a minus sign is missing.",
         in_training=(
             "A causal model sees only the future: the loss falls far below what is possible, and what it writes "
@@ -211,7 +211,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_times_infinity",
         stage="mask",
-        families=FIVE_STEPS,
+        families=FIVE_STEPS | MASKS,
         summary="(1 - mask) * -inf is added; where the mask is 1, that is 0 * -inf, which is NaN.",
         in_training="NaN at the first step.",
         in_numbers="Every score that may be seen is NaN, and with it every row.",

@@ -89,14 +89,14 @@ def _take_nothing(operands: Operands, scores: Tensor) -> Operands:
 def _take_none_for_causal(operands: Operands, scores: Tensor) -> Operands:
     if operands.allowed is not None or operands.bias is not None:
         return operands
-    return dataclasses.replace(operands, allowed=causal_mask(*scores.shape[-2:]).dense(scores.device))
+    return dataclasses.replace(operands, allowed=causal_mask(scores.shape[-2], scores.shape[-1]).dense(scores.device))
 
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_ignored",
         stage="mask",
-        families=MASKED,
+        families=MASKED | {"padding"},
         summary="The mask is taken as an argument and never used.",
         in_training=(
             "The loss falls far below what is possible, because the answers can be seen; what the model then "
@@ -173,7 +173,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_transposed",
         stage="mask",
-        families=MASKED,
+        families=MASKED | {"mask"},
         summary="The mask is used with queries and keys exchanged.",
         in_training=(
             "A causal model sees the future and itself: the loss falls far below what is possible, and it writes "
@@ -202,7 +202,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_hides_queries",
         stage="mask",
-        families=MASKED,
+        families=MASKED | {"padding"},
         summary="A padding mask is put on the axis of the queries: rows are hidden instead of columns.",
         in_training="Tokens still read the padding, and the rows of the padding are NaN, or even.",
         in_numbers=(

@@ -6,9 +6,8 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
-from attention_surgeon.faults._draft import draft
 from attention_surgeon.faults.families import LAYERS
-from attention_surgeon.faults.fault import Fault, Operation
+from attention_surgeon.faults.fault import Fault, Operation, Sighting
 from attention_surgeon.ops import Circuit, Linears
 
 _INPUT_ROLES = ("query", "key", "value")
@@ -92,52 +91,96 @@ def _add_input(layer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 FAULTS: tuple[Fault, ...] = (
-    draft(
-        "bias_dropped",
-        "projection",
-        LAYERS,
-        "The biases of query, key and value are not added.",
-        _change_linears(_without_bias(*_INPUT_ROLES)),
+    Fault(
+        name="bias_dropped",
+        stage="projection",
+        families=LAYERS,
+        summary="Query, key and value are projected without their biases.",
+        in_training="Trains about as well. Weights that were trained with biases give other answers, often gibberish.",
+        in_numbers="An input of zeros gives Q = K = V = 0, although the layer holds biases that are not 0.",
+        question="What are Q, K and V when the input is all zeros, and what would the linear layers themselves give?",
+        pointer="Look at how query, key and value are projected: the weights are used, the biases are not.",
+        fix="query = F.linear(x, w_query, b_query)  # key and value likewise",
+        sightings=(Sighting("sbryngelson/ANEForge", 253, "pull"), Sighting("paiml/entrenar", 258)),
+        operate=_change_linears(_without_bias(*_INPUT_ROLES)),
         wraps=True,
     ),
-    draft(
-        "output_projection_missing",
-        "projection",
-        LAYERS,
-        "The output projection is not applied.",
-        _change_linears(_without_output),
+    Fault(
+        name="output_projection_missing",
+        stage="projection",
+        families=LAYERS,
+        summary="The merged heads are returned as they are; the output projection is not applied.",
+        in_training=(
+            "Trains, but heads cannot be mixed before they are added to the stream. Trained weights do not carry over."
+        ),
+        in_numbers="Feature f of the output depends on one head only. Changing the output matrix changes nothing.",
+        question="After the heads have been put side by side, what lets one head's finding reach another's features?",
+        pointer="Look at what you return: the merged heads have not gone through the output projection.",
+        fix="output = self.output(merged)",
+        sightings=(Sighting("Kyubyong/transformer", 117), Sighting("stevezheng23/sequence_labeling_tf", 83, "pull")),
+        operate=_change_linears(_without_output),
         wraps=True,
     ),
-    draft(
-        "output_bias_dropped",
-        "projection",
-        LAYERS,
-        "The bias of the output projection is not added.",
-        _change_linears(_without_bias("output")),
+    Fault(
+        name="output_bias_dropped",
+        stage="projection",
+        families=LAYERS,
+        summary="The output projection is applied without its bias.",
+        in_training="Trains about as well. Weights that were trained with the bias give other answers.",
+        in_numbers="Your output differs from the right one by the same vector at every position: the bias.",
+        question="Is the difference between your output and the expected one the same at every position?",
+        pointer="Look at the last projection: its bias is not added.",
+        fix="output = F.linear(merged, w_output, b_output)",
+        operate=_change_linears(_without_bias("output")),
         wraps=True,
     ),
-    draft(
-        "projection_transposed",
-        "projection",
-        LAYERS,
-        "x W is computed with W as it is stored, instead of x Wᵀ.",
-        _change_linears(_transposed),
+    Fault(
+        name="projection_transposed",
+        stage="projection",
+        families=LAYERS,
+        summary="x is multiplied with the weights as they are stored, (out, in), instead of with their transpose.",
+        in_training=(
+            "Trains as well: a transposed random matrix is a random matrix. Weights from elsewhere give nonsense."
+        ),
+        in_numbers=(
+            "Runs only where the matrices are square. With the identity as weights all is right; with any other, not."
+        ),
+        question="nn.Linear stores its weights as (out, in). Which product with x does that ask for?",
+        pointer=(
+            "Look at how the projections use their matrices: the stored weights are (out, in) and need a transpose."
+        ),
+        fix="query = x @ w_query.T",
+        operate=_change_linears(_transposed),
         wraps=True,
     ),
-    draft(
-        "projection_shared",
-        "projection",
-        LAYERS,
-        "One projection serves for query, key and value.",
-        _change_linears(_shared),
+    Fault(
+        name="projection_shared",
+        stage="projection",
+        families=LAYERS,
+        summary="One projection serves for query, key and value.",
+        in_training=(
+            "Learns, and stops at a higher loss: what a position asks for, offers and hands over is one vector."
+        ),
+        in_numbers="Q, K and V are equal, so without a mask the scores of self-attention are symmetric: S = Sᵀ.",
+        question=(
+            "What a word looks for, what it offers, what it hands over: how many matrices do you use for the three?"
+        ),
+        pointer="Look at the three projections of the input: the same linear layer is called for all of them.",
+        fix="query, key, value = self.query(x), self.key(x), self.value(x)",
+        operate=_change_linears(_shared),
         wraps=True,
     ),
-    draft(
-        "residual_added_to_layer",
-        "projection",
-        LAYERS,
-        "The input is added to the output of the layer.",
-        None,
+    Fault(
+        name="residual_added_to_layer",
+        stage="projection",
+        families=LAYERS,
+        summary="The layer adds its input to its output; that is the work of the block around it.",
+        in_training="Trains. In a block that adds the input as well, the input is counted twice.",
+        in_numbers="With all weights and biases 0 the layer returns its input instead of zeros.",
+        question="What does your layer return when all of its weights are zero?",
+        pointer="Look at what is returned: the input is added to it, which the block around the layer does already.",
+        fix="return self.output(merged)  # the block computes x + attention(norm(x))",
         wrap=_add_input,
+        wraps=True,
     ),
 )
