@@ -25,8 +25,8 @@ NN_BUGS = [
     Mutant(
         "heads merged without transpose",
         "ops/circuit.py",
-        "self.project(self.merge(output)",
-        "self.project(output.reshape(*output.shape[:-3], output.shape[-2], -1)",
+        "self.project(self.merge(gathered)",
+        "self.project(gathered.reshape(*gathered.shape[:-3], gathered.shape[-2], -1)",
     ),
     Mutant("mask loses its head axis", "nn/layer.py", "return mask.unsqueeze(-3)", "return mask.unsqueeze(-4)"),
     Mutant(

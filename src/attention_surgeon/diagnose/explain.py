@@ -1,11 +1,20 @@
 """From answers to an explanation: the fewest faults that give the same answers, confirmed on a second probe."""
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from attention_surgeon.diagnose.fit import fitted_faults
-from attention_surgeon.diagnose.hypotheses import MOST_FAULTS, Hypothesis, hypotheses, make_table, singles, tables
+from attention_surgeon.diagnose.hypotheses import (
+    MOST_FAULTS,
+    Hypothesis,
+    are_compatible,
+    hypotheses,
+    make_table,
+    singles,
+    tables,
+)
 from attention_surgeon.faults import operate
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import Answer, same_answer
@@ -29,23 +38,33 @@ class Explanation:
 
 
 def explain(subject: Subject, probe: int = 0) -> Explanation:
-    """Return the simplest explanation of what the subject answers."""
+    """Return the simplest explanation of what the subject answers.
+
+    One fault and two are looked for among all; then what explains the calls without a mask together with one fault of
+    the mask; then three faults of the stages where they meet most.
+    """
     asked = Asked(subject, probe)
     if not asked.answered:
         return Explanation(())
     others = [Asked(subject, other) for other in range(NUM_PROBES) if other != probe]
     imperfect: Explanation | None = None
-    for level in range(MOST_FAULTS + 1):
-        for find in (_from_tables, _fitted):
-            alive = [h for h in find(asked, level) if asked.fits(h) and all(other.fits(h) for other in others)]
-            perfect = tuple(h for h in alive if asked.agrees_on_errors(h))
-            if perfect:
-                return Explanation(perfect)
-            if alive and imperfect is None:
-                imperfect = Explanation(tuple(alive), agrees_on_errors=False)
-        if level == 0 and imperfect is not None:
-            break
+    for find in _SEARCHES:
+        alive = [h for h in find(asked) if asked.fits(h) and all(other.fits(h) for other in others)]
+        perfect = tuple(h for h in alive if asked.agrees_on_errors(h))
+        if perfect:
+            return Explanation(_simplest(perfect))
+        if alive and imperfect is None:
+            imperfect = Explanation(_simplest(alive), agrees_on_errors=False)
+            if alive[0] == ():
+                break
     return imperfect or Explanation(())
+
+
+def _simplest(found: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
+    """Return those with the fewest faults, each set of names once."""
+    fewest = min(map(len, found))
+    named = {frozenset(fault.name for fault in h): h for h in reversed(found) if len(h) == fewest}
+    return tuple(reversed(named.values()))
 
 
 class Asked:
@@ -57,6 +76,12 @@ class Asked:
         self.cases = {case.name: case for case in subject.cases(probe)}
         self.answers: Mapping[str, Answer] = {name: subject.ask(case) for name, case in self.cases.items()}
         self.answered = [name for name, answer in self.answers.items() if answer.error is None]
+
+    def without_masks(self) -> "Asked":
+        """Return the same answers to the calls in which everybody may attend to everybody."""
+        fewer = copy.copy(self)
+        fewer.answered = [name for name in self.answered if self.subject.allowed(self.cases[name]) is None]
+        return fewer
 
     @property
     def telling(self) -> Any:
@@ -79,23 +104,52 @@ class Asked:
         return all(same_answer(self.answers[name], answer(circuit, self.cases[name])) for name in self.answered)
 
 
-def _from_tables(asked: Asked, level: int) -> Iterator[Hypothesis]:
-    """Yield what answers the most telling call alike, of the catalogue as it stands."""
-    subject, case = asked.subject, asked.telling
-    table = tables(subject.key).table(subject, level, asked.probe, case)
-    return table.alike(asked.answers[case.name])
+Search: TypeAlias = Callable[[Asked], Iterator[Hypothesis]]
 
 
-def _fitted(asked: Asked, level: int) -> Iterator[Hypothesis]:
-    """Yield what answers alike once a number is read off: a constant scale, a fill."""
-    if level == 0:
+def _tabled(level: int, variant: int = 0) -> Search:
+    def search(asked: Asked) -> Iterator[Hypothesis]:
+        """Yield what answers the most telling call alike, of the catalogue as it stands."""
+        subject, case = asked.subject, asked.telling
+        if variant < len(subject.variants()):
+            table = tables(subject.key).table(subject, level, asked.probe, variant, case)
+            yield from table.alike(asked.answers[case.name])
+
+    return search
+
+
+def _fitted(level: int) -> Search:
+    def search(asked: Asked) -> Iterator[Hypothesis]:
+        """Yield what answers alike once a number is read off: a constant scale, a fill."""
+        subject, case = asked.subject, asked.telling
+        fitted = fitted_faults(subject, asked.probe)
+        rests = [*hypotheses(singles(subject), level - 1), *([(b,) for b in fitted] if level == 2 else [])]
+        some = [(a, *rest) for rest in rests for a in fitted if are_compatible((a, *rest))]
+        answer = asked.answers[case.name]
+        yield from make_table(some, lambda h: subject.answer(operate(subject.base, h), case)).alike(answer)
+
+    return search
+
+
+def _with_one_fault_of_the_mask(asked: Asked) -> Iterator[Hypothesis]:
+    """Yield what explains the calls without a mask, with one more fault that only a mask shows."""
+    unmasked = asked.without_masks()
+    if not unmasked.answered or len(unmasked.answered) == len(asked.answered):
         return
-    subject, case = asked.subject, asked.telling
-    fitted = fitted_faults(subject, asked.probe)
-    others = hypotheses(singles(subject), level - 1)
-    some = [(fault, *rest) for rest in others for fault in fitted if all(f.stage != fault.stage for f in rest)]
-    if level == 2:
-        some += [(a, b) for a in fitted for b in fitted if a.stage < b.stage]
-    yield from make_table(some, lambda h: subject.answer(operate(subject.base, h), case)).alike(
-        asked.answers[case.name]
-    )
+    subject = asked.subject
+    of_masks = [fault for fault in (*singles(subject), *fitted_faults(subject, asked.probe)) if fault.stage == "mask"]
+    for find in (_tabled(0), _tabled(1), _fitted(1), _tabled(2), _fitted(2)):
+        found = [h for h in find(unmasked) if all(f.stage != "mask" for f in h) and unmasked.fits(h)]
+        for hypothesis in found[:_MOST_STARTS]:
+            yield from ((*hypothesis, fault) for fault in of_masks if are_compatible((*hypothesis, fault)))
+
+
+_MOST_STARTS = 12
+"""How many explanations of the calls without a mask are gone on from."""
+
+_SEARCHES: tuple[Search, ...] = (
+    _tabled(0),
+    *(find for level in (1, 2) for find in (_tabled(level), _tabled(level, 1), _fitted(level))),
+    _with_one_fault_of_the_mask,
+    _tabled(MOST_FAULTS),
+)

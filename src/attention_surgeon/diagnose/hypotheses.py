@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from attention_surgeon.diagnose.variations import variations
 from attention_surgeon.faults import Fault, Stage, faults_of, operate
 from attention_surgeon.testing.answer import ABSOLUTE, RELATIVE, Answer
 from attention_surgeon.testing.contract import Subject
@@ -21,7 +22,7 @@ from attention_surgeon.testing.contract import Subject
 Hypothesis: TypeAlias = tuple[Fault, ...]
 
 MOST_FAULTS = 3
-_CHEAP_TRIPLES: tuple[Stage, ...] = ("scale", "mask", "normalise")
+_OF_TRIPLES: tuple[Stage, ...] = ("heads", "scale", "mask", "normalise")
 SEEN_AT_EXTREMES = ("softmax_no_max_subtraction", "global_max_subtracted")
 """Faults that change nothing in an ordinary call; `Subject.conduct` finds them."""
 
@@ -33,16 +34,28 @@ def singles(subject: Subject) -> tuple[Fault, ...]:
     """Return the faults that change what the subject computes; those of its conduct are looked for otherwise."""
     found = {fault.name: fault for family in sorted(subject.families) for fault in faults_of(family)}
     computed = (fault for fault in found.values() if fault.operate is not None and fault.stage != "state")
-    return subject.faults(tuple(fault for fault in computed if fault.name not in SEEN_AT_EXTREMES))
+    usual = tuple(fault for fault in computed if fault.name not in SEEN_AT_EXTREMES)
+    return subject.faults((*usual, *variations(usual)))
 
 
 def hypotheses(faults: Sequence[Fault], level: int) -> Iterator[Hypothesis]:
-    """Yield the hypotheses of `level` faults of different stages; three only of scale, mask and normalise."""
+    """Yield the hypotheses of `level` faults; three only of the stages where many meet.
+
+    Two faults of one stage go together only where one of them stands around what the other does.
+    """
     if level == MOST_FAULTS:
-        faults = [fault for fault in faults if fault.stage in _CHEAP_TRIPLES]
+        faults = [fault for fault in faults if fault.stage in _OF_TRIPLES]
     for some in itertools.combinations(faults, level):
-        if len({fault.stage for fault in some}) == level:
+        if are_compatible(some):
             yield some
+
+
+def are_compatible(faults: Hypothesis) -> bool:
+    """Whether the faults can be in one circuit without one taking the place of another."""
+    places = [fault.stage for fault in faults if not fault.wraps]
+    names = [fault.name for fault in faults]
+    is_varied = len({fault.stage for fault in faults}) == len(faults) if len(faults) > 2 else True
+    return len(set(places)) == len(places) and len(set(names)) == len(names) and is_varied
 
 
 @dataclass(frozen=True)
@@ -93,14 +106,14 @@ class Tables:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._made: dict[tuple[int, int, str], Table] = {}
+        self._made: dict[tuple[int, int, int, str], Table] = {}
 
-    def table(self, subject: Subject, level: int, probe: int, case: Any) -> Table:
-        """Return the answers of all hypotheses of `level` faults to one call."""
-        known = (level, probe, case.name)
+    def table(self, subject: Subject, level: int, probe: int, variant: int, case: Any) -> Table:
+        """Return the answers of all hypotheses of `level` faults, put into a variant of what is right, to one call."""
+        known = (level, probe, variant, case.name)
         if known not in self._made:
-            some = tuple(hypotheses(singles(subject), level))
-            self._made[known] = make_table(some, lambda h: subject.answer(operate(subject.base, h), case))
+            base, some = subject.variants()[variant], tuple(hypotheses(singles(subject), level))
+            self._made[known] = make_table(some, lambda h: subject.answer(operate(base, h), case))
         return self._made[known]
 
 

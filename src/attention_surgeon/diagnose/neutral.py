@@ -37,7 +37,6 @@ def _settings() -> list[_Setting]:
         (torch.get_default_device, lambda device: torch.set_default_device(None if device.type == "cpu" else device)),
         (torch.get_num_threads, torch.set_num_threads),
         (torch.is_grad_enabled, torch.set_grad_enabled),
-        (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
         (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
         (np.geterr, lambda errors: np.seterr(**errors)),
     ]

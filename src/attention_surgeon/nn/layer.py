@@ -154,7 +154,7 @@ class AttentionLayer(nn.Module, ABC):
         given = check_operands(Q, K, V, mask, caller=caller, model_size=self.embed_dim)
         dropped = with_dropout(self.mechanism, self.dropout if self.training else 0.0, caller)
         gathered, weights = self.circuit.replace(mechanism=dropped).run(given)
-        output = self.circuit.finish(gathered.to(Q.dtype), self.linears)  # (..., heads, n_q, size) -> (..., n_q, embed)
+        output = self.circuit.finish(x, gathered.to(Q.dtype), self.linears)  # (..., heads, q, size) -> (..., q, embed)
         return (output, weights.to(Q.dtype)) if return_weights else output
 
     def to_torch(self) -> nn.MultiheadAttention:

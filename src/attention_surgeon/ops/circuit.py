@@ -56,6 +56,11 @@ def see_everything(num_queries: int, num_keys: int) -> Tensor | None:
     return None
 
 
+def output_alone(x: Tensor, output: Tensor) -> Tensor:
+    """Return the output as it is; what came in is the business of whoever calls."""
+    return output
+
+
 def obey(scale: bool) -> bool:
     """Scale when asked to."""
     return scale
@@ -80,6 +85,7 @@ class Circuit:
         pattern: `(n_q, n_k) -> boolean mask or None`, what the attention hides by construction.
         use_scale: `(asked) -> whether` the scale step is taken, for functions with a `scale` switch.
         merge: `(*batch, heads, n, size) -> (*batch, n, heads * size)`.
+        join: `(x, output) -> output`, what becomes of the layer's input in its output.
         report: `Steps -> (first, second)` of what is returned.
         measure: `weights -> {name: number}`, what is said about the weights.
     """
@@ -93,6 +99,7 @@ class Circuit:
     pattern: Callable[[int, int], Tensor | None] = see_everything
     use_scale: Callable[[bool], bool] = obey
     merge: Callable[[Tensor], Tensor] = merge_heads
+    join: Callable[[Tensor, Tensor], Tensor] = output_alone
     report: Callable[[Steps], tuple[Tensor, Tensor]] = report_output_and_weights
     measure: Callable[[Tensor], dict[str, Tensor]] = measure_weights
 
@@ -160,9 +167,15 @@ class Circuit:
         V = self.split(self.project(for_value, "value", linears), num_kv_heads)
         return Q, self.share(K, num_heads), self.share(V, num_heads)
 
-    def finish(self, output: Tensor, linears: Linears) -> Tensor:
-        """Merge the heads and project: `(*batch, heads, n, size) -> (*batch, n, width)`."""
-        return self.project(self.merge(output), "output", linears)
+    def finish(self, x: Tensor, gathered: Tensor, linears: Linears) -> Tensor:
+        """Merge the heads and project: `(*batch, heads, n, size) -> (*batch, n, width)`.
+
+        Args:
+            x: What came into the layer.
+            gathered: What the heads gathered.
+            linears: The projections by role.
+        """
+        return self.join(x, self.project(self.merge(gathered), "output", linears))
 
     def changed(self) -> list[str]:
         """Return every part and step that is not the usual one, as text: `scale=leave_unscaled`."""

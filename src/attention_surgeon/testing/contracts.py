@@ -11,6 +11,10 @@ from attention_surgeon.testing.contract import Contract
 from attention_surgeon.testing.function_contract import FunctionContract
 from attention_surgeon.testing.layer_contract import Kind, LayerContract
 from attention_surgeon.testing.library_contracts import TransformersContract
+from attention_surgeon.testing.mask_contract import MaskContract
+from attention_surgeon.testing.padding_contract import PaddingContract
+from attention_surgeon.testing.softmax_contract import SoftmaxContract
+from attention_surgeon.testing.statistics_contract import StatisticsContract
 
 CONTRACTS: Mapping[str, Callable[..., Contract]] = {
     "attention": FunctionContract,
@@ -19,6 +23,11 @@ CONTRACTS: Mapping[str, Callable[..., Contract]] = {
     "transformers": partial(TransformersContract, mask="additive"),
     "torch_mha": partial(LayerContract, "multihead", mask="hide", allows_nan_rows=True),
     **{kind: partial(LayerContract, kind) for kind in get_args(Kind)},
+    "softmax": SoftmaxContract,
+    "causal_mask": MaskContract,
+    "reverse_mask": partial(MaskContract, is_reverse=True),
+    "padding_mask": PaddingContract,
+    "statistics": StatisticsContract,
 }
 """Every contract by name; called with its options it gives a `Contract`."""
 

@@ -35,6 +35,8 @@ def layer_conduct(subject: "LayerSubject", circuit: Circuit | None) -> list[Cond
 
 
 def _missing(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Conduct]:
+    if subject.reading.is_shared:
+        yield Conduct("projection_shared", "queries, keys and values come out of one matrix")
     if subject.reading.has_output or subject.contract.kind in ("simple", "self"):
         return
     yield Conduct("output_projection_missing", "there is no fourth projection, which mixes the heads")
@@ -156,9 +158,10 @@ def _dropout(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
     layer, case = subject.layer(), subject.cases(0)[0]
     if not isinstance(layer, nn.Module) or isinstance(subject.target, nn.Module):
         return
-    usual = subject.ask(case).values[0]
-    if usual is None:
+    answer = subject.ask(case)
+    if answer.error is not None or answer.values[0] is None:
         return
+    usual = answer.values[0]
     mean = _mean_in_training(subject, layer, case)
     if mean is None or np.allclose(mean, usual, atol=1e-4):
         return

@@ -230,7 +230,7 @@ class LayerSubject(Subject):
     def run(self, circuit: Circuit, x: Tensor, case: LayerCase, linears: Linears) -> tuple[Tensor, Tensor]:
         """Return the output and the weights of a circuit, in float64, with gradients where they are wanted."""
         gathered, weights = circuit.run(self.operands(circuit, x, case, linears))
-        return circuit.finish(gathered, linears), weights
+        return circuit.finish(x, gathered, linears), weights
 
     def operands(self, circuit: Circuit, x: Tensor, case: LayerCase, linears: Linears) -> Operands:
         """Return what the five steps get."""
@@ -338,7 +338,13 @@ class LayerSubject(Subject):
 
     def _answers(self, form: MaskForm) -> bool:
         cases = layer_cases(dataclasses.replace(self._asked(0), forms=(form,)), 0)
-        return all(self.ask(case).error is None for case in cases if case.form == form)
+        return all(self._is_answered(case) for case in cases if case.form == form)
+
+    def _is_answered(self, case: LayerCase) -> bool:
+        """Whether the output has the shape of the input: a mask of too many axes may spread over sequences unnoticed."""
+        answer = self.ask(case)
+        output = answer.values[0] if answer.error is None else None
+        return output is not None and output.shape[:2] == tuple(case.x.shape[:2]) and output.ndim == case.x.ndim
 
     def _mask(self, case: LayerCase, dtype: torch.dtype | None = None) -> Any:
         if case.allowed is None:
@@ -414,8 +420,17 @@ def _projections(
 
 
 def _fitting_readings(held: _Held) -> list[Reading]:
-    candidates = readings(dict(held.shapes), is_module=isinstance(held.layer, nn.Module))
+    candidates = readings(dict(held.shapes), _weights_of_linears(held.layer))
     return [reading for reading in candidates if _fits(reading, held)]
+
+
+def _weights_of_linears(layer: Any) -> set[str]:
+    """Return the names of the weights that are stored `(out, in)`: those of nn.Linear and of nn.MultiheadAttention."""
+    if not isinstance(layer, nn.Module):
+        return set()
+    owners = [(name, module) for name, module in layer.named_modules() if isinstance(module, nn.Linear)]
+    found = {f"{name}.weight".lstrip(".") for name, _ in owners}
+    return found | {name for name, _ in layer.named_parameters() if name.endswith("in_proj_weight")}
 
 
 def _fits(reading: Reading, held: _Held) -> bool:

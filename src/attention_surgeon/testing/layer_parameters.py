@@ -6,7 +6,7 @@ tensor can be cut in more ways than one, every reading is a candidate and the la
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -69,6 +69,12 @@ class Reading:
         return any(role == "qkv" for role, _ in self.roles)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether query, key and value are one and the same projection."""
+        used = dict(self.roles)
+        return not self.is_packed and used.get("query") == used.get("key") == used.get("value")
+
+    @property
     def has_output(self) -> bool:
         """Whether there is an output projection."""
         return any(role == "output" for role, _ in self.roles)
@@ -120,18 +126,28 @@ def write_parameters(parameters: Mapping[str, Any], drawn: Tensors) -> None:
                 parameter[...] = drawn[name].numpy()
 
 
-def readings(shapes: Mapping[str, tuple[int, ...]], *, is_module: bool) -> Iterator[Reading]:
+def readings(shapes: Mapping[str, tuple[int, ...]], linear: Collection[str]) -> Iterator[Reading]:
     """Yield every way to read the tensors, the most usual first.
+
+    Args:
+        shapes: Of the tensors, by name.
+        linear: Names of the weights that belong to an `nn.Linear`, which says itself that they are `(out, in)`.
 
     Raises:
         UnjudgedError: there are matrices that cannot all be projections.
     """
     matrices = [name for name, shape in shapes.items() if len(shape) == 2]
+    if len(matrices) <= 2 and shapes[matrices[0]][0] == shapes[matrices[0]][1]:
+        first, *rest = matrices
+        shared = tuple((role, (first,)) for role in ("query", "key", "value"))
+        yield Reading((*shared, *(("output", (name,)) for name in rest)))
+        return
     given = {name: role_of(name.removesuffix("weight").rstrip("._") or name) for name in matrices}
     candidates = [_by_names(given)] if _are_complete(given.values()) else list(_by_order(matrices))
     for roles in candidates:
         is_packed = any(role in ("qkv", "kv") for role, _ in roles)
-        for packing, turned in itertools.product(PACKINGS if is_packed else PACKINGS[:1], (not is_module, is_module)):
+        turns = (False,) if set(matrices) <= set(linear) else (True, False)
+        for packing, turned in itertools.product(PACKINGS if is_packed else PACKINGS[:1], turns):
             yield Reading(roles, packing, turned)
 
 

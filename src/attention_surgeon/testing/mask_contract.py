@@ -12,9 +12,9 @@ from attention_surgeon.errors import OptionError, SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.answer import Answer, Array, raised
+from attention_surgeon.testing.answer import Answer, Array, quietly, raised
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
-from attention_surgeon.testing.mask_reading import MaskForm, as_added, check_form, form_of, how_read, mask_in
+from attention_surgeon.testing.mask_reading import Declared, as_added, check_form, form_of, how_read, mask_in
 
 _SIZES = (((5, 5), (7, 7), (3, 5), (2, 7), (2, 2), (1, 1)), ((3, 3), (11, 11), (5, 11), (1, 3)))
 """Queries and keys of each probe; never fewer keys than queries, where nobody agrees on what a causal mask is."""
@@ -33,7 +33,7 @@ class MaskContract(Contract):
     """
 
     is_reverse: bool = False
-    mask: MaskForm = "auto"
+    mask: Declared = "auto"
     align: Literal["end", "start"] = "end"
 
     name: ClassVar[str] = "mask"
@@ -60,15 +60,17 @@ class MaskContract(Contract):
 
 @dataclass(frozen=True)
 class MaskCase(Case):
-    """One call: how many queries, how many keys."""
+    """One call: how many queries, how many keys.
 
+    Attributes:
+        name: `n = 5`, or `n_q, n_k = 3, 5`.
+        n_q: Rows of the mask.
+        n_k: Columns.
+    """
+
+    name: str
     n_q: int
     n_k: int
-
-    @property
-    def name(self) -> str:
-        """`n = 5`, or `n_q, n_k = 3, 5`."""
-        return f"n = {self.n_q}" if self.n_q == self.n_k else f"n_q, n_k = {self.n_q}, {self.n_k}"
 
     @property
     def sentence(self) -> str:
@@ -89,7 +91,7 @@ class MaskSubject(Subject):
 
     def __init__(self, contract: MaskContract, function: Any) -> None:
         """Bind."""
-        self.contract = contract
+        self.contract = self._declared = contract
         self.base = Circuit(pattern=_causal_from_the_end if contract.align == "end" else _causal_from_the_start)
         self.families: frozenset[Family] = frozenset({"mask"})
         self.remarks: list[str] = []
@@ -105,13 +107,13 @@ class MaskSubject(Subject):
 
     def cases(self, probe: int) -> tuple[MaskCase, ...]:
         """Return the calls of one probe."""
-        return tuple(MaskCase(*sizes) for sizes in _SIZES[probe % len(_SIZES)] if self._takes_two or len({*sizes}) == 1)
+        return tuple(_case(*sizes) for sizes in _SIZES[probe % len(_SIZES)] if self._takes_two or len({*sizes}) == 1)
 
     def small_cases(self) -> Iterator[MaskCase]:
         """Yield one to four positions."""
         for n_q, n_k in ((1, 1), (2, 2), (3, 3), (1, 2), (2, 3), (4, 4)):
             if self._takes_two or n_q == n_k:
-                yield MaskCase(n_q, n_k)
+                yield _case(n_q, n_k)
 
     def ask(self, case: MaskCase) -> Answer:
         """Call the function; what it raises becomes its answer."""
@@ -129,7 +131,7 @@ class MaskSubject(Subject):
             masked = circuit.steps(Operands(query, key, key, None, None, torch.float64)).masked
         except (SurgeonError, RuntimeError, IndexError) as error:  # a faulty circuit may not fit these shapes
             return raised(error)
-        return Answer((as_added(masked.flip(-2, -1) if self.contract.is_reverse else masked, "additive"),))
+        return Answer((as_added(masked.flip(-2, -1) if self._declared.is_reverse else masked, "additive"),))
 
     def steps(self, circuit: Circuit, case: MaskCase) -> None:
         """Return None: a mask is one step."""
@@ -137,22 +139,23 @@ class MaskSubject(Subject):
 
     def conduct(self, circuit: Circuit | None) -> list[Conduct]:
         """Say how the mask was read, where that might be the whole mistake."""
-        if circuit is self.base or self.contract.mask != "auto":
+        if circuit is self.base or self._declared.mask != "auto":
             return []
         return [Conduct(None, how_read(self._form), is_fault=False)]
 
     def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
         """Leave out, for a reverse mask, what speaks of the future being hidden."""
-        return tuple(fault for fault in offered if not (self.contract.is_reverse and fault.name.startswith("causal_")))
+        return tuple(fault for fault in offered if not (self._declared.is_reverse and fault.name.startswith("causal_")))
 
     def _call(self, case: MaskCase) -> Any:
         sizes = (case.n_q, case.n_k) if self._needs_two or case.n_q != case.n_k else (case.n_q,)
-        return mask_in(self._function(*sizes, **self._named))
+        with quietly():
+            return mask_in(self._function(*sizes, **self._named))
 
     def _is_rectangular(self) -> bool:
         """Whether a second size is the number of keys, and not an offset or a batch."""
         try:
-            return tuple(self._call(MaskCase(3, 5)).shape[-2:]) == (3, 5)
+            return tuple(self._call(_case(3, 5)).shape[-2:]) == (3, 5)
         except Exception:  # noqa: BLE001  somebody else's function may raise anything
             return False
 
@@ -166,6 +169,10 @@ class MaskSubject(Subject):
         if not masks:
             raise UnjudgedError(f"it gives no mask; {errors[0]}")
         return masks
+
+
+def _case(n_q: int, n_k: int) -> MaskCase:
+    return MaskCase(f"n = {n_q}" if n_q == n_k else f"n_q, n_k = {n_q}, {n_k}", n_q, n_k)
 
 
 def _sizes_taken(function: Any) -> tuple[dict[str, Any], bool, bool]:

@@ -1,18 +1,18 @@
 """What a mask says, whatever it is made of: for every pair, the number that it adds to a score."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 
-from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.errors import OptionError, UnjudgedError
 from attention_surgeon.ops import LazyMask
 from attention_surgeon.testing.answer import Array
 from attention_surgeon.testing.arrays import arrays_in, to_array
 
-MaskForm: TypeAlias = Literal["auto", "keep", "hide", "additive"]
-MASK_FORMS: tuple[MaskForm, ...] = ("auto", "keep", "hide", "additive")
+MaskForm: TypeAlias = Literal["keep", "hide", "additive"]
+Declared: TypeAlias = Literal["auto", "keep", "hide", "additive"]
 
 ENOUGH = 1e3
 """A score lowered by this much is hidden, whatever the scores are; one raised by it is all that is seen."""
@@ -37,7 +37,7 @@ def mask_in(returned: Any) -> Any:
     raise TypeError(f"it returned {type(returned).__name__}, expected a tensor or an array")
 
 
-def form_of(masks: Sequence[Any], declared: MaskForm) -> MaskForm:
+def form_of(masks: Sequence[Any], declared: Declared) -> MaskForm:
     """Return what the numbers of these masks mean: `keep`, `hide` or `additive`.
 
     Undeclared, booleans and 0s and 1s say who may attend; all other numbers are added, and so are floats that are all
@@ -79,13 +79,13 @@ def how_read(form: MaskForm) -> str:
 
 
 def check_form(form: str, contract: str) -> None:
-    """Refuse an unknown form.
+    """Refuse an unknown meaning.
 
     Raises:
-        OptionError: with the forms there are.
+        OptionError: with the meanings there are.
     """
-    if form not in MASK_FORMS:
-        raise OptionError(f"{contract}: mask={form!r}, expected one of {', '.join(MASK_FORMS)}.")
+    if form not in get_args(Declared):
+        raise OptionError(f"{contract}: mask={form!r}, expected one of {', '.join(get_args(Declared))}.")
 
 
 def _is_floating(mask: Any) -> bool:

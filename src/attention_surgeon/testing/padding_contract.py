@@ -14,21 +14,24 @@ from attention_surgeon.errors import OptionError, SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.faults.mask_content import change_allowed
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.answer import Answer, Array, raised
+from attention_surgeon.testing.answer import Answer, Array, quietly, raised
 from attention_surgeon.testing.arrays import Library, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import generator
-from attention_surgeon.testing.mask_reading import MaskForm, as_added, check_form, form_of, how_read, mask_in
+from attention_surgeon.testing.mask_reading import Declared, as_added, check_form, form_of, how_read, mask_in
 
 Source: TypeAlias = Literal["lengths", "tokens"]
 
 _CASES = (
-    ("ragged", (4, 7, 2), 7, 0),
-    ("all shorter than the longest place", (3, 2), 5, 3),
-    ("one sequence", (2,), 3, 9),
-), (
-    ("ragged", (5, 3, 11, 8), 11, 0),
-    ("all shorter than the longest place", (2, 6, 4), 13, 5),
+    (
+        ("ragged", (4, 7, 2), 7, 0),
+        ("all shorter than the longest place", (3, 2), 5, 3),
+        ("one sequence", (2,), 3, 9),
+    ),
+    (
+        ("ragged", (5, 3, 11, 8), 11, 0),
+        ("all shorter than the longest place", (2, 6, 4), 13, 5),
+    ),
 )
 """Name, lengths, places and padding token of each call. The first sequence is never the longest, and in some calls 0 is
 a token like others."""
@@ -46,7 +49,7 @@ class PaddingContract(Contract):
     """
 
     source: Source = "lengths"
-    mask: MaskForm = "auto"
+    mask: Declared = "auto"
 
     name: ClassVar[str] = "padding_mask"
     value_names: ClassVar[tuple[str, ...]] = ("mask",)
@@ -118,7 +121,7 @@ class PaddingSubject(Subject):
 
     def __init__(self, contract: PaddingContract, function: Any) -> None:
         """Bind."""
-        self.contract = contract
+        self.contract = self._declared = contract
         self.base = Circuit()
         self.families: frozenset[Family] = frozenset({"padding"})
         self.remarks: list[str] = []
@@ -178,7 +181,7 @@ class PaddingSubject(Subject):
             return seen
         if not np.array_equal(np.asarray(given), case.first.numpy()):
             seen.append(Conduct("mutates_inputs", f"after the call the caller's {case.source} held other numbers"))
-        if circuit is not self.base and self.contract.mask == "auto":
+        if circuit is not self.base and self._declared.mask == "auto":
             seen.append(Conduct(None, how_read(self._form), is_fault=False))
         return seen
 
@@ -192,7 +195,7 @@ class PaddingSubject(Subject):
         tokens += tokens >= pad_id  # no token is the padding token
         is_padding = torch.arange(n) >= torch.tensor(lengths)[:, None]
         tokens = tokens.masked_fill(is_padding, pad_id)
-        return PaddingCase(name, self.contract.source, torch.tensor(lengths), n, pad_id, tokens)
+        return PaddingCase(name, self._declared.source, torch.tensor(lengths), n, pad_id, tokens)
 
     def _says_enough(self, case: PaddingCase) -> bool:
         """Whether the first argument alone determines the mask, with the usual meaning of the second."""
@@ -202,7 +205,8 @@ class PaddingSubject(Subject):
         return self._call_with(to_library(case.first, self.library), case)
 
     def _call_with(self, first: Any, case: PaddingCase) -> Any:
-        return mask_in(self._function(first, case.second) if self._takes_two else self._function(first))
+        with quietly():
+            return mask_in(self._function(first, case.second) if self._takes_two else self._function(first))
 
     def _masks(self) -> Sequence[Any]:
         errors: list[str] = []
@@ -237,7 +241,7 @@ def _hide_last_token(allowed: Tensor) -> Tensor:
 
 
 def _over_queries(mask: Array, batch: int, n: int) -> Array:
-    """Return `(batch, n_q, n_k)` of what came as `(b, n)`, `(b, 1, n)`, `(b, 1, 1, n)` or already spread over queries."""
+    """Return `(batch, n_q, n_k)` of what came as `(b, n)`, `(b, 1, n)`, `(b, 1, 1, n)`, or with rows for queries."""
     if mask.ndim == 2:
         mask = mask[:, None, :]
     if mask.ndim == 4 and mask.shape[1] == 1:

@@ -1,6 +1,6 @@
 """How a softmax behaves where its values alone do not tell."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.ops import Circuit
-from attention_surgeon.testing.answer import Answer, raised, same_answer
+from attention_surgeon.testing.answer import Answer, quietly, raised, same_answer
 from attention_surgeon.testing.arrays import to_array, to_library
 from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.softmax_cases import SoftmaxCase, extreme_case, hidden_case
@@ -62,7 +62,7 @@ def _caller(subject: "SoftmaxSubject", circuit: Circuit | None) -> Iterator[Cond
         given = to_library(case.scores, subject.library)
         kept = to_array(given).copy()
         try:
-            with torch.no_grad():
+            with quietly():
                 subject.call_with(given)
         except Exception:  # noqa: BLE001  what it raises is told elsewhere
             continue
@@ -86,9 +86,9 @@ def _gradient(subject: "SoftmaxSubject", circuit: Circuit) -> Iterator[Conduct]:
         yield Conduct("cuts_gradient", what)
 
 
-def _pulled_back(leaf: Tensor, function) -> np.ndarray:
+def _pulled_back(leaf: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarray:
     """Return the gradient of a sum in which no two entries of the result count alike."""
-    with torch.enable_grad():
+    with quietly(), torch.enable_grad():
         result = function(leaf.requires_grad_() * 1)
         if result.requires_grad:
             counted = torch.cos(torch.arange(result.numel(), dtype=torch.float64)).reshape(result.shape)
@@ -101,7 +101,7 @@ def _dtype(subject: "SoftmaxSubject", circuit: Circuit | None) -> Iterator[Condu
     for dtype in dtypes:
         x = subject.cases(0)[0].scores.to(dtype)
         try:
-            with torch.no_grad():
+            with quietly():
                 result = subject.found_in(subject.call_with(x if subject.library == "torch" else x.numpy()))
         except Exception:  # noqa: BLE001  a dtype that is not supported is no fault
             continue

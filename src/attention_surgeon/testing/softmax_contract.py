@@ -13,7 +13,7 @@ from torch import Tensor
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.answer import Answer, raised
+from attention_surgeon.testing.answer import Answer, quietly, raised
 from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
 from attention_surgeon.testing.contract import Conduct, Contract, Subject
 from attention_surgeon.testing.make import make_function
@@ -74,7 +74,7 @@ class SoftmaxSubject(Subject):
     def ask(self, case: SoftmaxCase) -> Answer:
         """Call the function; what it raises becomes its answer."""
         try:
-            with torch.no_grad():
+            with quietly():
                 found = self.found_in(self.call_with(to_library(case.scores, self.library), case.dim))
         except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
             return raised(error)
@@ -130,7 +130,7 @@ class SoftmaxSubject(Subject):
                 continue  # what can only do vectors is known by its failing at matrices, square ones as well
             x = to_library(softmax_cases(layout, 0)[square].scores, library)
             try:
-                with torch.enable_grad():
+                with quietly(), torch.enable_grad():
                     self.found_in(self.call_with(x.requires_grad_() * 1 if library == "torch" else x))
             except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
                 errors.append(str(raised(error).error))
@@ -148,7 +148,7 @@ def _operands(scores: Tensor) -> Operands:
 
 
 def _axis_argument(function: Callable[..., Any]) -> str | None:
-    """Return the name of the argument that chooses the axis, "" if it goes second without a name, None if there is none.
+    """Return the name of the argument that chooses the axis; "" if it goes second without a name, None without one.
 
     Raises:
         UnjudgedError: it takes no x, or needs more than x and an axis.

@@ -1,4 +1,4 @@
-"""The contract of the statistics of attention weights: `analyze_attention_patterns(weights) -> dict` of four numbers."""
+"""The contract of statistics: `analyze_attention_patterns(weights) -> dict` of four numbers."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family
 from attention_surgeon.ops import MEASURES, Circuit, softmax
-from attention_surgeon.testing.answer import Answer, Array, raised, same_answer, same_numbers
+from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_answer, same_numbers
 from attention_surgeon.testing.arrays import Library, to_array, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import causal, generator, numbers
@@ -155,7 +155,8 @@ class StatisticsSubject(Subject):
         given = to_library(case.weights, self.library)
         kept = to_array(given).copy()
         try:
-            self._function(given)
+            with quietly():
+                self._function(given)
         except Exception:  # noqa: BLE001  what it raises is told elsewhere
             return
         if not np.array_equal(to_array(given), kept):
@@ -181,7 +182,7 @@ class StatisticsSubject(Subject):
         Raises:
             TypeError: it returns none of them.
         """
-        with torch.no_grad():
+        with quietly():
             returned = self._function(to_library(case.weights, self.library))
         if not isinstance(returned, Mapping):
             raise TypeError(f"it returned {type(returned).__name__}, expected a dict with {', '.join(MEASURES)}")

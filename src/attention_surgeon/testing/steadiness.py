@@ -50,6 +50,8 @@ def _mask_is_remembered(subject: Subject, cases: Sequence[Any]) -> bool:
             continue
         answer = subject.ask(case)
         unmasked = subject.ask(without)
+        if not all(value is None or np.isfinite(value).all() for value in answer.values):
+            continue
         if unmasked.error is None and not same_answer(unmasked, answer) and same_answer(subject.ask(again), answer):
             return True
     return False

@@ -1,0 +1,108 @@
+"""Other ways to make the same mistake: the catalogue has one operation for each fault, people have several."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.faults import Fault, Operation
+from attention_surgeon.ops import Circuit, Linears, Operands, Steps
+
+
+def variations(faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Yield each fault that can be made in another way, with the other operation under the same name."""
+    for fault in faults:
+        for operation in _OTHERS.get(fault.name, ()):
+            yield dataclasses.replace(fault, operate=operation)
+
+
+def _rotated_the_other_way(circuit: Circuit) -> Circuit:
+    return circuit.replace(assign=lambda query, key, value: (value, query, key))
+
+
+def _returns_raw_scores(circuit: Circuit) -> Circuit:
+    return circuit.replace(report=lambda steps: (steps.output, steps.scores))
+
+
+def _returns_masked_scores(circuit: Circuit) -> Circuit:
+    return circuit.replace(report=lambda steps: (steps.output, steps.masked))
+
+
+def _returns_low_masked_scores(circuit: Circuit) -> Circuit:
+    def report(steps: Steps) -> tuple[Tensor, Tensor]:
+        return steps.output, steps.masked.masked_fill(torch.isneginf(steps.masked), -1e9)
+
+    return circuit.replace(report=report)
+
+
+def _causal_from_the_start_without_mask(circuit: Circuit) -> Circuit:
+    usual = circuit.mechanism.mask
+
+    def mask(scaled: Tensor, operands: Operands) -> Tensor:
+        if operands.allowed is not None or operands.bias is not None:
+            return usual(scaled, operands)
+        return scaled.masked_fill(torch.ones_like(scaled, dtype=torch.bool).triu(1), float("-inf"))
+
+    return circuit.replace(mask=mask)
+
+
+def _other_heads_are_zero(circuit: Circuit) -> Circuit:
+    usual = circuit.merge
+
+    def merge(x: Tensor) -> Tensor:
+        first = torch.zeros_like(x)
+        first[..., :1, :, :] = x[..., :1, :, :]
+        return usual(first)
+
+    return circuit.replace(merge=merge)
+
+
+def _mean_of_heads_alone(circuit: Circuit) -> Circuit:
+    return circuit.replace(merge=lambda x: x.mean(-3))
+
+
+def _sum_of_heads(circuit: Circuit) -> Circuit:
+    return circuit.replace(merge=lambda x: x.sum(-3))
+
+
+def _chunks(order: tuple[str, ...]) -> Operation:
+    meant = dict(zip(("query", "key", "value"), order, strict=True))
+
+    def operate(circuit: Circuit) -> Circuit:
+        usual = circuit.project
+
+        def project(x: Tensor, role: str, linears: Linears) -> Tensor:
+            return usual(x, meant.get(role, role), linears)
+
+        return circuit.replace(project=project)
+
+    return operate
+
+
+def _added_input(circuit: Circuit) -> Circuit:
+    return circuit.replace(join=lambda x, output: x + output)
+
+
+def _transposed_inputs(circuit: Circuit) -> Circuit:
+    usual = circuit.project
+
+    def project(x: Tensor, role: str, linears: Linears) -> Tensor:
+        if role == "output":
+            return usual(x, role, linears)
+        weight, bias = linears[role].weight, linears[role].bias  # pyright: ignore[reportFunctionMemberAccess]
+        return x @ weight if bias is None else x @ weight + bias
+
+    return circuit.replace(project=project)
+
+
+_OTHERS: Mapping[str, tuple[Operation, ...]] = {
+    "operands_rotated": (_rotated_the_other_way,),
+    "scores_returned": (_returns_raw_scores, _returns_masked_scores, _returns_low_masked_scores),
+    "none_mask_is_causal": (_causal_from_the_start_without_mask,),
+    "first_head_only": (_other_heads_are_zero,),
+    "head_outputs_averaged": (_mean_of_heads_alone, _sum_of_heads),
+    "chunk_order_wrong": tuple(_chunks(order) for order in itertools.permutations(("query", "key", "value")))[1:],
+    "projection_transposed": (_transposed_inputs,),
+}
