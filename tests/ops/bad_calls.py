@@ -299,14 +299,14 @@ BAD_CALLS = [
         "measure_weights: weights is a ndarray, expected a torch.Tensor; arrays and lists become one with torch.as_tensor(...).",
     ),
     BadCall(
-        "ops.measure_weights(torch.ones(5, 7) / 7)",
+        "ops.measure_weights(torch.ones(0, 7))",
         "ShapeError",
-        "measure_weights: weights has shape (5, 7), expected (*batch, n, n) with n of at least 1: the diagonal is where a position looks at itself.",
+        "measure_weights: weights has shape (0, 7), expected (*batch, n_q, n_k), none of them 0.",
     ),
     BadCall(
         "ops.measure_weights(torch.ones(3))",
         "ShapeError",
-        "measure_weights: weights has shape (3,), expected (*batch, n, n) with n of at least 1: the diagonal is where a position looks at itself.",
+        "measure_weights: weights has shape (3,), expected (*batch, n_q, n_k), none of them 0.",
     ),
     BadCall(
         "ops.measure_weights(torch.eye(3), window=-1)",

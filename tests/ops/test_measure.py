@@ -46,6 +46,12 @@ def test_local_and_far_are_told_apart_by_the_window(window: int):
     assert numbers(drawn()[0, 0], window)[3] == pytest.approx(local / (N - local))
 
 
+def test_the_last_query_belongs_to_the_last_key():
+    weights = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]], dtype=torch.float64)
+    assert numbers(weights, window=0)[2:] == pytest.approx([(0.3 + 0.1) / 2, 0.4 / 1.6])
+    assert numbers(weights.mT, window=0)[2:] == pytest.approx([(0.3 + 0.1) / 4, 0.4 / 1.6])
+
+
 def test_short_floats_are_summed_in_longer_ones():
     weights = drawn().to(torch.bfloat16)
     exact = numbers(weights.double())

@@ -14,7 +14,7 @@ from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Operands
 from attention_surgeon.testing.answer import Answer, Array, quietly, raised
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
-from attention_surgeon.testing.mask_reading import Declared, as_added, check_form, form_of, how_read, mask_in
+from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, check_form, form_of, how_read, mask_in
 
 _SIZES = (((5, 5), (7, 7), (3, 5), (2, 7), (2, 2), (1, 1)), ((3, 3), (11, 11), (5, 11), (1, 3)))
 """Queries and keys of each probe; never fewer keys than queries, where nobody agrees on what a causal mask is."""
@@ -98,7 +98,7 @@ class MaskSubject(Subject):
         self._function: Callable[..., Any] = function
         self._named, self._needs_two, may_take_two = _sizes_taken(function)
         self._takes_two = not contract.is_reverse and may_take_two and self._is_rectangular()
-        self._form = form_of(self._masks(), contract.mask)
+        self._form: MaskForm = form_of(self._masks(), contract.mask)
 
     @property
     def key(self) -> Hashable:
@@ -144,8 +144,10 @@ class MaskSubject(Subject):
         return [Conduct(None, how_read(self._form), is_fault=False)]
 
     def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
-        """Leave out, for a reverse mask, what speaks of the future being hidden."""
-        return tuple(fault for fault in offered if not (self._declared.is_reverse and fault.name.startswith("causal_")))
+        """Put what speaks of the future first, and leave it out for a reverse mask."""
+        of_the_future = [fault for fault in offered if fault.name.startswith("causal_")]
+        others = [fault for fault in offered if fault not in of_the_future]
+        return tuple(others if self._declared.is_reverse else of_the_future + others)
 
     def _call(self, case: MaskCase) -> Any:
         sizes = (case.n_q, case.n_k) if self._needs_two or case.n_q != case.n_k else (case.n_q,)

@@ -18,7 +18,7 @@ from attention_surgeon.testing.answer import Answer, Array, quietly, raised
 from attention_surgeon.testing.arrays import Library, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import generator
-from attention_surgeon.testing.mask_reading import Declared, as_added, check_form, form_of, how_read, mask_in
+from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, check_form, form_of, how_read, mask_in
 
 Source: TypeAlias = Literal["lengths", "tokens"]
 
@@ -110,6 +110,10 @@ class PaddingCase(Case):
             return f"{self.name}: lengths {self.lengths.tolist()}, n = {self.n}"
         return f"{self.name}: tokens {tuple(self.tokens.shape)}, pad_id = {self.pad_id}"
 
+    def with_other_numbers(self) -> "PaddingCase":
+        """The same number of sequences and places, the sequences in another order."""
+        return dataclasses.replace(self, lengths=self.lengths.roll(1), tokens=self.tokens.roll(1, 0))
+
     def as_code(self) -> str:
         """Assignments of the two arguments."""
         second = "n" if self.source == "lengths" else "pad_id"
@@ -128,7 +132,7 @@ class PaddingSubject(Subject):
         self._function: Callable[..., Any] = function
         self._takes_two = _takes_two(function)
         self.library: Library = "torch"
-        self._form = form_of(self._masks(), contract.mask)
+        self._form: MaskForm = form_of(self._masks(), contract.mask)
 
     @property
     def key(self) -> Hashable:
@@ -155,6 +159,10 @@ class PaddingSubject(Subject):
             return raised(error)
         added = _over_queries(as_added(mask, self._form), len(case.lengths), case.n)
         return Answer((added,), dtype=str(mask.dtype).removeprefix("torch."))
+
+    def raw(self, case: PaddingCase) -> list[Any]:
+        """Return the very mask that was returned."""
+        return [self._call(case)]
 
     def answer(self, circuit: Circuit, case: PaddingCase) -> Answer:
         """Run a circuit's mask step on scores of zero."""

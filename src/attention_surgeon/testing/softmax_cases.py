@@ -1,5 +1,6 @@
 """The calls that a softmax is judged by."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +36,10 @@ class SoftmaxCase(Case):
     def sentence(self) -> str:
         """`plain: x (2, 5, 7)`."""
         return f"{self.name}: x {tuple(self.scores.shape)}{'' if self.dim == -1 else f', dim={self.dim}'}"
+
+    def with_other_numbers(self) -> "SoftmaxCase":
+        """The same sizes, every score negated."""
+        return dataclasses.replace(self, scores=-self.scores)
 
     def as_code(self) -> str:
         """The assignment of x as nested lists."""

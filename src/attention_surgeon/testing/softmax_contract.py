@@ -80,6 +80,11 @@ class SoftmaxSubject(Subject):
             return raised(error)
         return Answer((to_array(found),), dtype=str(found.dtype).removeprefix("torch."))
 
+    def raw(self, case: SoftmaxCase) -> list[Any]:
+        """Return the very tensor or array that was returned."""
+        with quietly():
+            return [self.found_in(self.call_with(to_library(case.scores, self.library), case.dim))]
+
     def call_with(self, x: Any, dim: int = _LAST) -> Any:
         """Call the function with x as it is, and return what it returns."""
         if self._axis is None:

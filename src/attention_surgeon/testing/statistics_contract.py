@@ -55,9 +55,18 @@ class StatisticsCase(Case):
     weights: Tensor
 
     @property
+    def is_square(self) -> bool:
+        """Whether there are as many keys as queries, so that every query has a key of its own."""
+        return self.weights.shape[-1] == self.weights.shape[-2]
+
+    @property
     def sentence(self) -> str:
         """`plain: weights (7, 7)`."""
         return f"{self.name}: weights {tuple(self.weights.shape)}"
+
+    def with_other_numbers(self) -> "StatisticsCase":
+        """The same sizes, the weights halfway to uniform."""
+        return StatisticsCase(self.name, (self.weights + 1 / self.weights.shape[-1]) / 2)
 
     def as_code(self) -> str:
         """The assignment of the weights as nested lists."""
@@ -66,13 +75,14 @@ class StatisticsCase(Case):
 
 @lru_cache(maxsize=8)
 def statistics_cases(num_axes: int, probe: int) -> tuple[StatisticsCase, ...]:
-    """Return the calls of one probe: all weights above 0, some of them 0, and all but one of every row."""
+    """Return the calls of one probe: all weights above 0, some of them 0, all but one of every row; and not square."""
     source, batch = generator(7000 + probe), _BATCH[4 - num_axes :]
     small, large = _SIZES[probe % len(_SIZES)]
     plain = numbers(source, *batch, small, small)
     hidden = numbers(source, *batch, large, large).masked_fill(~causal(large, large), float("-inf"))
     certain = torch.eye(small, dtype=torch.float64)[[(3 * row + 1) % small for row in range(small)]]
     drawn = {"plain": softmax(plain), "causal": softmax(hidden), "one key each": certain.expand(plain.shape)}
+    drawn["more keys than queries"] = softmax(numbers(source, *batch, 3, large))
     return tuple(StatisticsCase(name, weights.float().double()) for name, weights in drawn.items())
 
 
@@ -88,7 +98,11 @@ class StatisticsSubject(Subject):
         self._function = function
         self.library: Library = "torch"
         self.num_axes = self._find_layout()
-        answers = [(case, values) for case in self.cases(0) if (values := self._values_or_none(case))]
+        answers = [
+            (case, values) for case in statistics_cases(self.num_axes, 0) if (values := self._values_or_none(case))
+        ]
+        self._any_shape = any(not case.is_square for case, _ in answers)
+        answers = [(case, values) for case, values in answers if case.is_square]
         self._missing = [name for place, name in enumerate(MEASURES) if all(v[place] is None for _, v in answers)]
         self._is_percent = all(_is_percent(case, values[_DIAGONAL]) for case, values in answers)
         self._locality = find_locality([case.weights.numpy() for case, _ in answers], [v[_LOCAL] for _, v in answers])
@@ -99,12 +113,13 @@ class StatisticsSubject(Subject):
 
     @property
     def key(self) -> Hashable:
-        """The contract and the number of axes."""
-        return self.contract, self.num_axes
+        """The contract and the cases."""
+        return self.contract, self.num_axes, self._any_shape
 
     def cases(self, probe: int) -> tuple[StatisticsCase, ...]:
-        """Return the calls of one probe."""
-        return statistics_cases(self.num_axes, probe)
+        """Return the calls of one probe; weights that are not square only for a function that takes them."""
+        cases = statistics_cases(self.num_axes, probe)
+        return tuple(case for case in cases if case.is_square or self._any_shape)
 
     def small_cases(self) -> Iterator[StatisticsCase]:
         """Yield two and three positions with simple fractions, and with zeros."""
@@ -112,9 +127,12 @@ class StatisticsSubject(Subject):
             [[0.5, 0.5], [0.25, 0.75]],
             [[1.0, 0.0], [0.5, 0.5]],
             [[0.5, 0.25, 0.25], [0.25, 0.25, 0.5], [0.125, 0.375, 0.5]],
+            [[0.5, 0.25, 0.25]],
         ):
             weights = torch.tensor(rows, dtype=torch.float64)
-            yield StatisticsCase("small", weights.expand(*(1,) * (self.num_axes - 2), *weights.shape))
+            case = StatisticsCase("small", weights.expand(*(1,) * (self.num_axes - 2), *weights.shape))
+            if case.is_square or self._any_shape:
+                yield case
 
     def ask(self, case: StatisticsCase) -> Answer:
         """Call the function, and bring what it means by percent and by local to the usual meaning."""
@@ -122,6 +140,8 @@ class StatisticsSubject(Subject):
             values = self._values(case)
         except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
             return raised(error)
+        if not case.is_square:
+            values[_DIAGONAL] = values[_LOCAL] = None  # which key is a query's own is not agreed upon
         diagonal, local = values[_DIAGONAL], values[_LOCAL]
         if self._is_percent and diagonal is not None:
             values[_DIAGONAL] = diagonal / 100
