@@ -31,10 +31,12 @@ class Explanation:
         hypotheses: Each a set of faults; more than one where they are the same function on every probe. An empty
             set says that it is right; no set at all, that it was not recognised.
         agrees_on_errors: Whether it also raises in the same calls.
+        circuit: The first of them as a circuit.
     """
 
     hypotheses: tuple[Hypothesis, ...]
     agrees_on_errors: bool = True
+    circuit: Circuit | None = None
 
 
 def explain(subject: Subject, probe: int = 0) -> Explanation:
@@ -52,9 +54,11 @@ def explain(subject: Subject, probe: int = 0) -> Explanation:
         alive = [h for h in find(asked) if asked.fits(h) and all(other.fits(h) for other in others)]
         perfect = tuple(h for h in alive if asked.agrees_on_errors(h))
         if perfect:
-            return Explanation(_simplest(perfect))
+            simplest = _simplest(perfect)
+            return Explanation(simplest, circuit=asked.circuit(simplest[0]))
         if alive and imperfect is None:
-            imperfect = Explanation(_simplest(alive), agrees_on_errors=False)
+            simplest = _simplest(alive)
+            imperfect = Explanation(simplest, agrees_on_errors=False, circuit=asked.circuit(simplest[0]))
             if alive[0] == ():
                 break
     return imperfect or Explanation(())
@@ -91,7 +95,12 @@ class Asked:
 
     def fits(self, hypothesis: Hypothesis) -> bool:
         """Whether the hypothesis gives the same numbers in every call that was answered."""
-        return any(self._fits(operate(circuit, hypothesis)) for circuit in self.subject.variants())
+        return self.circuit(hypothesis) is not None
+
+    def circuit(self, hypothesis: Hypothesis) -> Circuit | None:
+        """Return what is right with the faults in it, in the variant that gives the same numbers."""
+        variants = (operate(variant, hypothesis) for variant in self.subject.variants())
+        return next((circuit for circuit in variants if self._fits(circuit)), None)
 
     def agrees_on_errors(self, hypothesis: Hypothesis) -> bool:
         """Whether the hypothesis raises where the subject does."""

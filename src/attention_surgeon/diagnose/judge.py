@@ -7,7 +7,6 @@ from attention_surgeon.diagnose.diagnosis import Diagnosis
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.faults import operate
 from attention_surgeon.testing import Conduct, Contract, Subject, contract_for, steadiness_of
 
 
@@ -43,7 +42,7 @@ def _judge(subject: Subject, start: float) -> Diagnosis:
     unsteady = steadiness_of(subject)
     explanation = Explanation(()) if unsteady else _explain(subject)
     found = explanation.hypotheses
-    circuit = operate(subject.base, found[0]) if found else None
+    circuit = explanation.circuit
     conduct = [*unsteady, *_errors(subject, explanation), *([] if unsteady else subject.conduct(circuit))]
     is_right = found == ((),) and not any(seen.is_fault for seen in conduct)
     difference = example = None

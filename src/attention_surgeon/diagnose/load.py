@@ -32,7 +32,7 @@ class Target:
         name: Its name in the file, dots for a method.
         kind: What it is.
         line: The line where it is defined, None where Python does not know.
-        file: The file it was loaded from; None for a module without one.
+        file: The Python file it was loaded from; None for a compiled module.
         sha256: Of the very bytes that were run, in hexadecimal digits; empty without a file.
         num_lines: How many lines the file has.
         note: A sentence if the name was chosen for the caller, otherwise empty.
@@ -126,7 +126,8 @@ def _run(path: Path) -> tuple[ModuleType, Path, bytes]:
 
 
 def _import(name: str) -> tuple[ModuleType, Path | None, bytes]:
-    sys.path.insert(0, os.getcwd())  # as `python -m` does
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
         with settings_kept():
             module = importlib.import_module(name)
@@ -137,8 +138,10 @@ def _import(name: str) -> tuple[ModuleType, Path | None, bytes]:
             f"cannot load {name}: there is no file and no module of that name; a file is given as FILE.py:NAME."
         ) from error
     file = getattr(module, "__file__", None)
-    if file is None:
-        return module, None, b""
+    if file is None and hasattr(module, "__path__"):
+        raise LoadError(f"cannot load {name}: it is a folder; give a file, as in {name}/FILE.py:NAME.")
+    if file is None or not file.endswith(".py"):
+        return module, None, b""  # compiled; its bytes say nothing to a reader
     return module, Path(file), _read(Path(file))
 
 
@@ -170,7 +173,7 @@ def _module_name(path: Path) -> tuple[str, Path]:
 
 def _is_module(place: str | Path) -> bool:
     text = str(place)
-    is_path = isinstance(place, Path) or text.endswith((".py", ".ipynb")) or os.path.exists(text)
+    is_path = isinstance(place, Path) or text.endswith((".py", ".ipynb")) or os.path.isfile(text)
     return not is_path and _is_dotted(text)
 
 

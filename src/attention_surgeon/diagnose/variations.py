@@ -2,13 +2,13 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
-from attention_surgeon.faults import Fault, Operation
-from attention_surgeon.ops import Circuit, Linears, Operands, Steps
+from attention_surgeon.faults import Fault, Operation, find_fault, operate
+from attention_surgeon.ops import Circuit, Linears, Operands, Steps, leave_unscaled, softmax
 
 
 def variations(faults: Iterable[Fault]) -> Iterator[Fault]:
@@ -81,8 +81,40 @@ def _chunks(order: tuple[str, ...]) -> Operation:
     return operate
 
 
-def _added_input(circuit: Circuit) -> Circuit:
-    return circuit.replace(join=lambda x, output: x + output)
+def _softmax_over_each_matrix(circuit: Circuit) -> Circuit:
+    return circuit.replace(normalise=lambda masked, operands: softmax(masked.flatten(-2)).reshape(masked.shape))
+
+
+def _scaled_behind_the_softmax(circuit: Circuit) -> Circuit:
+    scale, normalise = circuit.mechanism.scale, circuit.mechanism.normalise
+    return circuit.replace(
+        scale=leave_unscaled, normalise=lambda masked, operands: scale(normalise(masked, operands), operands)
+    )
+
+
+def _hidden_then_divided_by_columns(circuit: Circuit) -> Circuit:
+    return operate(circuit, (find_fault("mask_after_softmax"), find_fault("renormalised_over_queries")))
+
+
+def _combine(scores: Callable[[Circuit, Operands], Tensor]) -> Operation:
+    """Combine scores with the values: the raw ones, those before the mask, or those with a low number in the mask."""
+
+    def operate(circuit: Circuit) -> Circuit:
+        def combine(weights: Tensor, operands: Operands) -> Tensor:
+            return scores(circuit, operands) @ operands.value
+
+        return circuit.replace(combine=combine)
+
+    return operate
+
+
+def _scaled(circuit: Circuit, operands: Operands) -> Tensor:
+    return circuit.mechanism.scale(circuit.mechanism.score(operands), operands)
+
+
+def _low_masked(circuit: Circuit, operands: Operands) -> Tensor:
+    masked = circuit.mechanism.mask(_scaled(circuit, operands), operands)
+    return masked.masked_fill(torch.isneginf(masked), -1e9)
 
 
 def _transposed_inputs(circuit: Circuit) -> Circuit:
@@ -105,4 +137,12 @@ _OTHERS: Mapping[str, tuple[Operation, ...]] = {
     "head_outputs_averaged": (_mean_of_heads_alone, _sum_of_heads),
     "chunk_order_wrong": tuple(_chunks(order) for order in itertools.permutations(("query", "key", "value")))[1:],
     "projection_transposed": (_transposed_inputs,),
+    "scale_after_softmax": (_scaled_behind_the_softmax,),
+    "softmax_over_everything": (_softmax_over_each_matrix,),
+    "renormalised_over_queries": (_hidden_then_divided_by_columns,),
+    "scores_combined": (
+        _combine(lambda circuit, operands: circuit.mechanism.score(operands)),
+        _combine(_scaled),
+        _combine(_low_masked),
+    ),
 }

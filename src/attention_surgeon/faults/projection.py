@@ -80,14 +80,9 @@ def _shared(linears: Linears) -> Linears:
     return {**linears, **dict.fromkeys(_INPUT_ROLES, linears["query"])}
 
 
-def _add_input(layer: Callable[..., Any]) -> Callable[..., Any]:
-    def layer_plus_input(x: Any, *args: Any, **kwargs: Any) -> Any:
-        returned = layer(x, *args, **kwargs)
-        if isinstance(returned, tuple):
-            return returned[0] + x, *returned[1:]
-        return returned + x
-
-    return layer_plus_input
+def _add_input(circuit: Circuit) -> Circuit:
+    usual = circuit.join
+    return circuit.replace(join=lambda x, output: usual(x, output) + x)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -180,7 +175,7 @@ FAULTS: tuple[Fault, ...] = (
         question="What does your layer return when all of its weights are zero?",
         pointer="Look at what is returned: the input is added to it, which the block around the layer does already.",
         fix="return self.output(merged)  # the block computes x + attention(norm(x))",
-        wrap=_add_input,
+        operate=_add_input,
         wraps=True,
     ),
 )

@@ -31,7 +31,7 @@ class LayerCall:
         named = dict(self.named)
         if self.mask is not None and (mask is not None or self.needs_mask):
             named[self.mask] = mask
-        return layer(*given, **named)
+        return (layer if callable(layer) else layer.forward)(*given, **named)
 
 
 def read_forward(layer: Any, *, is_cross: bool) -> LayerCall:

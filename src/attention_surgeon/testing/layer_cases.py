@@ -28,6 +28,7 @@ class LayerCase(Case):
         allowed: `(batch, n_q, n_k)`, True = may attend, or None.
         form: How the mask is handed over.
         probe: Whose layer is called.
+        bias: `(n_q, n_k)`, numbers that a mask to be added holds besides.
     """
 
     name: str
@@ -36,6 +37,7 @@ class LayerCase(Case):
     allowed: Tensor | None = None
     form: MaskForm = "none"
     probe: int = 0
+    bias: Tensor | None = None
 
     @property
     def sentence(self) -> str:
@@ -70,6 +72,7 @@ class LayerAsked:
     width: int
     context_width: int | None
     forms: tuple[MaskForm, ...]
+    is_additive: bool = False
 
 
 @lru_cache(maxsize=64)
@@ -82,6 +85,8 @@ def layer_cases(asked: LayerAsked, probe: int) -> tuple[LayerCase, ...]:
         cases.append(draw.case("as many keys as queries", s.n_q, s.n_q))
     for form in asked.forms:
         cases += _masked(draw, form, s, source)
+    if asked.is_additive and asked.forms and asked.forms[0] != "b n":
+        cases.append(dataclasses.replace(cases[-1], name="biased", bias=numbers(source, *cases[-1].allowed.shape[1:])))
     cases.append(draw.case("as many tokens as a head is wide", s.head, s.head))
     return tuple(cases)
 

@@ -156,14 +156,16 @@ class LayerSubject(Subject):
 
     def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
         """Leave out what this layer cannot have: wrong chunks where nothing is packed, a bias where there is none."""
-        linears = self._linears(0)
-        left_out = set()
+        linears, is_scaled = self._linears(0), self.base.mechanism.scale is not leave_unscaled
+        left_out = {"scale_not_asked"} if is_scaled else {"scale_missing"}
         if not self.reading.is_packed:
             left_out.add("chunk_order_wrong")
         if not self.reading.has_output:
             left_out |= {"output_projection_missing", "output_bias_dropped"}
         if linears["query"].bias is None:  # pyright: ignore[reportFunctionMemberAccess]
             left_out.add("bias_dropped")
+        if self._held[0].sizes.heads == 1:  # then the head is as wide as the layer
+            left_out |= {"scale_by_model_width", "scale_by_value_size", "scale_by_num_heads"}
         return tuple(fault for fault in offered if fault.name not in left_out)
 
     def cases(self, probe: int) -> tuple[LayerCase, ...]:
@@ -238,7 +240,7 @@ class LayerSubject(Subject):
         context = x if case.context is None else case.context
         query, key, value = circuit.heads(x, context, linears, num_heads=sizes.heads, num_kv_heads=sizes.kv_heads)
         allowed = None if case.allowed is None else case.allowed[:, None]  # (b, n, n) -> (b, 1, n, n)
-        return Operands(query, key, value, allowed, None, torch.float64, model_size=sizes.embed)
+        return Operands(query, key, value, allowed, case.bias, torch.float64, model_size=sizes.embed)
 
     def steps(self, circuit: Circuit, case: LayerCase) -> Steps | None:
         """Return what a circuit computes on the way."""
@@ -292,7 +294,8 @@ class LayerSubject(Subject):
         linears = self._linears(probe)
         width = linears["query"].weight.shape[1]  # pyright: ignore[reportOptionalMemberAccess]
         answering = linears["key"].weight.shape[1]  # pyright: ignore[reportOptionalMemberAccess]
-        return LayerAsked(held.sizes, width, answering if self._is_cross else None, self._forms)
+        is_additive = self.contract.mask == "additive"
+        return LayerAsked(held.sizes, width, answering if self._is_cross else None, self._forms, is_additive)
 
     def _find_weights(self, found: list[Any], case: LayerCase) -> int:
         """Return which of the values are the weights, told by their shape in a call of unequal sizes; 0: none."""
@@ -357,7 +360,9 @@ class LayerSubject(Subject):
             "b n": case.allowed[:, 0],
         }[case.form]
         if self.contract.mask == "additive":
-            hidden = torch.zeros(shaped.shape, dtype=dtype or torch.float32).masked_fill(~shaped, float("-inf"))
+            added = torch.zeros(shaped.shape, dtype=dtype or torch.float32)
+            added = added if case.bias is None else added + case.bias.to(added.dtype)
+            hidden = added.masked_fill(~shaped, float("-inf"))
             return hidden if self.library == "torch" else hidden.double().numpy()
         meant = (shaped if self.contract.mask == "keep" else ~shaped).to(self._representation).contiguous()
         return meant if self.library == "torch" else meant.numpy()
@@ -381,7 +386,7 @@ def _hold(target: Any, contract: LayerContract, probe: int) -> _Held:
     layer = build_layer(copy.deepcopy(target) if is_object else target, sizes)
     if isinstance(layer, nn.Module):
         layer.float().eval()
-    if not callable(layer):
+    if not callable(layer) and not callable(getattr(layer, "forward", None)):
         raise UnjudgedError(f"objects of the class {type(layer).__name__} cannot be called; a layer has a forward(x).")
     parameters = parameters_of(layer)
     shapes = tuple((name, tuple(value.shape)) for name, value in parameters.items())

@@ -65,8 +65,8 @@ class Reading:
 
     @property
     def is_packed(self) -> bool:
-        """Whether query, key and value come out of one tensor."""
-        return any(role == "qkv" for role, _ in self.roles)
+        """Whether some of query, key and value come out of one tensor."""
+        return any(role in ("qkv", "kv") for role, _ in self.roles)
 
     @property
     def is_shared(self) -> bool:
@@ -137,12 +137,12 @@ def readings(shapes: Mapping[str, tuple[int, ...]], linear: Collection[str]) -> 
         UnjudgedError: there are matrices that cannot all be projections.
     """
     matrices = [name for name, shape in shapes.items() if len(shape) == 2]
-    if len(matrices) <= 2 and shapes[matrices[0]][0] == shapes[matrices[0]][1]:
+    given = {name: role_of(name.removesuffix("weight").rstrip("._") or name) for name in matrices}
+    if len(matrices) <= 2 and not {"kv", "qkv"} & {*given.values()} and len({shapes[name] for name in matrices}) == 1:
         first, *rest = matrices
         shared = tuple((role, (first,)) for role in ("query", "key", "value"))
         yield Reading((*shared, *(("output", (name,)) for name in rest)))
         return
-    given = {name: role_of(name.removesuffix("weight").rstrip("._") or name) for name in matrices}
     candidates = [_by_names(given)] if _are_complete(given.values()) else list(_by_order(matrices))
     for roles in candidates:
         is_packed = any(role in ("qkv", "kv") for role, _ in roles)
