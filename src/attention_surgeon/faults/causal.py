@@ -4,7 +4,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from attention_surgeon.faults.fault import Family, Fault, Operation, Sighting
+from attention_surgeon.faults.families import CAUSAL, MASK, PADDING
+from attention_surgeon.faults.fault import Fault, Operation, Sighting
 from attention_surgeon.faults.mask_content import allow_next_key, change_allowed, invert
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit
@@ -33,14 +34,11 @@ def _align(align: Literal["start", "end"]) -> Operation:
     return lambda circuit: circuit.replace(pattern=causal)
 
 
-_CAUSAL_AND_MASK: frozenset[Family] = frozenset({"causal", "mask"})
-_PADDING: frozenset[Family] = frozenset({"padding"})
-
 FAULTS: tuple[Fault, ...] = (
     Fault(
         name="causal_missing",
         stage="mask",
-        families=_CAUSAL_AND_MASK,
+        families=CAUSAL | MASK,
         summary="The future is not hidden; every position sees all the others.",
         in_training=(
             "The loss falls to almost nothing, because each position can see the token it has to predict; what "
@@ -60,7 +58,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="causal_reversed",
         stage="mask",
-        families=_CAUSAL_AND_MASK,
+        families=CAUSAL | MASK,
         summary="The past is hidden instead of the future: triu and tril are exchanged.",
         in_training=(
             "The loss falls to almost nothing, because the answer can be seen; to write, the last position sees "
@@ -77,7 +75,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="causal_aligned_at_start",
         stage="mask",
-        families=_CAUSAL_AND_MASK,
+        families=CAUSAL | MASK,
         summary=(
             "With fewer queries than keys, the first query is taken for the first position; the last should be "
             "the last."
@@ -99,7 +97,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="causal_aligned_at_end",
         stage="mask",
-        families=_CAUSAL_AND_MASK,
+        families=CAUSAL | MASK,
         summary=(
             "With n_q != n_k the last query is taken for the last position; here the first query is the first position."
         ),
@@ -114,7 +112,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="padding_inverted",
         stage="mask",
-        families=_PADDING,
+        families=PADDING,
         summary="The mask is True for the padding and False for the tokens.",
         in_training="The model reads padding only: it learns the average answer and no more.",
         in_numbers="Each row has as many True as there is padding, and they stand at its end.",
@@ -128,7 +126,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="padding_off_by_one",
         stage="mask",
-        families=_PADDING,
+        families=PADDING,
         summary="The first position of the padding counts as a token.",
         in_training="Hardly anything, and the same sentence gets another answer in a longer batch.",
         in_numbers="Each row has one True more than the sequence has tokens, unless it is full.",

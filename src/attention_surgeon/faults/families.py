@@ -2,20 +2,29 @@
 
 from attention_surgeon.faults.fault import Family
 
-LAYERS: frozenset[Family] = frozenset({"layer", "cross", "grouped"})
+SOFTMAX: frozenset[Family] = frozenset({"softmax"})
+ATTENTION: frozenset[Family] = frozenset({"attention"})
+CAUSAL: frozenset[Family] = frozenset({"causal"})
+MASK: frozenset[Family] = frozenset({"mask"})
+PADDING: frozenset[Family] = frozenset({"padding"})
+CROSS: frozenset[Family] = frozenset({"cross"})
+GROUPED: frozenset[Family] = frozenset({"grouped"})
+STATISTICS: frozenset[Family] = frozenset({"statistics"})
+
+LAYERS: frozenset[Family] = CROSS | GROUPED | frozenset[Family]({"layer"})
 """Everything with projections and heads."""
 
-FIVE_STEPS: frozenset[Family] = LAYERS | frozenset[Family]({"attention", "causal"})
+FIVE_STEPS: frozenset[Family] = LAYERS | ATTENTION | CAUSAL
 """Everything in which queries meet keys."""
 
-MASKED: frozenset[Family] = LAYERS | frozenset[Family]({"attention"})
+MASKED: frozenset[Family] = LAYERS | ATTENTION
 """Everything that is handed a mask."""
 
-MASKS: frozenset[Family] = frozenset({"mask", "padding"})
+MASKS: frozenset[Family] = MASK | PADDING
 """Everything that makes a mask."""
 
-NORMALISED: frozenset[Family] = FIVE_STEPS | frozenset[Family]({"softmax"})
+NORMALISED: frozenset[Family] = FIVE_STEPS | SOFTMAX
 """Everything in which scores become weights."""
 
-CALLED: frozenset[Family] = NORMALISED | MASKS | frozenset[Family]({"statistics"})
+CALLED: frozenset[Family] = NORMALISED | MASKS | STATISTICS
 """Everything that can be called."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from attention_surgeon.faults.families import MASKED
+from attention_surgeon.faults.families import CAUSAL, MASK, MASKED, PADDING
 from attention_surgeon.faults.fault import Fault, Operation, Sighting
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Operands, softmax_over_keys
@@ -44,8 +44,8 @@ def change_allowed(change: Callable[[Tensor], Tensor]) -> Operation:
     def read(operands: Operands, scores: Tensor) -> Operands:
         if operands.allowed is None:
             return operands
-        shape = torch.broadcast_shapes(operands.allowed.shape, scores.shape[-2:])
-        return dataclasses.replace(operands, allowed=change(operands.allowed.expand(shape)))
+        one_matrix = scores[(0,) * (scores.ndim - 2)]
+        return dataclasses.replace(operands, allowed=change(torch.broadcast_tensors(operands.allowed, one_matrix)[0]))
 
     return _read_mask_as(read)
 
@@ -96,7 +96,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_ignored",
         stage="mask",
-        families=MASKED | {"padding"},
+        families=MASKED | PADDING,
         summary="The mask is taken as an argument and never used.",
         in_training=(
             "The loss falls far below what is possible, because the answers can be seen; what the model then "
@@ -120,7 +120,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_inverted",
         stage="mask",
-        families=MASKED | {"causal", "mask"},
+        families=MASKED | CAUSAL | MASK,
         summary="The mask is read the wrong way round: what may be seen is hidden, and what is hidden is seen.",
         in_training=(
             "A causal model sees only the future: the loss falls far below what is possible, and what it writes "
@@ -142,7 +142,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_off_by_one",
         stage="mask",
-        families=MASKED | {"causal", "mask"},
+        families=MASKED | CAUSAL | MASK,
         summary="One key too many is seen: the one after the last that is allowed.",
         in_training=(
             "The very token to be predicted can be seen: the loss falls to almost nothing, and what the model "
@@ -158,7 +158,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_diagonal_hidden",
         stage="mask",
-        families=MASKED | {"causal", "mask"},
+        families=MASKED | CAUSAL | MASK,
         summary="No position sees itself; in a causal mask the first one sees nothing at all.",
         in_training=(
             "NaN, if the first row has nothing to attend to; otherwise it learns, without the position's own value."
@@ -173,7 +173,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_transposed",
         stage="mask",
-        families=MASKED | {"mask"},
+        families=MASKED | MASK,
         summary="The mask is used with queries and keys exchanged.",
         in_training=(
             "A causal model sees the future and itself: the loss falls far below what is possible, and it writes "
@@ -189,7 +189,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_first_only",
         stage="mask",
-        families=MASKED | {"padding"},
+        families=MASKED | PADDING,
         summary="The mask of the first sequence is used for the whole batch.",
         in_training="Depends on the company: padding is read in all but the first sequence, or tokens are lost.",
         in_numbers="The first sequence of a batch is right, the others are as if they had its mask.",
@@ -202,7 +202,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mask_hides_queries",
         stage="mask",
-        families=MASKED | {"padding"},
+        families=MASKED | PADDING,
         summary="A padding mask is put on the axis of the queries: rows are hidden instead of columns.",
         in_training="Tokens still read the padding, and the rows of the padding are NaN, or even.",
         in_numbers=(

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from attention_surgeon.faults.families import FIVE_STEPS, LAYERS
+from attention_surgeon.faults.families import CROSS, FIVE_STEPS, LAYERS
 from attention_surgeon.faults.fault import Fault, Operation, Sighting
 from attention_surgeon.ops import Circuit, Linears
 
@@ -200,7 +200,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="context_ignored",
         stage="operands",
-        families=frozenset({"cross"}),
+        families=CROSS,
         summary="Keys and values are made from x; the context is not used, so this is self-attention.",
         in_training="The decoder learns to write, and writes the same whatever it was given to translate.",
         in_numbers="Changing the context changes nothing. The weights are (n_q, n_q) instead of (n_q, n_k).",
@@ -213,7 +213,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="context_as_query",
         stage="operands",
-        families=frozenset({"cross"}),
+        families=CROSS,
         summary="The queries are made from the context, keys and values from x.",
         in_training=(
             "With sequences of one length it runs, and answers at the wrong positions; otherwise the next layer raises."

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from attention_surgeon.faults.families import FIVE_STEPS
+from attention_surgeon.faults.families import ATTENTION, FIVE_STEPS
 from attention_surgeon.faults.fault import Fault, Sighting
 from attention_surgeon.ops import Circuit, Operands, divide_by_root_key_size, leave_unscaled
 
@@ -47,7 +47,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="scale_flag_ignored",
         stage="scale",
-        families=frozenset({"attention"}),
+        families=ATTENTION,
         summary="With scale=False the scores are scaled all the same.",
         in_training="Nothing, unless somebody compares training with and without the scale: the two runs are the same.",
         in_numbers="scale=True and scale=False give the same numbers.",
@@ -59,7 +59,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="scale_flag_inverted",
         stage="scale",
-        families=frozenset({"attention"}),
+        families=ATTENTION,
         summary="scale=True leaves the scores as they are, and scale=False divides them.",
         in_training="As without the scale, since the switch is usually left on.",
         in_numbers="scale=False gives what scale=True should, and the other way round.",
