@@ -21,6 +21,7 @@ import typer
 from attention_surgeon import __version__
 from attention_surgeon.cli.diagnose import diagnose
 from attention_surgeon.cli.experiment import experiment
+from attention_surgeon.cli.faults import faults
 from attention_surgeon.cli.report import report
 from attention_surgeon.cli.trace import trace
 from attention_surgeon.errors import SurgeonError
@@ -36,6 +37,7 @@ app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 app.command("trace")(trace)
 app.command("report")(report)
 app.command("diagnose")(diagnose)
+app.command("faults")(faults)
 app.add_typer(experiment)
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from attention_surgeon.cli.cells import fit, visible
 from attention_surgeon.cli.console import make_console, show, write
 from attention_surgeon.cli.diagnose_words import claim, contract_in_words
+from attention_surgeon.cli.faults_screen import fault_as_dict
 from attention_surgeon.cli.lines import count, text_lines
 from attention_surgeon.cli.mistakes import Level, remark_lines, wrong_lines
 from attention_surgeon.diagnose import Diagnosis
@@ -43,13 +44,6 @@ def document(found: FileDiagnosis) -> dict[str, object]:
         **found.as_dict(),
         "texts": {fault.name: fault_as_dict(fault) for fault in _all_faults(found.diagnosis)},
     }
-
-
-def fault_as_dict(fault: Fault) -> dict[str, object]:
-    """Return the texts of a fault as plain data."""
-    names = ("stage", "summary", "in_training", "in_numbers", "question", "pointer", "fix")
-    texts: dict[str, object] = {name: getattr(fault, name) for name in names}
-    return texts | {"families": sorted(fault.families), "sightings": [seen.url for seen in fault.sightings]}
 
 
 def diagnosis_lines(found: FileDiagnosis, level: Level, width: int) -> Iterator[Text]:

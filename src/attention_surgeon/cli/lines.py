@@ -22,6 +22,13 @@ def labelled_lines(label: str, text: str, width: int, indent: int = 2, room: int
         yield Text.assemble((shown, "quiet"), fit(line, max(width - left, 1)))
 
 
+def code_lines(code: str, label: str = "") -> Iterator[Text]:
+    """Yield lines of code as they are, however narrow the window: a cut line is no code, a folded one no Python."""
+    room = 6 if label else 0
+    for number, line in enumerate(code.splitlines()):
+        yield Text.assemble((f"  {label if number == 0 else '':<{room}}", "quiet"), line)
+
+
 def count(number: int, thing: str) -> str:
     """Return a number with its thing: `1 call`, `3 calls`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"

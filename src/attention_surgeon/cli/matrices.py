@@ -37,6 +37,7 @@ class _Panel:
     caption: str
     values: Array
     largest: float
+    decimals: int = 2
     is_difference: bool = False
 
     @property
@@ -45,28 +46,34 @@ class _Panel:
 
 
 def compared_lines(
-    yours: Array, expected: Array, width: int, captions: tuple[str, str] = ("yours", "expected")
+    first: Array,
+    second: Array,
+    width: int,
+    captions: tuple[str, str] = ("yours", "expected"),
+    *,
+    is_second_wrong: bool = False,
 ) -> Iterator[Text]:
     """Yield two matrices and their difference, no line wider than `width` cells, and where they differ most.
 
     Args:
-        yours: Of two axes at most.
-        expected: Of any shape; without the same shape there is no difference.
+        first: Of two axes at most.
+        second: The same; without the same shape there is no difference.
         width: Of the window.
-        captions: Above the first two.
+        captions: Above the two.
+        is_second_wrong: The difference is wrong - right; this says which is which.
     """
-    yours, expected = np.atleast_2d(yours), np.atleast_2d(expected)
-    panels = _two_panels(yours, expected, captions)
-    if yours.shape != expected.shape:
+    first, second = np.atleast_2d(first), np.atleast_2d(second)
+    panels = _two_panels(first, second, captions)
+    if first.shape != second.shape:
         yield from _panels_lines(panels, width)
         shapes = " and ".join(
             f"{name} {rows} × {columns}"
-            for name, (rows, columns) in zip(captions, (yours.shape, expected.shape), strict=True)
+            for name, (rows, columns) in zip(captions, (first.shape, second.shape), strict=True)
         )
         yield from (Text(fit(line, width)) for line in folded(f"the shapes differ: {shapes}", width))
         return
-    apart = difference(yours, expected)
-    panels.append(_Panel("difference", apart, _largest(apart), is_difference=True))
+    apart = difference(second, first) if is_second_wrong else difference(first, second)
+    panels.append(_Panel("difference", apart, _largest(apart), panels[0].decimals, is_difference=True))
     form = yield from _panels_lines(panels, width)
     if form != "numbers":
         yield from _legend_lines(panels, width)
@@ -85,8 +92,19 @@ def difference(yours: Array, expected: Array) -> Array:
         return np.where(are_finite, yours - expected, np.where(are_same, 0.0, np.nan))
 
 
-def number_text(number: float, *, signed: bool = False) -> str:
-    """Return a number in as few cells as tell it apart: two decimals, or two digits where it is large.
+def decimals_for(yours: Array, expected: Array) -> int:
+    """Return how many decimals show that the two differ: 2 to 6.
+
+    >>> decimals_for(np.array([0.5, 0.7]), np.array([0.5, 0.7004]))
+    4
+    """
+    apart = np.abs(difference(yours, expected))
+    largest = float(apart[np.isfinite(apart)].max(initial=0.0))
+    return next((decimals for decimals in range(2, 6) if largest >= 2 * 10.0**-decimals), 6) if largest > _SMALL else 2
+
+
+def number_text(number: float, decimals: int = 2, *, signed: bool = False) -> str:
+    """Return a number in few cells: with so many decimals, or two digits where it is large.
 
     >>> [number_text(number) for number in (0.666, -12.0, 12345.6, -math.inf, math.nan)]
     ['0.67', '-12.00', '1.2e+04', '-∞', 'nan']
@@ -94,7 +112,7 @@ def number_text(number: float, *, signed: bool = False) -> str:
     if not math.isfinite(number):
         return "nan" if math.isnan(number) else "∞" if number > 0 else "-∞"
     sign = "+" if signed else ""
-    return f"{number:{sign}.2f}" if abs(number) < 1000 else f"{number:{sign}.1e}"
+    return f"{number:{sign}.{decimals}f}" if abs(number) < 1000 else f"{number:{sign}.1e}"
 
 
 def _two_panels(yours: Array, expected: Array, captions: tuple[str, str]) -> list[_Panel]:
@@ -102,7 +120,8 @@ def _two_panels(yours: Array, expected: Array, captions: tuple[str, str]) -> lis
     largest = [_largest(yours), _largest(expected)]
     if max(largest) < _BLANK * min(largest):
         largest = [max(largest)] * 2
-    return [_Panel(captions[0], yours, largest[0]), _Panel(captions[1], expected, largest[1])]
+    decimals = decimals_for(yours, expected) if yours.shape == expected.shape else 2
+    return [_Panel(captions[0], yours, largest[0], decimals), _Panel(captions[1], expected, largest[1], decimals)]
 
 
 def _largest(values: Array) -> float:
@@ -189,13 +208,14 @@ def _shaded(panel: _Panel, value: float, sign: str, width: int) -> str:
 def _number(panel: _Panel, value: float) -> str:
     if panel.is_difference and not abs(value) > _SMALL:
         return _UNLIKE if math.isnan(value) else "0"
-    return number_text(value, signed=panel.is_difference)
+    return number_text(value, panel.decimals, signed=panel.is_difference)
 
 
 def _legend_lines(panels: Sequence[_Panel], width: int) -> Iterator[Text]:
-    named = [f"{number_text(panel.largest)} in {panel.caption}" for panel in panels]
+    shown = [panel for panel in panels if panel.largest]
+    named = [f"{number_text(panel.largest, panel.decimals)} in {panel.caption}" for panel in shown]
     if panels[0].largest == panels[1].largest:
-        named[:2] = [number_text(panels[0].largest)]
+        named[:2] = [number_text(panels[0].largest, panels[0].decimals)]
     text = f"█ is near {', '.join(named)}"
     yield from (Text(fit(line, width), "quiet") for line in folded(text, width))
 
@@ -205,7 +225,7 @@ def _largest_difference(panels: Sequence[_Panel]) -> str:
     sizes = np.where(np.isnan(apart), np.inf, np.abs(apart))
     place = np.unravel_index(int(sizes.argmax()), sizes.shape)
     where = ", ".join(str(int(index)) for index in place)
-    given, right = (number_text(float(matrix[place])) for matrix in (yours, expected))
+    given, right = (number_text(float(matrix[place]), panels[0].decimals) for matrix in (yours, expected))
     names = [panel.caption for panel in panels[:2]]
     return f"largest difference at [{where}]: {names[0]} {given}, {names[1]} {right}"
 

@@ -7,8 +7,8 @@ from rich.text import Text
 
 from attention_surgeon.cli.cells import fit
 from attention_surgeon.cli.diagnose_words import step_in_words
-from attention_surgeon.cli.lines import count, labelled_lines, text_lines
-from attention_surgeon.cli.matrices import compared_lines, number_text
+from attention_surgeon.cli.lines import code_lines, count, labelled_lines, text_lines
+from attention_surgeon.cli.matrices import compared_lines, decimals_for, number_text
 from attention_surgeon.diagnose import Counterexample, Diagnosis, Difference
 from attention_surgeon.diagnose.explain import NUM_PROBES
 from attention_surgeon.faults import Fault
@@ -64,7 +64,7 @@ def _fault_lines(fault: Fault, level: Level, width: int) -> Iterator[Text]:
     yield from labelled_lines("ask", fault.question, width)
     yield from labelled_lines("look", fault.pointer, width)
     if level == "fix":
-        yield from _code_lines("fix", fault.fix)
+        yield from code_lines(fault.fix, "fix")
     if fault.sightings:
         yield from text_lines(f"Seen in the wild: {' · '.join(map(str, fault.sightings))}", width, "quiet", indent=2)
 
@@ -115,22 +115,18 @@ def _example_lines(example: Counterexample, width: int) -> Iterator[Text]:
             yield from text_lines(f"# {comment}", width, indent=2)
             line = code
         yield from text_lines(line, width, indent=2, more=4)
-    yours = example.yours if isinstance(example.yours, str) else _nested(example.yours)
-    yield from text_lines(f"{example.what}, yours: {yours}", width, indent=2, more=4)
-    yield from text_lines(f"{example.what}, expected: {_nested(example.expected)}", width, indent=2, more=4)
+    yours, expected = example.yours, example.expected
+    decimals = 2 if isinstance(yours, str) or yours.shape != expected.shape else decimals_for(yours, expected)
+    given = yours if isinstance(yours, str) else _nested(yours, decimals)
+    yield from text_lines(f"{example.what}, yours: {given}", width, indent=2, more=4)
+    yield from text_lines(f"{example.what}, expected: {_nested(expected, decimals)}", width, indent=2, more=4)
 
 
-def _code_lines(label: str, code: str) -> Iterator[Text]:
-    """Yield lines of code as they are: a cut line is no code, a folded one is no Python."""
-    for number, line in enumerate(code.splitlines()):
-        yield Text(f"  {label if number == 0 else '':<6}{line}")
-
-
-def _nested(values: Array) -> str:
+def _nested(values: Array, decimals: int) -> str:
     """Return an array as nested lists of short numbers."""
     if values.ndim:
-        return f"[{', '.join(_nested(row) for row in values)}]"
-    return number_text(float(values))
+        return f"[{', '.join(_nested(row, decimals) for row in values)}]"
+    return number_text(float(values), decimals)
 
 
 def _listed(names: Sequence[str]) -> str:

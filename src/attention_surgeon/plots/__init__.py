@@ -5,6 +5,7 @@ The figures belong to nobody's `pyplot`, so they need no closing and leave no se
 """
 
 from attention_surgeon.plots.charts import Bars, Chart, Line, plot_charts
+from attention_surgeon.plots.fault import plot_fault
 from attention_surgeon.plots.fields import plot_fields
 from attention_surgeon.plots.grid import plot_multihead_attention, plot_scale_comparison
 from attention_surgeon.plots.heatmap import plot_attention_heatmap
@@ -18,6 +19,7 @@ __all__ = [
     "Line",
     "plot_attention_heatmap",
     "plot_charts",
+    "plot_fault",
     "plot_fields",
     "plot_mask",
     "plot_multihead_attention",
