@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from attention_surgeon.faults._draft import draft
 from attention_surgeon.faults.families import NORMALISED
-from attention_surgeon.faults.fault import Fault, Operation
+from attention_surgeon.faults.fault import Fault, Operation, Sighting
 from attention_surgeon.ops import Circuit, Operands, softmax, softmax_over_keys
 from attention_surgeon.ops.steps import Step
 
@@ -83,79 +82,182 @@ def _divide_by_num_keys(circuit: Circuit) -> Circuit:
 
 
 FAULTS: tuple[Fault, ...] = (
-    draft("softmax_missing", "normalise", NORMALISED, "The scores serve as weights.", _replace_by(take_scores)),
-    draft(
-        "exp_not_normalised",
-        "normalise",
-        NORMALISED,
-        "The exponentials are not divided by their sum.",
-        _replace_by(_exponential),
+    Fault(
+        name="softmax_missing",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The scores serve as weights; there is no softmax.",
+        in_training=(
+            "With a mask of -inf it is NaN at once. Without, the output grows with the length, and training is "
+            "unsteady."
+        ),
+        in_numbers="Weights are negative, above 1, and sum to anything; hidden ones are -inf.",
+        question="Can a weight be negative?",
+        pointer="Look between scores and values: nothing turns the scores into shares of 1.",
+        fix="weights = torch.softmax(scores, dim=-1)",
+        operate=_replace_by(take_scores),
     ),
-    draft(
-        "softmax_no_max_subtraction",
-        "normalise",
-        NORMALISED,
-        "The maximum is not subtracted.",
-        _replace_by(_exponential_by_sum),
+    Fault(
+        name="exp_not_normalised",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The exponentials of the scores serve as weights; nothing divides them by their sum.",
+        in_training=(
+            "The output grows with the length of the sequence and with every score; the loss jumps, or becomes NaN."
+        ),
+        in_numbers="Weights are positive and hidden ones 0, a score of 0 has weight 1, and a row sums to anything.",
+        question="What does one row of your weights sum to?",
+        pointer="Look after the exponential: the division by the sum of the row is missing.",
+        fix="weights = exponentials / exponentials.sum(dim=-1, keepdim=True)",
+        operate=_replace_by(_exponential),
     ),
-    draft(
-        "global_max_subtracted",
-        "normalise",
-        NORMALISED,
-        "One maximum is subtracted from all rows.",
-        _replace_by(_exponential_below_global_max),
+    Fault(
+        name="softmax_no_max_subtraction",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The exponentials are taken without subtracting the maximum of the row first.",
+        in_training=(
+            "Nothing, until one score passes 88 (float32) or 11 (float16): then inf / inf, and everything is NaN."
+        ),
+        in_numbers="Right for small scores; NaN for large ones, and for rows that hold only -inf.",
+        question="What is exp(1000) in float32?",
+        pointer="Look at the exponential: subtract each row's largest score first; it cancels in the fraction.",
+        fix="exponentials = torch.exp(scores - scores.amax(dim=-1, keepdim=True))",
+        sightings=(
+            Sighting("pytorch/executorch", 18407, "pull"),
+            Sighting("intel/xFasterTransformer", 326, "pull"),
+            Sighting("pyg-team/pytorch_geometric", 53),
+        ),
+        operate=_replace_by(_exponential_by_sum),
     ),
-    draft(
-        "softmax_twice",
-        "normalise",
-        NORMALISED,
-        "The weights go through the softmax again.",
-        _normalise_again,
+    Fault(
+        name="global_max_subtracted",
+        stage="normalise",
+        families=NORMALISED,
+        summary="One maximum of the whole tensor is subtracted, not that of each row.",
+        in_training="Nothing, until one row lies some 100 below another one (float32): then 0 / 0, and it is NaN.",
+        in_numbers="Right as long as all rows are of like size; a row far below the largest score is NaN.",
+        question="One row of scores near 1000, one near 0: what is left of the second after you subtract?",
+        pointer="Look at the maximum that is subtracted: it is taken over everything, and should be taken per row.",
+        fix="exponentials = torch.exp(scores - scores.amax(dim=-1, keepdim=True))",
+        operate=_replace_by(_exponential_below_global_max),
+    ),
+    Fault(
+        name="softmax_twice",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The weights go through the softmax a second time.",
+        in_training=(
+            "The future is seen, as hidden keys get weight again; and the weights are so even that little can be "
+            "selected."
+        ),
+        in_numbers="Rows sum to 1, no weight is more than e times another one, and hidden keys have weight.",
+        question="What does the softmax make of a weight that is 0?",
+        pointer="Look for a second softmax: one in your code and one in a function you call, perhaps.",
+        fix="weights = torch.softmax(scores, dim=-1)  # once",
+        operate=_normalise_again,
         wraps=True,
     ),
-    draft(
-        "softmax_plus_one",
-        "normalise",
-        NORMALISED,
-        "1 is added to the denominator.",
-        _replace_by(_softmax_with_a_silent_key),
+    Fault(
+        name="softmax_plus_one",
+        stage="normalise",
+        families=NORMALISED,
+        summary="1 is added to the denominator, as if there were one more key, with score 0 and no value.",
+        in_training="Learns about as well; some models do it on purpose. Trained weights of others do not carry over.",
+        in_numbers="Rows sum to less than 1, the less the smaller their scores; their order and ratios are right.",
+        question="Subtract 10 from every score of a row: may its weights change?",
+        pointer="Look at the denominator: there is something in it besides the exponentials of the row.",
+        fix="weights = exponentials / exponentials.sum(dim=-1, keepdim=True)",
+        operate=_replace_by(_softmax_with_a_silent_key),
     ),
-    draft(
-        "softmax_base_two",
-        "normalise",
-        NORMALISED,
-        "Powers of two stand for exponentials.",
-        _replace_by(_softmax_base_two),
+    Fault(
+        name="softmax_base_two",
+        stage="normalise",
+        families=NORMALISED,
+        summary="Powers of two stand where exponentials should: 2^s instead of e^s.",
+        in_training=(
+            "Learns about as well: it is the softmax with a scale of log 2. Trained weights of others do not "
+            "carry over."
+        ),
+        in_numbers="The weights are a little too even: log(w_i / w_j) is 0.693 times what it should be.",
+        question="Two scores that differ by 1: by which factor should their weights differ?",
+        pointer="Look at the base of the power: exp2 needs its scores multiplied by log2(e) first.",
+        fix="exponentials = torch.exp(scores)  # or torch.exp2(scores * math.log2(math.e))",
+        operate=_replace_by(_softmax_base_two),
     ),
-    draft(
-        "log_softmax_used",
-        "normalise",
-        NORMALISED,
-        "The logarithms of the weights serve as weights.",
-        _replace_by(_log_softmax),
+    Fault(
+        name="log_softmax_used",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The logarithms of the weights serve as weights: log_softmax was called.",
+        in_training=(
+            "With a mask of -inf it is NaN at once. Without, the keys that fit worst count most, with a minus sign."
+        ),
+        in_numbers="No weight is above 0; the exponentials of a row sum to 1.",
+        question="Can a weight be negative, and can all of them be?",
+        pointer="Look at the name of the function that normalises: one of the two belongs to the loss.",
+        fix="weights = torch.softmax(scores, dim=-1)",
+        operate=_replace_by(_log_softmax),
     ),
-    draft("sigmoid_used", "normalise", NORMALISED, "Each weight is the sigmoid of its score.", _replace_by(_sigmoid)),
-    draft(
-        "scores_divided_by_sum",
-        "normalise",
-        NORMALISED,
-        "The scores are divided by their sum, without an exponential.",
-        _replace_by(_divide_by_sum),
+    Fault(
+        name="sigmoid_used",
+        stage="normalise",
+        families=NORMALISED,
+        summary="Each weight is the sigmoid of its own score; the keys do not share 1 among them.",
+        in_training="Learns, but the output grows with the number of keys; the longer the sequence, the larger.",
+        in_numbers="A score of 0 has weight 0.5, and a row of n keys with small scores sums to about n / 2.",
+        question="If one key gets more weight, does another one get less?",
+        pointer="Look at what makes weights of scores: each one is judged alone, without the others of its row.",
+        fix="weights = torch.softmax(scores, dim=-1)",
+        operate=_replace_by(_sigmoid),
     ),
-    draft("hard_max", "normalise", NORMALISED, "The largest score gets all the weight.", _replace_by(_one_hot)),
-    draft(
-        "l2_normalised",
-        "normalise",
-        NORMALISED,
-        "The scores are divided by their length.",
-        _replace_by(_divide_by_length),
+    Fault(
+        name="scores_divided_by_sum",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The scores are divided by their sum; the exponential is missing.",
+        in_training="A sum near 0 makes huge weights, and the loss jumps; with a mask of -inf it is NaN at once.",
+        in_numbers="Rows sum to 1, and yet some weights are negative or above 1.",
+        question="Your rows sum to 1: is every single weight between 0 and 1?",
+        pointer="Look at what is divided by the sum: the scores themselves, not their exponentials.",
+        fix="weights = torch.exp(scores) / torch.exp(scores).sum(dim=-1, keepdim=True)",
+        operate=_replace_by(_divide_by_sum),
     ),
-    draft(
-        "weights_divided_by_num_keys",
-        "normalise",
-        NORMALISED,
-        "The weights are divided by the number of keys.",
-        _divide_by_num_keys,
+    Fault(
+        name="hard_max",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The largest score gets all the weight: argmax instead of softmax.",
+        in_training="Queries and keys get no gradient, so what is attended to never improves.",
+        in_numbers="Every row is one 1 among zeros.",
+        question="Two scores, 1.0 and 1.1: should the smaller one get nothing at all?",
+        pointer="Look at what makes weights of scores: it picks one key, and gradients cannot pass through a choice.",
+        fix="weights = torch.softmax(scores, dim=-1)",
+        operate=_replace_by(_one_hot),
+    ),
+    Fault(
+        name="l2_normalised",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The scores are divided by the length of their row: its squares sum to 1, not its entries.",
+        in_training="With a mask of -inf it is NaN at once. Without, it learns, with weights of both signs.",
+        in_numbers="The squares of a row sum to 1; some weights are negative.",
+        question="What sums to 1 in a row of yours: the weights, or their squares?",
+        pointer="Look at what makes weights of scores: F.normalize makes unit vectors, not shares.",
+        fix="weights = torch.softmax(scores, dim=-1)",
+        operate=_replace_by(_divide_by_length),
+    ),
+    Fault(
+        name="weights_divided_by_num_keys",
+        stage="normalise",
+        families=NORMALISED,
+        summary="The weights are divided by the number of keys after the softmax, as for a mean.",
+        in_training="Learns more slowly: what attention adds is n_k times too small.",
+        in_numbers="Every row sums to 1/n_k; times n_k all is right.",
+        question="What does one row of your weights sum to, and why that number?",
+        pointer="Look after the softmax: its rows sum to 1 already, and no mean is to be taken.",
+        fix="weights = torch.softmax(scores, dim=-1)",
+        operate=_divide_by_num_keys,
         wraps=True,
     ),
 )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from attention_surgeon.faults._draft import draft
-from attention_surgeon.faults.fault import Fault, Operation
+from attention_surgeon.faults.families import STATISTICS
+from attention_surgeon.faults.fault import Fault, Operation, Sighting
 from attention_surgeon.ops import Circuit
 
 
@@ -55,57 +55,93 @@ def _max_of_means(weights: Tensor, largest: Tensor) -> Tensor:
 
 
 FAULTS: tuple[Fault, ...] = (
-    draft(
-        "entropy_negated",
-        "statistics",
-        {"statistics"},
-        "The minus sign is missing.",
-        _measure("entropy", _negated),
+    Fault(
+        name="entropy_negated",
+        stage="statistics",
+        families=STATISTICS,
+        summary="The entropy is Σ w log w; the minus sign is missing.",
+        in_training="Nothing: only what is measured is wrong.",
+        in_numbers="The entropy is 0 or below, and the more even the weights, the lower it is.",
+        question="Which has the higher entropy by your count: even weights, or all the weight on one key?",
+        pointer="Look at the sign: the logarithm of a share is negative.",
+        fix="entropy = -(weights * weights.log()).sum(-1).mean()",
+        operate=_measure("entropy", _negated),
         wraps=True,
     ),
-    draft(
-        "entropy_in_bits",
-        "statistics",
-        {"statistics"},
-        "The logarithm has base 2.",
-        _measure("entropy", _in_bits),
+    Fault(
+        name="entropy_in_bits",
+        stage="statistics",
+        families=STATISTICS,
+        summary="The entropy is in bits, with log2, where nats are asked for.",
+        in_training="Nothing: only the unit of what is measured is another one.",
+        in_numbers="The entropy is 1.4427 times too large: even weights over 8 keys give 3 instead of 2.0794.",
+        question="Even weights over two keys: is your entropy 1 or 0.693?",
+        pointer="Look at the base of the logarithm.",
+        fix="entropy = -(weights * torch.log(weights)).sum(-1).mean()  # not log2",
+        operate=_measure("entropy", _in_bits),
         wraps=True,
     ),
-    draft(
-        "entropy_nan_at_zero",
-        "statistics",
-        {"statistics"},
-        "0 log 0 gives NaN.",
-        _measure("entropy", _by_plain_logarithm),
+    Fault(
+        name="entropy_nan_at_zero",
+        stage="statistics",
+        families=STATISTICS,
+        summary="A weight of 0 makes the entropy NaN: 0 log 0 is computed as 0 * -inf.",
+        in_training="Nothing: only what is measured is wrong, from the first masked weight on.",
+        in_numbers="NaN for every causal or one-hot matrix; right where no weight is 0.",
+        question="What is 0 times the logarithm of 0?",
+        pointer="Look at weights that are 0: they must count for nothing, and log(0) is -inf.",
+        fix="entropy = torch.special.entr(weights).sum(-1).mean()",
+        sightings=(Sighting("huggingface/trl", 7224, "pull"),),
+        operate=_measure("entropy", _by_plain_logarithm),
     ),
-    draft(
-        "entropy_summed",
-        "statistics",
-        {"statistics"},
-        "Entropies are summed over rows, not averaged.",
-        _measure("entropy", _summed),
+    Fault(
+        name="entropy_summed",
+        stage="statistics",
+        families=STATISTICS,
+        summary="The entropies of the rows are summed, where their mean is asked for.",
+        in_training="Nothing: only what is measured is wrong, and grows with length, heads and batch.",
+        in_numbers="The entropy is as many times too large as there are rows; it can exceed log n.",
+        question="What is the largest entropy a choice among n keys can have, and can yours be larger?",
+        pointer="Look at how the rows are put together: by a sum, where the mean is asked for.",
+        fix="entropy = torch.special.entr(weights).sum(-1).mean()",
+        operate=_measure("entropy", _summed),
         wraps=True,
     ),
-    draft(
-        "entropy_over_queries",
-        "statistics",
-        {"statistics"},
-        "The entropy is of columns, not of rows.",
-        _measure("entropy", _entropy_over_queries),
+    Fault(
+        name="entropy_over_queries",
+        stage="statistics",
+        families=STATISTICS,
+        summary="The sum runs over the queries: it is taken of columns, which are no distributions.",
+        in_training="Nothing: only what is measured is wrong.",
+        in_numbers="Your entropy is the right one of the transposed weights.",
+        question="Which of the two sums to 1, a row or a column, and of which do you take the entropy?",
+        pointer="Look at the axis of the sum: it is that of the queries.",
+        fix="entropy = torch.special.entr(weights).sum(dim=-1).mean()",
+        operate=_measure("entropy", _entropy_over_queries),
     ),
-    draft(
-        "diagonal_summed",
-        "statistics",
-        {"statistics"},
-        "The diagonal is summed, not averaged.",
-        _measure("diagonal_mass", _summed),
+    Fault(
+        name="diagonal_summed",
+        stage="statistics",
+        families=STATISTICS,
+        summary="The weights on the diagonal are summed, where their mean is asked for.",
+        in_training="Nothing: only what is measured is wrong, and grows with length, heads and batch.",
+        in_numbers="The diagonal mass can exceed 1; for the identity it is the number of rows.",
+        question="Can the share of attention that stays at home be larger than 1?",
+        pointer="Look at how the diagonal becomes one number: by a sum, where the mean is asked for.",
+        fix="diagonal_mass = weights.diagonal(dim1=-2, dim2=-1).mean()",
+        operate=_measure("diagonal_mass", _summed),
         wraps=True,
     ),
-    draft(
-        "max_of_means",
-        "statistics",
-        {"statistics"},
-        "The mean over queries is taken before the maximum.",
-        _measure("max_attention", _max_of_means),
+    Fault(
+        name="max_of_means",
+        stage="statistics",
+        families=STATISTICS,
+        summary="The weights are averaged over the queries before the maximum is taken.",
+        in_training="Nothing: only what is measured is wrong.",
+        in_numbers="The maximum is too small: for the identity it is 1/n instead of 1.",
+        question="One query puts all its weight on one key: what is your largest weight?",
+        pointer="Look at the order: the maximum must be taken of the weights themselves.",
+        fix="max_attention = weights.max()",
+        operate=_measure("max_attention", _max_of_means),
     ),
 )
