@@ -1,0 +1,131 @@
+"""The child's side: make the process harmless, do the work, say how it ended."""
+
+import contextlib
+import faulthandler
+import io
+import os
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from attention_surgeon.diagnose.child.in_words import ended_by, error_in_words, shortened
+from attention_surgeon.diagnose.child.letter import Letter, send, trace_file
+from attention_surgeon.diagnose.child.limits import Limits
+from attention_surgeon.diagnose.child.outcome import Jsonable
+from attention_surgeon.diagnose.child.place import line_of_error
+
+NO_LETTER = 199
+"""The exit code of a child that could not even say what went wrong; what it printed says more."""
+
+_own_streams: list[io.TextIOWrapper] = []
+_replaced_streams: list[object] = []  # kept, because a stream that is thrown away writes what it still holds
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a child has to do.
+
+    Attributes:
+        work: Called without arguments; its answer must be something that JSON can write.
+        folder: Where the answer is left.
+        file: The judged file, by the name that Python gives it in a traceback; None if there is no single one.
+        limits: What the work may use.
+    """
+
+    work: Callable[[], Jsonable]
+    folder: Path
+    file: Path | None
+    limits: Limits
+
+
+def do(job: Job) -> NoReturn:
+    """Do the work in this process, leave the answer in the folder, and end the process.
+
+    The descriptors 1 and 2 already lead to the parent.
+    """
+    try:
+        pid = os.getpid()
+        _make_harmless()
+        _arm(job)
+        letter = _work(job)
+        if os.getpid() == pid:  # otherwise the code forked, and this is the copy
+            _deliver(letter, job)
+        for stream in _own_streams:  # os._exit drops what is still in a buffer
+            with contextlib.suppress(OSError, ValueError):  # the code closed it
+                stream.flush()
+        code = 0
+    except BaseException:  # noqa: BLE001  the last resort: nothing of the parent's may run on in a child
+        traceback.print_exc()
+        code = NO_LETTER
+    os._exit(code)  # no handler, no buffer and no thread of the judged code has a say in this
+
+
+def _make_harmless() -> None:
+    """Give the process its own streams and plain settings, as a new interpreter has them."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    _replaced_streams.extend([sys.stdin, sys.stdout, sys.stderr])
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
+    sys.stdout = sys.__stdout__ = _stream(1)
+    sys.stderr = sys.__stderr__ = _stream(2)
+    _own_streams.extend([sys.stdout, sys.stderr])
+    sys.dont_write_bytecode = True  # a .pyc is trusted by its time in whole seconds: too coarse for saving twice
+    warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for a torch that is not loaded yet
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _stream(descriptor: int) -> io.TextIOWrapper:
+    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+
+
+def _arm(job: Job) -> None:
+    """Set the limits, and let faulthandler write down where the process was when it is stopped or crashes."""
+    trace = os.open(trace_file(job.folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(trace, f"main {threading.get_ident():#x}\n".encode())
+    if sys.platform != "win32":
+        from attention_surgeon.diagnose.child import posix
+
+        posix.reset_signals()
+        posix.set_limits(job.limits)
+        trace = posix.out_of_the_way(trace)
+        posix.set_alarm(job.limits.seconds, trace)
+    else:
+        faulthandler.dump_traceback_later(job.limits.seconds, file=trace, exit=True)
+    faulthandler.enable(file=trace, all_threads=True)
+
+
+def _work(job: Job) -> Letter:
+    try:
+        return Letter("finished", job.work())
+    except BaseException as error:  # noqa: BLE001  whatever comes out of somebody's code becomes a sentence
+        return _letter_about(error, job)
+
+
+def _letter_about(error: BaseException, job: Job) -> Letter:
+    if sys.platform != "win32":
+        from attention_surgeon.diagnose.child import posix
+
+        posix.lift_memory_limit()
+    return Letter(
+        ended=ended_by(error),
+        sentence=error_in_words(error, job.file, job.limits),
+        line=line_of_error(error, job.file),
+        traceback=shortened(error, job.file),
+    )
+
+
+def _deliver(letter: Letter, job: Job) -> None:
+    try:
+        send(letter, job.folder)
+    except (TypeError, ValueError) as error:  # an answer that JSON cannot write, or too large
+        send(_letter_about(error, job), job.folder)

@@ -1,0 +1,98 @@
+"""What only POSIX systems have: sessions, signals, limits of the kernel."""
+
+import faulthandler
+import fcntl
+import os
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+from attention_surgeon.diagnose.child.limits import Limits
+
+_HIGH = 200  # code that closes "all" descriptors, or reuses a number it closed, rarely gets that far
+
+
+def reset_signals() -> None:
+    """Give every signal its usual meaning; the parent's handlers mean nothing in a child."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def out_of_the_way(descriptor: int) -> int:
+    """Move a descriptor to a high number, where hardly anybody closes it by accident."""
+    try:
+        high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:  # so few descriptors are allowed that there are no high ones
+        return descriptor
+    os.close(descriptor)
+    return high
+
+
+def set_alarm(seconds: int | float, trace: int) -> None:
+    """Let the process end when its time is over, having written where it was.
+
+    faulthandler answers the signals in C: also inside a matrix product, and without a parent. Its own clock,
+    `dump_traceback_later`, would wait for ever in a child whose parent uses it too, as pytest can.
+
+    Args:
+        seconds: The time, by the clock.
+        trace: The descriptor to write to; a SIGUSR1 writes there without an end.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    faulthandler.register(signal.SIGALRM, file=trace, all_threads=True, chain=True)  # and then the default: the end
+    faulthandler.register(signal.SIGUSR1, file=trace, all_threads=True)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def set_limits(limits: Limits) -> None:
+    """Limit this process: no core file, processor time, memory.
+
+    The time by the clock is the parent's business. Processor time is the net under it, for a child whose parent is
+    gone; it allows for every processor. Memory is the kernel's count of private writable memory (RLIMIT_DATA):
+    RLIMIT_AS would also count what torch only reserves. A failing allocation then raises at its line.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    _lower(resource.RLIMIT_CPU, int(used + limits.seconds * (os.cpu_count() or 1)) + 2)
+    has = memory_of(os.getpid(), "VmData")
+    if has is not None:
+        _lower(resource.RLIMIT_DATA, has + limits.memory_bytes)
+
+
+def lift_memory_limit() -> None:
+    """Take the limit on memory back, so that there is room to say that it was reached."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+
+
+def memory_of(pid: int, field: str = "VmRSS") -> int | None:
+    """Return how many bytes a process has, None if it is gone or the system does not say.
+
+    Args:
+        pid: The process.
+        field: `VmRSS` (in memory now) or `VmData` (private and writable; only Linux counts it).
+    """
+    if not Path("/proc/self/status").exists():
+        return _resident_by_ps(pid) if field == "VmRSS" else None
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
+    return int(found[0]) * 1024 if found else None
+
+
+def _resident_by_ps(pid: int) -> int | None:
+    listed = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return int(listed.stdout) * 1024 if listed.stdout.strip() else None
+
+
+def _lower(kind: int, soft: int) -> None:
+    before, hard = resource.getrlimit(kind)
+    for bound in (before, hard):
+        soft = soft if bound == resource.RLIM_INFINITY else min(soft, bound)
+    resource.setrlimit(kind, (soft, hard))

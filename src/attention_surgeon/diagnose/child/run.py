@@ -1,0 +1,121 @@
+"""Run somebody's code in a child process, with limits, and say in a sentence how it ended."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from attention_surgeon.diagnose.child.ended_in_words import end_in_words, ended_of, failed_in_words
+from attention_surgeon.diagnose.child.inside import NO_LETTER, Job
+from attention_surgeon.diagnose.child.letter import Letter, private_folder, receive, trace_file
+from attention_surgeon.diagnose.child.limits import Limits
+from attention_surgeon.diagnose.child.outcome import Ended, Jsonable, Outcome
+from attention_surgeon.diagnose.child.place import place_in_trace
+from attention_surgeon.diagnose.child.process import Process
+from attention_surgeon.diagnose.child.watch import Watch
+from attention_surgeon.errors import OptionError
+
+Start: TypeAlias = Literal["fork", "fresh"]
+
+_ANSWER_TIME = 0.25  # seconds a child has to write down where it is
+
+
+def run_in_child(
+    work: Callable[[], Jsonable],
+    *,
+    file: str | Path | None = None,
+    limits: Limits | None = None,
+    start: Start | None = None,
+) -> Outcome:
+    """Return what became of `work` in a child process, whatever it does: loop, print, exit, crash.
+
+    The child has its own session, an empty standard input, its own output (captured), one thread for torch, and
+    none of the parent's signal handlers. Nothing it does to torch or to the process reaches the parent. When it has
+    ended, everything it started is killed too, except what moved to a session of its own.
+
+    Args:
+        work: Called in the child without arguments; its answer must be something that JSON can write. For a new
+            interpreter it must be a function of a module, or `functools.partial` of one.
+        file: The judged file, so that the sentence can name its line.
+        limits: What the work may use; None: `Limits()`.
+        start: `fork` copies this process with all it has loaded; `fresh` starts a new interpreter. None: `fork` on
+            Linux, unless this process has used a GPU, which no copy can; `fresh` elsewhere: Apple's libraries do
+            not survive a fork.
+
+    Raises:
+        ArgumentTypeError: the work cannot be sent to a new interpreter.
+        FileAccessError: there is no room for temporary files.
+        KeyboardInterrupt: as in any function; the child is killed first.
+        OptionError: this system cannot fork, or `start` is something else.
+
+    >>> run_in_child(lambda: 6 * 7, start="fork").value
+    42
+    >>> run_in_child(lambda: exit(3), start="fork").sentence
+    'the code ended the program with exit code 3; take the exit out.'
+    """
+    file = None if file is None else Path(os.path.abspath(file))
+    limits = limits or Limits()
+    with private_folder() as folder:
+        job = Job(work, folder, file, limits)
+        process = _process(job, start)
+        watch = Watch(process, limits)
+        began = time.monotonic()
+        try:
+            process.start()
+            stopped = watch.until_the_end()
+            if stopped is not None:
+                _let_it_say_where(process, folder)
+            process.end()
+            watch.read_the_rest()
+        finally:
+            process.end()
+            process.close()
+        seconds = time.monotonic() - began
+        letter = receive(folder) or _own_words(job, stopped, process.code)
+    return Outcome(printed=watch.printed.text(), seconds=seconds, **vars(letter))
+
+
+def _process(job: Job, start: Start | None) -> Process:
+    start = start or ("fork" if sys.platform == "linux" and not _has_used_a_gpu() else "fresh")
+    if start == "fresh":
+        from attention_surgeon.diagnose.child.fresh import Fresh
+
+        return Fresh(job)
+    if start != "fork" or not hasattr(os, "fork"):
+        raise OptionError(f"run_in_child: start is {start!r}, expected 'fresh', or 'fork' where the system has it.")
+    from attention_surgeon.diagnose.child.forked import Forked
+
+    return Forked(job)
+
+
+def _has_used_a_gpu() -> bool:
+    return "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized()
+
+
+def _let_it_say_where(process: Process, folder: Path) -> None:
+    """Ask the child where it is, and give it a moment to write that down."""
+    before = len(_trace(folder))
+    process.ask_where()
+    patience = time.monotonic() + _ANSWER_TIME
+    while len(_trace(folder)) == before and time.monotonic() < patience and not process.has_ended():
+        time.sleep(0.005)
+    time.sleep(0.005)  # it is written in pieces
+
+
+def _own_words(job: Job, stopped: Ended | None, code: int | None) -> Letter:
+    """Return what a child that left no answer would have said."""
+    trace = _trace(job.folder)
+    if not stopped and (not trace or code == NO_LETTER):
+        return Letter("crashed", sentence=failed_in_words(code, job.file))
+    is_late = "Timeout (" in trace  # on Windows, where there is no signal for it
+    ended = stopped or ("timed_out" if is_late else ended_of(code))
+    place = place_in_trace(trace, job.file)
+    sentence = end_in_words(ended, code, job.file, place, job.limits)
+    return Letter(ended, sentence=sentence, line=None if place is None else place.line)
+
+
+def _trace(folder: Path) -> str:
+    path = trace_file(folder)
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
