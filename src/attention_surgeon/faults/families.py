@@ -26,5 +26,5 @@ MASKS: frozenset[Family] = MASK | PADDING
 NORMALISED: frozenset[Family] = FIVE_STEPS | SOFTMAX
 """Everything in which scores become weights."""
 
-CALLED: frozenset[Family] = NORMALISED | MASKS | STATISTICS
-"""Everything that can be called."""
+MEASURED: frozenset[Family] = NORMALISED | STATISTICS
+"""Everything that is handed numbers and gives numbers."""

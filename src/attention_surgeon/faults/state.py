@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.faults.families import CALLED, FIVE_STEPS, LAYERS, NORMALISED
+from attention_surgeon.faults.families import FIVE_STEPS, LAYERS, MEASURED, NORMALISED, PADDING
 from attention_surgeon.faults.fault import Fault, Sighting
 from attention_surgeon.ops import Circuit, Operands, attention_dropout
 
@@ -84,7 +84,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="mutates_inputs",
         stage="state",
-        families=CALLED,
+        families=MEASURED,
         summary="An operation in place changes a tensor of the caller.",
         in_training=(
             "What is computed from the same tensor afterwards is wrong, or backward raises: modified by an "
@@ -113,7 +113,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="wrong_dtype",
         stage="state",
-        families=CALLED,
+        families=NORMALISED,
         summary="The result has another dtype than the input: float32, whatever comes in.",
         in_training=(
             "In bfloat16 or float64 the next layer raises, or the whole model silently runs in another precision."
@@ -163,7 +163,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="shares_state",
         stage="state",
-        families=CALLED,
+        families=MEASURED | PADDING,
         summary=(
             "A call leaves something behind that the next call uses: a cache, a default argument, a mask kept by "
             "its size."
