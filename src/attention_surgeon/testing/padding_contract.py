@@ -19,6 +19,7 @@ from attention_surgeon.testing.arrays import Library, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, check_form, form_of, how_read, mask_in
+from attention_surgeon.testing.memory import remembered
 
 Source: TypeAlias = Literal["lengths", "tokens"]
 
@@ -180,7 +181,7 @@ class PaddingSubject(Subject):
 
     def conduct(self, circuit: Circuit | None) -> list[Conduct]:
         """Look at the caller's tensor; say how the mask was read, where that might be the whole mistake."""
-        seen = []
+        seen = [] if circuit is None else remembered(self, circuit)
         case = self.cases(0)[0]
         given = to_library(case.first, self.library)
         try:

@@ -48,14 +48,17 @@ class SoftmaxCase(Case):
 
 @lru_cache(maxsize=16)
 def softmax_cases(layout: int, probe: int) -> tuple[SoftmaxCase, ...]:
-    """Return the calls of one probe: sizes that differ, sizes that are equal, and scores far from zero."""
+    """Return the calls of one probe: sizes that differ, sizes that are equal, and scores far from zero.
+
+    No two of them have the same shape, so that an answer remembered by shape does not spoil the next.
+    """
     sizes, source = SIZES[probe % len(SIZES)], generator(_SEED + probe)
     batch = {1: (), 2: (), 3: (sizes.batch,), 4: (sizes.batch, sizes.heads)}[layout]
     rows, square = ((), ()) if layout == 1 else ((sizes.n_q,), (sizes.n_k,))
     return (
         SoftmaxCase("plain", numbers(source, *batch, *rows, sizes.n_k)),
         SoftmaxCase("square", numbers(source, *batch, *square, sizes.n_k)),
-        SoftmaxCase("far below zero", numbers(source, *batch, *rows, sizes.n_k) - 16),
+        SoftmaxCase("far below zero", numbers(source, *batch, *rows, sizes.n_q) - 16),
     )
 
 

@@ -11,6 +11,7 @@ from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import Answer, quietly, raised, same_answer
 from attention_surgeon.testing.arrays import to_array, to_library
 from attention_surgeon.testing.contract import Conduct
+from attention_surgeon.testing.memory import remembered
 from attention_surgeon.testing.softmax_cases import SoftmaxCase, extreme_case, hidden_case
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _GRADIENT_TOLERANCE = 1e-4
 
 def softmax_conduct(subject: "SoftmaxSubject", circuit: Circuit | None) -> list[Conduct]:
     """Return what was seen; with None for a circuit only what needs no knowledge of what is computed."""
+    if circuit is not None and (memory := remembered(subject, circuit)):
+        return memory  # whatever else is asked gets an old answer, too
     looks = [_caller, _dtype] if circuit is None else [_extremes, _axis, _hidden, _caller, _gradient, _dtype]
     return [seen for look in looks for seen in look(subject, circuit)]
 
@@ -99,7 +102,7 @@ def _pulled_back(leaf: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarr
 def _dtype(subject: "SoftmaxSubject", circuit: Circuit | None) -> Iterator[Conduct]:
     dtypes = (torch.float32, torch.float64, torch.bfloat16) if subject.library == "torch" else (torch.float32,)
     for dtype in dtypes:
-        x = subject.cases(0)[0].scores.to(dtype)
+        x = subject.cases(0)[0].scores.to(dtype).clone()
         try:
             with quietly():
                 result = subject.found_in(subject.call_with(x if subject.library == "torch" else x.numpy()))

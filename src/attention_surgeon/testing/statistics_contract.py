@@ -18,10 +18,12 @@ from attention_surgeon.testing.arrays import Library, to_array, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import causal, generator, numbers
 from attention_surgeon.testing.locality import find_locality, windows_of
+from attention_surgeon.testing.memory import remembered
 
 _DIAGONAL, _LOCAL = MEASURES.index("diagonal_mass"), MEASURES.index("local_vs_global")
 _SIZES = ((7, 11), (13, 5))
 _BATCH = (3, 2)
+_CERTAIN = 17
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,16 @@ class StatisticsCase(Case):
 
 @lru_cache(maxsize=8)
 def statistics_cases(num_axes: int, probe: int) -> tuple[StatisticsCase, ...]:
-    """Return the calls of one probe: all weights above 0, some of them 0, all but one of every row; and not square."""
+    """Return the calls of one probe: all weights above 0, some of them 0, all but one of every row; and not square.
+
+    No two of them have the same shape, so that an answer remembered by shape does not spoil the next.
+    """
     source, batch = generator(7000 + probe), _BATCH[4 - num_axes :]
     small, large = _SIZES[probe % len(_SIZES)]
     plain = numbers(source, *batch, small, small)
     hidden = numbers(source, *batch, large, large).masked_fill(~causal(large, large), float("-inf"))
-    certain = torch.eye(small, dtype=torch.float64)[[(3 * row + 1) % small for row in range(small)]]
-    drawn = {"plain": softmax(plain), "causal": softmax(hidden), "one key each": certain.expand(plain.shape)}
+    certain = torch.eye(_CERTAIN, dtype=torch.float64)[[(5 * row + 1) % _CERTAIN for row in range(_CERTAIN)]]
+    drawn = {"plain": softmax(plain), "causal": softmax(hidden), "one key each": certain.expand(*batch, -1, -1)}
     drawn["more keys than queries"] = softmax(numbers(source, *batch, 3, large))
     return tuple(StatisticsCase(name, weights.float().double()) for name, weights in drawn.items())
 
@@ -165,7 +170,8 @@ class StatisticsSubject(Subject):
 
     def conduct(self, circuit: Circuit | None) -> list[Conduct]:
         """Look for what is missing, at the caller's tensor, and at several heads at once."""
-        seen = [Conduct(None, f"it returns no {name!r}") for name in self._missing]
+        seen = [] if circuit is None else remembered(self, circuit)
+        seen += [Conduct(None, f"it returns no {name!r}") for name in self._missing]
         if self._locality is None and MEASURES[_LOCAL] not in self._missing:
             seen.append(Conduct(None, "local_vs_global is no ratio of near to far weight, whatever is near"))
         return [*seen, *self._look_at_caller(), *(self._look_at_heads() if circuit is self.base else ())]
