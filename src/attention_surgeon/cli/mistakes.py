@@ -22,15 +22,16 @@ def wrong_lines(diagnosis: Diagnosis, level: Level, width: int) -> Iterator[Text
     """Yield verdict, faults in the order of the pipeline, the first step that differs, and the smallest case."""
     yield from text_lines(_verdict(diagnosis), width, "bad")
     for fault in diagnosis.faults:
-        yield from _fault_lines(fault, level, width)
+        yield from _fault_lines(fault, _evidence(diagnosis, fault.name), level, width)
     yield from _tie_lines(diagnosis, level, width)
-    for seen in diagnosis.conduct:
-        if seen.is_fault:
-            yield from text_lines(f"seen: {seen.evidence}", width, indent=2)
+    for evidence in _evidence(diagnosis, None):
+        yield Text("")
+        yield from text_lines(f"It has no name: {evidence}", width)
     if diagnosis.difference is not None:
         yield Text("")
         yield from _difference_lines(diagnosis.difference, diagnosis.is_recognised, width)
-    elif not diagnosis.is_recognised and not diagnosis.conduct:
+    elif not diagnosis.is_recognised and not _evidence(diagnosis, None):
+        yield Text("")
         yield from text_lines("I do not recognise this mistake.", width)
     if diagnosis.counterexample is not None:
         yield Text("")
@@ -46,23 +47,35 @@ def remark_lines(diagnosis: Diagnosis, width: int) -> Iterator[Text]:
 
 
 def _verdict(diagnosis: Diagnosis) -> str:
-    number = len(diagnosis.faults) + sum(seen.is_fault and seen.fault is None for seen in diagnosis.conduct)
+    number = len(diagnosis.faults) + len(_evidence(diagnosis, None))
     if not number:
         return "✗ WRONG"
     confirmed = f", confirmed on {NUM_PROBES} independent probes" if diagnosis.explanations else ""
     return f"✗ WRONG · {count(number, 'fault')}{confirmed}"
 
 
-def _fault_lines(fault: Fault, level: Level, width: int) -> Iterator[Text]:
-    """Say as much as the level allows: the question; then name, pointer and sightings; then the fix."""
+def _evidence(diagnosis: Diagnosis, name: str | None) -> list[str]:
+    """Return what was seen of one fault in how the target behaves; None: of what has no name."""
+    return [seen.evidence for seen in diagnosis.conduct if seen.is_fault and seen.fault == name]
+
+
+def _fault_lines(fault: Fault, evidence: Sequence[str], level: Level, width: int) -> Iterator[Text]:
+    """Say as much as the level allows: the question; then name, pointer and sightings; then the fix.
+
+    The evidence, where what the target does shows the fault rather than what it computes, is said at every level.
+    """
     yield Text("")
     if level == "question":
         yield from text_lines(fault.question, width, indent=2)
+        for text in evidence:
+            yield from labelled_lines("seen", text, width)
         return
     yield Text.assemble((fit(fault.name, width).rstrip(), "heading"), (f"  ({fault.stage})", "quiet"))
     yield from text_lines(fault.summary, width, indent=2)
     yield from labelled_lines("ask", fault.question, width)
     yield from labelled_lines("look", fault.pointer, width)
+    for text in evidence:
+        yield from labelled_lines("seen", text, width)
     if level == "fix":
         yield from code_lines(fault.fix, "fix")
     if fault.sightings:
