@@ -53,6 +53,7 @@ class Diagnosis:
     Attributes:
         verdict: `right`, `wrong` or `unjudged`.
         contract: What it was judged as, in words.
+        contract_name: The name of that contract.
         explanations: Sets of faults that give the same answers, first by stage; more than one set where they are the
             same function on every probe. Empty where it is right, or where nothing in the catalogue answers alike.
         conduct: What else was seen: faults of behaviour, and remarks.
@@ -66,6 +67,7 @@ class Diagnosis:
 
     verdict: Verdict
     contract: str
+    contract_name: str = ""
     explanations: tuple[tuple[Fault, ...], ...] = ()
     conduct: tuple[Conduct, ...] = ()
     difference: Difference | None = None
@@ -109,6 +111,7 @@ class Diagnosis:
         return {
             "verdict": self.verdict,
             "contract": self.contract,
+            "contract_name": self.contract_name,
             "called_with": self.called_with,
             "calls": list(self.calls),
             "faults": list(self.names),

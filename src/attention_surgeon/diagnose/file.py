@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from dataclasses import replace as replace_fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -16,7 +15,7 @@ from attention_surgeon.diagnose.load import find_source, load_target, split_targ
 from attention_surgeon.diagnose.plain import diagnosis_from_dict
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import file_access_error
-from attention_surgeon.testing import Contract, contract_for, make_contract
+from attention_surgeon.testing import Contract, make_contract
 
 OPTIONS = ("mask", "returns", "align", "scaled", "source")
 """What can be said of a target beside the name of its contract."""
@@ -74,7 +73,7 @@ def diagnose_file(
     place, name = split_target(target)
     options = dict(options or {})
     if contract is not None:
-        _with_options(make_contract(contract), contract, options)
+        _check_options(make_contract(contract), contract, options)
     source = find_source(place)
     content = b"" if source is None else _read(source)
     outcome = run_in_child(partial(_judge, place, name, contract, options), file=source, limits=limits)
@@ -97,27 +96,25 @@ def diagnose_file(
 def _judge(place: str, name: str | None, contract: str | None, options: Mapping[str, Any]) -> Jsonable:
     """Return what the child says: which text was run, as what, and the diagnosis."""
     target = load_target(place, name)
-    chosen = contract_for(target.object, contract)
-    called = contract or getattr(chosen, "kind", chosen.name)
-    chosen = _with_options(chosen, called, options)
+    choices = contracts_for(target.object, contract, **options)
+    for choice in choices:
+        _check_options(choice, contract or choice.title, options)
+    diagnosis = diagnose(target.object, contract, **options)
+    chosen = next(choice for choice in choices if str(choice) == diagnosis.contract)
     taken = {option: getattr(chosen, option) for option in OPTIONS if _takes(chosen, option)}
     return {
         "object": target.description,
         "sha256": target.sha256,
         "num_lines": target.num_lines,
         "note": target.note,
-        "contract": called,
+        "contract": contract or chosen.title,
         "options": {option: value for option, value in taken.items() if value is not None},
-        "diagnosis": diagnose(target.object, chosen).as_dict(),
+        "diagnosis": diagnosis.as_dict(),
     }
 
 
-def _with_options(contract: Contract, called: str, options: Mapping[str, Any]) -> Contract:
-    """Return the contract with these options, each of which it must have.
-
-    Raises:
-        OptionError: it does not, or the value is none of its choices.
-    """
+def _check_options(contract: Contract, called: str, options: Mapping[str, Any]) -> None:
+    """Raise if the contract does not take an option, or not with this value."""
     for option, value in options.items():
         if not _takes(contract, option):
             taken = [name for name in OPTIONS if _takes(contract, name)]
@@ -126,7 +123,6 @@ def _with_options(contract: Contract, called: str, options: Mapping[str, Any]) -
         choices = _choices(contract, option)
         if choices and value not in choices:
             raise OptionError(f"{option} is {value!r}, expected {', '.join(choices[:-1])} or {choices[-1]}.")
-    return replace_fields(contract, **options) if options else contract  # pyright: ignore[reportArgumentType]
 
 
 def _takes(contract: Contract, option: str) -> bool:

@@ -1,27 +1,31 @@
 """Judge a target by what it does."""
 
+import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.testing import Conduct, Contract, Subject, contract_for, steadiness_of
+from attention_surgeon.testing import Conduct, Contract, Subject, contracts_for, steadiness_of
 
 
-def diagnose(target: Any, contract: Contract | str | None = None) -> Diagnosis:
+def diagnose(target: Any, contract: Contract | str | None = None, **options: Any) -> Diagnosis:
     """Say whether an attention is right, and if not, what exactly is wrong.
 
     Args:
         target: A function, a callable object, a class or a module.
-        contract: What it should be: a `Contract`, the name of one, or None to choose by the kind of target.
+        contract: What it should be: a `Contract`, the name of one, or None: of those that fit such a target, the one
+            under which it is right, or has the fewest faults.
+        **options: Of the contract: `mask="hide"`, `returns="weights_first"`, `scaled=False`.
 
     Returns:
         The `Diagnosis`.
 
     Raises:
-        OptionError: a contract of that name does not exist.
+        OptionError: a contract of that name does not exist, or does not take such an option.
 
     >>> import torch
     >>> def attention(Q, K, V):
@@ -30,15 +34,57 @@ def diagnose(target: Any, contract: Contract | str | None = None) -> Diagnosis:
     ('scale_missing',)
     """
     start = time.perf_counter()
-    contract = contract_for(target, contract)
+    choices = contracts_for(target, contract, **options)
+    found: list[Diagnosis] = []
+    for choice in choices:
+        found.append(_judged_as(choice, target))
+        if found[-1].verdict == "right":
+            break
+    best = min(found, key=_how_much_is_left_open)
+    remarks = () if contract is not None else _remarks(best, choices[found.index(best)], target, options)
+    return dataclasses.replace(best, conduct=(*best.conduct, *remarks), seconds=time.perf_counter() - start)
+
+
+def _judged_as(contract: Contract, target: Any) -> Diagnosis:
     try:
         subject = contract.bind(target)
     except UnjudgedError as error:
-        return Diagnosis("unjudged", str(contract), reason=str(error))
-    return _judge(subject, start)
+        return Diagnosis("unjudged", str(contract), contract.registered_name, reason=str(error))
+    return _judge(subject)
 
 
-def _judge(subject: Subject, start: float) -> Diagnosis:
+def _how_much_is_left_open(diagnosis: Diagnosis) -> tuple[int, int]:
+    """Order diagnoses: right, wrong with few faults, wrong and not recognised, not judged."""
+    if diagnosis.verdict == "right":
+        return 0, 0
+    if diagnosis.verdict == "unjudged":
+        return 3, 0
+    return (1, len(diagnosis.faults)) if diagnosis.is_recognised else (2, 0)
+
+
+def _remarks(diagnosis: Diagnosis, contract: Contract, target: Any, options: dict[str, Any]) -> tuple[Conduct, ...]:
+    """Say what the target would be right as, where the contract was chosen and not declared."""
+    asked = _OTHER_CONTRACTS if "mask" not in options else {}
+    for name, (change, words) in asked.items():
+        if name in diagnosis.names and hasattr(contract, next(iter(change))):
+            other = dataclasses.replace(contract, **change)  # pyright: ignore[reportArgumentType]
+            if _judged_as(other, target).verdict == "right":
+                return (Conduct(None, words, is_fault=False),)
+    return ()
+
+
+_OTHER_CONTRACTS: Mapping[str, tuple[dict[str, Any], str]] = {
+    "mask_inverted": ({"mask": "hide"}, "it is right if True in its masks means hidden: say mask=hide"),
+    "mask_added_as_zero_one": ({"mask": "additive"}, "it is right if its masks are numbers to add: say mask=additive"),
+    "scale_missing": ({"scaled": False}, "it is right if no scale is asked for: say scaled=False"),
+    "causal_aligned_at_start": (
+        {"align": "start"},
+        "it is right if the first query sees the first key only: say align=start",
+    ),
+}
+
+
+def _judge(subject: Subject) -> Diagnosis:
     unsteady = steadiness_of(subject)
     explanation = Explanation(()) if unsteady else _explain(subject)
     found = explanation.hypotheses
@@ -52,23 +98,20 @@ def _judge(subject: Subject, start: float) -> Diagnosis:
     return Diagnosis(
         verdict="right" if is_right else "wrong",
         contract=str(subject.contract),
+        contract_name=subject.contract.registered_name,
         explanations=tuple(h for h in found if h),
         conduct=(*conduct, *(Conduct(None, remark, is_fault=False) for remark in subject.remarks)),
         difference=difference,
         counterexample=example,
         called_with=subject.cases(0)[0].sentence,
         calls=tuple(case.name for case in subject.cases(0)),
-        seconds=time.perf_counter() - start,
     )
 
 
 def _explain(subject: Subject) -> Explanation:
     """Explain the first probe; if nothing does, the second, whose sizes are others."""
-    for probe in range(NUM_PROBES):
-        explanation = explain(subject, probe)
-        if explanation.hypotheses:
-            return explanation
-    return explanation
+    found = (explain(subject, probe) for probe in range(NUM_PROBES))
+    return next((explanation for explanation in found if explanation.hypotheses), Explanation(()))
 
 
 def _errors(subject: Subject, explanation: Explanation) -> list[Conduct]:

@@ -1,8 +1,9 @@
-"""Probes, oracles and contracts: is an attention right? For our tests, for the course, and for other people's projects."""
+"""Probes, oracles and contracts: is an attention right? For our tests, for the course, for other people's projects."""
 
 from attention_surgeon.testing.answer import Answer, same_answer, same_numbers
+from attention_surgeon.testing.check import check_attention
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
-from attention_surgeon.testing.contracts import CONTRACTS, contract_for, make_contract
+from attention_surgeon.testing.contracts import CONTRACTS, contracts_for, make_contract
 from attention_surgeon.testing.function_contract import FunctionContract
 from attention_surgeon.testing.steadiness import steadiness_of
 
@@ -14,7 +15,8 @@ __all__ = [
     "Contract",
     "FunctionContract",
     "Subject",
-    "contract_for",
+    "check_attention",
+    "contracts_for",
     "make_contract",
     "same_answer",
     "same_numbers",

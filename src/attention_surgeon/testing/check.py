@@ -7,7 +7,7 @@ import numpy as np
 from attention_surgeon.errors import ContractError
 from attention_surgeon.testing.answer import Answer, Array, same_answer, same_numbers
 from attention_surgeon.testing.contract import Contract, Subject
-from attention_surgeon.testing.contracts import contract_for, make_contract
+from attention_surgeon.testing.contracts import contracts_for
 from attention_surgeon.testing.steadiness import steadiness_of
 
 NUM_PROBES = 2
@@ -22,7 +22,8 @@ def check_attention(target: Any, contract: Contract | str | None = None, **optio
 
     Args:
         target: A function, a callable object, a class or a module.
-        contract: A `Contract`, the name of one (`attention`, `multihead`, ...), or None to choose by the kind of target.
+        contract: A `Contract`, the name of one (`attention`, `multihead`, ...), or None for the one that fits such a
+            target best.
         **options: Of the contract named: `mask="hide"`, `returns="weights_first"`, `scaled=False`.
 
     Raises:
@@ -39,7 +40,7 @@ def check_attention(target: Any, contract: Contract | str | None = None, **optio
     >>> check_attention(attention)
     """
     __tracebackhide__ = True
-    asked = make_contract(contract, **options) if isinstance(contract, str) else contract_for(target, contract)
+    asked = contracts_for(target, contract, **options)[0]
     complaint = _complaint(asked.bind(target))
     if complaint is not None:
         raise ContractError(

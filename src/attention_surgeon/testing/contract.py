@@ -8,6 +8,7 @@
 So one contract serves the check (`ask` against `answer(base)`) and the diagnosis (`ask` against `answer(faulty)`).
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -129,6 +130,25 @@ class Contract(ABC):
 
     name: ClassVar[str]
     value_names: ClassVar[tuple[str, ...]]
+
+    @property
+    def registered_name(self) -> str:
+        """The name under which `make_contract` makes one of its kind."""
+        return self.name
+
+    @property
+    def title(self) -> str:
+        """What a target is judged as, in words."""
+        return self.registered_name.replace("_", " ")
+
+    def __str__(self) -> str:
+        """The title, and every option that is not the usual one."""
+        options = [
+            f"{option.name}={getattr(self, option.name)}"
+            for option in dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+            if option.repr and getattr(self, option.name) != option.default
+        ]
+        return f"{self.title} ({', '.join(options)})" if options else self.title
 
     @abstractmethod
     def bind(self, target: Any) -> Subject:

@@ -1,5 +1,7 @@
 """The contracts by name, and the one that fits a kind of target."""
 
+import contextlib
+import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,6 +17,7 @@ from attention_surgeon.testing.mask_contract import MaskContract
 from attention_surgeon.testing.padding_contract import PaddingContract
 from attention_surgeon.testing.softmax_contract import SoftmaxContract
 from attention_surgeon.testing.statistics_contract import StatisticsContract
+from attention_surgeon.testing.usual import usual_contracts
 
 CONTRACTS: Mapping[str, Callable[..., Contract]] = {
     "attention": FunctionContract,
@@ -48,21 +51,31 @@ def make_contract(name: str, **options: Any) -> Contract:
         raise OptionError(f"contract {name!r} does not take the options {', '.join(sorted(options))}.") from None
 
 
-def contract_for(target: Any, contract: Contract | str | None) -> Contract:
-    """Return the contract that was asked for, or the usual one for this kind of target.
+def contracts_for(target: Any, contract: Contract | str | None = None, **options: Any) -> tuple[Contract, ...]:
+    """Return the contract that was asked for, or those that may be meant by this kind of target, the likeliest first.
+
+    Args:
+        target: What is to be judged.
+        contract: A `Contract`, the name of one, or None to choose by the kind of target.
+        **options: Of the contract.
 
     Raises:
-        OptionError: there is no contract of that name.
+        OptionError: there is no contract of that name, or none that takes these options.
         ArgumentTypeError: `contract` is neither.
     """
-    if isinstance(contract, Contract):
-        return contract
     if isinstance(contract, str):
-        return make_contract(contract)
+        return (make_contract(contract, **options),)
+    if isinstance(contract, Contract):
+        return (dataclasses.replace(contract, **options),)  # pyright: ignore[reportArgumentType]
     if contract is not None:
         raise ArgumentTypeError(f"contract is {kind_of(contract)}, expected a Contract, the name of one, or None.")
-    return make_contract(_usual(target))
-
-
-def _usual(target: Any) -> str:
-    return "attention"
+    names = usual_contracts(target)
+    fitting = []
+    for name in names:
+        with contextlib.suppress(OptionError):
+            fitting.append(make_contract(name, **options))
+    if not fitting:
+        raise OptionError(
+            f"no contract that fits this target ({', '.join(names)}) takes the options {', '.join(sorted(options))}."
+        )
+    return tuple(fitting)

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -44,11 +44,16 @@ class FunctionContract(Contract):
     mask: MaskMeaning = "keep"
     returns: Literal["output_first", "weights_first"] = "output_first"
     scaled: bool = True
-    hides_future: bool = False
+    hides_future: bool = field(default=False, repr=False)
     align: Literal["end", "start"] = "end"
 
     name: ClassVar[str] = "attention"
     value_names: ClassVar[tuple[str, ...]] = ("output", "weights")
+
+    @property
+    def registered_name(self) -> str:
+        """`attention` or `causal_attention`."""
+        return f"causal_{self.name}" if self.hides_future else self.name
 
     def bind(self, target: Any) -> "FunctionSubject":
         """Find the library, the layout and the kind of mask that the function takes.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.testing.words import role_of
+from attention_surgeon.testing.words import role_of, words
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def read_forward(layer: Any, *, is_cross: bool) -> LayerCall:
     inputs = [p for p in parameters if p not in masks and p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
     if not inputs:
         raise UnjudgedError("its forward takes no input; expected forward(x) or forward(query, key, value).")
-    context = next((p for p in parameters if p not in inputs and p is not mask and _is_context(p.name)), None)
+    context = next((p for p in parameters if p not in inputs and p is not mask and is_context(p.name)), None)
     if is_cross and len(inputs) == 1 and context is not None:
         inputs.append(context)
     if len(inputs) > 3:
@@ -72,11 +72,12 @@ def read_forward(layer: Any, *, is_cross: bool) -> LayerCall:
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_CONTEXT = ("context", "memory", "encoder", "enc", "cond", "source", "src", "other", "y", "kv", "key_value")
+_CONTEXT = frozenset("context memory encoder enc cond source src other y kv key_value ctx states".split())
 
 
-def _is_context(name: str) -> bool:
-    return any(word in name.lower() for word in _CONTEXT) and "mask" not in name.lower()
+def is_context(name: str) -> bool:
+    """Whether a parameter of that name is a second input, which answers."""
+    return bool(_CONTEXT & {*words(name), name.lower()}) and "mask" not in name.lower()
 
 
 def _meaning(names: list[str]) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -45,6 +45,17 @@ from attention_surgeon.testing.layer_parameters import (
 Kind: TypeAlias = Literal["simple", "self", "multihead", "causal_multihead", "cross", "grouped", "multiquery"]
 
 
+_TITLES: Mapping[Kind, str] = {
+    "simple": "simple unscaled attention",
+    "self": "single-head attention",
+    "multihead": "multi-head attention",
+    "causal_multihead": "causal multi-head attention",
+    "cross": "cross-attention",
+    "grouped": "grouped-query attention",
+    "multiquery": "multi-query attention",
+}
+
+
 @dataclass(frozen=True)
 class LayerContract(Contract):
     """An attention layer.
@@ -56,13 +67,23 @@ class LayerContract(Contract):
         allows_nan_rows: Whether a query that may attend to no key may get NaN, as in `torch.nn.MultiheadAttention`.
     """
 
-    kind: Kind = "multihead"
+    kind: Kind = field(default="multihead", repr=False)
     mask: MaskMeaning = "keep"
     scaled: bool | None = None
     allows_nan_rows: bool = False
 
     name: ClassVar[str] = "layer"
     value_names: ClassVar[tuple[str, ...]] = ("output", "weights")
+
+    @property
+    def registered_name(self) -> str:
+        """The kind."""
+        return "torch_mha" if self.allows_nan_rows else self.kind
+
+    @property
+    def title(self) -> str:
+        """`multi-head attention layer`, and so on."""
+        return f"{_TITLES[self.kind]} layer"
 
     def bind(self, target: Any) -> "LayerSubject":
         """Build the layer, find out how it is called and which of its tensors is which projection.

@@ -1,5 +1,6 @@
 """The contract of a mask that follows from positions: `f(n)`, or `f(n_q, n_k)`, causal or its mirror image."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class MaskContract(Contract):
         align: Where the causal mask lies when n_q != n_k: `end` (the last query sees every key) or `start`.
     """
 
-    is_reverse: bool = False
+    is_reverse: bool = dataclasses.field(default=False, repr=False)
     mask: Declared = "auto"
     align: Literal["end", "start"] = "end"
 
@@ -48,6 +49,11 @@ class MaskContract(Contract):
         check_form(self.mask, "mask contract")
         if self.align not in ("end", "start"):
             raise OptionError(f"mask contract: align={self.align!r}, expected one of end, start.")
+
+    @property
+    def registered_name(self) -> str:
+        """`causal_mask` or `reverse_mask`."""
+        return "reverse_mask" if self.is_reverse else "causal_mask"
 
     def bind(self, target: Any) -> "MaskSubject":
         """Find the sizes that the function takes, and how its mask is to be read.

@@ -63,12 +63,17 @@ def softmax_cases(layout: int, probe: int) -> tuple[SoftmaxCase, ...]:
 
 
 def small_softmax_cases(layout: int) -> Iterator[SoftmaxCase]:
-    """Yield calls with whole numbers, the fewest first."""
+    """Yield calls with whole numbers, the fewest first; then scores too large for exp, and rows too far apart for it."""
     source = generator(_SEED + 7)
     for shape in ((1, 2), (2, 2), (2, 3), (3, 3)):
         for _ in range(3):
-            whole = torch.randint(-2, 3, shape, generator=source).float().double()
-            yield SoftmaxCase("small", whole[0] if layout == 1 else whole.expand(*(1,) * (layout - 2), *shape))
+            yield _small(torch.randint(-2, 3, shape, generator=source).double(), layout)
+    yield _small(torch.tensor([[1000.0, 1001.0]], dtype=torch.float64), layout)
+    yield _small(torch.tensor([[1000.0, 1001.0], [-1000.0, -1001.0]], dtype=torch.float64), layout)
+
+
+def _small(matrix: Tensor, layout: int) -> SoftmaxCase:
+    return SoftmaxCase("small", matrix[0] if layout == 1 else matrix.expand(*(1,) * (layout - 2), *matrix.shape))
 
 
 def extreme_case(layout: int, signs: tuple[int, ...]) -> SoftmaxCase:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import Answer, quietly, raised, same_answer
-from attention_surgeon.testing.arrays import to_array, to_library
+from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
 from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.memory import remembered
 from attention_surgeon.testing.softmax_cases import SoftmaxCase, extreme_case, hidden_case
@@ -105,14 +105,14 @@ def _dtype(subject: "SoftmaxSubject", circuit: Circuit | None) -> Iterator[Condu
         x = subject.cases(0)[0].scores.to(dtype).clone()
         try:
             with quietly():
-                result = subject.found_in(subject.call_with(x if subject.library == "torch" else x.numpy()))
+                found = arrays_in(subject.call_with(x if subject.library == "torch" else x.numpy()))
         except Exception:  # noqa: BLE001  a dtype that is not supported is no fault
             continue
-        found = torch.as_tensor(result).dtype
-        if found != dtype:
+        returned = torch.as_tensor(found[0]).dtype if found else dtype
+        if returned != dtype:
             # NumPy promotes on its own where an array of float64, its usual dtype, takes part.
-            is_fault = subject.library == "torch" or found != torch.float64
-            yield Conduct("wrong_dtype", f"{_name(dtype)} goes in and {_name(found)} comes out", is_fault)
+            is_fault = subject.library == "torch" or returned != torch.float64
+            yield Conduct("wrong_dtype", f"{_name(dtype)} goes in and {_name(returned)} comes out", is_fault)
             return
 
 

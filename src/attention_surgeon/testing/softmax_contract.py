@@ -136,13 +136,19 @@ class SoftmaxSubject(Subject):
             x = to_library(softmax_cases(layout, 0)[square].scores, library)
             try:
                 with quietly(), torch.enable_grad():
-                    self.found_in(self.call_with(x.requires_grad_() * 1 if library == "torch" else x))
+                    found = self.found_in(self.call_with(x.requires_grad_() * 1 if library == "torch" else x))
+                    _require_own_kind(found, library)
             except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
                 errors.append(str(raised(error).error))
                 continue
             self.library = library
             return layout
         raise UnjudgedError(f"it answers no call; with x of three axes it raises {errors[0]}")
+
+
+def _require_own_kind(found: Any, library: Library) -> None:
+    if isinstance(found, Tensor) is (library == "numpy"):
+        raise TypeError(f"it returned {type(found).__name__} for {'an array' if library == 'numpy' else 'a tensor'}")
 
 
 def _operands(scores: Tensor) -> Operands:
