@@ -2,6 +2,7 @@
 
 import difflib
 from functools import cache
+from typing import get_args
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.faults import (
@@ -23,6 +24,7 @@ from attention_surgeon.faults import (
 from attention_surgeon.faults.fault import STAGES, Family, Fault
 from attention_surgeon.require import kind_of
 
+_FAMILIES: tuple[Family, ...] = get_args(Family)
 _SHELVES = (
     projection,
     heads,
@@ -77,9 +79,14 @@ causal_missing or softmax_missing?
 def faults_of(family: Family) -> tuple[Fault, ...]:
     """Return the faults that a function or layer of this family can have, in the order of the pipeline.
 
-    >>> [fault.name for fault in faults_of("padding") if fault.stage == "mask"]
-    ['mask_first_only', 'padding_inverted', 'padding_off_by_one']
+    Raises:
+        OptionError: there is no such family.
+
+    >>> [fault.name for fault in faults_of("grouped") if not fault.families >= {"layer"}]
+    ['heads_tiled']
     """
+    if family not in _FAMILIES:
+        raise OptionError(f"faults_of: family is {family!r}, expected one of {', '.join(_FAMILIES)}.")
     return tuple(fault for fault in catalogue() if family in fault.families)
 
 

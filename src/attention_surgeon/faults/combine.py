@@ -148,7 +148,8 @@ FAULTS: tuple[Fault, ...] = (
         families=FIVE_STEPS,
         summary="The scores are multiplied with the values; the weights are computed and only returned.",
         in_training=(
-            "With a mask of -inf it is NaN at once. Without, the output grows with length, and training is unsteady."
+            "With a mask of -inf it is NaN at once. Without, it learns, and the output grows with the length of "
+            "the sequence."
         ),
         in_numbers="The weights are right; the output may lie outside the values, and is inf or NaN under a mask.",
         question="Your weights are right. Does your output change when you add 1 to every score?",

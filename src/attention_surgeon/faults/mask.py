@@ -100,8 +100,8 @@ FAULTS: tuple[Fault, ...] = (
         families=FIVE_STEPS,
         summary="Hidden weights are set to 0 after the softmax, so that the rest no longer sums to 1.",
         in_training=(
-            "Nothing is copied from the future, but how large an early row is tells of it: the loss is a little "
-            "too good."
+            "What is left of a row tells of what was hidden, and a causal model learns to read it: the loss falls "
+            "far below what is possible, and what it writes is nonsense."
         ),
         in_numbers="Hidden weights are 0, and rows sum to less than 1, the less the more is hidden.",
         question="Hide a key: who gets the weight that it would have had?",

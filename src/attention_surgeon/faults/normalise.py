@@ -88,8 +88,8 @@ FAULTS: tuple[Fault, ...] = (
         families=NORMALISED,
         summary="The scores serve as weights; there is no softmax.",
         in_training=(
-            "With a mask of -inf it is NaN at once. Without, the output grows with the length, and training is "
-            "unsteady."
+            "With a mask of -inf it is NaN at once. Without, it learns, and the output grows with the length of "
+            "the sequence."
         ),
         in_numbers="Weights are negative, above 1, and sum to anything; hidden ones are -inf.",
         question="Can a weight be negative?",
@@ -102,9 +102,7 @@ FAULTS: tuple[Fault, ...] = (
         stage="normalise",
         families=NORMALISED,
         summary="The exponentials of the scores serve as weights; nothing divides them by their sum.",
-        in_training=(
-            "The output grows with the length of the sequence and with every score; the loss jumps, or becomes NaN."
-        ),
+        in_training="Learns worse: the output grows with the length of the sequence and with every score.",
         in_numbers="Weights are positive and hidden ones 0, a score of 0 has weight 1, and a row sums to anything.",
         question="What does one row of your weights sum to?",
         pointer="Look after the exponential: the division by the sum of the row is missing.",
@@ -191,7 +189,8 @@ FAULTS: tuple[Fault, ...] = (
         families=NORMALISED,
         summary="The logarithms of the weights serve as weights: log_softmax was called.",
         in_training=(
-            "With a mask of -inf it is NaN at once. Without, the keys that fit worst count most, with a minus sign."
+            "With a mask of -inf it is NaN at once. Without, it learns worse: the keys that fit worst count most, "
+            "with a minus sign."
         ),
         in_numbers="No weight is above 0; the exponentials of a row sum to 1.",
         question="Can a weight be negative, and can all of them be?",
@@ -204,7 +203,7 @@ FAULTS: tuple[Fault, ...] = (
         stage="normalise",
         families=NORMALISED,
         summary="Each weight is the sigmoid of its own score; the keys do not share 1 among them.",
-        in_training="Learns, but the output grows with the number of keys; the longer the sequence, the larger.",
+        in_training="Learns worse; the longer the sequence, the larger the output.",
         in_numbers="A score of 0 has weight 0.5, and a row of n keys with small scores sums to about n / 2.",
         question="If one key gets more weight, does another one get less?",
         pointer="Look at what makes weights of scores: each one is judged alone, without the others of its row.",
@@ -216,7 +215,10 @@ FAULTS: tuple[Fault, ...] = (
         stage="normalise",
         families=NORMALISED,
         summary="The scores are divided by their sum; the exponential is missing.",
-        in_training="A sum near 0 makes huge weights, and the loss jumps; with a mask of -inf it is NaN at once.",
+        in_training=(
+            "With a mask of -inf it is NaN at once. Without, a sum near 0 makes huge weights, and hardly anything "
+            "is learned."
+        ),
         in_numbers="Rows sum to 1, and yet some weights are negative or above 1.",
         question="Your rows sum to 1: is every single weight between 0 and 1?",
         pointer="Look at what is divided by the sum: the scores themselves, not their exponentials.",
@@ -252,7 +254,7 @@ FAULTS: tuple[Fault, ...] = (
         stage="normalise",
         families=NORMALISED,
         summary="The weights are divided by the number of keys after the softmax, as for a mean.",
-        in_training="Learns more slowly: what attention adds is n_k times too small.",
+        in_training="Learns more slowly: what attention adds is n_k times too small, and changes size with the length.",
         in_numbers="Every row sums to 1/n_k; times n_k all is right.",
         question="What does one row of your weights sum to, and why that number?",
         pointer="Look after the softmax: its rows sum to 1 already, and no mean is to be taken.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from torch import Tensor, nn
 
@@ -133,7 +133,9 @@ FAULTS: tuple[Fault, ...] = (
         name="projection_transposed",
         stage="projection",
         families=LAYERS,
-        summary="x is multiplied with the weights as they are stored, (out, in), instead of with their transpose.",
+        summary=(
+            "The input is multiplied with the weights as they are stored, (out, in), instead of with their transpose."
+        ),
         in_training=(
             "Trains as well: a transposed random matrix is a random matrix. Weights from elsewhere give nonsense."
         ),

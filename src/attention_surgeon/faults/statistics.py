@@ -111,10 +111,12 @@ FAULTS: tuple[Fault, ...] = (
         name="entropy_over_queries",
         stage="statistics",
         families=STATISTICS,
-        summary="The sum runs over the queries: it is taken of columns, which are no distributions.",
+        summary="The sum runs over the queries: the mean is taken of columns, which are no distributions.",
         in_training="Nothing: only what is measured is wrong.",
-        in_numbers="Your entropy is the right one of the transposed weights.",
-        question="Which of the two sums to 1, a row or a column, and of which do you take the entropy?",
+        in_numbers=(
+            "With as many keys as queries all is right. Otherwise the entropy is n_q / n_k times what it should be."
+        ),
+        question="Three queries, eleven keys: of how many distributions do you take the mean, of 3 or of 11?",
         pointer="Look at the axis of the sum: it is that of the queries.",
         fix="entropy = torch.special.entr(weights).sum(dim=-1).mean()",
         operate=_measure("entropy", _entropy_over_queries),
