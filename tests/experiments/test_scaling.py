@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from attention_surgeon.experiments import Result, ScalingConfig, experiment_scaling_factor
+from attention_surgeon.experiments import Bench, Result, ScalingConfig, experiment_scaling_factor
 from attention_surgeon.experiments.scaling import run
 
 
@@ -68,6 +68,7 @@ def test_the_verdict_says_what_was_measured(result: Result):
 
 
 def test_progress_is_told_per_width():
-    told: list[int] = []
-    run(ScalingConfig(d_k_values=(2, 3), num_draws=2), told.append)
-    assert told == [2, 3]
+    told: list[tuple[int, int]] = []
+    bench = Bench(on_progress=lambda progress: told.append((progress.done, progress.total)))
+    run(ScalingConfig(d_k_values=(2, 3), num_draws=2), bench)
+    assert told == [(0, 2), (1, 2), (2, 2)]

@@ -11,7 +11,8 @@ from attention_surgeon.experiments import SavedRun, experiment_named
 from attention_surgeon.experiments.result import Records
 
 _MOST_ROWS = 24
-_LONGEST_CELL = 14
+_LONGEST_CELL = 20
+_SPREAD = ("_low", "_median", "_high")
 
 
 def run_screen(run: SavedRun, width: int) -> Iterator[Text]:
@@ -41,6 +42,7 @@ def record_lines(records: Records, width: int) -> Iterator[Text]:
     """Yield the records as a table of the columns that fit, each below its name; long words are left to the verdict."""
     shown = list(records[:_MOST_ROWS])
     names = [name for name in (records[0] if records else {}) if not any(_is_long(row[name]) for row in records)]
+    names.sort(key=lambda name: name.endswith(_SPREAD))  # what does not fit is left out from the end
     columns = {name: [_cell(row[name]) for row in shown] for name in names}
     widths = {name: max(map(width_of, [*name.split("_"), *cells])) + 2 for name, cells in columns.items()}
     while sum(widths.values()) > width and len(widths) > 1:

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from attention_surgeon.errors import OptionError
@@ -25,6 +25,7 @@ class Experiment:
         run: From settings and a bench to the result.
         quick: Settings with which it takes seconds, to see that it works.
         duration: How long it takes on two cores, in words.
+        full: Settings of the whole experiment, where the defaults of `config` are less.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Experiment:
     run: Callable[[Any, Bench], Result]
     quick: Mapping[str, Any]
     duration: str
+    full: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def uses_text(self) -> bool:
@@ -51,10 +53,10 @@ class Experiment:
                     f"{self.name} has no setting {name!r}; it has {', '.join(self._fields())}."
                     f"{suggestion(name, self._fields())}"
                 )
-        return self.config(**{**(self.quick if is_quick else {}), **settings})
+        return self.config(**{**(self.quick if is_quick else self.full), **settings})
 
     def _fields(self) -> list[str]:
-        return [field.name for field in dataclasses.fields(self.config)]
+        return [setting.name for setting in dataclasses.fields(self.config)]
 
 
 def as_plain(config: Any) -> dict[str, Any]:

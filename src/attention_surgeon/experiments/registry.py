@@ -1,10 +1,38 @@
 """All experiments, in the order in which one reads them."""
 
 from attention_surgeon.errors import OptionError
-from attention_surgeon.experiments import masking
+from attention_surgeon.experiments import (
+    dropout,
+    fills,
+    heads,
+    lines,
+    masking,
+    order,
+    promises,
+    rank,
+    saturation,
+    scaling,
+    score_growth,
+    top_k,
+    value_width,
+)
 from attention_surgeon.experiments.experiment import Experiment, suggestion
 
-EXPERIMENTS: tuple[Experiment, ...] = (masking.EXPERIMENT,)
+EXPERIMENTS: tuple[Experiment, ...] = (
+    score_growth.EXPERIMENT,
+    scaling.EXPERIMENT,
+    saturation.EXPERIMENT,
+    masking.EXPERIMENT,
+    fills.EXPERIMENT,
+    value_width.EXPERIMENT,
+    rank.EXPERIMENT,
+    order.EXPERIMENT,
+    lines.EXPERIMENT,
+    heads.EXPERIMENT,
+    dropout.EXPERIMENT,
+    top_k.EXPERIMENT,
+    promises.EXPERIMENT,
+)
 
 
 def experiment_named(name: str) -> Experiment:

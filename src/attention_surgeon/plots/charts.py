@@ -1,5 +1,6 @@
 """Small charts side by side: lines with bands and level lines, or bars; every chart of the experiments ends here."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from attention_surgeon.plots.labels import visible_title, wrapped
+from attention_surgeon.plots.labels import power_of_ten, visible_title, wrapped
 from attention_surgeon.plots.style import Theme, ThemeName, arranged, drawing, new_figure, theme_named
 
 _WIDTH, _HEIGHT = 300.0, 250.0
@@ -51,7 +52,7 @@ class Chart:
         levels: Horizontal lines with a word at each, such as a baseline.
         is_log_x: Whether x counts in factors of two; every x of the lines is labelled.
         is_log_y: Whether y counts in factors of ten.
-        from_zero: Whether the axis of y begins at 0.
+        lowest: Where the axis of y begins; None: where the lines need it. What lies below is not drawn.
     """
 
     title: str
@@ -60,7 +61,7 @@ class Chart:
     levels: Mapping[str, int | float] = field(default_factory=dict)
     is_log_x: bool = False
     is_log_y: bool = False
-    from_zero: bool = True
+    lowest: int | float | None = 0
 
 
 @final
@@ -153,8 +154,10 @@ def _draw_lines(axes: Axes, chart: Chart, looks: Mapping[str, tuple[str, object,
         axes.xaxis.set_minor_locator(NullLocator())
     if chart.is_log_y:
         axes.set_yscale("log")
-    elif chart.from_zero:
-        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(lambda value, _: power_of_ten(round(math.log10(value))))
+        axes.yaxis.set_minor_locator(NullLocator())
+    if chart.lowest is not None and (chart.lowest > 0 or not chart.is_log_y):
+        axes.set_ylim(bottom=chart.lowest)
     _draw_levels(axes, chart.levels, theme, at_right=True)
 
 

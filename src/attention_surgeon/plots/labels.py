@@ -15,6 +15,7 @@ LONGEST_LABEL = 16
 MOST_LINES = 4
 _CLOSEST = 6.88  # points from one label to the next, where that lets every token have one
 _CLOSEST_THINNED = 9.5  # where some have to be left out anyway
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _VISIBLE = {"\n": "↵", "\t": "⇥"}
 
 
@@ -57,6 +58,15 @@ def wrapped(text: str, size: float, width: float) -> str:
             line = _cut(longer, size, width)
         lines.append(line)
     return "\n".join(lines)
+
+
+def power_of_ten(power: int) -> str:
+    """Return a power of ten as it is written, without mathtext.
+
+    >>> power_of_ten(-12)
+    '10⁻¹²'
+    """
+    return "10" + str(power).translate(_SUPERSCRIPTS)
 
 
 def line_count(text: str) -> int:

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from attention_surgeon.plots.check import checked_title
 from attention_surgeon.plots.curves import Curve, checked_curves
-from attention_surgeon.plots.labels import text_width, visible_title
+from attention_surgeon.plots.labels import power_of_ten, text_width, visible_title
 from attention_surgeon.plots.style import Theme, ThemeName, arranged, drawing, new_figure, theme_named
 
 _CALLER = "plot_scaling_curves"
@@ -20,7 +20,6 @@ _MEASURES = {
     "entropy_share": "entropy of a row\n(1 = all keys alike)",
     "score_gradient": "gradient that passes the softmax\n(logarithmic)",
 }
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def plot_scaling_curves(
@@ -111,5 +110,5 @@ def _dress_powers(axes: Axes, values: list[float]) -> None:
     axes.set_yscale("log")
     axes.set_ylim(10.0**low, 10.0**high)
     powers = range(low, high + 1, math.ceil((high - low) / 6))
-    axes.set_yticks([10.0**power for power in powers], ["10" + str(power).translate(_SUPERSCRIPTS) for power in powers])
+    axes.set_yticks([10.0**power for power in powers], [power_of_ten(power) for power in powers])
     axes.yaxis.set_minor_locator(NullLocator())
