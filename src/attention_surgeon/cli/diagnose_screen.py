@@ -70,8 +70,8 @@ def _head_lines(found: FileDiagnosis, width: int) -> Iterator[Text]:
     yield from text_lines(" · ".join(filter(None, parts)), width)
     if found.note:
         yield from text_lines(found.note, width)
-    if found.contract:
-        yield from text_lines(contract_in_words(found.contract, found.options), width, "quiet")
+    if found.diagnosis.contract_name:
+        yield from text_lines(contract_in_words(found.diagnosis.contract_name, found.options), width, "quiet")
     if found.diagnosis.called_with:
         yield from text_lines(f"first call, {found.diagnosis.called_with}", width, "quiet")
 
@@ -91,7 +91,7 @@ def _right_lines(found: FileDiagnosis, width: int) -> Iterator[Text]:
     verdict = f"✓ RIGHT · {count(len(diagnosis.calls), 'call')}, each on {NUM_PROBES} independent probes"
     yield from text_lines(verdict, width, "good")
     yield from text_lines(", ".join(diagnosis.calls), width, "quiet", indent=2)
-    known, because = claim(found.contract, found.options)
+    known, because = claim(diagnosis.contract_name, found.options)
     yield from text_lines(known, width, indent=2)
     yield from text_lines(because, width, indent=2)
     yield from remark_lines(diagnosis, width)

@@ -1,7 +1,7 @@
 """What is said about a wrong attention: its faults as far as the level allows, and where they are first seen."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from rich.text import Text
 
@@ -12,7 +12,6 @@ from attention_surgeon.cli.matrices import compared_lines, decimals_for, number_
 from attention_surgeon.diagnose import Counterexample, Diagnosis, Difference
 from attention_surgeon.diagnose.explain import NUM_PROBES
 from attention_surgeon.faults import Fault
-from attention_surgeon.testing.answer import Array
 
 Level: TypeAlias = Literal["question", "pointer", "fix"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -130,16 +129,16 @@ def _example_lines(example: Counterexample, width: int) -> Iterator[Text]:
         yield from text_lines(line, width, indent=2, more=4)
     yours, expected = example.yours, example.expected
     decimals = 2 if isinstance(yours, str) or yours.shape != expected.shape else decimals_for(yours, expected)
-    given = yours if isinstance(yours, str) else _nested(yours, decimals)
+    given = yours if isinstance(yours, str) else _nested(yours.tolist(), decimals)
     yield from text_lines(f"{example.what}, yours: {given}", width, indent=2, more=4)
-    yield from text_lines(f"{example.what}, expected: {_nested(expected, decimals)}", width, indent=2, more=4)
+    yield from text_lines(f"{example.what}, expected: {_nested(expected.tolist(), decimals)}", width, indent=2, more=4)
 
 
-def _nested(values: Array, decimals: int) -> str:
-    """Return an array as nested lists of short numbers."""
-    if values.ndim:
+def _nested(values: Any, decimals: int) -> str:
+    """Return nested lists of short numbers as text."""
+    if isinstance(values, list):
         return f"[{', '.join(_nested(row, decimals) for row in values)}]"
-    return number_text(float(values), decimals)
+    return number_text(values, decimals)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from attention_surgeon.diagnose.load import find_source, load_target, split_targ
 from attention_surgeon.diagnose.plain import diagnosis_from_dict
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import file_access_error
-from attention_surgeon.testing import Contract, make_contract
+from attention_surgeon.testing import Contract, contracts_for, make_contract
 
 OPTIONS = ("mask", "returns", "align", "scaled", "source")
 """What can be said of a target beside the name of its contract."""
@@ -31,8 +31,7 @@ class FileDiagnosis:
         sha256: Of the bytes of the file, in hexadecimal digits; empty where there is no file.
         num_lines: Of the file.
         note: A sentence if the object was chosen for the caller.
-        contract: The name of what it was judged as; empty if nobody had said and the file did not get that far.
-        options: Of the contract.
+        options: Of the contract that it was judged by, the usual ones too.
         diagnosis: The answer; `unjudged` with a reason if the child gave none.
         ended: What became of the child.
         printed: What the file printed.
@@ -43,7 +42,6 @@ class FileDiagnosis:
     sha256: str
     num_lines: int
     note: str
-    contract: str
     options: Mapping[str, Any]
     diagnosis: Diagnosis
     ended: Ended
@@ -52,7 +50,7 @@ class FileDiagnosis:
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, for JSON."""
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "diagnosis"}
-        return own | {"options": dict(self.options)} | {**self.diagnosis.as_dict(), "contract": self.contract}
+        return own | {"options": dict(self.options)} | self.diagnosis.as_dict()
 
 
 def diagnose_file(
@@ -83,13 +81,12 @@ def diagnose_file(
         "sha256": hashlib.sha256(content).hexdigest() if content else "",
         "num_lines": len(content.splitlines()),
         "note": "",
-        "contract": contract or "",
         "options": options,
     }
     if isinstance(outcome.value, dict):
         known |= outcome.value
     data = known.pop("diagnosis", None)
-    diagnosis = _unjudged(known["contract"], outcome) if data is None else diagnosis_from_dict(data)
+    diagnosis = _unjudged(contract or "", outcome) if data is None else diagnosis_from_dict(data)
     return FileDiagnosis(**known, diagnosis=diagnosis, ended=outcome.ended, printed=outcome.printed)
 
 
@@ -97,17 +94,17 @@ def _judge(place: str, name: str | None, contract: str | None, options: Mapping[
     """Return what the child says: which text was run, as what, and the diagnosis."""
     target = load_target(place, name)
     choices = contracts_for(target.object, contract, **options)
-    for choice in choices:
-        _check_options(choice, contract or choice.title, options)
+    takers = [choice for choice in choices if all(_takes(choice, option) for option in options)]
+    for choice in takers or choices[:1]:
+        _check_options(choice, choice.registered_name, options)
     diagnosis = diagnose(target.object, contract, **options)
-    chosen = next(choice for choice in choices if str(choice) == diagnosis.contract)
+    chosen = make_contract(diagnosis.contract_name, **options)
     taken = {option: getattr(chosen, option) for option in OPTIONS if _takes(chosen, option)}
     return {
         "object": target.description,
         "sha256": target.sha256,
         "num_lines": target.num_lines,
         "note": target.note,
-        "contract": contract or chosen.title,
         "options": {option: value for option, value in taken.items() if value is not None},
         "diagnosis": diagnosis.as_dict(),
     }
@@ -137,7 +134,7 @@ def _choices(contract: Contract, option: str) -> tuple[str, ...]:
 
 
 def _unjudged(contract: str, outcome: Outcome) -> Diagnosis:
-    return Diagnosis("unjudged", contract, reason=outcome.sentence, seconds=outcome.seconds)
+    return Diagnosis("unjudged", contract, contract, reason=outcome.sentence, seconds=outcome.seconds)
 
 
 def _read(source: Path) -> bytes:

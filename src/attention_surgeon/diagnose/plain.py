@@ -26,6 +26,7 @@ def diagnosis_from_dict(data: Mapping[str, Any]) -> Diagnosis:
     return Diagnosis(
         verdict=data["verdict"],
         contract=data["contract"],
+        contract_name=data["contract_name"],
         explanations=tuple(tuple(fault(name) for name in names) for names in data["explanations"]),
         conduct=tuple(Conduct(**seen) for seen in data["conduct"]),
         difference=None if difference is None else _difference(**difference),
