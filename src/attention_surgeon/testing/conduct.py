@@ -146,8 +146,8 @@ def _coefficients(shape: tuple[int, ...]) -> torch.Tensor:
 
 def _dtype(subject: "FunctionSubject", circuit: Circuit | None) -> Iterator[Conduct]:
     case = subject.cases(0)[0]
-    asked = (torch.float32, torch.float64, torch.bfloat16) if subject.library == "torch" else (torch.float32,)
-    for dtype in asked:
+    asked = (torch.float32, torch.float64, torch.bfloat16)
+    for dtype in asked if subject.library == "torch" else asked[:2]:  # NumPy has no bfloat16
         found = _returned_dtype(subject, case, dtype)
         if found is None or found == dtype:
             continue

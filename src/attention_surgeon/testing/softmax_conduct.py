@@ -100,8 +100,8 @@ def _pulled_back(leaf: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarr
 
 
 def _dtype(subject: "SoftmaxSubject", circuit: Circuit | None) -> Iterator[Conduct]:
-    dtypes = (torch.float32, torch.float64, torch.bfloat16) if subject.library == "torch" else (torch.float32,)
-    for dtype in dtypes:
+    asked = (torch.float32, torch.float64, torch.bfloat16)
+    for dtype in asked if subject.library == "torch" else asked[:2]:  # NumPy has no bfloat16
         x = subject.cases(0)[0].scores.to(dtype).clone()
         try:
             with quietly():

@@ -55,6 +55,32 @@ class MultiHeadedAttention(nn.Module):
         return self.linears[-1](x)
 
 
+class NamedProjections(nn.Module):
+    """The same with a name for each Linear."""
+
+    def __init__(self, h, d_model, dropout=0.1):
+        super().__init__()
+        self.d_k, self.h = d_model // h, h
+        self.q_linear = nn.Linear(d_model, d_model)
+        self.k_linear = nn.Linear(d_model, d_model)
+        self.v_linear = nn.Linear(d_model, d_model)
+        self.out = nn.Linear(d_model, d_model)
+        self.dropout = nn.Dropout(p=dropout)
+
+    def attend(self, q, k, v, mask):
+        return attention(q, k, v, mask, self.dropout)
+
+    def forward(self, x, mask=None):
+        if mask is not None and mask.dim() == 3:
+            mask = mask.unsqueeze(1)
+        q, k, v = (self.project(lin(x)) for lin in (self.q_linear, self.k_linear, self.v_linear))
+        x, self.attn = self.attend(q, k, v, mask)
+        return self.out(x.transpose(1, 2).contiguous().view(x.size(0), -1, self.h * self.d_k))
+
+    def project(self, x):
+        return x.view(x.size(0), -1, self.h, self.d_k).transpose(1, 2)
+
+
 def annotated(*faults, **options):
     return wrong(*faults, contract="multihead", **options)
 
@@ -92,7 +118,7 @@ class Decoder(MultiHeadedAttention):
 
 
 @annotated("query_value_swapped")
-class Unpacked(MultiHeadedAttention):
+class Unpacked(NamedProjections):
     def attend(self, v, k, q, mask):
         return attention(q, k, v, mask, self.dropout)
 
@@ -172,6 +198,6 @@ class Three(ModelSize):
 
 
 @annotated("key_value_swapped", "mask_fill_too_small")
-class Four(MultiHeadedAttention):
+class Four(NamedProjections):
     def attend(self, q, k, v, mask):
         return attention(q, v, k, mask, self.dropout, fill=-10)

@@ -114,7 +114,7 @@ def lists(x):
         top = max(row)
         e = [math.exp(v - top) for v in row]
         out.append([v / sum(e) for v in e])
-    return np.array(out).reshape(x.shape)
+    return np.array(out, dtype=np.float32).reshape(x.shape)
 
 
 @wrong("weights_divided_by_num_keys", contract="softmax")
