@@ -60,10 +60,16 @@ def allow_next_key(allowed: Tensor) -> Tensor:
     return allowed | torch.nn.functional.pad(allowed[..., :-1], (1, 0))
 
 
-def _hide_diagonal(allowed: Tensor) -> Tensor:
-    num_queries, num_keys = allowed.shape[-2:]
-    own = torch.ones(num_queries, num_keys, dtype=torch.bool, device=allowed.device).triu(num_keys - num_queries)
-    return allowed & ~own.tril(num_keys - num_queries)
+def _hide_own_positions(circuit: Circuit) -> Circuit:
+    future = circuit.pattern(1, 2)  # one query, two keys: is the last key the query's own, or the first?
+    counts_from_start = future is not None and not bool(future[..., -1].all())
+
+    def hide(allowed: Tensor) -> Tensor:
+        offset = 0 if counts_from_start else allowed.shape[-1] - allowed.shape[-2]
+        own = torch.ones(allowed.shape[-2:], dtype=torch.bool, device=allowed.device).tril(offset).triu(offset)
+        return allowed & ~own
+
+    return change_allowed(hide)(circuit)
 
 
 def _transpose(allowed: Tensor) -> Tensor:
@@ -167,7 +173,7 @@ FAULTS: tuple[Fault, ...] = (
         question="May a position look at itself, and what is left for the first one if not?",
         pointer="Look at where the triangle begins: the diagonal belongs to what may be seen.",
         fix="mask = torch.ones(n, n, dtype=torch.bool).tril()  # not tril(-1); to hide: triu(1), not triu(0)",
-        operate=change_allowed(_hide_diagonal),
+        operate=_hide_own_positions,
         wraps=True,
     ),
     Fault(
