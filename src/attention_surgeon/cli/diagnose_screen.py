@@ -77,7 +77,7 @@ def _head_lines(found: FileDiagnosis, width: int) -> Iterator[Text]:
 
 
 def _unjudged_lines(found: FileDiagnosis, width: int) -> Iterator[Text]:
-    yield Text.assemble(("? COULD NOT JUDGE", "bad"))
+    yield from text_lines("? COULD NOT JUDGE", width, "bad")
     for line in found.diagnosis.reason.splitlines():
         yield from text_lines(line, width, indent=2)
     last = [line for line in found.printed.splitlines() if line.strip()][-_LAST_PRINTED:]

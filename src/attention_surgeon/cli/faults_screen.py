@@ -9,7 +9,7 @@ from rich.text import Text
 
 from attention_surgeon.cli.cells import fit
 from attention_surgeon.cli.console import make_console, note, show, write
-from attention_surgeon.cli.lines import code_lines, count, text_lines
+from attention_surgeon.cli.lines import code_lines, count, text_lines, title_lines
 from attention_surgeon.cli.matrices import compared_lines
 from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import STAGES, Family, Fault, catalogue, find_fault
@@ -65,7 +65,7 @@ def list_lines(faults: Sequence[Fault], width: int) -> Iterator[Text]:
     for stage in STAGES:
         own = [fault for fault in faults if fault.stage == stage]
         if own:
-            yield Text.assemble((fit(stage, width).rstrip(), "heading"), (f"  {len(own)}", "quiet"))
+            yield from title_lines(stage, str(len(own)), width)
             for fault in own:
                 yield from _row_lines(fault, width)
             yield Text("")
@@ -75,7 +75,7 @@ def list_lines(faults: Sequence[Fault], width: int) -> Iterator[Text]:
 
 def page_lines(fault: Fault, width: int) -> Iterator[Text]:
     """Yield the page of one fault; no line but of code is wider than `width` cells."""
-    yield Text.assemble((fit(fault.name, width).rstrip(), "heading"), (f"  ({fault.stage})", "quiet"))
+    yield from title_lines(fault.name, f"({fault.stage})", width)
     yield from text_lines(fault.summary, width)
     texts = {
         "In training": fault.in_training,

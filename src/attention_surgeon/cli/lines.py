@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import fit, folded
+from attention_surgeon.cli.cells import fit, folded, width_of
 
 
 def text_lines(text: str, width: int, style: str = "", *, indent: int = 0, more: int = 0) -> Iterator[Text]:
@@ -12,6 +12,15 @@ def text_lines(text: str, width: int, style: str = "", *, indent: int = 0, more:
     room = max(width - indent, 1)
     for line in folded(text, room, indent=more):
         yield Text(" " * indent + fit(line, room), style)
+
+
+def title_lines(title: str, note: str, width: int) -> Iterator[Text]:
+    """Yield a heading with a quiet note beside it, or below where there is no room."""
+    if width_of(title) + width_of(note) + 2 <= width:
+        yield Text.assemble((title, "heading"), (f"  {note}", "quiet"))
+    else:
+        yield from text_lines(title, width, "heading")
+        yield from text_lines(note, width, "quiet", indent=2)
 
 
 def labelled_lines(label: str, text: str, width: int, indent: int = 2, room: int = 6) -> Iterator[Text]:

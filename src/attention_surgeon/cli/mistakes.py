@@ -5,9 +5,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import fit
 from attention_surgeon.cli.diagnose_words import step_in_words
-from attention_surgeon.cli.lines import code_lines, count, labelled_lines, text_lines
+from attention_surgeon.cli.lines import code_lines, count, labelled_lines, text_lines, title_lines
 from attention_surgeon.cli.matrices import compared_lines, decimals_for, number_text
 from attention_surgeon.diagnose import Counterexample, Diagnosis, Difference
 from attention_surgeon.diagnose.explain import NUM_PROBES
@@ -69,7 +68,7 @@ def _fault_lines(fault: Fault, evidence: Sequence[str], level: Level, width: int
         for text in evidence:
             yield from labelled_lines("seen", text, width)
         return
-    yield Text.assemble((fit(fault.name, width).rstrip(), "heading"), (f"  ({fault.stage})", "quiet"))
+    yield from title_lines(fault.name, f"({fault.stage})", width)
     yield from text_lines(fault.summary, width, indent=2)
     yield from labelled_lines("ask", fault.question, width)
     yield from labelled_lines("look", fault.pointer, width)

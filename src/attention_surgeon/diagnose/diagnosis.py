@@ -53,7 +53,6 @@ class Diagnosis:
     Attributes:
         verdict: `right`, `wrong` or `unjudged`.
         contract: What it was judged as, in words.
-        contract_name: The name of that contract.
         explanations: Sets of faults that give the same answers, first by stage; more than one set where they are the
             same function on every probe. Empty where it is right, or where nothing in the catalogue answers alike.
         conduct: What else was seen: faults of behaviour, and remarks.
@@ -63,11 +62,11 @@ class Diagnosis:
         calls: Every call of a probe, by name.
         reason: Why it could not be judged.
         seconds: How long it took.
+        contract_name: The name of the contract.
     """
 
     verdict: Verdict
     contract: str
-    contract_name: str = ""
     explanations: tuple[tuple[Fault, ...], ...] = ()
     conduct: tuple[Conduct, ...] = ()
     difference: Difference | None = None
@@ -76,6 +75,7 @@ class Diagnosis:
     calls: tuple[str, ...] = ()
     reason: str = ""
     seconds: float = 0.0
+    contract_name: str = ""
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -149,7 +149,10 @@ def _counterexample_as_dict(example: Counterexample | None) -> dict[str, Any] | 
 
 def _plain(values: Array) -> Any:
     """Return nested lists; NaN and infinities, which JSON does not have, as text."""
-    if values.ndim:
-        return [_plain(row) for row in values]
-    number = float(values)
-    return round(number, 6) if abs(number) < float("inf") else str(number)
+    return _as_json(values.tolist())
+
+
+def _as_json(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_as_json(row) for row in values]
+    return round(values, 6) if abs(values) < float("inf") else str(values)

@@ -134,7 +134,7 @@ def _choices(contract: Contract, option: str) -> tuple[str, ...]:
 
 
 def _unjudged(contract: str, outcome: Outcome) -> Diagnosis:
-    return Diagnosis("unjudged", contract, contract, reason=outcome.sentence, seconds=outcome.seconds)
+    return Diagnosis("unjudged", contract, contract_name=contract, reason=outcome.sentence, seconds=outcome.seconds)
 
 
 def _read(source: Path) -> bytes:
