@@ -49,7 +49,7 @@ def _judged_as(contract: Contract, target: Any) -> Diagnosis:
     try:
         subject = contract.bind(target)
     except UnjudgedError as error:
-        return Diagnosis("unjudged", str(contract), contract.registered_name, reason=str(error))
+        return Diagnosis("unjudged", str(contract), contract_name=contract.registered_name, reason=str(error))
     return _judge(subject)
 
 
