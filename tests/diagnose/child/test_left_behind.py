@@ -1,5 +1,6 @@
 """Nothing stays: no process, no descriptor, no file; and Ctrl-C is Ctrl-C."""
 
+import errno
 import faulthandler
 import os
 import signal
@@ -93,6 +94,37 @@ def test_ctrl_c_kills_the_child_and_is_raised(tmp_path: Path):
     assert time.monotonic() - began < 5  # of the 10 that it had
     assert not is_running(int((tmp_path / "pid").read_text()))
     assert run_in_child(lambda: 1, start="fork").value == 1
+
+
+def test_ctrl_c_in_the_middle_of_a_slow_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fork = os.fork
+
+    def slow_fork() -> int:
+        (tmp_path / "forking").touch()
+        time.sleep(0.3)
+        return fork()
+
+    monkeypatch.setattr(os, "fork", slow_fork)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal_this_process_when(tmp_path / "forking", signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_in_child(lambda: loop_for_ever(tmp_path / "pid"), start="fork")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_system_that_allows_no_further_process(monkeypatch: pytest.MonkeyPatch):
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(BlockingIOError, match="Resource temporarily unavailable"):
+        run_in_child(lambda: 1, start="fork")
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_child_whose_parent_is_gone_ends_on_its_own(tmp_path: Path):

@@ -12,6 +12,7 @@ from attention_surgeon.diagnose.child.posix import memory_of
 from attention_surgeon.diagnose.child.process import Process
 
 _FAILED = 70
+_LONGEST_FORK = 5.0  # seconds
 
 
 class Forked(Process):
@@ -28,13 +29,13 @@ class Forked(Process):
         self._has_ended = False
         self._error: OSError | None = None
         self.loaded = memory_of(os.getpid()) or 0
-        self._thread = threading.Thread(target=self._fork, name="surgeon-fork")
+        self._has_forked = threading.Event()
+        self._has_forked.set()
 
     @property
     def pid(self) -> int:
         """The number of the process, 0 before there is one."""
-        if self._thread.ident is not None:
-            self._thread.join()  # an interrupted start may have left it running
+        self._has_forked.wait(_LONGEST_FORK)  # a start that Ctrl-C interrupted may still be under way
         return self._pid
 
     def start(self) -> None:
@@ -49,8 +50,9 @@ class Forked(Process):
         self.printed, printing = os.pipe()
         self._printing = printing
         try:
-            self._thread.start()
-            self._thread.join()
+            self._has_forked.clear()
+            threading.Thread(target=self._fork, name="surgeon-fork").start()
+            self._has_forked.wait()  # Thread.join would not wait again after Ctrl-C
         finally:
             os.close(printing)
         if self._error is not None:
@@ -81,12 +83,13 @@ class Forked(Process):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # "is multi-threaded": see the class
                 pid = os.fork()
+            if pid == 0:
+                self._be_the_child()
+            self._pid = pid
         except OSError as error:
             self._error = error
-            return
-        if pid == 0:
-            self._be_the_child()
-        self._pid = pid
+        finally:
+            self._has_forked.set()
 
     def _be_the_child(self) -> NoReturn:
         try:
