@@ -182,14 +182,10 @@ class PaddingSubject(Subject):
     def conduct(self, circuit: Circuit | None) -> list[Conduct]:
         """Look at the caller's tensor; say how the mask was read, where that might be the whole mistake."""
         seen = [] if circuit is None else remembered(self, circuit)
-        case = self.cases(0)[0]
-        given = to_library(case.first, self.library)
-        try:
-            self._call_with(given, case)
-        except Exception:  # noqa: BLE001  what it raises is told elsewhere
-            return seen
-        if not np.array_equal(np.asarray(given), case.first.numpy()):
-            seen.append(Conduct("mutates_inputs", f"after the call the caller's {case.source} held other numbers"))
+        if any(self._changes(case) for case in self.cases(0)):
+            seen.append(
+                Conduct("mutates_inputs", f"after a call the caller's {self._declared.source} held other numbers")
+            )
         if circuit is not self.base and self._declared.mask == "auto":
             seen.append(Conduct(None, how_read(self._form), is_fault=False))
         return seen
@@ -209,6 +205,14 @@ class PaddingSubject(Subject):
     def _says_enough(self, case: PaddingCase) -> bool:
         """Whether the first argument alone determines the mask, with the usual meaning of the second."""
         return int(case.lengths.max()) == case.n if case.source == "lengths" else case.pad_id == 0
+
+    def _changes(self, case: PaddingCase) -> bool:
+        given = to_library(case.first, self.library)
+        try:
+            self._call_with(given, case)
+        except Exception:  # noqa: BLE001  what it raises is told elsewhere
+            return False
+        return not np.array_equal(np.asarray(given), case.first.numpy())
 
     def _call(self, case: PaddingCase) -> Any:
         return self._call_with(to_library(case.first, self.library), case)

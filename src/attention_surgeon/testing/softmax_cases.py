@@ -63,7 +63,7 @@ def softmax_cases(layout: int, probe: int) -> tuple[SoftmaxCase, ...]:
 
 
 def small_softmax_cases(layout: int) -> Iterator[SoftmaxCase]:
-    """Yield calls with whole numbers, the fewest first; then scores too large for exp, and rows too far apart for it."""
+    """Yield calls with whole numbers, the fewest first; then scores too large for exp, and rows too far apart."""
     source = generator(_SEED + 7)
     for shape in ((1, 2), (2, 2), (2, 3), (3, 3)):
         for _ in range(3):

@@ -149,7 +149,7 @@ class StatisticsSubject(Subject):
             values[_DIAGONAL] = values[_LOCAL] = None  # which key is a query's own is not agreed upon
         diagonal, local = values[_DIAGONAL], values[_LOCAL]
         if self._is_percent and diagonal is not None:
-            values[_DIAGONAL] = diagonal / 100
+            values[_DIAGONAL] = np.asarray(diagonal / 100)
         if self._locality is None:
             values[_LOCAL] = None  # told by its conduct; the other three can still be recognised
         elif local is not None and windows_of(self._locality.ratio, case.weights.numpy(), local):
@@ -174,19 +174,19 @@ class StatisticsSubject(Subject):
         seen += [Conduct(None, f"it returns no {name!r}") for name in self._missing]
         if self._locality is None and MEASURES[_LOCAL] not in self._missing:
             seen.append(Conduct(None, "local_vs_global is no ratio of near to far weight, whatever is near"))
-        return [*seen, *self._look_at_caller(), *(self._look_at_heads() if circuit is self.base else ())]
+        if any(self._changes(case) for case in self.cases(0)):
+            seen.append(Conduct("mutates_inputs", "after the call the caller's weights held other numbers"))
+        return [*seen, *(self._look_at_heads() if circuit is self.base else ())]
 
-    def _look_at_caller(self) -> Iterator[Conduct]:
-        case = self.cases(0)[0]
+    def _changes(self, case: StatisticsCase) -> bool:
         given = to_library(case.weights, self.library)
         kept = to_array(given).copy()
         try:
             with quietly():
                 self._function(given)
         except Exception:  # noqa: BLE001  what it raises is told elsewhere
-            return
-        if not np.array_equal(to_array(given), kept):
-            yield Conduct("mutates_inputs", "after the call the caller's weights held other numbers")
+            return False
+        return not np.array_equal(to_array(given), kept)
 
     def _look_at_heads(self) -> Iterator[Conduct]:
         if self.num_axes > 2:
@@ -233,4 +233,4 @@ class StatisticsSubject(Subject):
 
 def _is_percent(case: StatisticsCase, diagonal: Array | None) -> bool:
     share = case.weights.diagonal(dim1=-2, dim2=-1).mean().numpy()
-    return diagonal is not None and same_numbers(diagonal, 100 * share)
+    return diagonal is not None and same_numbers(diagonal, np.asarray(100 * share))
