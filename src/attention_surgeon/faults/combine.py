@@ -6,7 +6,8 @@ from attention_surgeon.errors import ShapeError
 from attention_surgeon.faults.families import FIVE_STEPS
 from attention_surgeon.faults.fault import Fault
 from attention_surgeon.faults.normalise import take_scores
-from attention_surgeon.ops import Circuit, Operands, Steps, softmax
+from attention_surgeon.ops import Circuit, Operands, Steps
+from attention_surgeon.ops.steps import Step
 
 
 def _transpose_weights(circuit: Circuit) -> Circuit:
@@ -58,10 +59,14 @@ def _combine_scores(circuit: Circuit) -> Circuit:
     normalise, report = circuit.mechanism.normalise, circuit.report
 
     def report_weights(steps: Steps) -> tuple[Tensor, Tensor]:
-        unmasked = Operands(steps.output, steps.output, steps.output, None, None, steps.output.dtype)
-        return report(steps._replace(weights=normalise(steps.masked, unmasked)))
+        return report(steps._replace(weights=_normalised(normalise, steps.masked)))
 
     return circuit.replace(normalise=take_scores, report=report_weights)
+
+
+def _normalised(normalise: Step, scores: Tensor) -> Tensor:
+    """Return the weights of scores where there are no operands any more: in what is reported."""
+    return normalise(scores, Operands(scores, scores, scores, None, None, scores.dtype))
 
 
 def _report_scores(circuit: Circuit) -> Circuit:
@@ -70,8 +75,8 @@ def _report_scores(circuit: Circuit) -> Circuit:
 
 
 def _report_unmasked_weights(circuit: Circuit) -> Circuit:
-    usual = circuit.report
-    return circuit.replace(report=lambda steps: usual(steps._replace(weights=softmax(steps.scaled))))
+    normalise, report = circuit.mechanism.normalise, circuit.report
+    return circuit.replace(report=lambda steps: report(steps._replace(weights=_normalised(normalise, steps.scaled))))
 
 
 def _swap_returns(circuit: Circuit) -> Circuit:

@@ -115,7 +115,6 @@ FAULTS: tuple[Fault, ...] = (
             Sighting("lucidrains/memory-compressed-attention", 2),
         ),
         operate=_hide_after_normalising,
-        wraps=True,
     ),
     Fault(
         name="mask_multiplied",
@@ -234,7 +233,6 @@ FAULTS: tuple[Fault, ...] = (
         pointer="Look at the order of mask and scale: the mask is added to the scores once they have been scaled.",
         fix="scores = query @ key.transpose(-2, -1) / math.sqrt(d_k) + mask",
         operate=_add_bias_before_scaling,
-        wraps=True,
     ),
     Fault(
         name="nan_rows",
