@@ -68,7 +68,7 @@ def _sum_of_heads(circuit: Circuit) -> Circuit:
 
 
 def _chunks(order: tuple[str, ...]) -> Operation:
-    meant = dict(zip(("query", "key", "value"), order, strict=True))
+    meant: dict[str, str] = dict(zip(("query", "key", "value"), order, strict=True))
 
     def operate(circuit: Circuit) -> Circuit:
         usual = circuit.project
@@ -94,6 +94,11 @@ def _scaled_behind_the_softmax(circuit: Circuit) -> Circuit:
 
 def _hidden_then_divided_by_columns(circuit: Circuit) -> Circuit:
     return operate(circuit, (find_fault("mask_after_softmax"), find_fault("renormalised_over_queries")))
+
+
+def _weigh_by_low_masked_scores(circuit: Circuit) -> Circuit:
+    """Leave the softmax out after a finite fill, which then weighs as it stands."""
+    return circuit.replace(normalise=lambda masked, operands: masked.masked_fill(torch.isneginf(masked), -1e9))
 
 
 def _combine(scores: Callable[[Circuit, Operands], Tensor]) -> Operation:
@@ -137,6 +142,7 @@ _OTHERS: Mapping[str, tuple[Operation, ...]] = {
     "head_outputs_averaged": (_mean_of_heads_alone, _sum_of_heads),
     "chunk_order_wrong": tuple(_chunks(order) for order in itertools.permutations(("query", "key", "value")))[1:],
     "projection_transposed": (_transposed_inputs,),
+    "softmax_missing": (_weigh_by_low_masked_scores,),
     "scale_after_softmax": (_scaled_behind_the_softmax,),
     "softmax_over_everything": (_softmax_over_each_matrix,),
     "renormalised_over_queries": (_hidden_then_divided_by_columns,),

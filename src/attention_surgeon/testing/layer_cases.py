@@ -86,25 +86,42 @@ def layer_cases(asked: LayerAsked, probe: int) -> tuple[LayerCase, ...]:
     for form in asked.forms:
         cases += _masked(draw, form, s, source)
     if asked.is_additive and asked.forms and asked.forms[0] != "b n":
-        cases.append(dataclasses.replace(cases[-1], name="biased", bias=numbers(source, *cases[-1].allowed.shape[1:])))
+        cases.append(_biased(cases[-1], source))
     cases.append(draw.case("as many tokens as a head is wide", s.head, s.head))
     return tuple(cases)
 
 
 def _masked(draw: "_Draw", form: MaskForm, s: LayerSizes, source: torch.Generator) -> Iterator[LayerCase]:
-    n_k = s.n_k if draw.asked.context_width is not None else s.n_q
-    if form == "b n":
-        rows = padding(s.batch, n_k)[:, None, :].expand(s.batch, s.n_q, n_k)
-        yield draw.case(f"padding mask {form}", s.n_q, n_k, mask=rows, form=form)
+    """Yield the calls with a mask handed over in this form; cross-attention also where there are as many keys as queries."""
+    if draw.asked.context_width is None:
+        yield from _masked_sizes(draw, form, s.n_q, s.n_q, source)
         return
-    batch = 1 if form == "n n" else s.batch
-    mask = ragged_mask(source, batch, s.n_q, n_k).expand(s.batch, s.n_q, n_k)
-    yield draw.case(f"masked {form}", s.n_q, n_k, mask=mask, form=form)
-    if form == "n n" and s.n_q == n_k:
-        yield draw.case("causal mask", n_k, n_k, mask=causal(n_k, n_k).expand(s.batch, n_k, n_k), form=form)
+    yield from _masked_sizes(draw, form, s.n_q, s.n_k, source)
+    yield from _masked_sizes(draw, form, s.n_q, s.n_q, source, suffix=", as many keys")
+
+
+def _masked_sizes(
+    draw: "_Draw", form: MaskForm, n_q: int, n_k: int, source: torch.Generator, suffix: str = ""
+) -> Iterator[LayerCase]:
+    batch = draw.asked.sizes.batch
+    padded = padding(batch, n_k)[:, None, :].expand(batch, n_q, n_k)
+    if form != "b n":
+        mask = ragged_mask(source, 1 if form == "n n" else batch, n_q, n_k).expand(batch, n_q, n_k)
+        yield draw.case(f"masked {form}{suffix}", n_q, n_k, mask=mask, form=form)
     if form != "n n":
-        rows = padding(s.batch, n_k)[:, None, :].expand(s.batch, s.n_q, n_k)
-        yield draw.case(f"padding mask {form}", s.n_q, n_k, mask=rows, form=form)
+        yield draw.case(f"padding mask {form}{suffix}", n_q, n_k, mask=padded, form=form)
+        return
+    alike = padded[-1:].expand(batch, n_q, n_k)
+    yield draw.case(f"the same padding {form}{suffix}", n_q, n_k, mask=alike, form=form)
+    if n_q == n_k:
+        yield draw.case(f"causal mask{suffix}", n_q, n_k, mask=causal(n_q, n_k).expand(batch, n_q, n_k), form=form)
+
+
+def _biased(case: LayerCase, source: torch.Generator) -> LayerCase:
+    """Return the call with numbers in its mask besides; what is hidden has none."""
+    assert case.allowed is not None
+    bias = numbers(source, *case.allowed.shape[1:]).masked_fill(~case.allowed[0], 0.0)
+    return dataclasses.replace(case, name="biased", allowed=case.allowed[:1].expand_as(case.allowed), bias=bias)
 
 
 def small_layer_cases(asked: LayerAsked) -> Iterator[LayerCase]:

@@ -1,7 +1,8 @@
 """How a layer behaves where its values alone do not tell: extremes, gradients, dtypes, dropout, what is missing."""
 
 import copy
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import raised
-from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
+from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
+from attention_surgeon.testing.conduct import differ
 from attention_surgeon.testing.contract import Conduct
+from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.layer_build import DROPOUT
 from attention_surgeon.testing.layer_cases import LayerCase
 from attention_surgeon.testing.steadiness import random_state_kept
@@ -19,9 +22,11 @@ from attention_surgeon.testing.steadiness import random_state_kept
 if TYPE_CHECKING:
     from attention_surgeon.testing.layer_contract import LayerSubject
 
-_GRADIENT_TOLERANCE = 2e-3
 _HIGHEST_SCORE = 2e4
 _NUM_DRAWS = 300
+_NUM_TRIES, _MOST_SPREAD = 400, 0.5
+_OVERFLOWING: Mapping[Library, float] = {"torch": 120.0, "numpy": 900.0}
+"""Just above where the exponential overflows in float32 and float64."""
 
 
 def layer_conduct(subject: "LayerSubject", circuit: Circuit | None) -> list[Conduct]:
@@ -44,14 +49,55 @@ def _missing(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Condu
 
 def _extremes(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
     case = subject.cases(0)[0]
+    if not _overflows(subject, circuit, _scaled_to(subject, circuit, case, _HIGHEST_SCORE)):
+        return
+    level = _overflows(subject, circuit, _level_case(subject, circuit, case))
+    fault = "softmax_no_max_subtraction" if level else "global_max_subtracted"
+    yield Conduct(
+        fault, f"scores of ±10⁴ give NaN or infinity{'' if level else '; where all are equally large they do not'}"
+    )
+
+
+def _overflows(subject: "LayerSubject", circuit: Circuit, case: LayerCase | None) -> bool:
+    """Whether the layer gives NaN or infinity where the circuit gives numbers."""
+    if case is None:
+        return False
+    expected, given = subject.answer(circuit, case), subject.ask(case)
+    if given.error is not None or expected.error is not None:
+        return False
+    return _is_finite(expected.values) and not _is_finite(given.values)
+
+
+def _scaled_to(subject: "LayerSubject", circuit: Circuit, case: LayerCase, highest: float) -> LayerCase | None:
+    """Return the call with inputs so large that the largest score is about this."""
     steps = subject.steps(circuit, case)
     if steps is None or not bool(torch.isfinite(steps.scaled).all()):
-        return
-    factor = float((_HIGHEST_SCORE / steps.scaled.abs().max()).sqrt())
-    large = LayerCase("extreme scores", case.x * factor, None if case.context is None else case.context * factor)
-    expected, given = subject.answer(circuit, large), subject.ask(large)
-    if given.error is None and expected.error is None and _is_finite(expected.values) and not _is_finite(given.values):
-        yield Conduct("softmax_no_max_subtraction", "scores of ±10⁴ give NaN or infinity")
+        return None
+    factor = float((highest / steps.scaled.abs().max()).sqrt())
+    context = None if case.context is None else case.context * factor
+    return dataclasses.replace(case, name="extreme scores", x=case.x * factor, context=context)
+
+
+def _level_case(subject: "LayerSubject", circuit: Circuit, case: LayerCase) -> LayerCase | None:
+    """Return a call in which every score of every head is about equally large: one token, again and again.
+
+    Then only an exponential without any subtraction overflows; subtracting the largest score of all is enough.
+    """
+    source, best, spread = generator(11), None, _MOST_SPREAD
+    for _ in range(_NUM_TRIES):
+        token = torch.randn(1, 1, case.x.shape[-1], generator=source).double()
+        x = token.expand(1, case.x.shape[1], -1)
+        context = None if case.context is None else token.expand(1, case.context.shape[1], -1)
+        candidate = dataclasses.replace(case, x=x, context=context)
+        steps = subject.steps(circuit, candidate)
+        if steps is None:
+            return None
+        lowest, highest = float(steps.scaled.min()), float(steps.scaled.max())
+        if lowest > 0 and (highest - lowest) / highest < spread:
+            best, spread = candidate, (highest - lowest) / highest
+    if best is None:
+        return None
+    return _scaled_to(subject, circuit, best, _OVERFLOWING[subject.library])
 
 
 def _empty_rows(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
@@ -92,7 +138,7 @@ def _gradient(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
     except Exception as error:  # noqa: BLE001  somebody else's layer may raise anything
         yield Conduct(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
         return
-    wrong = [name for name, theirs in expected.items() if _differ(given[name], theirs)]
+    wrong = [name for name, theirs in expected.items() if differ(given[name], theirs)]
     if wrong:
         gone = [name for name in wrong if not given[name].any()]
         names = ", ".join(gone or wrong)
@@ -127,10 +173,6 @@ def _gradients_of_circuit(subject: "LayerSubject", circuit: Circuit, case: Layer
     return {
         name: np.zeros(tuple(leaf.shape)) if leaf.grad is None else to_array(leaf.grad) for name, leaf in leaves.items()
     }
-
-
-def _differ(given: np.ndarray, expected: np.ndarray) -> bool:
-    return bool(np.abs(given - expected).max() > _GRADIENT_TOLERANCE * max(1.0, np.abs(expected).max()))
 
 
 def _coefficients(shape: tuple[int, ...]) -> Tensor:

@@ -362,7 +362,7 @@ class LayerSubject(Subject):
 
     def _answers(self, form: MaskForm) -> bool:
         cases = layer_cases(dataclasses.replace(self._asked(0), forms=(form,)), 0)
-        return all(self._is_answered(case) for case in cases if case.form == form)
+        return any(self._is_answered(case) for case in cases if case.form == form)
 
     def _is_answered(self, case: LayerCase) -> bool:
         """Whether the output has the shape of the input: a mask of too many axes may spread over sequences unnoticed."""

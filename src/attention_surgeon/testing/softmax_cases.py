@@ -38,8 +38,8 @@ class SoftmaxCase(Case):
         return f"{self.name}: x {tuple(self.scores.shape)}{'' if self.dim == -1 else f', dim={self.dim}'}"
 
     def with_other_numbers(self) -> "SoftmaxCase":
-        """The same sizes, every score negated."""
-        return dataclasses.replace(self, scores=-self.scores)
+        """The same sizes, every row turned by one."""
+        return dataclasses.replace(self, scores=self.scores.roll(1, -1))
 
     def as_code(self) -> str:
         """The assignment of x as nested lists."""

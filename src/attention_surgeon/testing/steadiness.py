@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attention_surgeon.testing.answer import same_answer
+from attention_surgeon.testing.answer import Answer, same_answer
 from attention_surgeon.testing.arrays import to_array
 from attention_surgeon.testing.contract import Conduct, Subject
 
@@ -22,8 +22,8 @@ def steadiness_of(subject: Subject) -> list[Conduct]:
         if not same_answer(first, again):
             return [_chance_or_memory(subject, cases[0])]
         other = cases[0].with_other_numbers()
-        if other is not None:
-            subject.ask(other)
+        if other is not None and _is_the_same(first, subject.ask(other)):
+            return [Conduct("shares_state", "other numbers of the same shapes get the answer of the call before")]
         if not same_answer(first, subject.ask(cases[0])):
             return [Conduct("shares_state", "the same call gives another answer after a call with other tensors")]
         if other is not None and _is_overwritten(subject, cases[0], other):
@@ -31,6 +31,12 @@ def steadiness_of(subject: Subject) -> list[Conduct]:
         if _mask_is_remembered(subject, cases):
             return [Conduct("shares_state", "a mask is remembered: with another mask the answer stays the same")]
     return []
+
+
+def _is_the_same(first: Answer, other: Answer) -> bool:
+    """Whether two calls with other numbers gave one answer, and not just zeros."""
+    value = first.values[0]
+    return value is not None and bool(np.ptp(value) > 0) and same_answer(first, other)
 
 
 def _is_overwritten(subject: Subject, case: Any, other: Any) -> bool:
