@@ -8,8 +8,8 @@ from typing import Any, Literal
 from attention_surgeon.diagnose.child import Limits, Outcome, run_in_child
 from attention_surgeon.diagnose.load import load_target
 
-QUICK = Limits(seconds=5, memory_bytes=2**29, output_bytes=2**20)
-SHORT = Limits(seconds=0.4, memory_bytes=2**29, output_bytes=2**20)
+QUICK = Limits(seconds=20, memory_bytes=2**29, output_bytes=2**20)
+SHORT = Limits(seconds=0.6, memory_bytes=2**29, output_bytes=2**20)
 
 
 def load_and_call(file: str, name: str) -> Any:

@@ -11,7 +11,7 @@ from attention_surgeon.diagnose.child.outcome import Ended
 from tests.diagnose.child.running import QUICK, SHORT, run_source
 
 LATE = (
-    "attention.py was stopped after 0.4 s{at}: it had not come to an end. Look for a loop that never ends, or allow "
+    "attention.py was stopped after 0.6 s{at}: it had not come to an end. Look for a loop that never ends, or allow "
     "more time."
 )
 FLOOD = "attention.py was stopped{at}: it had printed more than 1 MiB. Take the print out of the loop."
@@ -83,6 +83,9 @@ CASES = {
     ),
     "descriptors closed, then a loop": Case(
         "import os\nos.closerange(0, 9999)\ndef f():\n    while True: pass", "timed_out", LATE
+    ),
+    "some descriptors closed, then a loop": Case(
+        "import os\nos.closerange(3, 150)\ndef f():\n    while True: pass", "timed_out", LATE, 4
     ),
     "prints for ever": Case("def f():\n    while True: print('x' * 99)", "flooded", FLOOD, 2),
     "writes for ever": Case("import os\ndef f():\n    while True: os.write(2, b'y' * 9999)", "flooded", FLOOD, 3),
@@ -210,6 +213,12 @@ CASES = {
         f"attention.py ran out of memory{{at}}; {LESS}",
         2,
     ),
+    "too much memory, in small pieces": Case(
+        "def f():\n    kept = []\n    while True: kept.append([kept] * 9)",
+        "out_of_memory",
+        f"attention.py ran out of memory{{at}}; {LESS.replace('512', '16')}",
+        3,
+    ),
     "too much memory, bit by bit": Case(
         "import torch\ndef f():\n    kept = []\n    while True:\n        kept.append(torch.empty(10**6))",
         "out_of_memory",
@@ -223,6 +232,8 @@ CASES = {
 def test_each_end_has_its_whole_sentence(tmp_path: Path, case: str):
     expected = CASES[case]
     limits = SHORT if expected.ended == "timed_out" else QUICK
+    if "16 MiB" in expected.sentence:
+        limits = replace(limits, memory_bytes=2**24)
     outcome = run_source(tmp_path, expected.source, limits)
     assert (outcome.ended, outcome.line, outcome.value) == (expected.ended, expected.line, None)
     assert outcome.sentence == expected.expected()

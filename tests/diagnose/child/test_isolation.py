@@ -116,6 +116,19 @@ def test_the_child_has_no_terminal_and_its_own_session():
     assert run_in_child(lambda: os.getsid(0) == os.getpid(), start="fork").value is True
 
 
+def test_the_child_reads_nothing_from_the_parents_standard_input():
+    reader, writer = os.pipe()
+    os.write(writer, b"typed")
+    kept = os.dup(0)
+    os.dup2(reader, 0)
+    try:
+        assert run_in_child(lambda: [len(os.read(0, 9)), sys.stdin.read()], start="fork").value == [0, ""]
+    finally:
+        os.dup2(kept, 0)
+        for descriptor in (reader, writer, kept):
+            os.close(descriptor)
+
+
 def test_text_that_the_parent_has_not_printed_yet_is_not_printed_by_the_child(capfd: pytest.CaptureFixture[str]):
     sys.stdout.write("half a line")
     outcome = run_in_child(lambda: sys.stdout.write("child"), start="fork")

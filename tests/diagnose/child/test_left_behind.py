@@ -38,11 +38,16 @@ def test_what_it_started_ends_with_it(tmp_path: Path, then: str, ended: str):
 
 
 def test_a_copy_of_the_child_has_no_say(tmp_path: Path):
-    outcome = run_source(
-        tmp_path,
-        "import os, time\nis_copy = os.fork() == 0\ndef f():\n    time.sleep(0.1 * (not is_copy))\n    return is_copy",
-    )
-    assert (outcome.ended, outcome.value) == ("finished", False)
+    source = """
+        import os
+        copy = os.fork()
+        if copy:
+            os.waitpid(copy, 0)
+            os._exit(3)
+        def f(): return "the copy speaks"
+    """
+    outcome = run_source(tmp_path, source)
+    assert (outcome.ended, outcome.value) == ("exited", None)
 
 
 def test_no_descriptor_no_zombie_no_file_and_no_core_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -147,6 +152,20 @@ def test_a_clock_of_faulthandler_in_the_parent_does_no_harm():
         assert run_in_child(lambda: 1, start="fork").value == 1
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def test_what_faulthandler_does_in_the_parent_does_not_hide_the_line(tmp_path: Path):
+    with (tmp_path / "trace of the parent").open("w+") as file:
+        for number in (signal.SIGALRM, signal.SIGUSR1):
+            faulthandler.register(number, file=file)
+        try:
+            late = run_source(tmp_path, "def f():\n    while True: pass", SHORT)
+            flooded = run_source(tmp_path, "def f():\n    while True: print('x' * 999)")
+        finally:
+            for number in (signal.SIGALRM, signal.SIGUSR1):
+                faulthandler.unregister(number)
+        assert file.read() == ""
+    assert (late.ended, late.line, flooded.ended, flooded.line) == ("timed_out", 2, "flooded", 2)
 
 
 def test_it_may_be_called_from_any_thread():

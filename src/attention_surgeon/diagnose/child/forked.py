@@ -1,8 +1,6 @@
 """A child made by fork: it has everything the parent has loaded, and starts in a few milliseconds."""
 
-import contextlib
 import os
-import sys
 import threading
 import warnings
 from typing import NoReturn
@@ -44,9 +42,6 @@ class Forked(Process):
         Raises:
             OSError: the system allows no further process.
         """
-        for stream in (sys.stdout, sys.stderr):  # what is still in a buffer would be printed by both
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or None
-                stream.flush()
         self.printed, printing = os.pipe()
         self._printing = printing
         try:

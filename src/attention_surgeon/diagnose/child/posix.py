@@ -42,7 +42,9 @@ def set_alarm(seconds: int | float, trace: int) -> None:
         seconds: The time, by the clock.
         trace: The descriptor to write to; a SIGUSR1 writes there without an end.
     """
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for number in (signal.SIGALRM, signal.SIGUSR1):
+        faulthandler.unregister(number)  # what the parent registered would count as done
+        signal.signal(number, signal.SIG_DFL)
     faulthandler.register(signal.SIGALRM, file=trace, all_threads=True, chain=True)  # and then the default: the end
     faulthandler.register(signal.SIGUSR1, file=trace, all_threads=True)
     signal.setitimer(signal.ITIMER_REAL, seconds)
