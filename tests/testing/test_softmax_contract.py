@@ -67,6 +67,10 @@ def test_right_ones_pass(target: Callable[..., Any]):
     assert (found.verdict, found.names, found.reason) == ("right", (), "")
 
 
+def test_numbers_in_lists_have_no_dtype_and_no_gradient():
+    assert not diagnose(of_a_vector, "softmax").conduct
+
+
 @pytest.mark.parametrize("name", names_of("softmax"))
 def test_every_fault_of_a_circuit_is_named_alone(name: str):
     found = diagnose(softmax_with(name), "softmax")
@@ -108,8 +112,8 @@ def shifted_by_one_number(x: Tensor) -> Tensor:
 
 
 def divides_columns(x: Tensor) -> Tensor:
-    e = torch.exp(x - x.amax(1, keepdim=True))
-    return e / e.sum(1)
+    e = torch.exp(x - x.amax(-1, keepdim=True))
+    return e / e.sum(-1)  # right for a vector
 
 
 def in_place(x: Tensor) -> Tensor:

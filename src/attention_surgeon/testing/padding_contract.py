@@ -19,7 +19,6 @@ from attention_surgeon.testing.arrays import Library, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, check_form, form_of, how_read, mask_in
-from attention_surgeon.testing.memory import remembered
 
 Source: TypeAlias = Literal["lengths", "tokens"]
 
@@ -181,7 +180,7 @@ class PaddingSubject(Subject):
 
     def conduct(self, circuit: Circuit | None) -> list[Conduct]:
         """Look at the caller's tensor; say how the mask was read, where that might be the whole mistake."""
-        seen = [] if circuit is None else remembered(self, circuit)
+        seen = []
         if any(self._changes(case) for case in self.cases(0)):
             seen.append(
                 Conduct("mutates_inputs", f"after a call the caller's {self._declared.source} held other numbers")

@@ -18,7 +18,6 @@ from attention_surgeon.testing.arrays import Library, to_array, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import causal, generator, numbers
 from attention_surgeon.testing.locality import find_locality, windows_of
-from attention_surgeon.testing.memory import remembered
 
 _DIAGONAL, _LOCAL = MEASURES.index("diagonal_mass"), MEASURES.index("local_vs_global")
 _SIZES = ((7, 11), (13, 5))
@@ -170,13 +169,19 @@ class StatisticsSubject(Subject):
 
     def conduct(self, circuit: Circuit | None) -> list[Conduct]:
         """Look for what is missing, at the caller's tensor, and at several heads at once."""
-        seen = [] if circuit is None else remembered(self, circuit)
-        seen += [Conduct(None, f"it returns no {name!r}") for name in self._missing]
+        seen = [Conduct(None, f"it returns no {name!r}") for name in self._missing]
+        if circuit is not None and self._is_remembered():
+            seen.append(Conduct("shares_state", "other weights of the same shape get the numbers of the call before"))
         if self._locality is None and MEASURES[_LOCAL] not in self._missing:
             seen.append(Conduct(None, "local_vs_global is no ratio of near to far weight, whatever is near"))
         if any(self._changes(case) for case in self.cases(0)):
             seen.append(Conduct("mutates_inputs", "after the call the caller's weights held other numbers"))
         return [*seen, *(self._look_at_heads() if circuit is self.base else ())]
+
+    def _is_remembered(self) -> bool:
+        """Whether other weights give the same four numbers: no faulty circuit does that."""
+        case = self.cases(0)[0]
+        return same_answer(self.ask(case), self.ask(case.with_other_numbers()))
 
     def _changes(self, case: StatisticsCase) -> bool:
         given = to_library(case.weights, self.library)
