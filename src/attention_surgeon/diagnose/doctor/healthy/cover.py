@@ -1,0 +1,52 @@
+"""Choosing a few of many combinations so that every piece meets every other."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, TypeAlias
+
+Axes: TypeAlias = Mapping[str, Sequence[str]]
+Choice: TypeAlias = dict[str, str]
+
+_TRIES = 30
+
+
+def cover(axes: Axes, *, seed: int = 0, fits: Callable[[Choice], bool] = lambda choice: True) -> list[Choice]:
+    """Return combinations of one piece per axis in which every two pieces of different axes that can meet do.
+
+    Each combination is the one of some drawn ones in which most pairs meet for the first time.
+
+    Args:
+        axes: The pieces of each axis, by name.
+        seed: Of the draw.
+        fits: Whether a combination is one at all.
+
+    >>> cover({"a": ["1", "2"], "b": ["3"]})
+    [{'a': '2', 'b': '3'}, {'a': '1', 'b': '3'}]
+    """
+    source = random.Random(seed)
+    missing, chosen = _pairs_that_can_meet(axes, source, fits), []
+    while missing:
+        drawn = [choice for choice in (_draw(axes, source, missing) for _ in range(_TRIES)) if fits(choice)]
+        best = max(drawn, key=lambda choice: len(missing & _pairs(choice)), default=None)
+        if best is not None and missing & _pairs(best):
+            chosen.append(best)
+            missing -= _pairs(best)
+    return chosen
+
+
+def _draw(axes: Axes, source: random.Random, missing: set[Any]) -> Choice:
+    """Draw a combination that has one of the missing pairs."""
+    pair = source.choice(sorted(missing))
+    return {name: source.choice(pieces) for name, pieces in axes.items()} | dict(pair)
+
+
+def _pairs_that_can_meet(axes: Axes, source: random.Random, fits: Callable[[Choice], bool]) -> set[Any]:
+    every = {
+        ((first, a), (second, b)) for first, second in combinations(sorted(axes), 2) for a in axes[first] for b in axes[second]
+    }  # fmt: skip
+    return {pair for pair in every if any(fits(_draw(axes, source, {pair})) for _ in range(_TRIES))}
+
+
+def _pairs(choice: Choice) -> set[Any]:
+    return set(combinations(sorted(choice.items()), 2))
