@@ -14,6 +14,7 @@ from attention_surgeon.errors import FileAccessError, FileFormatError, NonFinite
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Decoder, StepRecord, TrainingConfig, train
 from attention_surgeon.models import checkpoint as checkpoints
+from attention_surgeon.models.adamw import AdamW
 from attention_surgeon.models.checkpoint import list_checkpoints, load_checkpoint
 from attention_surgeon.ops import Mechanism, multiply_by
 from tests.models.small import CONFIG, CORPUS, LENGTH, decoder
@@ -54,6 +55,23 @@ def test_the_first_step_by_hand():
     torch.testing.assert_close((before - weight)[used], step * before.grad.sign()[used], rtol=1e-2, atol=1e-6)
 
 
+def test_the_optimiser_is_that_of_pytorch():
+    model, twin = decoder().double(), decoder().double()
+    mine = AdamW(model, weight_decay=0.3)
+    matrices, others = ([p for p in twin.parameters() if (p.ndim >= 2) is is_matrix] for is_matrix in (True, False))
+    groups = [{"params": matrices, "weight_decay": 0.3}, {"params": others, "weight_decay": 0.0}]
+    theirs = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.99))
+    for step in range(1, 5):
+        windows = CORPUS.batch(step=step, batch_size=3, length=LENGTH)
+        for net in (model, twin):
+            net.zero_grad()
+            cross_entropy(net(windows[:, :-1], None).flatten(0, 1), windows[:, 1:].flatten()).backward()
+        mine.step(0.01, step)
+        theirs.step()
+    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("stop", [1, 3, 4, 12])
 def test_stopped_and_resumed_it_ends_bit_for_bit_the_same(
     stop: int, whole: tuple[Decoder, tuple[StepRecord, ...]], tmp_path: Path
@@ -79,7 +97,7 @@ def test_a_finished_training_is_read_and_not_done_again(tmp_path: Path, monkeypa
     config = dataclasses.replace(CONFIG, num_steps=3)
     model = decoder()
     records = train(model, CORPUS, config, folder=tmp_path)
-    monkeypatch.setattr(torch.optim.AdamW, "step", None)
+    monkeypatch.setattr(AdamW, "step", None)
     again = decoder()
     assert train(again, CORPUS, config, folder=tmp_path) == records
     assert same_parameters(model, again)

@@ -105,7 +105,7 @@ def _examine(heads: int, corpus: Corpus, config: HeadsConfig, bench: Bench) -> d
             rows.append(
                 {**place, "needed": needed, **_pattern(weights[:, head]), "apart": apart, "apart_before": apart_before}
             )
-    tokens = [character for character in corpus.tokenizer.decode(windows[0, :_DRAWN])]
+    tokens = list(corpus.tokenizer.decode(windows[0, :-1][:_DRAWN]))
     drawn = [weights[0, :, :_DRAWN, :_DRAWN].tolist() for weights in maps]
     return {
         "heads": rows,

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError
 from attention_surgeon.masks import causal_mask
+from attention_surgeon.models.adamw import AdamW
 from attention_surgeon.models.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint
 from attention_surgeon.models.corpus import Corpus
 from attention_surgeon.models.decoder import Decoder, MaskBuilder, mask_for
@@ -111,7 +112,7 @@ def train(
         OptionError: the checkpoints in `folder` are of another training.
         NonFiniteError: the loss is no number any more.
     """
-    optimizer = make_optimizer(model, config)
+    optimizer = AdamW(model, config.weight_decay)
     records = _restore(model, optimizer, corpus, config, folder, on_broken)
     for record in records:
         on_step(record)
@@ -128,14 +129,6 @@ def train(
     return tuple(records)
 
 
-def make_optimizer(model: Decoder, config: TrainingConfig) -> torch.optim.AdamW:
-    """Return the optimiser: AdamW, with decay for matrices and none for biases and norms."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), foreach=True)
-
-
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
     """Return the learning rate of a step, counted from 1: a straight rise, then half a cosine down to a tenth.
 
@@ -150,12 +143,10 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
 
 
 def _step(
-    model: Decoder, optimizer: torch.optim.AdamW, corpus: Corpus, config: TrainingConfig, mask: MaskBuilder, step: int
+    model: Decoder, optimizer: AdamW, corpus: Corpus, config: TrainingConfig, mask: MaskBuilder, step: int
 ) -> StepRecord:
     length = model.config.context_len
     windows = corpus.batch(step=step, batch_size=config.batch_size, length=length, seed=config.seed)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate_at(step, config)
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed * 1_000_003 + step)
@@ -166,16 +157,16 @@ def _step(
             f"training: the loss is {loss.item()} at step {step}; a lower learning rate than {config.learning_rate} "
             f"usually helps, and a mechanism that gives NaN never learns."
         )
-    optimizer.zero_grad()
+    model.zero_grad()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
-    optimizer.step()
+    optimizer.step(learning_rate_at(step, config), step)
     return StepRecord(step, loss.item(), norm.item(), None)
 
 
 def _restore(
     model: Decoder,
-    optimizer: torch.optim.AdamW,
+    optimizer: AdamW,
     corpus: Corpus,
     config: TrainingConfig,
     folder: Path | None,
@@ -191,21 +182,19 @@ def _restore(
         return []
     checkpoint.require_settings(_settings(model, corpus, config), folder)
     model.load_state_dict({name: checkpoint.tensors[f"model.{name}"] for name in model.state_dict()})
-    for name, parameter in model.named_parameters():
-        moments = {key: checkpoint.tensors[f"optimizer.{key}.{name}"] for key in _MOMENTS}
-        optimizer.state[parameter] = moments
+    moments = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(_MOMENTS)}
+    optimizer.load({name.removeprefix(_MOMENTS): tensor for name, tensor in moments.items()})
     return [StepRecord(**record) for record in checkpoint.records]
 
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_MOMENTS = "optimizer."
 
 
 def _checkpoint(
-    model: Decoder, optimizer: torch.optim.AdamW, corpus: Corpus, config: TrainingConfig, records: list[StepRecord]
+    model: Decoder, optimizer: AdamW, corpus: Corpus, config: TrainingConfig, records: list[StepRecord]
 ) -> Checkpoint:
     tensors: dict[str, Tensor] = {f"model.{name}": tensor.detach() for name, tensor in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        tensors |= {f"optimizer.{key}.{name}": optimizer.state[parameter][key] for key in _MOMENTS}
+    tensors |= {f"{_MOMENTS}{name}": tensor for name, tensor in optimizer.state().items()}
     rows = tuple(dataclasses.asdict(record) for record in records)
     return Checkpoint(records[-1].step, _settings(model, corpus, config), rows, tensors)
 
