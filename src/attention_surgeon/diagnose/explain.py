@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from attention_surgeon.diagnose.fit import fitted_faults
 from attention_surgeon.diagnose.hypotheses import (
     MOST_FAULTS,
@@ -43,12 +45,20 @@ def explain(subject: Subject, probe: int = 0) -> Explanation:
     """Return the simplest explanation of what the subject answers.
 
     One fault and two are looked for among all; then what explains the calls without a mask together with one fault of
-    the mask; then three faults of the stages where they meet most.
+    the mask; then three faults of the stages where they meet most. If nothing gives the same answers, the calls that
+    got NaN are set aside and the rest is explained.
     """
     asked = Asked(subject, probe)
+    others = [Asked(subject, other) for other in range(NUM_PROBES) if other != probe]
+    found = _search(asked, others)
+    if found.hypotheses or asked.is_finite:
+        return found
+    return _search(asked.where_finite(), [other.where_finite() for other in others])
+
+
+def _search(asked: "Asked", others: "Sequence[Asked]") -> Explanation:
     if not asked.answered:
         return Explanation(())
-    others = [Asked(subject, other) for other in range(NUM_PROBES) if other != probe]
     imperfect: Explanation | None = None
     for find in _SEARCHES:
         alive = [h for h in find(asked) if asked.fits(h) and all(other.fits(h) for other in others)]
@@ -88,6 +98,17 @@ class Asked:
         return fewer
 
     @property
+    def is_finite(self) -> bool:
+        """Whether no answer has NaN or infinity in it."""
+        return all(is_finite(self.answers[name]) for name in self.answered)
+
+    def where_finite(self) -> "Asked":
+        """Return the same answers without those that have NaN or infinity in them."""
+        fewer = copy.copy(self)
+        fewer.answered = [name for name in self.answered if is_finite(self.answers[name])]
+        return fewer
+
+    @property
     def telling(self) -> Any:
         """The answered call that tells most: one with a ragged mask if there is any."""
         name = next((name for name in self.answered if name.startswith("masked")), self.answered[0])
@@ -114,6 +135,11 @@ class Asked:
 
 
 Search: TypeAlias = Callable[[Asked], Iterator[Hypothesis]]
+
+
+def is_finite(answer: Answer) -> bool:
+    """Whether every number of an answer is one."""
+    return all(value is None or bool(np.isfinite(value).all()) for value in answer.values)
 
 
 def _tabled(level: int, variant: int = 0) -> Search:

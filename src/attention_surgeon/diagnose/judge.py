@@ -7,8 +7,9 @@ from typing import Any
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
-from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain
+from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, is_finite
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Conduct, Contract, Subject, contracts_for, steadiness_of
 
 
@@ -89,7 +90,9 @@ def _judge(subject: Subject) -> Diagnosis:
     explanation = Explanation(()) if unsteady else _explain(subject)
     found = explanation.hypotheses
     circuit = explanation.circuit
-    conduct = [*unsteady, *_errors(subject, explanation), *([] if unsteady else subject.conduct(circuit))]
+    conduct = [*unsteady, *_errors(subject, explanation), *_not_numbers(subject, circuit)]
+    if not unsteady:
+        conduct += [seen for seen in subject.conduct(circuit) if seen.fault not in {other.fault for other in conduct}]
     is_right = found == ((),) and not any(seen.is_fault for seen in conduct)
     difference = example = None
     if not is_right:
@@ -112,6 +115,17 @@ def _explain(subject: Subject) -> Explanation:
     """Explain the first probe; if nothing does, the second, whose sizes are others."""
     found = (explain(subject, probe) for probe in range(NUM_PROBES))
     return next((explanation for explanation in found if explanation.hypotheses), Explanation(()))
+
+
+def _not_numbers(subject: Subject, circuit: Circuit | None) -> list[Conduct]:
+    """Say in which call the target gives NaN though what it computes otherwise would give numbers."""
+    if circuit is None:
+        return []
+    for case in subject.cases(0):
+        given, expected = subject.ask(case), subject.answer(circuit, case)
+        if given.error is None and not is_finite(given) and expected.error is None and is_finite(expected):
+            return [Conduct("nan_rows", f"NaN comes out of the call {case.sentence}")]
+    return []
 
 
 def _errors(subject: Subject, explanation: Explanation) -> list[Conduct]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
@@ -92,6 +93,42 @@ def _scaled_behind_the_softmax(circuit: Circuit) -> Circuit:
     )
 
 
+def _output_scaled(circuit: Circuit) -> Circuit:
+    combine = circuit.mechanism.combine
+    return circuit.replace(
+        scale=leave_unscaled,
+        combine=lambda weights, operands: combine(weights, operands) / math.sqrt(operands.key_size),
+    )
+
+
+def _without_root(size: Callable[[Tensor, Operands], int]) -> Operation:
+    """Divide the scores by a size itself."""
+    return lambda circuit: circuit.replace(scale=lambda scores, operands: scores / size(scores, operands))
+
+
+def _model_width(scores: Tensor, operands: Operands) -> int:
+    return operands.model_size or operands.key_size * (scores.shape[-3] if scores.ndim > 3 else 1)
+
+
+def _even_weights(circuit: Circuit) -> Circuit:
+    score = circuit.mechanism.score
+    return circuit.replace(score=lambda operands: torch.zeros_like(score(operands)))
+
+
+def _last_seen_hidden(circuit: Circuit) -> Circuit:
+    """Hide the last key that may be attended to, of every query that sees more than one."""
+    usual = circuit.mechanism.mask
+
+    def mask(scaled: Tensor, operands: Operands) -> Tensor:
+        if operands.allowed is None:
+            return usual(scaled, operands)
+        seen = operands.allowed.expand(scaled.shape)
+        later = seen.flip(-1).cumsum(-1).flip(-1)  # how many are seen from here on
+        return usual(scaled, dataclasses.replace(operands, allowed=seen & (later > 1)))
+
+    return circuit.replace(mask=mask)
+
+
 def _hidden_then_divided_by_columns(circuit: Circuit) -> Circuit:
     return operate(circuit, (find_fault("mask_after_softmax"), find_fault("renormalised_over_queries")))
 
@@ -143,7 +180,13 @@ _OTHERS: Mapping[str, tuple[Operation, ...]] = {
     "chunk_order_wrong": tuple(_chunks(order) for order in itertools.permutations(("query", "key", "value")))[1:],
     "projection_transposed": (_transposed_inputs,),
     "softmax_missing": (_weigh_by_low_masked_scores,),
-    "scale_after_softmax": (_scaled_behind_the_softmax,),
+    "scale_after_softmax": (_scaled_behind_the_softmax, _output_scaled),
+    "scale_by_model_width": (_without_root(_model_width),),
+    "scale_by_value_size": (_without_root(lambda scores, operands: operands.value.shape[-1]),),
+    "scale_by_num_keys": (_without_root(lambda scores, operands: scores.shape[-1]),),
+    "scale_by_num_queries": (_without_root(lambda scores, operands: scores.shape[-2]),),
+    "weights_ignored": (_even_weights,),
+    "padding_off_by_one": (_last_seen_hidden,),
     "softmax_over_everything": (_softmax_over_each_matrix,),
     "renormalised_over_queries": (_hidden_then_divided_by_columns,),
     "scores_combined": (

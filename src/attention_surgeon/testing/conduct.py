@@ -32,8 +32,8 @@ def conduct_of(subject: "FunctionSubject", circuit: Circuit | None) -> list[Cond
 
 def _extremes(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduct]:
     for names, signs in (
-        (("softmax_no_max_subtraction", None), (1, 1, 1)),
-        (("global_max_subtracted", "global_max_subtracted"), (1, -1, 1)),
+        (("softmax_no_max_subtraction", None), (1, 1, 1, 1, 1)),
+        (("global_max_subtracted", "global_max_subtracted"), (1, -1, 1, 1, 1)),
     ):
         case = FunctionCase("extreme scores", _extreme_operands(subject.layout, signs))
         expected, given = subject.answer(circuit, case), subject.ask(case)
@@ -95,7 +95,7 @@ def _caller(subject: "FunctionSubject", circuit: Circuit | None) -> Iterator[Con
 def _gradient(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduct]:
     if subject.library != "torch":
         return
-    case = next((case for case in subject.cases(0) if subject.ask(case).error is None), None)
+    case = next((case for case in subject.cases(0) if _is_finite(subject.ask(case))), None)
     if case is None:
         return
     expected = _gradients_of_circuit(circuit, case)

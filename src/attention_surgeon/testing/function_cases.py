@@ -137,6 +137,8 @@ class _Draw:
         query, key = self.numbers(n_q, d_k), self.numbers(n_k, d_k)
         value = self.numbers(n_k, d_v)
         bias = self.numbers(n_q, n_k) if biased else None
+        if mask is not None and self.asked.bias and bias is None:
+            bias = torch.zeros(mask.shape, dtype=torch.float64)  # a mask to be added is numbers, if only zeros
         if bias is not None and mask is not None:
             bias = bias.masked_fill(~mask, 0.0)  # what is hidden has no number of its own
         return FunctionCase(name, Operands(query, key, value, mask, bias, torch.float64), scale)

@@ -129,7 +129,8 @@ def _caller(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Conduc
 def _gradient(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
     if not isinstance(subject.layer(), nn.Module):
         return
-    case = next((case for case in subject.cases(0) if subject.ask(case).error is None), None)
+    answers = ((case, subject.ask(case)) for case in subject.cases(0))
+    case = next((case for case, answer in answers if answer.error is None and _is_finite(answer.values)), None)
     if case is None:
         return
     expected = _gradients_of_circuit(subject, circuit, case)

@@ -261,7 +261,12 @@ class LayerSubject(Subject):
         context = x if case.context is None else case.context
         query, key, value = circuit.heads(x, context, linears, num_heads=sizes.heads, num_kv_heads=sizes.kv_heads)
         allowed = None if case.allowed is None else case.allowed[:, None]  # (b, n, n) -> (b, 1, n, n)
-        return Operands(query, key, value, allowed, case.bias, torch.float64, model_size=sizes.embed)
+        bias = case.bias
+        if bias is None and case.allowed is not None and self.contract.mask == "additive":
+            bias = torch.zeros(
+                case.allowed.shape[1:], dtype=torch.float64
+            )  # a mask to be added is numbers, if only zeros
+        return Operands(query, key, value, allowed, bias, torch.float64, model_size=sizes.embed)
 
     def steps(self, circuit: Circuit, case: LayerCase) -> Steps | None:
         """Return what a circuit computes on the way."""

@@ -51,6 +51,8 @@ def _axis(subject: "SoftmaxSubject", circuit: Circuit) -> Iterator[Conduct]:
 
 
 def _hidden(subject: "SoftmaxSubject", circuit: Circuit) -> Iterator[Conduct]:
+    if circuit is not subject.base:
+        return
     case = hidden_case(subject.cases(0)[0])
     given, expected = subject.ask(case), subject.answer(circuit, case)
     if given.error is None and _is_finite(expected) and not _is_finite(given):
