@@ -276,6 +276,19 @@ def test_shared_memory_counts_too(tmp_path: Path):
     assert outcome.sentence.endswith("; 128 MiB are allowed: make the tensors smaller, or allow more memory.")
 
 
+def test_there_is_memory_left_to_say_what_happened(tmp_path: Path):
+    source = """
+        kept, text = [], "word " * 10**6
+        def f():
+            try:
+                while True: kept.append(bytes(2**20))
+            except MemoryError:
+                raise ValueError(text) from None
+    """
+    outcome = run_source(tmp_path, source, replace(QUICK, memory_bytes=2**26))
+    assert (outcome.ended, outcome.line) == ("raised", 6)
+
+
 def test_the_line_is_that_of_the_file_even_if_the_error_came_up_deeper(tmp_path: Path):
     outcome = run_source(tmp_path, "import torch.nn as nn\n\ndef f():\n    nn.Linear(3, 2)(nn.Linear(2, 5).weight.T)\n")
     assert outcome.line == 4

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import sys
 import warnings
@@ -110,6 +111,31 @@ def test_the_child_has_none_of_the_parents_signal_handlers():
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert (outcome.ended, outcome.sentence) == ("crashed", "the code crashed: SIGUSR2 ended it.")
+
+
+def test_the_child_blocks_no_signal_wakes_no_loop_and_leaves_no_core():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    core = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (core[1], core[1]))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    signal.set_wakeup_fd(writer)
+    try:
+        outcome = run_in_child(
+            lambda: [
+                len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+                signal.set_wakeup_fd(-1),
+                resource.getrlimit(resource.RLIMIT_CORE),
+            ],
+            start="fork",
+        )
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        resource.setrlimit(resource.RLIMIT_CORE, core)
+        os.close(reader)
+        os.close(writer)
+    assert finished(outcome) == [0, -1, [0, 0]]
 
 
 def test_the_child_has_no_terminal_and_its_own_session():
