@@ -7,7 +7,7 @@ import numpy as np
 from attention_surgeon.diagnose.diagnosis import Counterexample, Difference
 from attention_surgeon.diagnose.fit import factor_of
 from attention_surgeon.ops import Circuit
-from attention_surgeon.testing.answer import Array, same_answer, same_numbers
+from attention_surgeon.testing.answer import Array, same_numbers
 from attention_surgeon.testing.arrays import to_array
 from attention_surgeon.testing.contract import Subject
 
@@ -31,7 +31,7 @@ def difference_in_answer(subject: Subject) -> Difference | None:
     """Return the first value that differs in what the target returns, read back to a step as far as possible."""
     for case in _by_size(subject):
         given, expected = subject.ask(case), subject.answer(subject.base, case)
-        if given.error is not None or same_answer(given, expected):
+        if given.error is not None or subject.accepts(given, case):
             continue
         ours, theirs = subject.weights_of(given, case), subject.weights_of(expected, case)
         if ours is not None and theirs is not None and not same_numbers(ours, theirs):
@@ -47,16 +47,17 @@ def difference_in_answer(subject: Subject) -> Difference | None:
 def counterexample(subject: Subject) -> Counterexample | None:
     """Return the smallest call to which the target answers wrongly."""
     for case in subject.small_cases():
-        expected = subject.answer(subject.base, case)
-        given = subject.ask(case)
-        if expected.error is not None or same_answer(given, expected):
+        given, expected = subject.ask(case), subject.answer(subject.base, case)
+        if expected.error is not None or subject.accepts(given, case):
             continue
         if given.error is not None:
             assert expected.values[0] is not None
-            return Counterexample(case.as_code(), subject.contract.value_names[0], given.error, expected.values[0])
+            return Counterexample(
+                subject.as_code(case), subject.contract.value_names[0], given.error, expected.values[0]
+            )
         for name, ours, theirs in zip(subject.contract.value_names, given.values, expected.values, strict=False):
             if ours is not None and theirs is not None and not same_numbers(ours, theirs):
-                return Counterexample(case.as_code(), name, _last_axes(ours), _last_axes(theirs))
+                return Counterexample(subject.as_code(case), name, _last_axes(ours), _last_axes(theirs))
     return None
 
 

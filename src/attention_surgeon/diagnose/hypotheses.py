@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from attention_surgeon.diagnose.variations import variations
 from attention_surgeon.faults import Fault, Stage, faults_of, operate
-from attention_surgeon.testing.answer import ABSOLUTE, RELATIVE, Answer
+from attention_surgeon.testing.answer import RELATIVE, Answer, tolerance_of
 from attention_surgeon.testing.contract import Subject
 
 Hypothesis: TypeAlias = tuple[Fault, ...]
@@ -80,7 +80,7 @@ class Table:
             if value.shape in self.rows[place]:
                 which, numbers = self.rows[place][value.shape]
                 flat = _comparable(value)
-                found[which] = (np.abs(numbers - flat) <= ABSOLUTE + RELATIVE * np.abs(flat)).all(axis=1)
+                found[which] = (np.abs(numbers - flat) <= tolerance_of(value) + RELATIVE * np.abs(flat)).all(axis=1)
             alive = found if alive is None else alive & found
         if alive is not None:
             yield from (self.hypotheses[index] for index in np.flatnonzero(alive))

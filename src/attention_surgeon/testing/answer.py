@@ -50,7 +50,13 @@ def same_numbers(given: Array, expected: Array) -> bool:
     """Whether two arrays are the same up to rounding; NaN and infinities must stand in the same places."""
     if given.shape != expected.shape:
         return False
-    return bool(np.allclose(given, expected, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+    return bool(np.allclose(given, expected, rtol=RELATIVE, atol=tolerance_of(expected), equal_nan=True))
+
+
+def tolerance_of(expected: Array) -> float:
+    """Return how far a small number may be off: sums whose terms are large err by a part of the largest."""
+    finite = np.abs(expected[np.isfinite(expected)])
+    return ABSOLUTE * max(1.0, float(finite.max())) if finite.size else ABSOLUTE
 
 
 def same_answer(given: Answer, expected: Answer) -> bool:

@@ -1,5 +1,6 @@
 """Between the judge's float64 tensors and what a target takes and gives: torch or NumPy, in its usual dtype."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +19,24 @@ def to_library(x: Tensor, library: Library, dtype: torch.dtype | None = None) ->
         x = x.to(dtype or torch.float32)
     copy = x.clone().contiguous()
     return copy if library == "torch" else copy.numpy()
+
+
+def as_code(name: str, value: Any) -> str:
+    """Return the assignment that makes a tensor or an array again, in its own library and dtype.
+
+    >>> as_code("Q", torch.tensor([[1.0, -0.5]]))
+    'Q = torch.tensor([[1, -0.5]], dtype=torch.float32)'
+    """
+    maker, dtype = ("torch.tensor", value.dtype) if isinstance(value, Tensor) else ("np.array", f"np.{value.dtype}")
+    return f"{name} = {maker}({_listed(value.tolist())}{f', dtype={dtype}' if 'float' in str(dtype) else ''})"
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_listed, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
 
 
 def to_array(value: Any) -> Array:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Steps
-from attention_surgeon.testing.answer import Answer, Array
+from attention_surgeon.testing.answer import Answer, Array, same_answer
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,6 @@ class Case(ABC):
     @abstractmethod
     def sentence(self) -> str:
         """The sizes and what is special, as a person would say it."""
-
-    @abstractmethod
-    def as_code(self) -> str:
-        """The inputs as Python that can be pasted."""
 
     def with_other_numbers(self) -> "Case | None":
         """Return a call of the same sizes that must give another answer, or None where there is none."""
@@ -81,6 +77,10 @@ class Subject(ABC):
     def ask(self, case: Any) -> Answer:
         """Call the target."""
 
+    @abstractmethod
+    def as_code(self, case: Any) -> str:
+        """Return what the target is given in a call, as Python that can be pasted."""
+
     def raw(self, case: Any) -> list[Any]:
         """Call the target and return the very tensors or arrays that it returned, not copies."""
         return []
@@ -107,6 +107,10 @@ class Subject(ABC):
     def variants(self) -> tuple[Circuit, ...]:
         """Return the circuits that are right, the base first: they may differ where a query has no key to attend to."""
         return (self.base,)
+
+    def accepts(self, answer: Answer, case: Any) -> bool:
+        """Whether an answer is what a right circuit gives."""
+        return any(same_answer(answer, self.answer(circuit, case)) for circuit in self.variants())
 
     def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
         """Return those of the offered faults that this target can have."""

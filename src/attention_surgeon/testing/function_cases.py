@@ -45,15 +45,6 @@ class FunctionCase(Case):
         )
         return dataclasses.replace(self, operands=other)
 
-    def as_code(self) -> str:
-        """Assignments of Q, K, V and mask as nested lists."""
-        given = self.operands
-        tensors = {"Q": given.query, "K": given.key, "V": given.value}
-        lines = [f"{name} = torch.tensor({_short(x)}, dtype=torch.float32)" for name, x in tensors.items()]
-        if given.allowed is not None:
-            lines.append(f"mask = torch.tensor({given.allowed.tolist()})  # True = may attend")
-        return "\n".join(lines)
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -164,8 +155,3 @@ class _Draw:
         if len(self.batch) < 2:
             return mask
         return mask[:, None].expand(*self.batch, *mask.shape[-2:])
-
-
-def _short(x: Tensor) -> str:
-    """Write whole numbers as such."""
-    return str((x.long() if bool((x == x.round()).all()) else x.float()).tolist())

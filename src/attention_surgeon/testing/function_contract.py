@@ -15,7 +15,7 @@ from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Mechanism, Operands, Steps, leave_unscaled
 from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_numbers
-from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
+from attention_surgeon.testing.arrays import Library, arrays_in, as_code, to_array, to_library
 from attention_surgeon.testing.conduct import conduct_of
 from attention_surgeon.testing.contract import Conduct, Contract, Subject
 from attention_surgeon.testing.draw import causal
@@ -126,6 +126,16 @@ class FunctionSubject(Subject):
             return raised(error)
         return self.read(returned, case.operands)
 
+    def as_code(self, case: FunctionCase) -> str:
+        """Return assignments of Q, K, V, the mask as this function reads masks, and the switch."""
+        given = case.operands
+        operands = {"Q": given.query, "K": given.key, "V": given.value}
+        lines = [as_code(name, to_library(x, self.library)) for name, x in operands.items()]
+        mask = self.mask_for(given)
+        if mask is not None:
+            lines.append(f"{as_code('mask', mask)}  # {said_of_mask(mask, self.contract.mask)}")
+        return "\n".join([*lines, *([] if case.scale else [f"{self._signature.scale} = False"])])
+
     def raw(self, case: FunctionCase) -> list[Any]:
         """Call the function and return the very tensors or arrays that it returned."""
         with quietly():
@@ -152,9 +162,9 @@ class FunctionSubject(Subject):
         """Call the function with these operands as they are, and a fresh mask unless one is given."""
         positional, named = list(operands), {}
         mask = self.mask_for(mask_of) if mask is None else mask
-        if self._signature.mask is not None and (mask is not None or self._signature.by_position):
+        if self._signature.mask is not None and (mask is not None or self._signature.needs_mask):
             if self._signature.by_position:
-                positional += [mask] if mask is not None else []
+                positional.append(mask)
             else:
                 named[self._signature.mask] = mask
         if self._signature.scale is not None and not scale:
@@ -275,6 +285,13 @@ class FunctionSubject(Subject):
 
 SMALLEST_KEY_SIZE = 2
 """For which a class is built to read its signature."""
+
+
+def said_of_mask(mask: Any, meaning: MaskMeaning) -> str:
+    """Return what a mask means, in words: `True = may attend`."""
+    if meaning == "additive":
+        return "is added to the scores"
+    return f"{'True' if 'bool' in str(mask.dtype) else 1} = {'may attend' if meaning == 'keep' else 'hidden'}"
 
 
 def fill_with_a_low_number(scaled: Tensor, operands: Operands) -> Tensor:

@@ -54,15 +54,6 @@ class LayerCase(Case):
         context = None if self.context is None else self.context.flip(1) * 0.5 + 1
         return dataclasses.replace(self, x=self.x.flip(1) * 0.5 - 1, context=context)
 
-    def as_code(self) -> str:
-        """Assignments of x, context and mask as nested lists."""
-        lines = [f"x = torch.tensor({_listed(self.x)})"]
-        if self.context is not None:
-            lines.append(f"context = torch.tensor({_listed(self.context)})")
-        if self.allowed is not None:
-            lines.append(f"mask = torch.tensor({self.allowed[0].tolist()})  # True = may attend")
-        return "\n".join(lines)
-
 
 @dataclass(frozen=True)
 class LayerAsked:
@@ -161,7 +152,3 @@ class _Draw:
         if self.whole:
             return torch.randint(-2, 3, shape, generator=self.source).double()
         return numbers(self.source, *shape, amplitude=1.0)
-
-
-def _listed(x: Tensor) -> str:
-    return str([[[int(number) for number in row] for row in matrix] for matrix in x.tolist()])

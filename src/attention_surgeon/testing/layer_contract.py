@@ -17,10 +17,10 @@ from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Linears, Mechanism, Operands, Steps, leave_unscaled
 from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_answer, same_numbers
-from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
+from attention_surgeon.testing.arrays import Library, arrays_in, as_code, to_array, to_library
 from attention_surgeon.testing.contract import Conduct, Contract, Subject
 from attention_surgeon.testing.draw import causal
-from attention_surgeon.testing.function_contract import MaskMeaning, fill_with_a_low_number
+from attention_surgeon.testing.function_contract import MaskMeaning, fill_with_a_low_number, said_of_mask
 from attention_surgeon.testing.layer_build import LayerSizes, build_layer
 from attention_surgeon.testing.layer_call import LayerCall, read_forward
 from attention_surgeon.testing.layer_cases import (
@@ -36,10 +36,10 @@ from attention_surgeon.testing.layer_parameters import (
     Reading,
     Tensors,
     draw_parameters,
+    fill_parameters,
     parameters_of,
     projections,
     readings,
-    write_parameters,
 )
 
 Kind: TypeAlias = Literal["simple", "self", "multihead", "causal_multihead", "cross", "grouped", "multiquery"]
@@ -205,6 +205,20 @@ class LayerSubject(Subject):
         except Exception as error:  # noqa: BLE001  somebody else's layer may raise anything
             return raised(error)
         return self.read(returned, case)
+
+    def as_code(self, case: LayerCase) -> str:
+        """Return assignments of x, the context and the mask, and which parameters the layer has."""
+        s, context, mask = self.sizes(case), case.context, self._mask(case)
+        lines = [
+            f"# a layer of width {s.embed} with {s.heads} head{'s' if s.heads > 1 else ''}; "
+            "its parameters: attention_surgeon.testing.fill_parameters(layer)",
+            as_code("x", to_library(case.x, self.library)),
+        ]
+        if context is not None:
+            lines.append(as_code("context", to_library(context, self.library)))
+        if mask is not None:
+            lines.append(f"{as_code('mask', mask)}  # {said_of_mask(mask, self.contract.mask)}")
+        return "\n".join(lines)
 
     def raw(self, case: LayerCase) -> list[Any]:
         """Call the layer and return the very tensors or arrays that it returned."""
@@ -416,8 +430,7 @@ def _hold(target: Any, contract: LayerContract, probe: int) -> _Held:
         raise UnjudgedError(f"objects of the class {type(layer).__name__} cannot be called; a layer has a forward(x).")
     parameters = parameters_of(layer)
     shapes = tuple((name, tuple(value.shape)) for name, value in parameters.items())
-    drawn = _drawn(shapes, probe)
-    write_parameters(parameters, drawn)
+    drawn = fill_parameters(layer, probe)
     library: Library = "torch" if all(isinstance(value, Tensor) for value in parameters.values()) else "numpy"
     sizes = _sizes_of_object(layer, shapes, sizes) if is_object else sizes
     return _Held(layer, library, sizes, drawn, shapes)
@@ -439,15 +452,10 @@ def _sizes_of_object(layer: Any, shapes: tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @lru_cache(maxsize=64)
-def _drawn(shapes: tuple[tuple[str, tuple[int, ...]], ...], probe: int) -> dict[str, Tensor]:
-    return draw_parameters(dict(shapes), probe)
-
-
-@lru_cache(maxsize=64)
 def _projections(
     shapes: tuple[tuple[str, tuple[int, ...]], ...], probe: int, reading: Reading, sizes: LayerSizes
 ) -> Linears:
-    return projections(reading, _drawn(shapes, probe), sizes)
+    return projections(reading, draw_parameters(shapes, probe), sizes)
 
 
 def _fitting_readings(held: _Held) -> list[Reading]:

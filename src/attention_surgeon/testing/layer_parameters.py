@@ -8,6 +8,7 @@ tensor can be cut in more ways than one, every reading is a candidate and the la
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -106,11 +107,28 @@ def parameters_of(layer: Any) -> dict[str, Any]:
 _FLOATING = (np.dtype("float64"), np.dtype("float32"), torch.float32, torch.float64)
 
 
-def draw_parameters(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
+def fill_parameters(layer: Any, probe: int = 0) -> Tensors:
+    """Write the numbers with which a layer is judged into its parameters, in place, and return them in float64.
+
+    Args:
+        layer: A module, or an object whose arrays are its weights.
+        probe: Which numbers, 0 or 1; counterexamples are found with 0.
+
+    Raises:
+        UnjudgedError: it has no weights.
+    """
+    parameters = parameters_of(layer)
+    drawn = draw_parameters(tuple((name, tuple(value.shape)) for name, value in parameters.items()), probe)
+    write_parameters(parameters, drawn)
+    return drawn
+
+
+@lru_cache(maxsize=64)
+def draw_parameters(shapes: tuple[tuple[str, tuple[int, ...]], ...], seed: int) -> Tensors:
     """Draw a number for every entry, the same for the same shapes in the same order."""
     source = generator(5000 + seed)
     drawn = {}
-    for name, shape in shapes.items():
+    for name, shape in shapes:
         spread = _BIAS_AMPLITUDE if len(shape) == 1 else _WEIGHT_AMPLITUDE / shape[-1] ** 0.5
         drawn[name] = (torch.randn(*shape, generator=source) * spread).double()
     return drawn

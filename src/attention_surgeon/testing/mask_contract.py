@@ -83,10 +83,6 @@ class MaskCase(Case):
         """As the name."""
         return self.name
 
-    def as_code(self) -> str:
-        """As the name, which is an assignment."""
-        return self.name
-
 
 class MaskSubject(Subject):
     """A function that makes masks and can be asked.
@@ -128,6 +124,10 @@ class MaskSubject(Subject):
         except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
             return raised(error)
         return Answer((_without_batch(as_added(mask, self._form)),), dtype=str(mask.dtype).removeprefix("torch."))
+
+    def as_code(self, case: MaskCase) -> str:
+        """Return the name of the call, which is an assignment."""
+        return case.name
 
     def answer(self, circuit: Circuit, case: MaskCase) -> Answer:
         """Run a circuit's mask step on scores of zero."""

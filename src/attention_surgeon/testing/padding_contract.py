@@ -15,7 +15,7 @@ from attention_surgeon.faults import Family, Fault
 from attention_surgeon.faults.mask_content import change_allowed
 from attention_surgeon.ops import Circuit, Operands
 from attention_surgeon.testing.answer import Answer, Array, quietly, raised
-from attention_surgeon.testing.arrays import Library, to_library
+from attention_surgeon.testing.arrays import Library, as_code, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, check_form, form_of, how_read, mask_in
@@ -114,11 +114,6 @@ class PaddingCase(Case):
         """The same number of sequences and places, the sequences in another order."""
         return dataclasses.replace(self, lengths=self.lengths.roll(1), tokens=self.tokens.roll(1, 0))
 
-    def as_code(self) -> str:
-        """Assignments of the two arguments."""
-        second = "n" if self.source == "lengths" else "pad_id"
-        return f"{self.source} = torch.tensor({self.first.tolist()})\n{second} = {self.second}"
-
 
 class PaddingSubject(Subject):
     """A function that makes padding masks and can be asked."""
@@ -162,6 +157,11 @@ class PaddingSubject(Subject):
         if expected is not None and added.shape == expected.shape:
             added = _with_padding_queries_of(expected, added)
         return Answer((added,), dtype=str(mask.dtype).removeprefix("torch."))
+
+    def as_code(self, case: PaddingCase) -> str:
+        """Return assignments of the two arguments."""
+        second = "n" if case.source == "lengths" else "pad_id"
+        return f"{as_code(case.source, to_library(case.first, self.library))}\n{second} = {case.second}"
 
     def raw(self, case: PaddingCase) -> list[Any]:
         """Return the very mask that was returned."""

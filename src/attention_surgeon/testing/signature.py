@@ -16,11 +16,13 @@ class Signature:
         mask: Name of the mask's parameter, or None where there is none.
         scale: Name of the on/off switch of the scale, or None.
         by_position: Whether the mask may be given as the fourth argument only.
+        needs_mask: Whether it must be given, if only as None.
     """
 
     mask: str | None
     scale: str | None
     by_position: bool = False
+    needs_mask: bool = False
 
 
 def read_signature(function: Callable[..., Any], num_operands: int = 3) -> Signature:
@@ -54,6 +56,7 @@ def read_signature(function: Callable[..., Any], num_operands: int = 3) -> Signa
         mask.name if mask else None,
         scale.name if scale else None,
         by_position=mask is not None and mask.kind is mask.POSITIONAL_ONLY,
+        needs_mask=mask is not None and mask.default is mask.empty,
     )
 
 

@@ -41,10 +41,6 @@ class SoftmaxCase(Case):
         """The same sizes, every row turned by one."""
         return dataclasses.replace(self, scores=self.scores.roll(1, -1))
 
-    def as_code(self) -> str:
-        """The assignment of x as nested lists."""
-        return f"x = torch.tensor({self.scores.tolist()})"
-
 
 @lru_cache(maxsize=16)
 def softmax_cases(layout: int, probe: int) -> tuple[SoftmaxCase, ...]:

@@ -14,7 +14,7 @@ from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family
 from attention_surgeon.ops import Circuit, Operands
 from attention_surgeon.testing.answer import Answer, quietly, raised
-from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
+from attention_surgeon.testing.arrays import Library, arrays_in, as_code, to_array, to_library
 from attention_surgeon.testing.contract import Conduct, Contract, Subject
 from attention_surgeon.testing.make import make_function
 from attention_surgeon.testing.softmax_cases import LAYOUTS, SoftmaxCase, small_softmax_cases, softmax_cases
@@ -79,6 +79,10 @@ class SoftmaxSubject(Subject):
         except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
             return raised(error)
         return Answer((to_array(found),), dtype=str(found.dtype).removeprefix("torch."))
+
+    def as_code(self, case: SoftmaxCase) -> str:
+        """Return the assignment of x."""
+        return as_code("x", to_library(case.scores, self.library))
 
     def raw(self, case: SoftmaxCase) -> list[Any]:
         """Return the very tensor or array that was returned."""

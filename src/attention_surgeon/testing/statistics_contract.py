@@ -14,7 +14,7 @@ from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family
 from attention_surgeon.ops import MEASURES, Circuit, softmax
 from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_answer, same_numbers
-from attention_surgeon.testing.arrays import Library, to_array, to_library
+from attention_surgeon.testing.arrays import Library, as_code, to_array, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import causal, generator, numbers
 from attention_surgeon.testing.locality import find_locality, windows_of
@@ -68,10 +68,6 @@ class StatisticsCase(Case):
     def with_other_numbers(self) -> "StatisticsCase":
         """The same sizes, the weights halfway to uniform."""
         return StatisticsCase(self.name, (self.weights + 1 / self.weights.shape[-1]) / 2)
-
-    def as_code(self) -> str:
-        """The assignment of the weights as nested lists."""
-        return f"weights = torch.tensor({self.weights.tolist()})"
 
 
 @lru_cache(maxsize=8)
@@ -137,6 +133,10 @@ class StatisticsSubject(Subject):
             case = StatisticsCase("small", weights.expand(*(1,) * (self.num_axes - 2), *weights.shape))
             if case.is_square or self._any_shape:
                 yield case
+
+    def as_code(self, case: StatisticsCase) -> str:
+        """Return the assignment of the weights."""
+        return as_code("weights", to_library(case.weights, self.library))
 
     def ask(self, case: StatisticsCase) -> Answer:
         """Call the function, and bring what it means by percent and by local to the usual meaning."""
