@@ -14,7 +14,7 @@ Library: TypeAlias = Literal["torch", "numpy"]
 
 
 def to_library(x: Tensor, library: Library, dtype: torch.dtype | None = None) -> Any:
-    """Return a fresh copy as the target takes it: float32 tensors (or `dtype`), float64 arrays; masks keep their kind."""
+    """Return a fresh copy as the target takes it: float32 tensors (or `dtype`), float64 arrays; masks as they are."""
     if x.is_floating_point() and library == "torch":
         x = x.to(dtype or torch.float32)
     copy = x.clone().contiguous()

@@ -36,7 +36,7 @@ def numbers(source: torch.Generator, *shape: int, amplitude: float = AMPLITUDE) 
 
 
 def ragged_mask(source: torch.Generator, *shape: int) -> Tensor:
-    """Draw a boolean mask without pattern: every row and every column has entries of both kinds, where there is room."""
+    """Draw a boolean mask without pattern: every row and column has entries of both kinds, where there is room."""
     for _ in range(1000):
         allowed = torch.rand(*shape, generator=source) < 0.55
         if all(bool((allowed.any(axis) & ~allowed.all(axis)).all()) for axis in (-1, -2)):

@@ -271,7 +271,7 @@ class FunctionSubject(Subject):
         return answer
 
     def _try_once(self, case: FunctionCase) -> Answer:
-        """Ask with tensors that need a gradient, which NumPy code refuses: so arrays are offered to it in their turn."""
+        """Ask with tensors that need a gradient, which NumPy code refuses: so it gets arrays in their turn."""
         if self.library == "numpy":
             return self.ask(case)
         operands = (case.operands.query, case.operands.key, case.operands.value)

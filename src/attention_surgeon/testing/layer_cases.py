@@ -83,7 +83,7 @@ def layer_cases(asked: LayerAsked, probe: int) -> tuple[LayerCase, ...]:
 
 
 def _masked(draw: "_Draw", form: MaskForm, s: LayerSizes, source: torch.Generator) -> Iterator[LayerCase]:
-    """Yield the calls with a mask handed over in this form; cross-attention also where there are as many keys as queries."""
+    """Yield the calls with a mask in this form; cross-attention also where there are as many keys as queries."""
     if draw.asked.context_width is None:
         yield from _masked_sizes(draw, form, s.n_q, s.n_q, source)
         return

@@ -384,7 +384,7 @@ class LayerSubject(Subject):
         return any(self._is_answered(case) for case in cases if case.form == form)
 
     def _is_answered(self, case: LayerCase) -> bool:
-        """Whether the output has the shape of the input: a mask of too many axes may spread over sequences unnoticed."""
+        """Whether the output has the shape of the input: a mask of too many axes may spread over sequences."""
         answer = self.ask(case)
         output = answer.values[0] if answer.error is None else None
         return output is not None and output.shape[:2] == tuple(case.x.shape[:2]) and output.ndim == case.x.ndim

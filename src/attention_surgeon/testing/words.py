@@ -12,7 +12,8 @@ _ROLES: Mapping[str, frozenset[str]] = {
     "qkv": frozenset("qkv wqkv toqkv packed".split()),
     "kv": frozenset("kv wkv tokv".split()),
     "output": frozenset(
-        "o wo ow out output outputs proj projection dense fc unify unifyheads unifier toout final combine mix merge".split()
+        "o wo ow out output outputs proj projection dense fc unify unifyheads unifier toout final combine mix "
+        "merge".split()
     ),
 }
 _ORDER = ("qkv", "kv", "query", "key", "value", "output")
@@ -46,7 +47,8 @@ SIZES: Mapping[str, frozenset[str]] = {
     "embed": frozenset(
         "embed_dim d_model n_embd dim hidden_size emb_dim embed_size embedding_dim d_in d_out in_features out_features "
         "input_dim output_dim model_dim hidden_dim width emb k d_embed dmodel n_state channels features dim_in dim_out "
-        "in_dim out_dim query_dim q_dim model_size embed embedding_size input_size n_embed n_emb embd d size emb_size c".split()
+        "in_dim out_dim query_dim q_dim model_size embed embedding_size input_size n_embed n_emb embd d size emb_size "
+        "c".split()
     ),
     "heads": frozenset(
         "num_heads n_heads heads h n_head nhead num_attention_heads nheads num_head nb_heads n_h".split()
@@ -62,7 +64,8 @@ SIZES: Mapping[str, frozenset[str]] = {
         "context_dim kdim vdim kv_dim cross_dim d_context encoder_dim dim_context d_cross d_kv kv_width".split()
     ),
     "length": frozenset(
-        "context_length block_size max_len max_seq_len seq_len n_ctx context_size max_length max_position_embeddings ctx_len t".split()
+        "context_length block_size max_len max_seq_len seq_len n_ctx context_size max_length max_position_embeddings "
+        "ctx_len t".split()
     ),
 }
 
