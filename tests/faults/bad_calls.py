@@ -6,7 +6,7 @@ BAD_CALLS = [
     BadCall(
         "faults.find_fault('softmax_over_query')",
         "OptionError",
-        "no fault is called 'softmax_over_query'; did you mean softmax_over_queries, softmax_over_heads or softmax_over_everything?",
+        "no fault is called 'softmax_over_query'; did you mean softmax_over_queries, softmax_over_everything or softmax_over_heads?",
     ),
     BadCall(
         "faults.find_fault('')",

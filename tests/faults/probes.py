@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import SurgeonError
-from attention_surgeon.faults import Fault, operate
+from attention_surgeon.faults import Fault, find_fault, operate
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Linears, Operands, leave_unscaled
 
@@ -136,3 +136,23 @@ def run(fault: Fault, *tensors: Tensor, allowed: Tensor | None = None, **more) -
     """Return what attention with the fault in it gives."""
     base = more.pop("base", Circuit())
     return operate(base, [fault]).run(replace(given(*tensors, allowed=allowed), **more))
+
+
+def faulty(name: str, base: Circuit | None = None) -> Circuit:
+    """Return the usual circuit, or another one, with the fault in it."""
+    operate = find_fault(name).operate
+    assert operate is not None
+    return operate(base or Circuit())
+
+
+def run_usual(*tensors: Tensor, allowed: Tensor | None = None) -> Answer:
+    return Circuit().run(given(*tensors, allowed=allowed))
+
+
+def matrix(*rows: list[float]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def close(found: Tensor, expected: Tensor | list[float] | float) -> bool:
+    expected = torch.as_tensor(expected, dtype=torch.float64)
+    return torch.allclose(found, expected.expand_as(found), equal_nan=True)

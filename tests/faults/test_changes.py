@@ -17,6 +17,7 @@ from tests.faults.probes import (
     N_Q,
     Layer,
     draw,
+    faulty,
     given,
     layers,
     probes,
@@ -67,9 +68,7 @@ def test_it_leaves_the_circuit_that_it_gets_as_it_is(fault: Fault):
 
 def test_a_cut_gradient_shows_in_the_gradient_only():
     Q, K, V = (tensor.requires_grad_() for tensor in three())
-    operate = find_fault("cuts_gradient").operate
-    assert operate is not None
-    output, weights = operate(Circuit()).run(given(Q, K, V))
+    output, weights = faulty("cuts_gradient").run(given(Q, K, V))
     assert torch.equal(output, Circuit().run(given(Q, K, V))[0])
     assert not output.requires_grad
     assert weights.requires_grad
@@ -150,16 +149,13 @@ def test_a_tie_is_a_tie():
     ],
 )
 def test_where_it_cannot_be_seen_it_is_not(name: str, layer: Layer):
-    operate = find_fault(name).operate
-    assert operate is not None
-    assert torch.allclose(layer(operate(Circuit())), layer(Circuit()))
+    assert torch.allclose(layer(faulty(name)), layer(Circuit()))
 
 
 def test_every_head_counts_but_for_the_first():
-    layer, operate = Layer(3, 3), find_fault("first_head_only").operate
-    assert operate is not None
-    before = layer(operate(Circuit()))
+    layer, circuit = Layer(3, 3), faulty("first_head_only")
+    before = layer(circuit)
     for role in ("query", "key", "value"):
         weight: Tensor = layer.linears[role].weight  # pyright: ignore[reportFunctionMemberAccess]
         weight[3:] = 0.0
-    assert torch.equal(layer(operate(Circuit())), before)
+    assert torch.equal(layer(circuit), before)

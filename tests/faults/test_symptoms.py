@@ -7,19 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attention_surgeon.faults import find_fault
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Linears
-from tests.faults.probes import D_K, Layer, draw, given, padding, ragged, three
+from tests.faults.probes import D_K, Layer, draw, faulty, given, padding, ragged, three
 
 EQUAL = three(5, 5, 5, 5)
 CAUSAL = causal_mask(5).dense()
-
-
-def faulty(name: str, base: Circuit | None = None) -> Circuit:
-    operate = find_fault(name).operate
-    assert operate is not None
-    return operate(base or Circuit())
 
 
 def answer(name: str, *tensors: Tensor, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
