@@ -93,7 +93,7 @@ WRONG: list[tuple[str, dict[str, Any], Callable[..., Any], str]] = [
     ("causal_mask", {}, lambda n: lower(n).tril(-1), "mask_diagonal_hidden"),
     ("causal_mask", {}, lambda n: torch.ones(n, n).tril(1), "mask_off_by_one"),
     ("causal_mask", {}, lambda n: np.triu(np.full((n, n), -30.0), 1), "mask_fill_too_small"),
-    ("causal_mask", {}, lambda n: (1 - lower(n)) * 1e9, "mask_fill_positive"),
+    ("causal_mask", {}, lambda n: (1 - lower(n)) * 1e5, "mask_fill_positive"),
     ("causal_mask", {}, lambda n: (1 - lower(n)) * -INFINITE, "mask_times_infinity"),
     ("causal_mask", {}, lambda n: torch.ones(1, 1, n, n, dtype=torch.bool), "causal_missing"),
     ("causal_mask", {}, lambda n: torch.zeros(n, n), "causal_missing"),

@@ -37,6 +37,11 @@ def spread_over_queries(tokens: Tensor, pad_id: int) -> Tensor:
     return (tokens != pad_id)[:, None, None, :].expand(-1, 1, tokens.shape[1], -1)
 
 
+def over_rows_and_columns(tokens: Tensor, pad_id: int) -> Tensor:
+    is_token = tokens != pad_id
+    return is_token[:, :, None] & is_token[:, None, :]
+
+
 RIGHT: list[tuple[dict[str, Any], Callable[..., Any]]] = [
     ({}, below),
     ({}, surgeon.padding_mask),
@@ -50,6 +55,7 @@ RIGHT: list[tuple[dict[str, Any], Callable[..., Any]]] = [
     ({"source": "tokens"}, lambda tokens, pad_id=0: (tokens != pad_id).unsqueeze(1)),
     ({"source": "tokens"}, with_a_fixed_token),
     ({"source": "tokens"}, spread_over_queries),
+    ({"source": "tokens"}, over_rows_and_columns),
 ]
 
 

@@ -163,6 +163,7 @@ def test_a_hidden_key_that_gives_nan_is_a_remark():
     assert found.verdict == "right"
     assert [(seen.fault, seen.is_fault) for seen in found.conduct] == [(None, False)]
     assert not diagnose(torch.softmax, "softmax").conduct
+    assert not diagnose(columns, "softmax").conduct
 
 
 def test_numpy_may_widen_but_not_narrow():
