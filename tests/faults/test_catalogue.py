@@ -8,10 +8,8 @@ from attention_surgeon import faults
 from attention_surgeon.faults import STAGES, Family, Fault, Sighting, catalogue, faults_of, find_fault
 
 NAMES = """
-projection: bias_dropped output_projection_missing output_bias_dropped projection_transposed projection_shared
-    residual_added_to_layer
-heads: heads_split_by_view heads_merged_without_transpose heads_strided heads_not_split heads_averaged
-    head_outputs_averaged first_head_only heads_tiled heads_reversed attends_over_batch attends_over_heads
+projection: bias_dropped projection_transposed projection_shared 
+heads: heads_split_by_view heads_strided heads_not_split heads_averaged heads_tiled attends_over_batch attends_over_heads
 operands: query_key_swapped key_value_swapped query_value_swapped operands_rotated query_as_key key_as_query
     key_as_value query_as_value value_as_key value_as_query context_ignored context_as_query chunk_order_wrong
 score: key_not_transposed key_reshaped scores_transposed scores_negated cosine_scores distance_scores
@@ -28,6 +26,8 @@ normalise: softmax_over_queries softmax_over_heads softmax_over_batch softmax_ov
     l2_normalised weights_divided_by_num_keys
 combine: weights_transposed weights_ignored value_returned output_zero residual_added scores_combined scores_returned
     returns_swapped weights_before_mask_returned
+merge: heads_merged_without_transpose head_outputs_averaged first_head_only heads_reversed
+output: output_projection_missing output_bias_dropped residual_added_to_layer
 state: mutates_inputs cuts_gradient wrong_dtype dropout_in_eval dropout_not_rescaled shares_state
 statistics: entropy_negated entropy_in_bits entropy_nan_at_zero entropy_summed entropy_over_queries diagonal_summed
     max_of_means

@@ -22,7 +22,7 @@ from attention_surgeon.testing.contract import Subject
 Hypothesis: TypeAlias = tuple[Fault, ...]
 
 MOST_FAULTS = 3
-_OF_TRIPLES: tuple[Stage, ...] = ("heads", "scale", "mask", "normalise")
+_OF_TRIPLES: tuple[Stage, ...] = ("heads", "scale", "mask", "normalise", "merge")
 SEEN_AT_EXTREMES = ("softmax_no_max_subtraction", "global_max_subtracted")
 """Faults that change nothing in an ordinary call; `Subject.conduct` finds them."""
 

@@ -7,7 +7,18 @@ from typing import Any, Literal, TypeAlias, get_args
 from attention_surgeon.ops import Circuit
 
 Stage: TypeAlias = Literal[
-    "projection", "heads", "operands", "score", "scale", "mask", "normalise", "combine", "state", "statistics"
+    "projection",
+    "heads",
+    "operands",
+    "score",
+    "scale",
+    "mask",
+    "normalise",
+    "combine",
+    "merge",
+    "output",
+    "state",
+    "statistics",
 ]
 """Where in the pipeline a fault sits; in this order mistakes are spoken of."""
 
@@ -52,7 +63,8 @@ class Fault:
 
     Attributes:
         name: Stable, the field's words, `snake_case`.
-        stage: Which step it replaces, or `heads`, `operands`, `projection`, `state` for what stands around the steps.
+        stage: Which step it replaces, or what stands around the steps: `projection`, `heads`, `operands` before them,
+            `merge`, `output` after them, `state` and `statistics` beside them.
         families: What can have it.
         summary: What it is, in one sentence that speaks of the code.
         in_training: What somebody who trains with it sees.
@@ -95,6 +107,8 @@ _ORDER: tuple[Stage, ...] = (
     "mask",
     "combine",
     "heads",
+    "merge",
+    "output",
     "state",
     "statistics",
 )

@@ -127,7 +127,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="heads_merged_without_transpose",
-        stage="heads",
+        stage="merge",
         families=LAYERS,
         summary="The heads are put together by a reshape alone; an output row holds several positions of one head.",
         in_training=(
@@ -185,7 +185,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="head_outputs_averaged",
-        stage="heads",
+        stage="merge",
         families=LAYERS,
         summary="The outputs of the heads are averaged, not put side by side.",
         in_training="Learns a little worse: what the heads found is blurred into one.",
@@ -198,7 +198,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="first_head_only",
-        stage="heads",
+        stage="merge",
         families=LAYERS,
         summary="Only the first head comes out; it stands in the place of all of them.",
         in_training="Learns a little worse, and the other heads get no gradient.",
@@ -232,7 +232,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="heads_reversed",
-        stage="heads",
+        stage="merge",
         families=LAYERS,
         summary="The heads are put together in reverse order.",
         in_training="Trained from scratch nothing shows: heads have no order. Trained weights give nonsense.",

@@ -102,7 +102,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="output_projection_missing",
-        stage="projection",
+        stage="output",
         families=LAYERS,
         summary="The merged heads are returned as they are; the output projection is not applied.",
         in_training=(
@@ -118,7 +118,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="output_bias_dropped",
-        stage="projection",
+        stage="output",
         families=LAYERS,
         summary="The output projection is applied without its bias.",
         in_training="Trains about as well. Weights that were trained with the bias give other answers.",
@@ -169,7 +169,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="residual_added_to_layer",
-        stage="projection",
+        stage="output",
         families=LAYERS,
         summary="The layer adds its input to its output; that is the work of the block around it.",
         in_training="Trains. In a block that adds the input as well, the input is counted twice.",
