@@ -8,7 +8,7 @@ from attention_surgeon import faults
 from attention_surgeon.faults import STAGES, Family, Fault, Sighting, catalogue, faults_of, find_fault
 
 NAMES = """
-projection: bias_dropped projection_transposed projection_shared 
+projection: bias_dropped projection_transposed projection_shared
 heads: heads_split_by_view heads_strided heads_not_split heads_averaged heads_tiled attends_over_batch attends_over_heads
 operands: query_key_swapped key_value_swapped query_value_swapped operands_rotated query_as_key key_as_query
     key_as_value query_as_value value_as_key value_as_query context_ignored context_as_query chunk_order_wrong
