@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from attention_surgeon.errors import OptionError
 from tests.diagnose.child.running import run_source
 
 
-def finished(outcome: Outcome) -> object:
+def finished(outcome: Outcome) -> Any:
     assert (outcome.ended, outcome.sentence) == ("finished", "")
     return outcome.value
 
@@ -136,6 +137,15 @@ def test_the_child_blocks_no_signal_wakes_no_loop_and_leaves_no_core():
         os.close(reader)
         os.close(writer)
     assert finished(outcome) == [0, -1, [0, 0]]
+
+
+def test_who_ignores_the_end_of_its_processor_time_is_killed_a_second_later():
+    def work() -> list[float]:
+        return [*resource.getrlimit(resource.RLIMIT_CPU), sum(os.times()[:2])]
+
+    soft, hard, used = finished(run_in_child(work, limits=Limits(seconds=7), start="fork"))
+    assert hard == soft + 1
+    assert used < 7 < soft <= 7 * (os.cpu_count() or 1) + used + 2
 
 
 def test_the_child_has_no_terminal_and_its_own_session():

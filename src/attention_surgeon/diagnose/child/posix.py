@@ -53,16 +53,18 @@ def set_alarm(seconds: int | float, trace: int) -> None:
 def set_limits(limits: Limits) -> None:
     """Limit this process: no core file, processor time, memory.
 
-    The time by the clock is the parent's business. Processor time is the net under it, for a child whose parent is
-    gone; it allows for every processor. Memory is the kernel's count of private writable memory (RLIMIT_DATA):
-    RLIMIT_AS would also count what torch only reserves. A failing allocation then raises at its line.
+    The time by the clock is the alarm's and the parent's business. Processor time is the net under both, for a child
+    that ignores signals and whose parent is gone: it allows for every processor, and a second later the kernel
+    kills. Memory is the kernel's count of private writable memory (RLIMIT_DATA): RLIMIT_AS would also count what
+    torch only reserves. A failing allocation then raises at its line.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    _lower(resource.RLIMIT_CPU, int(used + limits.seconds * (os.cpu_count() or 1)) + 2)
+    seconds = int(used + limits.seconds * (os.cpu_count() or 1)) + 2
+    _lower(resource.RLIMIT_CPU, seconds, seconds + 1)
     has = memory_of(os.getpid(), "VmData")
     if has is not None:
-        _lower(resource.RLIMIT_DATA, has + limits.memory_bytes)
+        _lower(resource.RLIMIT_DATA, has + limits.memory_bytes, resource.RLIM_INFINITY)
 
 
 def lift_memory_limit() -> None:
@@ -93,8 +95,11 @@ def _resident_by_ps(pid: int) -> int | None:
     return int(listed.stdout) * 1024 if listed.stdout.strip() else None
 
 
-def _lower(kind: int, soft: int) -> None:
-    before, hard = resource.getrlimit(kind)
-    for bound in (before, hard):
-        soft = soft if bound == resource.RLIM_INFINITY else min(soft, bound)
+def _lower(kind: int, *wanted: int) -> None:
+    """Set the soft and the hard limit, but none above what it is already."""
+    unlimited = resource.RLIM_INFINITY
+    before = resource.getrlimit(kind)
+    soft, hard = (
+        min((n for n in pair if n != unlimited), default=unlimited) for pair in zip(wanted, before, strict=True)
+    )
     resource.setrlimit(kind, (soft, hard))
