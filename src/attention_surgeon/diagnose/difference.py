@@ -35,12 +35,10 @@ def difference_in_answer(subject: Subject) -> Difference | None:
             continue
         ours, theirs = subject.weights_of(given, case), subject.weights_of(expected, case)
         if ours is not None and theirs is not None and not same_numbers(ours, theirs):
-            step = _step_before_weights(subject, case, ours)
-            return Difference(step, STEPS[: STEPS.index(step)], case.sentence, *_matrices(ours, theirs))
+            return _difference_in_weights(subject, case, ours, theirs)
         for name, ours, theirs in zip(subject.contract.value_names, given.values, expected.values, strict=False):
             if ours is not None and theirs is not None and not same_numbers(ours, theirs):
-                before = STEPS[: STEPS.index(name)] if ours is not None and name in STEPS and name != "output" else ()
-                return Difference(name, before, case.sentence, *_matrices(ours, theirs))
+                return Difference(name, (), case.sentence, *_matrices(ours, theirs))
     return None
 
 
@@ -61,14 +59,18 @@ def counterexample(subject: Subject) -> Counterexample | None:
     return None
 
 
-def _step_before_weights(subject: Subject, case: Any, weights: Array) -> str:
-    """Say which step made the weights differ: what the log of the weights still tells of the scores."""
-    if subject.allowed(case) is not None:
-        return "masked"  # the calls without a mask come first, and they were right
-    if not np.allclose(weights.sum(-1), 1.0, atol=1e-3):
-        return "weights"
-    factor = factor_of(subject, case)
-    return "scores" if factor is None else "scaled"
+def _difference_in_weights(subject: Subject, case: Any, ours: Array, theirs: Array) -> Difference:
+    """Say what the weights tell of the steps before them: without a mask, their logarithms may be scaled scores.
+
+    Where a call with a mask is the first to differ, those without one were right, and so were scores and scale.
+    """
+    factor, steps = factor_of(subject, case), subject.steps(subject.base, case)
+    if subject.allowed(case) is None and factor is not None and steps is not None:
+        scaled, expected = factor * to_array(steps.scores), to_array(steps.scaled)
+        if not same_numbers(scaled, expected):
+            return Difference("scaled", ("scores",), case.sentence, *_matrices(scaled, expected))
+    is_of_mask = subject.allowed(case) is not None and subject.allowed(_by_size(subject)[0]) is None
+    return Difference("weights", ("scores", "scaled") if is_of_mask else (), case.sentence, *_matrices(ours, theirs))
 
 
 def _by_size(subject: Subject) -> list[Any]:

@@ -71,3 +71,17 @@ def same_answer(given: Answer, expected: Answer) -> bool:
         if not same_numbers(ours, theirs):
             return False
     return True
+
+
+def solve_weights(output: Array, value: Array) -> Array | None:
+    """Return the weights with which `output = weights V`, or None where the output does not tell them.
+
+    With at least as many columns as keys V can be undone. With just as many, every output has a solution, which is
+    taken for weights only if its rows sum to 1.
+    """
+    num_keys, size = value.shape[-2:]
+    if output.shape[-1] != size or size < num_keys or not np.isfinite(output).all():
+        return None
+    weights = output @ np.linalg.pinv(value)
+    is_told = size > num_keys or np.allclose(weights.sum(-1), 1.0, atol=1e-3)
+    return weights if is_told and same_numbers(weights @ value, output) else None

@@ -116,7 +116,7 @@ def _gradient(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduct]
 
 
 def differ(given: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether two gradients are further apart than rounding; nothing can be said where none is expected to be finite."""
+    """Whether two gradients are further apart than rounding; no verdict where what is expected is not finite."""
     if not np.isfinite(expected).all():
         return False
     return not np.abs(given - expected).max() <= _GRADIENT_TOLERANCE * max(1.0, np.abs(expected).max())

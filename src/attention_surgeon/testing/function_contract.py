@@ -14,7 +14,7 @@ from torch import Tensor
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Mechanism, Operands, Steps, leave_unscaled
-from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_numbers
+from attention_surgeon.testing.answer import Answer, Array, quietly, raised, solve_weights
 from attention_surgeon.testing.arrays import Library, arrays_in, as_code, to_array, to_library
 from attention_surgeon.testing.conduct import conduct_of
 from attention_surgeon.testing.contract import Conduct, Contract, Subject
@@ -230,14 +230,10 @@ class FunctionSubject(Subject):
 
     def weights_of(self, answer: Answer, case: FunctionCase) -> Array | None:
         """Return the weights that made the output: `output = weights V`, solved where V has a row for every key."""
-        value = case.operands.value
-        output = answer.values[0] if answer.values else None
+        output, value = answer.values[0] if answer.values else None, case.operands.value
         if output is None or output.shape != (*case.operands.query.shape[:-1], value.shape[-1]):
             return None
-        if not np.isfinite(output).all() or value.shape[-1] < value.shape[-2]:
-            return None
-        weights = output @ np.linalg.pinv(value.numpy())
-        return weights if same_numbers(weights @ value.numpy(), output) else None
+        return solve_weights(output, value.numpy())
 
     def _find_layout(self, layouts: tuple[int, ...]) -> Asked:
         """Find library and number of axes by trying, those that run on different sizes before those that do not."""

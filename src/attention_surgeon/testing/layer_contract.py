@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Linears, Mechanism, Operands, Steps, leave_unscaled
-from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_answer, same_numbers
+from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_answer, solve_weights
 from attention_surgeon.testing.arrays import Library, arrays_in, as_code, to_array, to_library
 from attention_surgeon.testing.contract import Conduct, Contract, Subject
 from attention_surgeon.testing.draw import causal
@@ -413,11 +413,9 @@ class LayerSubject(Subject):
         steps = self.operands(self.base, case.x, case, linears)
         merged = _undo(linears["output"], output)
         sizes, value = self.sizes(case), steps.value.numpy()
-        if merged is None or value.shape[-1] < value.shape[-2] or merged.shape[-1] != sizes.embed:
+        if merged is None or merged.shape[-1] != sizes.embed:
             return None
-        heads = merged.reshape(*merged.shape[:-1], sizes.heads, sizes.head).swapaxes(-3, -2)
-        weights = heads @ np.linalg.pinv(value)
-        return weights if same_numbers(weights @ value, heads) else None
+        return solve_weights(merged.reshape(*merged.shape[:-1], sizes.heads, sizes.head).swapaxes(-3, -2), value)
 
 
 def _hold(target: Any, contract: LayerContract, probe: int) -> _Held:
