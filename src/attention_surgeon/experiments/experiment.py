@@ -39,7 +39,7 @@ class Experiment:
     @property
     def uses_text(self) -> bool:
         """Whether it works on a text."""
-        return "text" in self._fields()
+        return "text" in self.setting_names()
 
     def make_config(self, *, is_quick: bool = False, **settings: Any) -> Any:
         """Return the settings: the defaults, the quick ones if wanted, and those given.
@@ -48,14 +48,15 @@ class Experiment:
             OptionError: a setting that this experiment does not have, or a value out of its range.
         """
         for name in settings:
-            if name not in self._fields():
+            if name not in self.setting_names():
                 raise OptionError(
-                    f"{self.name} has no setting {name!r}; it has {', '.join(self._fields())}."
-                    f"{suggestion(name, self._fields())}"
+                    f"{self.name} has no setting {name!r}; it has {', '.join(self.setting_names())}."
+                    f"{suggestion(name, self.setting_names())}"
                 )
         return self.config(**{**(self.quick if is_quick else self.full), **settings})
 
-    def _fields(self) -> list[str]:
+    def setting_names(self) -> list[str]:
+        """Return the names of its settings."""
         return [setting.name for setting in dataclasses.fields(self.config)]
 
 

@@ -87,6 +87,35 @@ def _same_shape() -> float:
 
 
 @torch.no_grad()
+def _everybody() -> float:
+    _, weights = _pair(MultiHeadAttention(_WIDTH, _HEADS).eval()(_input(), return_weights=True))
+    return float((weights == 0).sum())
+
+
+@torch.no_grad()
+def _lengths() -> float:
+    layer = SimpleAttention(_WIDTH)
+    shapes = [layer(torch.randn(_BATCH, n, _WIDTH)).shape for n in (1, 2, 31)]  # pyright: ignore
+    return float(shapes != [(_BATCH, n, _WIDTH) for n in (1, 2, 31)])
+
+
+def _disagreement(query: Tensor, key: Tensor) -> float:
+    """Return the share of queries whose largest dot product is not with the key at the smallest angle."""
+    angles = torch.nn.functional.normalize(query, dim=-1) @ torch.nn.functional.normalize(key, dim=-1).T
+    return ((query @ key.T).argmax(-1) != angles.argmax(-1)).double().mean().item()
+
+
+def _similarity() -> float:
+    key = torch.nn.functional.normalize(torch.randn(40, _WIDTH), dim=-1)
+    return _disagreement(torch.randn(40, _WIDTH), key)
+
+
+def _unlike_lengths() -> float:
+    """Return 1 if no query is drawn to a longer key that lies at a larger angle."""
+    return float(_disagreement(torch.randn(40, _WIDTH), torch.randn(40, _WIDTH)) == 0)
+
+
+@torch.no_grad()
 def _future() -> float:
     layer, x = MultiHeadAttention(_WIDTH, _HEADS).eval(), _input()
     changed = torch.cat([x[:, :4], torch.randn(_BATCH, _TOKENS - 4, _WIDTH)], dim=1)
@@ -171,6 +200,10 @@ def _additive_is_not_zero_one() -> float:
     return shown.tril().double().mean().item()
 
 
+def _triangle() -> float:
+    return float(not torch.equal(causal_mask(_TOKENS).dense(), torch.ones(_TOKENS, _TOKENS, dtype=torch.bool).tril()))
+
+
 def _reverse_is_transpose() -> float:
     shown = create_reverse_mask(_TOKENS) == 0
     return float(not torch.equal(shown, (create_causal_mask(_TOKENS) == 0).T))
@@ -188,6 +221,10 @@ def _grouped() -> float:
 _PROMISES: dict[str, tuple[str, float, Callable[[], float]]] = {
     "rows": ("the weights of a query sum to 1 over the keys", 1e-6, _row_sums),
     "shape": ("the output has the shape of the input", 0.0, _same_shape),
+    "lengths": ("it takes sequences of 1, 2 and 31 tokens alike", 0.0, _lengths),
+    "everybody": ("without a mask no weight is 0", 0.0, _everybody),
+    "similarity": ("among keys of one length the largest dot product is the smallest angle", 0.0, _similarity),
+    "unlike lengths": ("among keys of unlike lengths it need not be", 0.0, _unlike_lengths),
     "future": ("under the causal mask later tokens change nothing earlier", 0.0, _future),
     "padding": ("what stands in padded places changes nothing that is real", 0.0, _padding),
     "torch layer": ("MultiHeadAttention agrees with torch.nn.MultiheadAttention", 1e-5, _pytorch),
@@ -202,15 +239,16 @@ _PROMISES: dict[str, tuple[str, float, Callable[[], float]]] = {
         _hard_lookup,
     ),
     "overflow": (
-        "exp of scores above 89 overflows float32, and subtracting the largest first saves it",
+        "exp of scores above 89 overflows float32; subtracting the largest first saves it, scaled or not",
         0.0,
         _overflow,
     ),
     "fill and mask": (
-        "masked_fill(mask == 0, -inf) on a mask of 0 and -inf hides the past",
+        "masked_fill(mask == 0, -inf) on a mask of 0 and -inf hides all of the past",
         0.0,
         _additive_is_not_zero_one,
     ),
+    "triangle": ("the causal mask shows the lower triangle, the diagonal with it", 0.0, _triangle),
     "reverse": ("the reverse mask shows the future, mirror image of the causal one", 0.0, _reverse_is_transpose),
 }
 

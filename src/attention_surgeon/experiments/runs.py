@@ -13,7 +13,7 @@
 import json
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -127,17 +127,30 @@ def unfinished_run(experiment: Experiment, config: Any, root: Path) -> Path:
     Raises:
         OptionError: there is none.
     """
-    wanted = _description(experiment, config, "")
-    for folder in reversed(list_runs(root)):
-        if (folder / "verdict.txt").exists():
-            continue
-        described = _read_json(folder / "config.json")
-        if all(described.get(key) == wanted[key] for key in wanted if key != "command"):
+    for folder in _runs_of(experiment, config, root):
+        if not (folder / "verdict.txt").exists():
             return folder
     raise OptionError(
         f"no unfinished run of {experiment.name} with these settings and versions in {root}; "
         f"leave --resume away to begin one."
     )
+
+
+def finished_run(experiment: Experiment, config: Any, root: Path) -> SavedRun | None:
+    """Return the newest finished run with exactly these settings and versions, None if there is none."""
+    for folder in _runs_of(experiment, config, root):
+        if (folder / "verdict.txt").exists():
+            return load_run(folder)
+    return None
+
+
+def _runs_of(experiment: Experiment, config: Any, root: Path) -> Iterator[Path]:
+    """Yield the runs with exactly these settings and versions, the newest first."""
+    wanted = _description(experiment, config, "")
+    for folder in reversed(list_runs(root)):
+        described = _read_json(folder / "config.json")
+        if all(described.get(key) == wanted[key] for key in wanted if key != "command"):
+            yield folder
 
 
 def list_runs(root: Path) -> list[Path]:

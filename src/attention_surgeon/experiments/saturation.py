@@ -42,7 +42,7 @@ class SaturationConfig:
     num_draws: int = 2000
     d_k_values: tuple[int, ...] = (4, 16, 64, 256)
     num_steps: int = 300
-    learning_rates: tuple[float, ...] = (0.03, 0.3, 3.0)
+    learning_rates: tuple[float, ...] = (0.003, 0.03, 0.3, 3.0)
     seed: int = 0
 
     def __post_init__(self) -> None:
