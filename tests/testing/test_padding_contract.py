@@ -53,6 +53,7 @@ RIGHT: list[tuple[dict[str, Any], Callable[..., Any]]] = [
     ({"mask": "additive"}, lambda lengths, n: (1 - below(lengths, n).float()) * -1e4),
     ({"source": "tokens"}, lambda tokens, pad_id: (tokens != pad_id).int()),
     ({"source": "tokens"}, lambda tokens, pad_id=0: (tokens != pad_id).unsqueeze(1)),
+    ({}, lambda lengths, n: np.arange(n) < lengths.astype(np.int32)[:, np.newaxis]),
     ({"source": "tokens"}, with_a_fixed_token),
     ({"source": "tokens"}, spread_over_queries),
     ({"source": "tokens"}, over_rows_and_columns),

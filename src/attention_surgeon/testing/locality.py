@@ -71,10 +71,8 @@ def find_locality(weights: Sequence[Array], numbers: Sequence[Array | None]) -> 
     if any(number is None for number in numbers):
         return None
     pairs = [(matrix, number) for matrix, number in zip(weights, numbers, strict=True) if number is not None]
-    meanings = [Locality(ratio, tuple(windows_of(ratio, *pair) for pair in pairs)) for ratio in _RATIOS]
-    fitting = [locality for locality in meanings if all(locality.windows)]
-    with_one_window = [locality for locality in fitting if frozenset.intersection(*locality.windows)]
-    return next(iter([*with_one_window, *fitting]), None)
+    meanings = (Locality(ratio, tuple(windows_of(ratio, *pair) for pair in pairs)) for ratio in _RATIOS)
+    return next((locality for locality in meanings if all(locality.windows)), None)
 
 
 def windows_of(ratio: str, weights: Array, number: Array) -> frozenset[int]:

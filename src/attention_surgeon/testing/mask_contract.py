@@ -150,12 +150,10 @@ class MaskSubject(Subject):
         return [Conduct(None, how_read(self._form), is_fault=False)]
 
     def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
-        """Put what speaks of the future first; leave it out for a reverse mask, and what is asked for is no fault."""
+        """Put what speaks of the future first, and leave it out for a reverse mask."""
         of_the_future = [fault for fault in offered if fault.name.startswith("causal_")]
         others = [fault for fault in offered if fault not in of_the_future]
-        if self._declared.is_reverse:
-            return tuple(others)
-        return tuple(f for f in (*of_the_future, *others) if f.name != f"causal_aligned_at_{self._declared.align}")
+        return tuple(others if self._declared.is_reverse else of_the_future + others)
 
     def _call(self, case: MaskCase) -> Any:
         sizes = (case.n_q, case.n_k) if self._needs_two or case.n_q != case.n_k else (case.n_q,)
