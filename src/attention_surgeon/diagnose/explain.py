@@ -98,6 +98,11 @@ class Asked:
         return fewer
 
     @property
+    def has_calls_without_mask(self) -> bool:
+        """Whether in some of the calls everybody may attend to everybody."""
+        return any(self.subject.allowed(case) is None for case in self.cases.values())
+
+    @property
     def is_finite(self) -> bool:
         """Whether no answer has NaN or infinity in it."""
         return all(is_finite(self.answers[name]) for name in self.answered)
@@ -146,7 +151,7 @@ def _tabled(level: int, variant: int = 0) -> Search:
     def search(asked: Asked) -> Iterator[Hypothesis]:
         """Yield what answers the most telling call alike, of the catalogue as it stands."""
         subject, case = asked.subject, asked.telling
-        if variant < len(subject.variants()):
+        if variant < len(subject.variants()) and (level < MOST_FAULTS or not asked.has_calls_without_mask):
             table = tables(subject.key).table(subject, level, asked.probe, variant, case)
             yield from table.alike(asked.answers[case.name])
 

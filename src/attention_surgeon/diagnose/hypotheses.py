@@ -22,7 +22,10 @@ from attention_surgeon.testing.contract import Subject
 Hypothesis: TypeAlias = tuple[Fault, ...]
 
 MOST_FAULTS = 3
-_OF_TRIPLES: tuple[Stage, ...] = ("heads", "scale", "mask", "normalise", "merge")
+_OF_TRIPLES: frozenset[Stage] = frozenset(("heads", "scale", "mask", "normalise", "merge"))
+_IN_EVERY_TRIPLE: frozenset[Stage] = frozenset(("scale", "mask"))
+"""Where three meet most. Where a call can do without a mask, its fault is found on its own (`explain`)."""
+
 SEEN_AT_EXTREMES = ("softmax_no_max_subtraction", "global_max_subtracted")
 """Faults that change nothing in an ordinary call; `Subject.conduct` finds them."""
 
@@ -39,14 +42,14 @@ def singles(subject: Subject) -> tuple[Fault, ...]:
 
 
 def hypotheses(faults: Sequence[Fault], level: int) -> Iterator[Hypothesis]:
-    """Yield the hypotheses of `level` faults; three only of the stages where many meet.
+    """Yield the hypotheses of `level` faults; three only of a scale, a mask and another of the stages where many meet.
 
     Two faults of one stage go together only where one of them stands around what the other does.
     """
     if level == MOST_FAULTS:
         faults = [fault for fault in faults if fault.stage in _OF_TRIPLES]
     for some in itertools.combinations(faults, level):
-        if are_compatible(some):
+        if are_compatible(some) and (level < MOST_FAULTS or {fault.stage for fault in some} >= _IN_EVERY_TRIPLE):
             yield some
 
 

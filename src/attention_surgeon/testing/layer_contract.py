@@ -173,7 +173,7 @@ class LayerSubject(Subject):
     @property
     def key(self) -> Hashable:
         """The contract, the parameters, and how they are read."""
-        return self.contract, self._held[0].shapes, self.reading, self._forms, self._mean_weights
+        return self.contract, self._held[0].sizes, self._held[0].shapes, self.reading, self._forms, self._mean_weights
 
     def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
         """Leave out what this layer cannot have: wrong chunks where nothing is packed, a bias where there is none."""
@@ -250,6 +250,8 @@ class LayerSubject(Subject):
         if self._weights_place is None:
             self._weights_place = self._find_weights(found, case)
         second = to_array(found[self._weights_place]) if 0 < self._weights_place < len(found) else None
+        if second is not None and second.ndim == 4 and self.sizes(case).heads == 1 == second.shape[1]:
+            second = second[:, 0]  # an axis for the one head
         return Answer((to_array(found[0]), second), dtype=str(found[0].dtype).removeprefix("torch."))
 
     def answer(self, circuit: Circuit, case: LayerCase) -> Answer:
