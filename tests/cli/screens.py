@@ -8,7 +8,12 @@ and read the difference before committing it.
 import os
 from pathlib import Path
 
+from rich.text import Text
+
 from attention_surgeon.cli.app import run
+from attention_surgeon.cli.diagnose_screen import diagnosis_lines
+from attention_surgeon.cli.mistakes import Level
+from tests.cli.judged import DIAGNOSES
 
 GOLDEN = Path(__file__).parent / "golden"
 CAT = "The cat sat on the mat"
@@ -30,11 +35,40 @@ SCREENS: dict[str, tuple[int, list[str]]] = {
     "trace_80_scripts": (80, ["trace", SCRIPTS, "--head", "2"]),
     "trace_80_pooled": (80, ["trace", PAIRS, "--heads", "1"]),
     "trace_help": (80, ["trace", "--help"]),
+    "diagnose_help": (80, ["diagnose", "--help"]),
+    "diagnose_right_80": (80, ["diagnose", "examples/wrong/first_try.py:mended"]),
+    "diagnose_fault_80": (80, ["diagnose", "examples/wrong/first_try.py:attention"]),
+    "diagnose_unjudged_80": (80, ["diagnose", "examples/wrong/first_try.py:attention", "--contract", "multihead"]),
+    "faults_help": (80, ["faults", "--help"]),
+    "faults_80": (80, ["faults"]),
+    "faults_40_scale": (40, ["faults", "--stage", "scale"]),
+    "faults_page_80": (80, ["faults", "softmax_over_queries"]),
+    "faults_page_110": (110, ["faults", "mask_after_softmax"]),
+    "faults_page_40": (40, ["faults", "nan_rows"]),
 }
+EXIT_CODES = {"diagnose_fault_80": 1, "diagnose_unjudged_80": 2}
+
+DRAWN: dict[str, tuple[int, Level, str]] = {
+    "diagnose_question_80": (80, "question", "one fault"),
+    "diagnose_pointer_40": (40, "pointer", "one fault"),
+    "diagnose_fix_80": (80, "fix", "one fault"),
+    "diagnose_two_80": (80, "pointer", "two faults"),
+    "diagnose_tie_80": (80, "pointer", "a tie"),
+    "diagnose_unknown_80": (80, "pointer", "unknown"),
+    "diagnose_conduct_80": (80, "question", "conduct"),
+    "diagnose_stopped_80": (80, "pointer", "stopped"),
+}
+"""Screens of diagnoses that were made by hand."""
 
 
 def golden(name: str) -> Path:
     return GOLDEN / f"{name}.txt"
+
+
+def drawn(name: str) -> str:
+    width, level, diagnosis = DRAWN[name]
+    lines = Text("\n").join(diagnosis_lines(DIAGNOSES[diagnosis], level, width))
+    return "\n".join(line.rstrip() for line in f"{lines.plain}\n".split("\n"))
 
 
 if __name__ == "__main__":
@@ -45,6 +79,9 @@ if __name__ == "__main__":
     for name, (width, arguments) in SCREENS.items():
         os.environ["COLUMNS"] = str(width)
         with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) as output:
-            assert run(arguments) == 0, name
+            assert run(arguments) == EXIT_CODES.get(name, 0), name
         golden(name).write_bytes(output.buffer.getvalue())
+        print(golden(name))
+    for name in DRAWN:
+        golden(name).write_text(drawn(name), encoding="utf-8")
         print(golden(name))

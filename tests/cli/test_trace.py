@@ -1,19 +1,15 @@
 import dataclasses
-import io
 import itertools
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
 
 from attention_surgeon import __version__
 from attention_surgeon.cli import app
-from attention_surgeon.cli.app import run
 from attention_surgeon.cli.cells import width_of
 from attention_surgeon.cli.trace_screen import screen_lines
 from attention_surgeon.errors import SurgeonError
@@ -21,27 +17,8 @@ from attention_surgeon.masks import Mask, causal_mask
 from attention_surgeon.models import trace_text
 from attention_surgeon.ops import Mechanism
 from attention_surgeon.trace import AttentionTrace, load_trace, record, trace_from_json
-from tests.cli.screens import CAT, SCREENS, golden
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Surgeon = Callable[..., Ran]
-
-
-@pytest.fixture
-def surgeon(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Surgeon:
-    def call(*arguments: str | Path, columns: int = 80, stdin: bytes = b"") -> Ran:
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = run([str(argument) for argument in arguments])
-        return Ran(code, *capsys.readouterr())
-
-    return call
+from tests.cli.conftest import Surgeon
+from tests.cli.screens import CAT, DRAWN, EXIT_CODES, SCREENS, drawn, golden
 
 
 def grid(screen: str) -> list[str]:
@@ -56,8 +33,13 @@ def grid(screen: str) -> list[str]:
 def test_a_screen_is_as_it_was(name: str, surgeon: Surgeon):
     width, arguments = SCREENS[name]
     ran = surgeon(*arguments, columns=width)
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (EXIT_CODES.get(name, 0), "")
     assert ran.out == golden(name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_screen_of_a_diagnosis_is_as_it_was(name: str):
+    assert drawn(name) == golden(name).read_text(encoding="utf-8")
 
 
 TEXTS = {

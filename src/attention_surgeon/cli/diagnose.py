@@ -27,7 +27,7 @@ def diagnose(
         str, typer.Option(metavar="LEVEL", help="How much is said: question, pointer or fix.")
     ] = "pointer",
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, whatever the level.")] = False,
-    seconds: Annotated[float, typer.Option(metavar="N", help="How long the file may take.")] = 30.0,
+    seconds: Annotated[float, typer.Option(metavar="N", help="How long the file may take.")] = 60.0,
     memory: Annotated[int, typer.Option(metavar="MB", help="How much memory the file may take.")] = 2048,
 ) -> int:
     """Judge an attention by what it does, and name its mistakes.

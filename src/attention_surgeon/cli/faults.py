@@ -7,7 +7,9 @@ import typer
 
 
 def faults(
-    name: Annotated[str | None, typer.Argument(help="One of them: everything that is known about it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One of them: everything that is known about it.")
+    ] = None,
     stage: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Only those of one stage: scale, mask, heads, ...")
     ] = None,

@@ -16,7 +16,6 @@ from attention_surgeon.faults import STAGES, Family, Fault, catalogue, find_faul
 from attention_surgeon.faults.example import Example, drawn_example
 
 _FORMAT, _VERSION = "attention-surgeon faults", 1
-_NAME_WIDTH = 30
 _LEAST_SUMMARY = 30
 
 
@@ -62,12 +61,13 @@ def fault_as_dict(fault: Fault) -> dict[str, object]:
 
 def list_lines(faults: Sequence[Fault], width: int) -> Iterator[Text]:
     """Yield every fault under its stage, no line wider than `width` cells."""
+    room = max(len(fault.name) for fault in catalogue()) + 2
     for stage in STAGES:
         own = [fault for fault in faults if fault.stage == stage]
         if own:
             yield from title_lines(stage, str(len(own)), width)
             for fault in own:
-                yield from _row_lines(fault, width)
+                yield from _row_lines(fault, room, width)
             yield Text("")
     text = f"{count(len(faults), 'fault')} · surgeon faults NAME shows one, with its picture"
     yield from text_lines(text, width, "quiet")
@@ -121,14 +121,14 @@ def _check_choice(option: str, value: str | None, choices: Sequence[str]) -> Non
         raise OptionError(f"{option} is {value!r}, expected {', '.join(choices[:-1])} or {choices[-1]}.")
 
 
-def _row_lines(fault: Fault, width: int) -> Iterator[Text]:
-    """Yield the name with the sentence beside it, or below it where there is no room."""
-    if width < _NAME_WIDTH + _LEAST_SUMMARY:
+def _row_lines(fault: Fault, room: int, width: int) -> Iterator[Text]:
+    """Yield the name in `room` cells with the sentence beside it, or below it where the window is narrow."""
+    if width < room + _LEAST_SUMMARY:
         yield Text(fit(f"  {fault.name}", width))
         yield from text_lines(fault.summary, width, "quiet", indent=4)
         return
-    for number, line in enumerate(text_lines(fault.summary, width - _NAME_WIDTH - 2, "quiet")):
-        yield Text(f"  {fault.name if number == 0 else '':<{_NAME_WIDTH}}").append_text(line)
+    for number, line in enumerate(text_lines(fault.summary, width - room - 2, "quiet")):
+        yield Text(f"  {fault.name if number == 0 else '':<{room}}").append_text(line)
 
 
 def _picture_lines(example: Example | None, width: int) -> Iterator[Text]:

@@ -39,9 +39,11 @@ def wrong_lines(diagnosis: Diagnosis, level: Level, width: int) -> Iterator[Text
 
 def remark_lines(diagnosis: Diagnosis, width: int) -> Iterator[Text]:
     """Yield what was seen that is no fault."""
-    for seen in diagnosis.conduct:
-        if not seen.is_fault:
-            yield from text_lines(f"worth knowing: {seen.evidence}", width, indent=2)
+    remarks = [seen.evidence for seen in diagnosis.conduct if not seen.is_fault]
+    if remarks:
+        yield Text("")
+    for remark in remarks:
+        yield from text_lines(f"worth knowing: {remark}", width)
 
 
 def _verdict(diagnosis: Diagnosis) -> str:

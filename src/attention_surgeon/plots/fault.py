@@ -116,24 +116,35 @@ def _draw_cells(axes: Axes, field: Array, colours: Colormap, lowest: float, high
 def _write_numbers(axes: Axes, field: Array, theme: Theme, *, is_difference: bool) -> None:
     """Write each number into its cell, in the ink that stands out from its colour."""
     colours = axes.images[0].to_rgba(np.ma.masked_invalid(field))
+    are_all_tiny = np.abs(field[np.isfinite(field)]).max(initial=0.0) < 0.01
     for (row, column), number in np.ndenumerate(field):
         ink = theme.ink
         if np.isfinite(number):
             ink = "#0d1526" if luminance(colours[row, column].tolist()) > 0.18 else "#f4f8fd"
-        text = _number_text(float(number), is_difference=is_difference)
+        text = _tiny_text(float(number)) if are_all_tiny else _number_text(float(number), is_signed=is_difference)
         axes.text(column, row, text, color=ink, size=_NUMBER, ha="center", va="center_baseline")
 
 
-def _number_text(number: float, *, is_difference: bool) -> str:
-    """Return a number in at most seven letters; a difference has a sign, and is 0 only where there is none."""
+def _number_text(number: float, *, is_signed: bool) -> str:
+    """Return a number in at most eight letters; what is not 0 never reads as 0.
+
+    >>> [_number_text(number, is_signed=True) for number in (0.126, -0.0004, 0.0, 12345.6, np.nan, -np.inf)]
+    ['+0.13', '<.01', '0', '+1.2e+04', 'NaN', '−∞']
+    """
     if not np.isfinite(number):
         return "NaN" if np.isnan(number) else "∞" if number > 0 else "−∞"
-    if abs(number) < _ROUNDING:
-        return "0"
-    sign = "+" if is_difference else ""
     if abs(number) < 0.005:
-        return f"{number:{sign}.0e}".replace("-", "−").replace("e−0", "e−")
-    return (f"{number:{sign}.2f}" if abs(number) < 1000 else f"{number:{sign}.1e}").replace("-", "−")
+        return "0" if abs(number) < _ROUNDING else "<.01"
+    sign = "−" if number < 0 else "+" if is_signed else ""
+    return f"{sign}{abs(number):.2f}" if abs(number) < 1000 else f"{sign}{abs(number):.1e}"
+
+
+def _tiny_text(number: float) -> str:
+    """Return a number far below 1 with its sign and its power of ten: `−4e−5`."""
+    if not np.isfinite(number) or abs(number) < _ROUNDING:
+        return _number_text(number, is_signed=True)
+    digit, _, power = f"{number:+.0e}".partition("e")
+    return f"{digit}e{int(power)}".replace("-", "−")
 
 
 def _label(axes: Axes, example: Example, field: Array, *, is_first: bool) -> None:
