@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis
@@ -11,6 +11,7 @@ from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain,
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Conduct, Contract, Subject, contracts_for, steadiness_of
+from attention_surgeon.testing.surroundings import one_thread
 
 
 def diagnose(target: Any, contract: Contract | str | None = None, **options: Any) -> Diagnosis:
@@ -36,14 +37,21 @@ def diagnose(target: Any, contract: Contract | str | None = None, **options: Any
     """
     start = time.perf_counter()
     choices = contracts_for(target, contract, **options)
+    with one_thread():
+        best, choice = _best_of(choices, target)
+        remarks = () if contract is not None else _remarks(best, choice, target, options)
+    return dataclasses.replace(best, conduct=(*best.conduct, *remarks), seconds=time.perf_counter() - start)
+
+
+def _best_of(choices: Sequence[Contract], target: Any) -> tuple[Diagnosis, Contract]:
+    """Return the diagnosis that leaves the least open, and the contract that it was made by."""
     found: list[Diagnosis] = []
     for choice in choices:
         found.append(_judged_as(choice, target))
         if found[-1].verdict == "right":
             break
     best = min(found, key=_how_much_is_left_open)
-    remarks = () if contract is not None else _remarks(best, choices[found.index(best)], target, options)
-    return dataclasses.replace(best, conduct=(*best.conduct, *remarks), seconds=time.perf_counter() - start)
+    return best, choices[found.index(best)]
 
 
 def _judged_as(contract: Contract, target: Any) -> Diagnosis:

@@ -1,14 +1,16 @@
 """Check somebody's attention in somebody's test suite."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from attention_surgeon.errors import ContractError
-from attention_surgeon.testing.answer import Answer, Array, same_answer, same_numbers
+from attention_surgeon.errors import ContractError, UnjudgedError
+from attention_surgeon.testing.answer import Answer, Array, same_numbers
 from attention_surgeon.testing.contract import Contract, Subject
 from attention_surgeon.testing.contracts import contracts_for
 from attention_surgeon.testing.steadiness import steadiness_of
+from attention_surgeon.testing.surroundings import one_thread
 
 NUM_PROBES = 2
 
@@ -40,12 +42,30 @@ def check_attention(target: Any, contract: Contract | str | None = None, **optio
     >>> check_attention(attention)
     """
     __tracebackhide__ = True
-    asked = contracts_for(target, contract, **options)[0]
-    complaint = _complaint(asked.bind(target))
+    with one_thread():
+        asked, complaint = _judged(target, contracts_for(target, contract, **options))
     if complaint is not None:
         raise ContractError(
-            f"{_name(target)} is not what the contract {asked.name!r} asks: {complaint}", target=target, contract=asked
+            f"{_name(target)} is not what the contract {asked.registered_name!r} asks: {complaint}", target=target, contract=asked
         )
+
+
+def _judged(target: Any, choices: Sequence[Contract]) -> tuple[Contract, str | None]:
+    """Return the contract under which the target is right; if there is none, the first that can judge it, and why not.
+
+    Raises:
+        UnjudgedError: none can, with the reason of the first.
+    """
+    judged: list[tuple[Contract, str | None]] = []
+    unjudged: list[UnjudgedError] = []
+    for choice in choices:
+        try:
+            judged.append((choice, _complaint(choice.bind(target))))
+        except UnjudgedError as error:
+            unjudged.append(error)
+    if not judged:
+        raise unjudged[0]
+    return next((pair for pair in judged if pair[1] is None), judged[0])
 
 
 def _complaint(subject: Subject) -> str | None:
@@ -54,7 +74,7 @@ def _complaint(subject: Subject) -> str | None:
     for probe in range(NUM_PROBES):
         for case in subject.cases(probe):
             expected, given = subject.answer(subject.base, case), subject.ask(case)
-            if expected.error is None and not same_answer(given, expected):
+            if expected.error is None and not subject.accepts(given, case):
                 return f"in the call {case.sentence}, {_difference(subject, given, expected)}"
     return next((f"{seen.evidence}." for seen in subject.conduct(subject.base) if seen.is_fault), None)
 

@@ -164,7 +164,7 @@ def _dtype(subject: "FunctionSubject", circuit: Circuit | None) -> Iterator[Cond
 
 def _returned_dtype(subject: "FunctionSubject", case: FunctionCase, dtype: torch.dtype) -> torch.dtype | None:
     given = case.operands
-    tensors: list[Any] = [x.to(dtype) for x in (given.query, given.key, given.value)]
+    tensors: list[Any] = [x.to(dtype, copy=True) for x in (given.query, given.key, given.value)]
     if subject.library == "numpy":
         tensors = [x.numpy() for x in tensors]
     try:

@@ -17,7 +17,7 @@ from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.layer_build import DROPOUT
 from attention_surgeon.testing.layer_cases import LayerCase
-from attention_surgeon.testing.steadiness import random_state_kept
+from attention_surgeon.testing.surroundings import random_state_kept
 
 if TYPE_CHECKING:
     from attention_surgeon.testing.layer_contract import LayerSubject

@@ -1,7 +1,6 @@
 """Whether asking twice gives the same answer: what must be known before anything else can be said."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from attention_surgeon.testing.answer import Answer, same_answer
 from attention_surgeon.testing.arrays import to_array
 from attention_surgeon.testing.contract import Conduct, Subject
+from attention_surgeon.testing.surroundings import random_state_kept
 
 
 def steadiness_of(subject: Subject) -> list[Conduct]:
@@ -74,14 +74,3 @@ def _chance_or_memory(subject: Subject, case: object) -> Conduct:
             "dropout_in_eval", "the same call gives another answer each time, and the same with the same seed"
         )
     return Conduct("shares_state", "the same call gives another answer the second time, whatever the seed")
-
-
-@contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Leave torch's and NumPy's global sources of random numbers as they were."""
-    numpy_state = np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002
