@@ -74,9 +74,13 @@ def _difference_in_weights(subject: Subject, case: Any, ours: Array, theirs: Arr
 
 
 def _by_size(subject: Subject) -> list[Any]:
-    """Return the calls of both probes, those without a mask first."""
+    """Return the calls of both probes, those without a mask first, and of these the ones whose weights can be read."""
     cases = [*subject.cases(0), *subject.cases(1)]
-    return sorted(cases, key=lambda case: subject.allowed(case) is not None)
+    return sorted(cases, key=lambda case: (subject.allowed(case) is not None, not _can_be_read(subject, case)))
+
+
+def _can_be_read(subject: Subject, case: Any) -> bool:
+    return subject.weights_of(subject.answer(subject.base, case), case) is not None
 
 
 def _matrices(ours: Array, theirs: Array) -> tuple[Array, Array]:
