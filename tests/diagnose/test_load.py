@@ -83,6 +83,7 @@ def test_without_a_name_the_only_candidate_is_taken_and_named(tmp_path: Path):
         ),
         (["def attention(): pass", "def softmax(): pass"], "atention", "a.py has no atention; did you mean attention?"),
         (["class SelfAttention: pass"], "selfattention", "a.py has no selfattention; did you mean SelfAttention?"),
+        (["def attention(): pass"], "ATTENTION", "a.py has no ATTENTION; did you mean attention?"),
         (["def f(): pass", "def g(): pass"], "attention", "a.py has no attention; the file defines f, g."),
         (
             [f"def f{i}(): pass" for i in range(14)],
@@ -202,6 +203,13 @@ def test_any_name_of_a_file_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 )
 def test_a_target_is_split_at_its_last_colon(target: str, parts: tuple[str, str | None]):
     assert split_target(target) == parts
+
+
+def test_a_colon_in_the_name_of_a_file_that_is_there_splits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a:f", "def g(): return 1")
+    assert split_target("a:f") == ("a:f", None)
+    assert split_target("a:f:g") == ("a:f", "g")
 
 
 def test_a_file_sees_itself_alone_on_the_command_line(tmp_path: Path):

@@ -297,6 +297,7 @@ def test_the_line_is_that_of_the_file_even_if_the_error_came_up_deeper(tmp_path:
 
 def test_the_traceback_begins_in_the_file(tmp_path: Path):
     outcome = run_source(tmp_path, "def g():\n    return 1 / 0\n\ndef f():\n    return g()\n")
+    assert outcome.line == 2  # the innermost
     lines = outcome.traceback.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[1] == f'  File "{tmp_path / "attention.py"}", line 5, in f'
