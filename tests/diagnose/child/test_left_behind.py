@@ -132,7 +132,9 @@ def test_a_system_that_allows_no_further_process(monkeypatch: pytest.MonkeyPatch
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_child_whose_parent_is_gone_ends_on_its_own(tmp_path: Path):
+def test_a_child_whose_parent_is_gone_ends_on_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # a killed parent cannot clear away
+
     def parent() -> None:
         signal_this_process_when(tmp_path / "pid", signal.SIGKILL)
         run_in_child(lambda: loop_for_ever(tmp_path / "pid"), limits=Limits(seconds=1), start="fork")
