@@ -1,12 +1,17 @@
 """Draw the pictures of README and docs, for light and for dark pages: `python -m docs.pictures`."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
+
+from matplotlib.figure import Figure
+from PIL import Image
 
 from attention_surgeon.experiments import experiment_scaling_factor
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import tokenize, trace_text
 from attention_surgeon.plots import (
+    plot_fault,
     plot_mask,
     plot_multihead_attention,
     plot_scale_comparison,
@@ -17,6 +22,24 @@ from attention_surgeon.plots import (
 IMAGES = Path(__file__).parent / "images"
 SENTENCE = "The cat sat on the mat. The mat lay by the door."
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+DRAWN_FAULTS = (
+    "projection_transposed",
+    "heads_merged_without_transpose",
+    "heads_split_by_view",
+    "key_as_value",
+    "scale_missing",
+    "mask_inverted",
+    "mask_after_softmax",
+    "mask_off_by_one",
+    "nan_rows",
+    "causal_aligned_at_start",
+    "softmax_over_queries",
+    "softmax_over_everything",
+)
+"""The faults whose picture stands in the catalogue."""
+
+_COLOURS = 96  # enough for two hues, their shades and the letters; a file is a quarter as large
 
 
 def main() -> None:
@@ -39,6 +62,15 @@ def main() -> None:
         }
         for name, figure in figures.items():
             save_figure(figure, IMAGES / f"{name}-{theme}.png")
+        for name in DRAWN_FAULTS:
+            save_small(plot_fault(name, theme=theme), IMAGES / f"fault-{name}-{theme}.png")
+
+
+def save_small(figure: Figure, path: Path) -> None:
+    """Write a figure with few colours."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    Image.open(drawn).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
