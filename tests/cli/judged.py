@@ -15,6 +15,7 @@ YOURS = np.array([[0.06, 0.14, 0.18, 0.62], [0.9, 0.04, 0.06, 0.0], [0.25, 0.25,
 
 DIFFERENCE = Difference("weights", ("scores", "scaled", "masked"), CALL, YOURS, EXPECTED)
 EXAMPLE = Counterexample(
+    "# a layer of width 2 with one head, and numbers of its own\n"
     "Q = torch.tensor([[1, 0]])\nmask = torch.tensor([[True, False]])  # True = may attend",
     "output",
     np.array([[1.0, 0.0]]),

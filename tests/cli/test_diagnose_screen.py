@@ -128,11 +128,13 @@ def test_the_last_that_was_printed_is_shown_and_harmless():
     assert text.splitlines()[-6:-2] == ["the last that it printed:", "  one", "  two", "  x\\x1b[31m"]
 
 
-def test_the_smallest_case_can_be_pasted():
-    text = screen(DIAGNOSES["one fault"], width=40)
+@pytest.mark.parametrize("width", [24, 40, 80])
+def test_the_smallest_case_can_be_pasted(width: int):
+    text = screen(DIAGNOSES["one fault"], width=width)
     pasted = text.partition("The smallest case:\n")[2].partition("  output, yours")[0]
     compile(re.sub(r"^  ", "", pasted, flags=re.MULTILINE), "pasted", "exec")
-    assert "# True = may attend" in pasted
+    assert "True = may attend" in flat(pasted.replace("#", ""))
+    assert "a layer of width 2 with one head, and numbers of its own" in flat(pasted.replace("#", ""))
     assert "output, yours: RuntimeError: no" in screen(DIAGNOSES["raises"])
 
 

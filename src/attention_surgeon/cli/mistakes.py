@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from rich.text import Text
 
+from attention_surgeon.cli.cells import folded
 from attention_surgeon.cli.diagnose_words import step_in_words
 from attention_surgeon.cli.lines import code_lines, count, labelled_lines, text_lines, title_lines
 from attention_surgeon.cli.matrices import compared_lines, decimals_for, number_text
@@ -14,6 +15,8 @@ from attention_surgeon.faults import Fault
 
 Level: TypeAlias = Literal["question", "pointer", "fix"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+
+_HELD_EQUALS = "\u00a0=\u00a0"
 
 
 def wrong_lines(diagnosis: Diagnosis, level: Level, width: int) -> Iterator[Text]:
@@ -123,16 +126,25 @@ def _difference_lines(difference: Difference, is_recognised: bool, width: int) -
 def _example_lines(example: Counterexample, width: int) -> Iterator[Text]:
     yield from text_lines("The smallest case:", width, "heading")
     for line in example.inputs.splitlines():
-        code, sign, comment = line.partition("  # ")
-        if sign and len(line) + 2 > width:
-            yield from text_lines(f"# {comment}", width, indent=2)
-            line = code
-        yield from text_lines(line, width, indent=2, more=4)
+        yield from _pasted_lines(line, width)
     yours, expected = example.yours, example.expected
     decimals = 2 if isinstance(yours, str) or yours.shape != expected.shape else decimals_for(yours, expected)
     given = yours if isinstance(yours, str) else _nested(yours.tolist(), decimals)
     yield from text_lines(f"{example.what}, yours: {given}", width, indent=2, more=4)
     yield from text_lines(f"{example.what}, expected: {_nested(expected.tolist(), decimals)}", width, indent=2, more=4)
+
+
+def _pasted_lines(line: str, width: int) -> Iterator[Text]:
+    """Yield a line of Python folded so that it stays Python: at its blanks, never cut, a comment as several."""
+    code, sign, comment = line.partition("# ")
+    if sign and (not code or len(line) + 2 > width):
+        for piece in folded(comment, max(width - 4, 1)):
+            yield Text(f"  # {piece}")
+        line = code.rstrip()
+    held = line.replace(" = ", _HELD_EQUALS, 1)  # a line must not end with its equals sign
+    if line:
+        for piece in folded(held, max(width - 2, 1), indent=4):
+            yield Text(f"  {piece.replace(_HELD_EQUALS, ' = ')}")
 
 
 def _nested(values: Any, decimals: int) -> str:
