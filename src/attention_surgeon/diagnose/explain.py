@@ -64,7 +64,7 @@ def _search(asked: "Asked", others: "Sequence[Asked]") -> Explanation:
         alive = [h for h in find(asked) if asked.fits(h) and all(other.fits(h) for other in others)]
         perfect = tuple(h for h in alive if asked.agrees_on_errors(h))
         if perfect:
-            simplest = _simplest(perfect)
+            simplest = tuple(_with_numbers(asked, h) for h in _simplest(perfect))
             return Explanation(simplest, circuit=asked.circuit(simplest[0]))
         if alive and imperfect is None:
             simplest = _simplest(alive)
@@ -79,6 +79,15 @@ def _simplest(found: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
     fewest = min(map(len, found))
     named = {frozenset(fault.name for fault in h): h for h in reversed(found) if len(h) == fewest}
     return tuple(reversed(named.values()))
+
+
+def _with_numbers(asked: "Asked", hypothesis: Hypothesis) -> Hypothesis:
+    """Put the number that was read off into a fault that has one, where the usual number happened to be right."""
+    if all(fault.tune is None for fault in hypothesis):
+        return hypothesis
+    read = {fault.name: fault for fault in reversed(fitted_faults(asked.subject, asked.probe))}
+    numbered = tuple(read.get(fault.name, fault) for fault in hypothesis)
+    return numbered if asked.fits(numbered) else hypothesis
 
 
 class Asked:

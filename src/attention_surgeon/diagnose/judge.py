@@ -11,7 +11,7 @@ from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain,
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Conduct, Contract, Subject, contracts_for, steadiness_of
-from attention_surgeon.testing.surroundings import one_thread
+from attention_surgeon.testing.surroundings import surroundings_kept
 
 
 def diagnose(target: Any, contract: Contract | str | None = None, **options: Any) -> Diagnosis:
@@ -37,7 +37,7 @@ def diagnose(target: Any, contract: Contract | str | None = None, **options: Any
     """
     start = time.perf_counter()
     choices = contracts_for(target, contract, **options)
-    with one_thread():
+    with surroundings_kept():
         best, choice = _best_of(choices, target)
         remarks = () if contract is not None else _remarks(best, choice, target, options)
     return dataclasses.replace(best, conduct=(*best.conduct, *remarks), seconds=time.perf_counter() - start)

@@ -10,7 +10,7 @@ from attention_surgeon.testing.answer import Answer, Array, same_numbers
 from attention_surgeon.testing.contract import Contract, Subject
 from attention_surgeon.testing.contracts import contracts_for
 from attention_surgeon.testing.steadiness import steadiness_of
-from attention_surgeon.testing.surroundings import one_thread
+from attention_surgeon.testing.surroundings import surroundings_kept
 
 NUM_PROBES = 2
 
@@ -42,11 +42,13 @@ def check_attention(target: Any, contract: Contract | str | None = None, **optio
     >>> check_attention(attention)
     """
     __tracebackhide__ = True
-    with one_thread():
+    with surroundings_kept():
         asked, complaint = _judged(target, contracts_for(target, contract, **options))
     if complaint is not None:
         raise ContractError(
-            f"{_name(target)} is not what the contract {asked.registered_name!r} asks: {complaint}", target=target, contract=asked
+            f"{_name(target)} is not what the contract {asked.registered_name!r} asks: {complaint}",
+            target=target,
+            contract=asked,
         )
 
 

@@ -27,3 +27,10 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def surroundings_kept() -> Iterator[None]:
+    """Judge with one thread, and leave everything as it was: the target may draw, and the judge sets seeds."""
+    with random_state_kept(), one_thread():
+        yield
