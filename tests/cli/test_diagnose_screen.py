@@ -33,7 +33,7 @@ def test_no_line_is_wider_than_the_window(name: str, width: int, level: Level):
     code = {line for fault in found.diagnosis.faults for line in fault.fix.splitlines()}
     lines = [line.plain.rstrip() for line in diagnosis_lines(found, level, width)]
     wide = [line for line in lines if width_of(line) > width and not any(line.endswith(piece) for piece in code)]
-    assert not [line for line in wide if len(line.split()) > 1]
+    assert not [line for line in wide if len(line.replace(" = ", "=").split()) > 1]  # one long word
     assert not [character for character in "".join(lines) if ord(character) < 32]
 
 

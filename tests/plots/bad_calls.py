@@ -341,4 +341,24 @@ BAD_CALLS = [
         "FileAccessError",
         "cannot write no/such/folder/figure.png: its folder does not exist; make it first, or choose another place.",
     ),
+    BadCall(
+        "plots.plot_fault(3)",
+        "ArgumentTypeError",
+        "plot_fault: fault is 3, expected a Fault or the name of one.",
+    ),
+    BadCall(
+        'plots.plot_fault("softmax_over_query")',
+        "OptionError",
+        "no fault is called 'softmax_over_query'; did you mean softmax_over_queries, softmax_over_heads or softmax_over_batch?",
+    ),
+    BadCall(
+        'plots.plot_fault("mutates_inputs")',
+        "OptionError",
+        "plot_fault: mutates_inputs changes no number of a single call, so there is nothing to draw.",
+    ),
+    BadCall(
+        'plots.plot_fault("scale_missing", theme="blue")',
+        "OptionError",
+        "plot_fault: theme is 'blue', expected 'light' or 'dark'.",
+    ),
 ]
