@@ -72,3 +72,21 @@ def test_what_does_not_fit_is_told(own_messages: None):
         mask_for(torch.ones(3), 3)  # pyright: ignore
     with pytest.raises(OptionError, match="DecoderConfig: num_layers is 0, expected a whole number of at least 1"):
         DecoderConfig(5, num_layers=0)
+
+
+def test_parts_that_say_nothing_leave_the_stream_as_it_is():
+    model = decoder().eval()
+    x = model.embed(TOKENS)
+    assert not torch.equal(model.run_blocks(x, None), x)
+    for block in model.blocks:
+        for last in (block.attention.output, block.mlp[-1]):
+            torch.nn.init.zeros_(last.weight)
+            torch.nn.init.zeros_(last.bias)
+    assert torch.equal(model.run_blocks(x, None), x)
+
+
+def test_a_block_by_hand():
+    block, x = decoder().blocks[0].eval(), decoder().embed(TOKENS)
+    expected = x + block.attention(block.attention_norm(x), causal_mask(LENGTH))
+    expected = expected + block.mlp(block.mlp_norm(expected))
+    torch.testing.assert_close(block(x, causal_mask(LENGTH)), expected)
