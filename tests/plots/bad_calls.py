@@ -344,12 +344,12 @@ BAD_CALLS = [
     BadCall(
         "plots.plot_fault(3)",
         "ArgumentTypeError",
-        "plot_fault: fault is 3, expected a Fault or the name of one.",
+        "plot_fault: fault is a int, expected a Fault or the name of one.",
     ),
     BadCall(
         'plots.plot_fault("softmax_over_query")',
         "OptionError",
-        "no fault is called 'softmax_over_query'; did you mean softmax_over_queries, softmax_over_heads or softmax_over_batch?",
+        "no fault is called 'softmax_over_query'; did you mean softmax_over_queries, softmax_over_everything or softmax_over_heads?",
     ),
     BadCall(
         'plots.plot_fault("mutates_inputs")',
