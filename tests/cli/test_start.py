@@ -22,7 +22,9 @@ def surgeon(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, text=True, capture_output=True, timeout=60, **options)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["trace", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["--version"], ["trace", "--help"], ["diagnose", "--help"], ["faults", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]):
     code = (
         "import sys; from attention_surgeon.cli.app import run; "
