@@ -63,9 +63,7 @@ class _Layer(nn.Module):
     def attend(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the circuit: `(output, weights)`."""
         circuit, linears = self._circuit(), self._linears()
-        query, key, value = circuit.heads(
-            x, context, linears, num_heads=self.num_heads, num_kv_heads=self.num_kv_heads
-        )
+        query, key, value = circuit.heads(x, context, linears, num_heads=self.num_heads, num_kv_heads=self.num_kv_heads)
         allowed, bias = read_mask(mask, self.plan.mask)
         operands = Operands(query, key, value, allowed, bias, x.dtype, model_size=x.shape[-1])
         gathered, weights = circuit.run(operands)

@@ -1,29 +1,32 @@
 """Targets whose faults are known: for every contract, a right circuit or one with faults, behind a usual signature."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
-import torch
-from torch import Tensor
-
+from attention_surgeon.diagnose.doctor.patient_functions import (
+    Build,
+    Target,
+    as_in_transformers,
+    make_attention,
+    make_causal_attention,
+    make_numpy_attention,
+    make_softmax,
+    make_statistics,
+)
 from attention_surgeon.diagnose.doctor.patient_layers import LayerPlan, make_layer
 from attention_surgeon.diagnose.doctor.patient_masks import (
     causal_circuit,
     make_causal_mask,
     make_padding_mask,
     make_reverse_mask,
-    read_mask,
 )
 from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import Fault, Wrapping, operate
-from attention_surgeon.ops import Circuit, Operands
+from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, make_contract
-
-Target: TypeAlias = Callable[..., Any]
-Build: TypeAlias = Callable[[Circuit], Target]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Kind:
         layer: What a layer of this kind is made of.
         adapt: `function -> target`, where the contract has another calling convention.
         cannot_have: Faults that this kind cannot have, whatever its family can.
+        is_special: Whether it differs so little from another kind that a quick round leaves it out.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Kind:
     layer: LayerPlan | None = None
     adapt: Callable[[Target], Target] | None = None
     cannot_have: frozenset[str] = frozenset()
+    is_special: bool = False
 
     def make_contract(self) -> Contract:
         """Return the contract, with its options."""
@@ -98,67 +103,6 @@ def find_kind(name: str) -> Kind:
     raise OptionError(f"there is no kind {name!r}; the kinds are {', '.join(kind.name for kind in KINDS)}.")
 
 
-def _attend(circuit: Circuit, operands: Sequence[Tensor], mask: Tensor | None, meaning: Any, scale: bool) -> Any:
-    """Run the circuit in float32 at least, and round to the dtype that came in."""
-    dtype = operands[0].dtype
-    query, key, value = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in operands)
-    allowed, bias = read_mask(mask, meaning)
-    first, second = circuit.run(Operands(query, key, value, allowed, bias, dtype), scale=scale)
-    return first.to(dtype), second.to(dtype)
-
-
-def _attention(meaning: str) -> Build:
-    def build(circuit: Circuit) -> Target:
-        def attention(Q: Tensor, K: Tensor, V: Tensor, mask: Tensor | None = None, scale: bool = True) -> Any:
-            return _attend(circuit, (Q, K, V), mask, meaning, scale)
-
-        return attention
-
-    return build
-
-
-def _numpy_attention(meaning: str) -> Build:
-    def build(circuit: Circuit) -> Target:
-        def attention(Q: Any, K: Any, V: Any, mask: Any = None, scale: bool = True) -> Any:
-            tensors = [torch.from_numpy(x) for x in (Q, K, V)]
-            given = None if mask is None else torch.from_numpy(mask)
-            return tuple(x.numpy() for x in _attend(circuit, tensors, given, meaning, scale))
-
-        return attention
-
-    return build
-
-
-def _without_mask(circuit: Circuit) -> Target:
-    def attention(Q: Tensor, K: Tensor, V: Tensor) -> Any:
-        return _attend(circuit, (Q, K, V), None, "keep", True)
-
-    return attention
-
-
-def _as_in_transformers(attention: Target) -> Target:
-    def forward(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **options: Any) -> Any:
-        output, weights = attention(query, key, value, attention_mask)
-        return output.transpose(1, 2), weights  # (b, h, n, d) -> (b, n, h, d)
-
-    return forward
-
-
-def _softmax(circuit: Circuit) -> Target:
-    """Give the circuit scores of its own making: √d times x against the unit vectors, whose values gather the weights."""
-
-    def softmax(x: Tensor) -> Tensor:
-        eye = torch.eye(x.shape[-1], dtype=x.dtype)
-        key = eye.expand(*x.shape[:-2], *eye.shape)
-        return circuit.steps(Operands(x * x.shape[-1] ** 0.5, key, key, None, None, x.dtype)).output
-
-    return softmax
-
-
-def _statistics(circuit: Circuit) -> Target:
-    return lambda weights: {name: number.item() for name, number in circuit.measure(weights).items()}
-
-
 def _own(contract: Any) -> Circuit:
     return contract.circuit()
 
@@ -166,46 +110,56 @@ def _own(contract: Any) -> Circuit:
 def _functions(name: str, meaning: str) -> tuple[Kind, Kind]:
     options = MappingProxyType({"mask": meaning})
     return (
-        Kind(name, "attention", _own, _attention(meaning), options),
-        Kind(f"{name}, NumPy", "attention", _own, _numpy_attention(meaning), options, cannot_have=_NOT_IN_NUMPY),
+        Kind(name, "attention", _own, make_attention(meaning), options),
+        Kind(f"{name}, NumPy", "attention", _own, make_numpy_attention(meaning), options, cannot_have=_NOT_IN_NUMPY),
     )
 
 
-def _layer(name: str, *, is_packed: bool = False) -> Kind:
-    plan = LayerPlan(name, is_packed=is_packed)
-    return Kind(f"{name}, packed" if is_packed else name, name, _own, layer=plan)
+def _layer(name: str, *, is_packed: bool = False, is_special: bool = False) -> Kind:
+    plan, shown = LayerPlan(name, is_packed=is_packed), f"{name}, packed" if is_special else name
+    return Kind(shown, name, _own, layer=plan, is_special=is_special)
+
+
+def _masks(name: str, build: Build, **options: str) -> Kind:
+    """Return masks that are to be added: of a mask of 0s and 1s, only a declared meaning can be wrong."""
+    align: Any = options.get("align", "end")
+    right = Circuit() if name == "padding_mask" else causal_circuit(align)
+    shown = ", ".join([name, *(f"{option}={value}" for option, value in options.items())])
+    return Kind(shown, name, lambda contract: right, build, MappingProxyType({"mask": "additive", **options}))
 
 
 _NOT_IN_NUMPY = frozenset({"cuts_gradient", "wrong_dtype"})
 
 KINDS: tuple[Kind, ...] = (
-    Kind("softmax", "softmax", lambda contract: Circuit(), _softmax),
+    Kind("softmax", "softmax", lambda contract: Circuit(), make_softmax),
     *_functions("attention", "keep"),
     *_functions("attention, mask=hide", "hide"),
     *_functions("attention, mask=additive", "additive"),
-    Kind("attention, unscaled", "attention", _own, _attention("keep"), MappingProxyType({"scaled": False})),
-    Kind("causal_attention", "causal_attention", _own, _without_mask),
-    Kind("causal_attention, align=start", "causal_attention", _own, _without_mask, MappingProxyType({"align": "start"})),
-    Kind("transformers", "transformers", _own, _attention("additive"), adapt=_as_in_transformers),
-    *(_layer(name) for name in ("simple", "self", "multihead", "causal_multihead", "cross", "grouped", "multiquery")),
-    _layer("multihead", is_packed=True),
-    _layer("causal_multihead", is_packed=True),
-    Kind("causal_mask", "causal_mask", lambda contract: causal_circuit(), make_causal_mask),
     Kind(
-        "causal_mask, align=start",
-        "causal_mask",
-        lambda contract: causal_circuit("start"),
-        make_causal_mask,
+        "attention, unscaled",
+        "attention",
+        _own,
+        make_attention("keep"),
+        MappingProxyType({"scaled": False}),
+        is_special=True,
+    ),
+    Kind("causal_attention", "causal_attention", _own, make_causal_attention),
+    Kind(
+        "causal_attention, align=start",
+        "causal_attention",
+        _own,
+        make_causal_attention,
         MappingProxyType({"align": "start"}),
     ),
-    Kind("reverse_mask", "reverse_mask", lambda contract: causal_circuit(), make_reverse_mask),
-    Kind("padding_mask", "padding_mask", lambda contract: Circuit(), make_padding_mask),
-    Kind(
-        "padding_mask, source=tokens",
-        "padding_mask",
-        lambda contract: Circuit(),
-        functools.partial(make_padding_mask, source="tokens"),
-        MappingProxyType({"source": "tokens"}),
-    ),
-    Kind("statistics", "statistics", lambda contract: Circuit(), _statistics),
+    Kind("transformers", "transformers", _own, make_attention("additive"), adapt=as_in_transformers, is_special=True),
+    *(_layer(name) for name in ("simple", "self", "multihead")),
+    _layer("multihead", is_packed=True, is_special=True),
+    _layer("causal_multihead", is_packed=True),
+    *(_layer(name) for name in ("cross", "grouped", "multiquery")),
+    _masks("causal_mask", make_causal_mask),
+    _masks("causal_mask", make_causal_mask, align="start"),
+    _masks("reverse_mask", make_reverse_mask),
+    _masks("padding_mask", make_padding_mask),
+    _masks("padding_mask", functools.partial(make_padding_mask, source="tokens"), source="tokens"),
+    Kind("statistics", "statistics", lambda contract: Circuit(), make_statistics),
 )

@@ -42,9 +42,8 @@ def _draw(axes: Axes, source: random.Random, missing: set[Any]) -> Choice:
 
 
 def _pairs_that_can_meet(axes: Axes, source: random.Random, fits: Callable[[Choice], bool]) -> set[Any]:
-    every = {
-        ((first, a), (second, b)) for first, second in combinations(sorted(axes), 2) for a in axes[first] for b in axes[second]
-    }  # fmt: skip
+    pieces = [(name, piece) for name in sorted(axes) for piece in axes[name]]
+    every = [pair for pair in combinations(pieces, 2) if pair[0][0] != pair[1][0]]
     return {pair for pair in every if any(fits(_draw(axes, source, {pair})) for _ in range(_TRIES))}
 
 

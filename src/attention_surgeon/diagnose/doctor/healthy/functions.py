@@ -38,7 +38,13 @@ def attention_functions() -> Iterator[Alternative]:
             target = forms[choice["form"]](put_together(pieces, choice))
             yield Alternative("attention", _name(library, choice), target, options)
     for product in TORCH.products:
-        choice = {"product": product, "scaling": "unscaled", "hiding": "keep, -1e9", "core": "softmax", "returns": "pair"}
+        choice = {
+            "product": product,
+            "scaling": "unscaled",
+            "hiding": "keep, -1e9",
+            "core": "softmax",
+            "returns": "pair",
+        }
         yield Alternative("attention", _name("torch", choice), put_together(TORCH, choice), {"scaled": False})
 
 

@@ -1,0 +1,147 @@
+"""Right layers, put together from pieces."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from attention_surgeon.diagnose.doctor.healthy.alternative import Alternative
+from attention_surgeon.diagnose.doctor.healthy.cover import Axes, Choice, cover
+from attention_surgeon.diagnose.doctor.healthy.functions import TRIANGLES, put_together
+from attention_surgeon.diagnose.doctor.healthy.layer_pieces import (
+    CUTS,
+    MASK_AXES,
+    MERGES,
+    OUTPUTS,
+    RETURNS,
+    SHARES,
+    STORAGES,
+)
+from attention_surgeon.diagnose.doctor.healthy.pieces import HIDINGS, TORCH
+from attention_surgeon.diagnose.doctor.healthy.pieces_numpy import NUMPY
+
+_PRODUCTS = ["@", "einsum", "row by row", "4-D einsum", "flattened bmm"]
+_SCALINGS = ["divided", "query scaled", "half each", "in place"]
+_CORES = ["softmax", "by hand", "logsumexp", "divided last", "online"]
+_MASKED = ["keep, -inf, cleaned", "0/1, -1e9", "0/1, multiplied", "hide, -1e9", "additive"]
+_UNMASKED = ["keep, -inf, cleaned", "keep, -1e9", "keep, multiplied"]
+
+
+def layers() -> Iterator[Alternative]:
+    """Yield layers of every kind in torch, and some in NumPy."""
+    for seed, kind in enumerate(("simple", "self", "multihead", "causal_multihead", "cross", "grouped", "multiquery")):
+        for choice in cover(_axes(kind), seed=seed, fits=_fits):
+            options = {"mask": HIDINGS[choice["hiding"]].meaning} if kind != "simple" else {}
+            yield Alternative(kind, ", ".join(choice.values()), _layer(kind, choice), options)
+    for kind in ("simple", "self", "causal_multihead", "multihead"):
+        for hiding in ("keep, where", "hide, -inf, cleaned"):
+            options = {"mask": NUMPY.hidings[hiding].meaning} if kind in ("self", "multihead") else {}
+            yield Alternative(kind, f"NumPy, {hiding}", _numpy_layer(kind, hiding), options)
+
+
+def _axes(kind: str) -> Axes:
+    takes_mask = kind in ("self", "multihead", "cross", "grouped", "multiquery")
+    is_shared = kind in ("grouped", "multiquery")
+    storages = [name for name in STORAGES if kind != "cross" or "packed" not in name]
+    return {
+        "storage": [name for name in storages if name != "packed by head" or not is_shared],
+        "cut": [*CUTS],
+        "share": [*SHARES] if is_shared else ["as they are"],
+        "product": _PRODUCTS,
+        "scaling": ["unscaled"] if kind == "simple" else _SCALINGS,
+        "hiding": _MASKED if takes_mask else _UNMASKED,
+        "mask axes": [*MASK_AXES] if takes_mask else ["(n, n)"],
+        "core": _CORES,
+        "dropout": ["none", "on weights", "on the output"],
+        "merge": [*MERGES],
+        "output": ["none"] if kind == "simple" else [*OUTPUTS, *(["none"] if kind == "self" else [])],
+        "returns": [name for name in RETURNS if takes_mask or name != "mean weights"],
+    }
+
+
+def _fits(choice: Choice) -> bool:
+    has_weights = choice["core"] not in ("online", "divided last")
+    return (choice["returns"] == "output" or has_weights) and (choice["dropout"] != "on weights" or has_weights)
+
+
+def _layer(kind: str, choice: Choice) -> type[nn.Module]:
+    """Return the class of a choice, with the constructor and the forward that are usual for its kind."""
+    attention = put_together(TORCH, {**choice, "returns": "three values" if _has_weights(choice) else "output"})
+    cut, merge = CUTS[choice["cut"]], MERGES[choice["merge"]]
+    share = SHARES.get(choice["share"], lambda x, heads: x)
+
+    class Layer(nn.Module):
+        def __init__(self, embed_dim: int, num_heads: int, num_kv_heads: int, dropout: float = 0.1) -> None:
+            super().__init__()
+            self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+            shared = embed_dim // num_heads * num_kv_heads
+            self.inputs = STORAGES[choice["storage"]](embed_dim, num_heads, shared)
+            self.out = OUTPUTS.get(choice["output"], lambda width, heads: nn.Identity())(embed_dim, num_heads)
+            self.drop = nn.Dropout(dropout if choice["dropout"] != "none" else 0.0)
+
+        def attend(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Any:
+            query, key, value = self.inputs(x, context)
+            query = cut(query, self.num_heads)
+            key, value = (share(cut(part, self.num_kv_heads), self.num_heads) for part in (key, value))
+            drop = self.drop if choice["dropout"] == "on weights" else nn.Identity()
+            found = attention(query, key, value, mask, drop)
+            output, weights = (found, None) if isinstance(found, Tensor) else found[:2]
+            merged = self.out(merge(output))
+            merged = self.drop(merged) if choice["dropout"] == "on the output" else merged
+            return RETURNS[choice["returns"]](merged, weights)
+
+    Layer.forward = _forward(kind, MASK_AXES[choice["mask axes"]])  # pyright: ignore[reportAttributeAccessIssue]
+    return Layer
+
+
+def _has_weights(choice: Choice) -> bool:
+    return choice["core"] not in ("online", "divided last")
+
+
+def _forward(kind: str, axes: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
+    def alone(self: Any, x: Tensor) -> Any:
+        n = x.shape[1]
+        hides = kind == "causal_multihead"
+        return self.attend(x, x, TRIANGLES["tril"](n, n, 0) if hides else None)
+
+    def masked(self: Any, x: Tensor, mask: Tensor | None = None) -> Any:
+        return self.attend(x, x, mask if mask is None else axes(mask))
+
+    def cross(self: Any, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Any:
+        return self.attend(x, context, mask if mask is None else axes(mask))
+
+    return {"simple": alone, "causal_multihead": alone, "cross": cross}.get(kind, masked)
+
+
+def _numpy_layer(kind: str, hiding: str) -> type:
+    scaling = "unscaled" if kind == "simple" else "divided"
+    choice = {"product": "@", "scaling": scaling, "hiding": hiding, "core": "softmax", "returns": "pair"}
+    attention = put_together(NUMPY, choice)
+
+    class ArrayAttention:
+        def __init__(self, d_model: int, n_heads: int) -> None:
+            self.n_heads = n_heads
+            self.W_q, self.W_k, self.W_v = (np.zeros((d_model, d_model)) for _ in range(3))
+            if kind != "simple":
+                self.W_o, self.b_o = np.zeros((d_model, d_model)), np.zeros(d_model)
+
+        def attend(self, x: Any, mask: Any) -> Any:
+            def heads(projected: Any) -> Any:
+                return projected.reshape(*x.shape[:2], self.n_heads, -1).transpose(0, 2, 1, 3)
+
+            output, weights = attention(heads(x @ self.W_q), heads(x @ self.W_k), heads(x @ self.W_v), mask)
+            merged = output.transpose(0, 2, 1, 3).reshape(x.shape)
+            return (merged if kind == "simple" else merged @ self.W_o + self.b_o), weights
+
+    def alone(self: Any, x: Any) -> Any:
+        n = x.shape[1]
+        allowed = np.tril(np.ones((n, n), dtype=bool))
+        own = allowed if NUMPY.hidings[hiding].meaning == "keep" else ~allowed
+        return self.attend(x, own if kind == "causal_multihead" else None)
+
+    def masked(self: Any, x: Any, mask: Any = None) -> Any:
+        return self.attend(x, mask)
+
+    ArrayAttention.forward = masked if kind in ("self", "multihead") else alone  # pyright: ignore[reportAttributeAccessIssue]
+    return ArrayAttention
