@@ -1,0 +1,163 @@
+"""Putting one question to the diagnosis, and judging its answer."""
+
+import dataclasses
+import itertools
+import random
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
+
+from attention_surgeon.diagnose.diagnosis import Diagnosis
+from attention_surgeon.diagnose.doctor.healthy import Alternative
+from attention_surgeon.diagnose.doctor.patients import Kind, find_kind, target_with
+from attention_surgeon.diagnose.doctor.report import Outcome
+from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain
+from attention_surgeon.diagnose.hypotheses import SEEN_AT_EXTREMES, are_compatible, singles
+from attention_surgeon.diagnose.judge import diagnose
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.faults import Fault, faults_of, operate
+from attention_surgeon.testing import Answer, Subject, same_answer
+
+Answers = tuple[Answer, ...]
+
+
+class Ward:
+    """What is asked of one kind of target again and again: its faults, and what circuits with them answer."""
+
+    def __init__(self, kind: Kind) -> None:
+        """Bind a right target of the kind."""
+        self.kind, self.contract = kind, kind.make_contract()
+        self.subject: Subject = self.contract.bind(target_with(kind))
+        self.computed = [f for f in singles(self.subject) if f.name not in kind.cannot_have]
+        self.right = self.answers(())
+        self._known: dict[Hashable, list[Answers]] = {}
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults that targets of this kind can have, each once."""
+        offered = {f.name: f for family in sorted(self.subject.families) for f in faults_of(family)}
+        offered = {f.name: f for f in reversed(self.subject.faults(tuple(offered.values())))}
+        return tuple(f for f in reversed(offered.values()) if f.name not in self.kind.cannot_have)
+
+    @property
+    def pairs(self) -> list[tuple[Fault, Fault]]:
+        """Every two faults that can be in one circuit."""
+        computed = {fault.name for fault in self.computed}
+        usual = [fault for fault in self.faults if fault.name in computed]
+        return [pair for pair in itertools.combinations(usual, 2) if are_compatible(pair)]
+
+    def answers(self, faults: Sequence[Fault], subject: Subject | None = None) -> Answers:
+        """Return what a circuit with these faults answers to every call of every probe.
+
+        Args:
+            faults: In the circuit.
+            subject: Whose calls are made; None: those of the right target.
+        """
+        subject = subject or self.subject
+        circuit = operate(subject.base, faults)
+        return tuple(subject.answer(circuit, case) for probe in range(NUM_PROBES) for case in subject.cases(probe))
+
+    def is_distinguishable(self, answers: Answers, subject: Subject) -> bool:
+        """Whether these answers, where there are any, differ from right ones and from those of each single fault."""
+        answered = [place for place, answer in enumerate(answers) if answer.error is None]
+
+        def is_told_from(others: Answers) -> bool:
+            return not all(same_answer(answers[place], others[place]) for place in answered)
+
+        return all(is_told_from(others) for others in self._answers_of_singles(subject))
+
+    def _answers_of_singles(self, subject: Subject) -> list[Answers]:
+        """Return the answers of what is right and of every single fault, for subjects that are called alike."""
+        if subject.key not in self._known:
+            self._known[subject.key] = [self.answers(some, subject) for some in ((), *((f,) for f in self.computed))]
+        return self._known[subject.key]
+
+
+@lru_cache(maxsize=64)
+def ward(kind: str) -> Ward:
+    """Return the ward of a kind."""
+    return Ward(find_kind(kind))
+
+
+def are_same(some: Answers, others: Answers) -> bool:
+    """Whether two circuits give the same answers to all calls."""
+    return all(same_answer(a, b) for a, b in zip(some, others, strict=True))
+
+
+def drawn_pairs(kind: str, number: int | None) -> list[tuple[Fault, Fault]]:
+    """Return that many pairs, always the same ones; None: all."""
+    pairs = ward(kind).pairs
+    return pairs if number is None or number >= len(pairs) else random.Random(kind).sample(pairs, number)
+
+
+def examine_single(kind: str, fault: Fault) -> Outcome:
+    """Diagnose a target with one fault."""
+    own, target = ward(kind), target_with(find_kind(kind), (fault,))
+    found = diagnose(target, own.contract)
+    if found.names_all(fault.name) and found.verdict == "wrong":
+        others = " / ".join(" + ".join(names) for names in found.ties)
+        return Outcome(kind, "single", (fault.name,), "tied" if others else "named", others)
+    if fault.operate is not None and fault.stage != "state" and fault.name not in SEEN_AT_EXTREMES:
+        answers = own.answers((fault,))
+        if found.verdict == "right" and are_same(answers, own.right):
+            return Outcome(kind, "single", (fault.name,), "same")
+        if found.verdict != "right" and all(answer.error is not None for answer in answers):
+            return Outcome(kind, "single", (fault.name,), "raises")
+    result = "accepted" if found.verdict == "right" else "unnamed"
+    return Outcome(kind, "single", (fault.name,), result, in_words(found))
+
+
+def examine_pair(kind: str, pair: tuple[Fault, Fault]) -> Outcome:
+    """Explain a target with two faults."""
+    own, names = ward(kind), (pair[0].name, pair[1].name)
+    try:
+        subject = own.contract.bind(target_with(find_kind(kind), pair))
+    except UnjudgedError as error:
+        is_silent = all(answer.error is not None for answer in own.answers(pair))
+        return Outcome(kind, "pair", names, "raises" if is_silent else "unnamed", str(error))
+    answers = _as_returned(own.answers(pair, subject), subject)
+    if all(answer.error is not None for answer in answers):
+        return Outcome(kind, "pair", names, "raises")
+    if not own.is_distinguishable(answers, subject):
+        return Outcome(kind, "pair", names, "same")
+    found = explain(subject)
+    said = [{fault.name for fault in hypothesis} for hypothesis in found.hypotheses]
+    if any({*names} <= some for some in said):
+        return Outcome(kind, "pair", names, "tied" if len(said) > 1 else "named")
+    return Outcome(kind, "pair", names, "accepted" if set() in said else "unnamed", _explained(found))
+
+
+def _as_returned(answers: Answers, subject: Subject) -> Answers:
+    """Leave out the values that the target does not return where weights are expected, so that nobody can see them."""
+    cases = (case for probe in range(NUM_PROBES) for case in subject.cases(probe))
+    returned = (subject.ask(case).values for case in cases)
+    return tuple(
+        dataclasses.replace(
+            answer,
+            values=tuple(None if theirs is None else ours for ours, theirs in zip(answer.values, some, strict=False)),
+        )
+        for answer, some in zip(answers, returned, strict=True)
+    )
+
+
+def examine_alternative(alternative: Alternative) -> Outcome:
+    """Diagnose right code."""
+    found = diagnose(alternative.target, alternative.make_contract())
+    options = [f"{name}={value}" for name, value in alternative.options.items()]
+    result, said = ("accepted", "") if found.verdict == "right" else ("rejected", in_words(found))
+    return Outcome(alternative.contract, "valid", (alternative.name, *options), result, said)
+
+
+def in_words(found: Diagnosis) -> str:
+    """Say in a line what a diagnosis said."""
+    if found.verdict == "unjudged":
+        return f"not judged: {found.reason}"
+    if found.verdict == "right":
+        return "right"
+    names = " / ".join(" + ".join(names) for names in found.ties or [found.names] if names)
+    evidence = "; ".join(seen.evidence for seen in found.conduct if seen.is_fault and seen.fault is None)
+    return " · ".join(filter(None, [names or "wrong, not recognised", evidence]))
+
+
+def _explained(found: Explanation) -> str:
+    some = (" + ".join(fault.name for fault in hypothesis) or "right" for hypothesis in found.hypotheses)
+    return " / ".join(some) or "wrong, not recognised"
