@@ -13,9 +13,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Add a section with the diagnosis to the report of a test that an attention failed."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
-    if type(error).__name__ == "ContractError" and getattr(error, "contract", None) is not None:
+    contract = getattr(error, "contract", None)
+    if type(error).__name__ == "ContractError" and contract is not None:
         from attention_surgeon.diagnose import diagnose
         from attention_surgeon.diagnose.text import as_text
 
-        report.sections.append(("what is wrong with this attention", as_text(diagnose(error.target, error.contract))))
+        diagnosis = diagnose(getattr(error, "target", None), contract)
+        report.sections.append(("what is wrong with this attention", as_text(diagnosis)))
     return report

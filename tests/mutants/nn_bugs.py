@@ -9,7 +9,12 @@ NN_BUGS = [
         'self.project(for_query, "query", linears)',
         'self.project(for_query, "value", linears)',
     ),
-    Mutant("keys made from the input, not the context", "ops/circuit.py", "return x, context, context", "return x, x, context"),
+    Mutant(
+        "keys made from the input, not the context",
+        "ops/circuit.py",
+        "return x, context, context",
+        "return x, x, context",
+    ),
     Mutant(
         "key and value heads swapped",
         "ops/circuit.py",

@@ -54,8 +54,8 @@ def _extreme_operands(layout: int, signs: tuple[int, ...]) -> Operands:
     )  # every row sees 5
     query = torch.tensor([[8192.0 * sign, 1.0] for sign in signs], dtype=torch.float64)
     value = torch.tensor([[1.0], [2.0], [-3.0], [4.0], [7.0]], dtype=torch.float64)
-    expand = [x.expand(*batch, *x.shape) for x in (query, key, value)]
-    return Operands(*expand, None, None, torch.float64)
+    query, key, value = (x.expand(*batch, *x.shape) for x in (query, key, value))
+    return Operands(query, key, value, None, None, torch.float64)
 
 
 def _empty_rows(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduct]:
@@ -137,7 +137,8 @@ def _gradients_of_circuit(circuit: Circuit, case: FunctionCase) -> list[np.ndarr
     given = case.operands
     with torch.enable_grad():
         leaves = [x.clone().requires_grad_() for x in (given.query, given.key, given.value)]
-        operands = Operands(*leaves, given.allowed, given.bias, given.dtype)
+        query, key, value = leaves
+        operands = Operands(query, key, value, given.allowed, given.bias, given.dtype)
         output, _ = circuit.run(operands, scale=case.scale)
         if output.requires_grad:
             (output * _coefficients(tuple(output.shape))).sum().backward()

@@ -12,7 +12,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -52,10 +52,13 @@ class Case(ABC):
         return None
 
 
-class Subject(ABC):
+AnyContract = TypeVar("AnyContract", bound="Contract")
+
+
+class Subject(ABC, Generic[AnyContract]):
     """A target bound to its contract: it can be asked, and a circuit can be asked the same."""
 
-    contract: "Contract"
+    contract: AnyContract
     base: Circuit
     families: frozenset[Family]
     remarks: list[str]

@@ -71,7 +71,7 @@ class FunctionContract(Contract):
         return Circuit(mechanism, pattern=causal if self.align == "end" else _causal_from_the_start)
 
 
-class FunctionSubject(Subject):
+class FunctionSubject(Subject[FunctionContract]):
     """An attention function that can be asked."""
 
     def __init__(
@@ -107,6 +107,8 @@ class FunctionSubject(Subject):
         left_out = set() if self._asked.switch else {"scale_flag_ignored", "scale_flag_inverted"}
         left_out |= {"scale_not_asked"} if self.contract.scaled else {"scale_missing"}
         left_out |= {f"causal_aligned_at_{self.contract.align}"}
+        if self.layout < WITH_HEADS:
+            left_out |= {"scale_by_model_width", "scale_by_num_heads"}  # without heads d_k is the whole width
         return tuple(fault for fault in offered if fault.name not in left_out)
 
     def cases(self, probe: int) -> tuple[FunctionCase, ...]:
@@ -176,10 +178,8 @@ class FunctionSubject(Subject):
         allowed = operands.allowed
         if allowed is None and operands.bias is None:
             return None
-        if self.contract.mask == "additive":
-            hidden = torch.zeros(allowed.shape if allowed is not None else operands.bias.shape, dtype=torch.float64)
-            added = hidden if operands.bias is None else operands.bias
-            return to_library(added if allowed is None else added.masked_fill(~allowed, float("-inf")), self.library)
+        if allowed is None or self.contract.mask == "additive":
+            return to_library(_added(allowed, operands.bias), self.library)
         meant = allowed if self.contract.mask == "keep" else ~allowed
         kinds = {"boolean": torch.bool, "integer": torch.int64, "float": torch.float64}
         return to_library(meant.to(kinds[self._representation]), self.library)
@@ -239,9 +239,11 @@ class FunctionSubject(Subject):
         """Find library and number of axes by trying, those that run on different sizes before those that do not."""
         errors: list[str] = []
         takes_mask = self._signature.mask is not None
-        choices = [(layout, library) for layout in layouts for library in ("torch", "numpy")]
+        libraries: tuple[Library, ...] = ("torch", "numpy")
+        choices: list[tuple[int, Library]] = [(layout, library) for layout in layouts for library in libraries]
         for names in (("plain", "masked"), ("plain",), ("all sizes equal",)):
-            for layout, self.library in choices:
+            for layout, library in choices:
+                self.library = library
                 asked = Asked(
                     layout=layout,
                     mask=takes_mask,
@@ -260,11 +262,12 @@ class FunctionSubject(Subject):
         """Ask with every representation of a yes/no mask, until one is answered."""
         if case.operands.allowed is None or self.contract.mask == "additive":
             return self._try_once(case)
+        answers: list[Answer] = []
         for self._representation in REPRESENTATIONS:
-            answer = self._try_once(case)
-            if answer.error is None:
+            answers.append(self._try_once(case))
+            if answers[-1].error is None:
                 break
-        return answer
+        return answers[-1]
 
     def _try_once(self, case: FunctionCase) -> Answer:
         """Ask with tensors that need a gradient, which NumPy code refuses: so it gets arrays in their turn."""
@@ -279,6 +282,9 @@ class FunctionSubject(Subject):
             return raised(error)
 
 
+WITH_HEADS = 4
+"""Axes of Q where there is one for the heads."""
+
 SMALLEST_KEY_SIZE = 2
 """For which a class is built to read its signature."""
 
@@ -288,6 +294,15 @@ def said_of_mask(mask: Any, meaning: MaskMeaning) -> str:
     if meaning == "additive":
         return "is added to the scores"
     return f"{'True' if 'bool' in str(mask.dtype) else 1} = {'may attend' if meaning == 'keep' else 'hidden'}"
+
+
+def _added(allowed: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Return a mask that is added: the numbers of the bias, and -inf where nothing may be attended to."""
+    if allowed is None:
+        assert bias is not None
+        return bias
+    added = torch.zeros(allowed.shape, dtype=torch.float64) if bias is None else bias
+    return added.masked_fill(~allowed, float("-inf"))
 
 
 def fill_with_a_low_number(scaled: Tensor, operands: Operands) -> Tensor:

@@ -141,7 +141,7 @@ class _Held:
     shapes: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-class LayerSubject(Subject):
+class LayerSubject(Subject[LayerContract]):
     """A layer that can be asked."""
 
     def __init__(self, contract: LayerContract, target: Any) -> None:
@@ -334,8 +334,7 @@ class LayerSubject(Subject):
     def _asked(self, probe: int) -> LayerAsked:
         held = self._held[probe]
         linears = self._linears(probe)
-        width = linears["query"].weight.shape[1]  # pyright: ignore[reportOptionalMemberAccess]
-        answering = linears["key"].weight.shape[1]  # pyright: ignore[reportOptionalMemberAccess]
+        width, answering = (linears[role].weight.shape[1] for role in ("query", "key"))  # pyright: ignore[reportFunctionMemberAccess]
         is_additive = self.contract.mask == "additive"
         return LayerAsked(held.sizes, width, answering if self._is_cross else None, self._forms, is_additive)
 
@@ -371,11 +370,10 @@ class LayerSubject(Subject):
             return
         kinds = (torch.bool, torch.int64, torch.float32) if self.contract.mask != "additive" else (torch.float32,)
         for self._representation in kinds:
-            answered = tuple(form for form in MASK_FORMS if self._answers(form))
+            answered: tuple[MaskForm, ...] = tuple(form for form in MASK_FORMS if self._answers(form))
             if answered:
-                self._forms = (
-                    answered[:1] if answered[0] != "n n" else tuple(f for f in answered if f in ("n n", "b 1 n n"))
-                )
+                shared: tuple[MaskForm, ...] = ("n n", "b 1 n n")
+                self._forms = tuple(form for form in shared if form in answered) if "n n" in answered else answered[:1]
                 return
         self.remarks.append(
             "no form of mask was answered: (n, n), (b, 1, n, n), (b, n, n), (b, h, n, n), (b, n) all raise"
