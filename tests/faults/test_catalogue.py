@@ -9,7 +9,8 @@ from attention_surgeon.faults import STAGES, Family, Fault, Sighting, catalogue,
 
 NAMES = """
 projection: bias_dropped projection_transposed projection_shared
-heads: heads_split_by_view heads_strided heads_not_split heads_averaged heads_tiled attends_over_batch attends_over_heads
+heads: heads_split_by_view heads_strided heads_not_split heads_averaged heads_tiled attends_over_batch
+    attends_over_heads
 operands: query_key_swapped key_value_swapped query_value_swapped operands_rotated query_as_key key_as_query
     key_as_value query_as_value value_as_key value_as_query context_ignored context_as_query chunk_order_wrong
 score: key_not_transposed key_reshaped scores_transposed scores_negated cosine_scores distance_scores
