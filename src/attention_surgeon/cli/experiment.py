@@ -36,6 +36,9 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another setting, as often as needed.")
     ] = None,
+    fault: Annotated[
+        str | None, typer.Option("--name", metavar="FAULT", help="Which fault, for the experiment called fault.")
+    ] = None,
     out: _Runs = _RUNS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the same run, if it was stopped.")] = False,
 ) -> int:
@@ -46,7 +49,8 @@ def run(
     """
     from attention_surgeon.cli.experiment_run import Request, run_experiment
 
-    return run_experiment(Request(name, seed, quick, text, tuple(settings or ()), out, resume))
+    chosen = () if fault is None else (f"name={fault}",)
+    return run_experiment(Request(name, seed, quick, text, (*(settings or ()), *chosen), out, resume))
 
 
 @experiment.command("show")

@@ -3,6 +3,7 @@
 from attention_surgeon.errors import OptionError
 from attention_surgeon.experiments import (
     dropout,
+    fault,
     fills,
     heads,
     lines,
@@ -32,6 +33,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     dropout.EXPERIMENT,
     top_k.EXPERIMENT,
     promises.EXPERIMENT,
+    fault.EXPERIMENT,
 )
 
 
