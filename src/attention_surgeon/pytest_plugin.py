@@ -3,6 +3,7 @@
 It is loaded by every pytest run in an environment that has this package, so it imports nothing until it is needed.
 """
 
+import sys
 from typing import Any
 
 import pytest
@@ -12,12 +13,11 @@ import pytest
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Add a section with the diagnosis to the report of a test that an attention failed."""
     report = yield
-    error = call.excinfo.value if call.excinfo is not None else None
-    contract = getattr(error, "contract", None)
-    if type(error).__name__ == "ContractError" and contract is not None:
+    errors = sys.modules.get("attention_surgeon.errors")
+    error = None if call.excinfo is None else call.excinfo.value
+    if errors is not None and isinstance(error, errors.ContractError) and error.contract is not None:
         from attention_surgeon.diagnose import diagnose
         from attention_surgeon.diagnose.text import as_text
 
-        diagnosis = diagnose(getattr(error, "target", None), contract)
-        report.sections.append(("what is wrong with this attention", as_text(diagnosis)))
+        report.sections.append(("what is wrong with this attention", as_text(diagnose(error.target, error.contract))))
     return report
