@@ -11,7 +11,8 @@ from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.require import kind_of
 from attention_surgeon.testing.contract import Contract
 from attention_surgeon.testing.function_contract import FunctionContract
-from attention_surgeon.testing.layer_contract import Kind, LayerContract
+from attention_surgeon.testing.layer_contract import LayerContract
+from attention_surgeon.testing.layer_spec import Kind
 from attention_surgeon.testing.library_contracts import TransformersContract
 from attention_surgeon.testing.mask_contract import MaskContract
 from attention_surgeon.testing.padding_contract import PaddingContract

@@ -80,35 +80,37 @@ def _values(sizes: LayerSizes) -> dict[str, int]:
 
 
 def _arguments(target: Callable[..., Any], values: dict[str, int]) -> tuple[list[Any], dict[str, Any]]:
-    positional: list[Any] = []
-    named: dict[str, Any] = {}
+    """Return what the constructor is given, by position where there is no other way, and by name."""
     in_order = [values["embed"], values["heads"], values["kv_heads"]]
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        name, is_needed = parameter.name, parameter.default is parameter.empty
-        size = size_of(name)
-        if name.lower() in ("config", "cfg", "args", "conf", "hparams"):
-            named[name] = _config(values)
-        elif size is not None and (
-            is_needed or isinstance(parameter.default, int) or size in ("embed", "heads", "kv_heads")
-        ):
-            if is_needed or parameter.default is not None or size == "kv_heads":
-                named[name] = values[size]
-        elif "drop" in name.lower():
-            named[name] = DROPOUT
-        elif "bias" in name.lower() and (is_needed or isinstance(parameter.default, bool)):
-            named[name] = True
-        elif name == "batch_first":
-            named[name] = True
-        elif is_needed and in_order:
-            named[name] = in_order[min(len(named), len(in_order) - 1)]
-    positional += [
-        named.pop(p.name)
-        for p in inspect.signature(target).parameters.values()
-        if p.kind is p.POSITIONAL_ONLY and p.name in named
-    ]
+    parameters = [p for p in inspect.signature(target).parameters.values() if p.kind not in _VARIADIC]
+    named: dict[str, Any] = {}
+    for parameter in parameters:
+        value = _value_of(parameter, values)
+        if value is None and parameter.default is parameter.empty:
+            value = in_order[min(len(named), len(in_order) - 1)]
+        if value is not None:
+            named[parameter.name] = value
+    positional = [named.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in named]
     return positional, named
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _value_of(parameter: inspect.Parameter, values: dict[str, int]) -> Any:
+    """Return what a parameter asks for by its name and its default; None where it does not say, or is best left."""
+    name, default, is_needed = parameter.name.lower(), parameter.default, parameter.default is parameter.empty
+    size = size_of(name)
+    if name in ("config", "cfg", "args", "conf", "hparams"):
+        return _config(values)
+    if size is not None:
+        is_given = is_needed or size == "kv_heads" or isinstance(default, int)
+        return values[size] if is_given or (size in ("embed", "heads") and default is not None) else None
+    if "drop" in name:
+        return DROPOUT
+    is_switch = is_needed or isinstance(default, bool)
+    is_bias = "bias" in name and not name.startswith("add_")  # add_bias_kv adds a key, which is another layer
+    return True if name == "batch_first" or (is_bias and is_switch) else None
 
 
 def _config(values: dict[str, int]) -> SimpleNamespace:

@@ -54,6 +54,18 @@ class LayerCase(Case):
         context = None if self.context is None else self.context.flip(1) * 0.5 + 1
         return dataclasses.replace(self, x=self.x.flip(1) * 0.5 - 1, context=context)
 
+    def shaped_mask(self, num_heads: int) -> Tensor | None:
+        """Return who may attend to whom, in the shape in which it is handed over."""
+        if self.allowed is None:
+            return None
+        return {
+            "n n": self.allowed[0],
+            "b 1 n n": self.allowed[:, None],
+            "b n n": self.allowed,
+            "b h n n": self.allowed[:, None].expand(-1, num_heads, -1, -1),
+            "b n": self.allowed[:, 0],
+        }[self.form]
+
 
 @dataclass(frozen=True)
 class LayerAsked:

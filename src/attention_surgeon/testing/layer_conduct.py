@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +12,13 @@ from torch import Tensor, nn
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import raised
 from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
-from attention_surgeon.testing.conduct import differ
 from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.draw import generator
+from attention_surgeon.testing.function_conduct import differ
 from attention_surgeon.testing.layer_build import DROPOUT
 from attention_surgeon.testing.layer_cases import LayerCase
+from attention_surgeon.testing.layer_subject import AskableLayer
 from attention_surgeon.testing.surroundings import random_state_kept
-
-if TYPE_CHECKING:
-    from attention_surgeon.testing.layer_contract import LayerSubject
 
 _HIGHEST_SCORE = 2e4
 _NUM_DRAWS = 300
@@ -29,7 +27,7 @@ _OVERFLOWING: Mapping[Library, float] = {"torch": 110.0, "numpy": 900.0}
 """Just above where the exponential overflows in float32 and float64."""
 
 
-def layer_conduct(subject: "LayerSubject", circuit: Circuit | None) -> list[Conduct]:
+def layer_conduct(subject: AskableLayer, circuit: Circuit | None) -> list[Conduct]:
     """Return what was seen; with None for a circuit only what needs no knowledge of what is computed."""
     looks = (
         [_missing, _caller]
@@ -39,7 +37,7 @@ def layer_conduct(subject: "LayerSubject", circuit: Circuit | None) -> list[Cond
     return [seen for look in looks for seen in look(subject, circuit)]
 
 
-def _missing(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Conduct]:
+def _missing(subject: AskableLayer, circuit: Circuit | None) -> Iterator[Conduct]:
     if subject.reading.is_shared:
         yield Conduct("projection_shared", "queries, keys and values come out of one matrix")
     if subject.reading.has_output or subject.contract.kind in ("simple", "self"):
@@ -47,7 +45,7 @@ def _missing(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Condu
     yield Conduct("output_projection_missing", "there is no fourth projection, which mixes the heads")
 
 
-def _extremes(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+def _extremes(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     case = subject.cases(0)[0]
     if not _overflows(subject, circuit, _scaled_to(subject, circuit, case, _HIGHEST_SCORE)):
         return
@@ -58,7 +56,7 @@ def _extremes(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
     )
 
 
-def _overflows(subject: "LayerSubject", circuit: Circuit, case: LayerCase | None) -> bool:
+def _overflows(subject: AskableLayer, circuit: Circuit, case: LayerCase | None) -> bool:
     """Whether the layer gives NaN or infinity where the circuit gives numbers."""
     if case is None:
         return False
@@ -68,7 +66,7 @@ def _overflows(subject: "LayerSubject", circuit: Circuit, case: LayerCase | None
     return _is_finite(expected.values) and not _is_finite(given.values)
 
 
-def _scaled_to(subject: "LayerSubject", circuit: Circuit, case: LayerCase, highest: float) -> LayerCase | None:
+def _scaled_to(subject: AskableLayer, circuit: Circuit, case: LayerCase, highest: float) -> LayerCase | None:
     """Return the call with inputs so large that the largest score is about this."""
     steps = subject.steps(circuit, case)
     if steps is None or not bool(torch.isfinite(steps.scaled).all()):
@@ -78,7 +76,7 @@ def _scaled_to(subject: "LayerSubject", circuit: Circuit, case: LayerCase, highe
     return dataclasses.replace(case, name="extreme scores", x=case.x * factor, context=context)
 
 
-def _level_case(subject: "LayerSubject", circuit: Circuit, case: LayerCase) -> LayerCase | None:
+def _level_case(subject: AskableLayer, circuit: Circuit, case: LayerCase) -> LayerCase | None:
     """Return a call in which the largest score of every row of every head is large, and none much larger.
 
     Then only an exponential without any subtraction overflows; subtracting the largest score of all is enough.
@@ -98,7 +96,7 @@ def _level_case(subject: "LayerSubject", circuit: Circuit, case: LayerCase) -> L
     return None if best is None else _scaled_to(subject, circuit, best, _OVERFLOWING[subject.library])
 
 
-def _empty_rows(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+def _empty_rows(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     masked = next((case for case in subject.cases(0) if case.allowed is not None and case.form != "b n"), None)
     if masked is None or masked.allowed is None or subject.contract.allows_nan_rows:
         return
@@ -110,7 +108,7 @@ def _empty_rows(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
         yield Conduct("nan_rows", "a query that may attend to no key gets NaN")
 
 
-def _caller(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Conduct]:
+def _caller(subject: AskableLayer, circuit: Circuit | None) -> Iterator[Conduct]:
     for case in subject.cases(0)[:3]:
         x = to_library(case.x, subject.library)
         kept = to_array(x).copy()
@@ -124,7 +122,7 @@ def _caller(subject: "LayerSubject", circuit: Circuit | None) -> Iterator[Conduc
             return
 
 
-def _gradient(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+def _gradient(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     if not isinstance(subject.layer(), nn.Module):
         return
     answers = ((case, subject.ask(case)) for case in subject.cases(0))
@@ -147,7 +145,7 @@ def _gradient(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
         )
 
 
-def _gradients(subject: "LayerSubject", case: LayerCase) -> dict[str, np.ndarray]:
+def _gradients(subject: AskableLayer, case: LayerCase) -> dict[str, np.ndarray]:
     layer = subject.layer()
     layer.zero_grad(set_to_none=True)
     with torch.enable_grad():
@@ -161,7 +159,7 @@ def _gradients(subject: "LayerSubject", case: LayerCase) -> dict[str, np.ndarray
     return {name: np.zeros(tuple(shapes[name])) if grad is None else to_array(grad) for name, grad in found.items()}
 
 
-def _gradients_of_circuit(subject: "LayerSubject", circuit: Circuit, case: LayerCase) -> dict[str, np.ndarray]:
+def _gradients_of_circuit(subject: AskableLayer, circuit: Circuit, case: LayerCase) -> dict[str, np.ndarray]:
     with torch.enable_grad():
         x = case.x.clone().requires_grad_()
         tensors = {name: value.clone().requires_grad_() for name, value in subject.tensors().items()}
@@ -178,7 +176,7 @@ def _coefficients(shape: tuple[int, ...]) -> Tensor:
     return torch.cos(torch.arange(torch.Size(shape).numel(), dtype=torch.float64)).reshape(shape)
 
 
-def _dtype(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+def _dtype(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     layer, case = subject.layer(), subject.cases(0)[0]
     if not isinstance(layer, nn.Module):
         return
@@ -194,7 +192,7 @@ def _dtype(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
             return
 
 
-def _dropout(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
+def _dropout(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     """In training, dropped weights must be made up for: the mean over many draws is the output without dropout."""
     layer, case = subject.layer(), subject.cases(0)[0]
     if not isinstance(layer, nn.Module) or isinstance(subject.target, nn.Module):
@@ -213,7 +211,7 @@ def _dropout(subject: "LayerSubject", circuit: Circuit) -> Iterator[Conduct]:
         yield Conduct("dropout_not_rescaled", "in training the mean output is smaller than in evaluation")
 
 
-def _mean_in_training(subject: "LayerSubject", layer: nn.Module, case: LayerCase) -> np.ndarray | None:
+def _mean_in_training(subject: AskableLayer, layer: nn.Module, case: LayerCase) -> np.ndarray | None:
     many = LayerCase(case.name, case.x.repeat(_NUM_DRAWS, 1, 1), _repeated(case.context))
     with random_state_kept():
         torch.manual_seed(0)
@@ -227,7 +225,7 @@ def _mean_in_training(subject: "LayerSubject", layer: nn.Module, case: LayerCase
     return answer.values[0].reshape(_NUM_DRAWS, *case.x.shape[:1], *answer.values[0].shape[1:]).mean(0)
 
 
-def _without_values(subject: "LayerSubject", circuit: Circuit, case: LayerCase) -> np.ndarray:
+def _without_values(subject: AskableLayer, circuit: Circuit, case: LayerCase) -> np.ndarray:
     """Return the output when nothing is gathered: what the output projection adds on its own."""
     linears = subject.linears_from(subject.tensors())
     bias: Any = linears["output"].bias  # pyright: ignore[reportFunctionMemberAccess]

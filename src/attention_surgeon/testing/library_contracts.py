@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.testing.function_contract import FunctionContract, FunctionSubject
+from attention_surgeon.testing.function_contract import FunctionSubject
+from attention_surgeon.testing.function_spec import FunctionSpec
 from attention_surgeon.testing.make import make_function
 
 
+@final
 @dataclass(frozen=True)
-class TransformersContract(FunctionContract):
+class TransformersContract(FunctionSpec):
     """An attention function of Hugging Face transformers, `eager_attention_forward` or one registered beside it.
 
     `fn(module, query, key, value, attention_mask, scaling=, dropout=, **kwargs) -> (output (b, n, h, d), weights)`;

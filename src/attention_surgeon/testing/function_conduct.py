@@ -1,7 +1,7 @@
 """How a function behaves where its values alone do not tell: at extremes, in its gradient, its dtype and its state."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +11,13 @@ from attention_surgeon.testing.answer import Answer, quietly, raised, same_answe
 from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
 from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.function_cases import FunctionCase
-
-if TYPE_CHECKING:
-    from attention_surgeon.testing.function_contract import FunctionSubject
+from attention_surgeon.testing.function_subject import AskableFunction
 
 _GRADIENT_TOLERANCE = 2e-3
 """Of the largest entry of the gradient; float32 errs by about 1e-6 of it."""
 
 
-def conduct_of(subject: "FunctionSubject", circuit: Circuit | None) -> list[Conduct]:
+def conduct_of(subject: AskableFunction, circuit: Circuit | None) -> list[Conduct]:
     """Return what was seen, in the order in which it should be said.
 
     Args:
@@ -30,7 +28,7 @@ def conduct_of(subject: "FunctionSubject", circuit: Circuit | None) -> list[Cond
     return [seen for look in looks for seen in look(subject, circuit)]
 
 
-def _extremes(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduct]:
+def _extremes(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
     for names, signs in (
         (("softmax_no_max_subtraction", None), (1, 1, 1, 1, 1)),
         (("global_max_subtracted", "global_max_subtracted"), (1, -1, 1, 1, 1)),
@@ -58,7 +56,7 @@ def _extreme_operands(layout: int, signs: tuple[int, ...]) -> Operands:
     return Operands(query, key, value, None, None, torch.float64)
 
 
-def _empty_rows(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduct]:
+def _empty_rows(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
     masked = next((case for case in subject.cases(0) if case.name == "masked"), None)
     if masked is None:
         return
@@ -73,7 +71,7 @@ def _empty_rows(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduc
         yield Conduct("nan_rows", "a query that may attend to no key gets NaN")
 
 
-def _caller(subject: "FunctionSubject", circuit: Circuit | None) -> Iterator[Conduct]:
+def _caller(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Conduct]:
     for case in subject.cases(0)[:4]:
         tensors = (case.operands.query, case.operands.key, case.operands.value)
         given = [to_library(x, subject.library) for x in tensors]
@@ -92,7 +90,7 @@ def _caller(subject: "FunctionSubject", circuit: Circuit | None) -> Iterator[Con
             return
 
 
-def _gradient(subject: "FunctionSubject", circuit: Circuit) -> Iterator[Conduct]:
+def _gradient(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
     if subject.library != "torch":
         return
     case = next((case for case in subject.cases(0) if _is_finite(subject.ask(case))), None)
@@ -122,7 +120,7 @@ def differ(given: np.ndarray, expected: np.ndarray) -> bool:
     return not np.abs(given - expected).max() <= _GRADIENT_TOLERANCE * max(1.0, np.abs(expected).max())
 
 
-def _gradients(subject: "FunctionSubject", case: FunctionCase) -> list[np.ndarray]:
+def _gradients(subject: AskableFunction, case: FunctionCase) -> list[np.ndarray]:
     with quietly(), torch.enable_grad():
         tensors = (case.operands.query, case.operands.key, case.operands.value)
         leaves = [to_library(x, "torch").requires_grad_() for x in tensors]
@@ -150,7 +148,7 @@ def _coefficients(shape: tuple[int, ...]) -> torch.Tensor:
     return torch.cos(torch.arange(torch.Size(shape).numel(), dtype=torch.float64)).reshape(shape)
 
 
-def _dtype(subject: "FunctionSubject", circuit: Circuit | None) -> Iterator[Conduct]:
+def _dtype(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Conduct]:
     case = subject.cases(0)[0]
     asked = (torch.float32, torch.float64, torch.bfloat16)
     for dtype in asked if subject.library == "torch" else asked[:2]:  # NumPy has no bfloat16
@@ -163,7 +161,7 @@ def _dtype(subject: "FunctionSubject", circuit: Circuit | None) -> Iterator[Cond
         return
 
 
-def _returned_dtype(subject: "FunctionSubject", case: FunctionCase, dtype: torch.dtype) -> torch.dtype | None:
+def _returned_dtype(subject: AskableFunction, case: FunctionCase, dtype: torch.dtype) -> torch.dtype | None:
     given = case.operands
     tensors: list[Any] = [x.to(dtype, copy=True) for x in (given.query, given.key, given.value)]
     if subject.library == "numpy":
