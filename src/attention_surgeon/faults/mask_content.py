@@ -201,7 +201,7 @@ FAULTS: tuple[Fault, ...] = (
         in_numbers="The first sequence of a batch is right, the others are as if they had its mask.",
         question="Take the second sequence of your batch alone: does it get the same answer?",
         pointer="Look at how the mask meets the batch: only its first entry is taken.",
-        fix="scores = scores.masked_fill(~mask[:, None, None, :], float('-inf'))  # mask (batch, n_k)",
+        fix='scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))  # mask (batch, n_k)',
         operate=_read_mask_as(_take_first),
         wraps=True,
     ),
