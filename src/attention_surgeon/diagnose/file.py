@@ -125,7 +125,7 @@ def _check_options(contract: Contract, called: str, options: Mapping[str, Any]) 
 def _takes(contract: Contract, option: str) -> bool:
     if option == "align" and not getattr(contract, "hides_future", True):
         return False  # nothing is hidden, so nothing lies anywhere
-    return option in OPTIONS and option in {field.name for field in fields(contract)}  # pyright: ignore[reportArgumentType]
+    return option in OPTIONS and option in {field.name for field in fields(contract)}
 
 
 def _choices(contract: Contract, option: str) -> tuple[str, ...]:

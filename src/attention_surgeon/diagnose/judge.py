@@ -76,7 +76,7 @@ def _remarks(diagnosis: Diagnosis, contract: Contract, target: Any, options: dic
     asked = _OTHER_CONTRACTS if "mask" not in options else {}
     for name, (change, words) in asked.items():
         if name in diagnosis.names and hasattr(contract, next(iter(change))):
-            other = dataclasses.replace(contract, **change)  # pyright: ignore[reportArgumentType]
+            other = dataclasses.replace(contract, **change)
             if _judged_as(other, target).verdict == "right":
                 return (Conduct(None, words, is_fault=False),)
     return ()

@@ -12,11 +12,13 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from functools import cache
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
+from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Steps
 from attention_surgeon.testing.answer import Answer, Array, same_answer
@@ -132,11 +134,25 @@ class Subject(ABC, Generic[AnyContract]):
         return None
 
 
+@dataclass(frozen=True)
 class Contract(ABC):
     """What is asked of a target. Options are fields of the dataclass, so contracts compare and print."""
 
     name: ClassVar[str]
     value_names: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            OptionError: one is none of its choices.
+        """
+        for option, choices in _choices(type(self)).items():
+            value = getattr(self, option)
+            if value not in choices:
+                raise OptionError(
+                    f"{self.name} contract: {option}={value!r}, expected one of {', '.join(map(str, choices))}."
+                )
 
     @property
     def registered_name(self) -> str:
@@ -152,7 +168,7 @@ class Contract(ABC):
         """The title, and every option that is not the usual one."""
         options = [
             f"{option.name}={getattr(self, option.name)}"
-            for option in dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+            for option in dataclasses.fields(self)
             if option.repr and getattr(self, option.name) != option.default
         ]
         return f"{self.title} ({', '.join(options)})" if options else self.title
@@ -164,3 +180,13 @@ class Contract(ABC):
         Raises:
             UnjudgedError: it cannot be called as the contract says.
         """
+
+
+@cache
+def _choices(contract: type[Contract]) -> dict[str, tuple[Any, ...]]:
+    """Return the options that have choices, as their types say."""
+    hints = get_type_hints(contract)
+    options = [option.name for option in dataclasses.fields(contract)]
+    of_words = {name: get_args(hints[name]) for name in options if get_origin(hints[name]) is Literal}
+    switches = {bool: (True, False), bool | None: (True, False, None)}
+    return of_words | {name: switches[hints[name]] for name in options if hints[name] in switches}

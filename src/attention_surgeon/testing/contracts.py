@@ -1,6 +1,5 @@
 """The contracts by name, and the one that fits a kind of target."""
 
-import contextlib
 import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
@@ -67,16 +66,26 @@ def contracts_for(target: Any, contract: Contract | str | None = None, **options
     if isinstance(contract, str):
         return (make_contract(contract, **options),)
     if isinstance(contract, Contract):
-        return (dataclasses.replace(contract, **options),)  # pyright: ignore[reportArgumentType]
+        return (_with_options(contract, options),)
     if contract is not None:
         raise ArgumentTypeError(f"contract is {kind_of(contract)}, expected a Contract, the name of one, or None.")
-    names = usual_contracts(target)
-    fitting = []
+    names, fitting, errors = usual_contracts(target), [], []
     for name in names:
-        with contextlib.suppress(OptionError):
+        try:
             fitting.append(make_contract(name, **options))
+        except OptionError as error:
+            errors.append(error)
+    if len(errors) == 1 == len(names):
+        raise errors[0]
     if not fitting:
         raise OptionError(
             f"no contract that fits this target ({', '.join(names)}) takes the options {', '.join(sorted(options))}."
         )
     return tuple(fitting)
+
+
+def _with_options(contract: Contract, options: Mapping[str, Any]) -> Contract:
+    try:
+        return dataclasses.replace(contract, **options)
+    except TypeError:
+        raise OptionError(f"{contract!r} does not take the options {', '.join(sorted(options))}.") from None

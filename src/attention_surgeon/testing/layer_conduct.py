@@ -228,7 +228,7 @@ def _mean_in_training(subject: AskableLayer, layer: nn.Module, case: LayerCase) 
 def _without_values(subject: AskableLayer, circuit: Circuit, case: LayerCase) -> np.ndarray:
     """Return the output when nothing is gathered: what the output projection adds on its own."""
     linears = subject.linears_from(subject.tensors())
-    bias: Any = linears["output"].bias  # pyright: ignore[reportFunctionMemberAccess]
+    bias = linears["output"].bias
     return np.zeros(()) if bias is None else to_array(bias)
 
 

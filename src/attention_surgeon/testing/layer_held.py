@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.ops import Linears
 from attention_surgeon.testing.arrays import Library
 from attention_surgeon.testing.layer_build import LayerSizes, build_layer
 from attention_surgeon.testing.layer_parameters import (
+    Projections,
     Reading,
     Tensors,
     draw_parameters,
@@ -84,7 +84,7 @@ def _sizes_of_object(layer: Any, shapes: tuple[tuple[str, tuple[int, ...]], ...]
 @lru_cache(maxsize=64)
 def projections_of(
     shapes: tuple[tuple[str, tuple[int, ...]], ...], probe: int, reading: Reading, sizes: LayerSizes
-) -> Linears:
+) -> Projections:
     """Return the projections of a layer of these shapes, with the numbers of a probe in it."""
     return projections(reading, draw_parameters(shapes, probe), sizes)
 

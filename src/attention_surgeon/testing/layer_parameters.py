@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.answer import Array
+from attention_surgeon.testing.arrays import to_array
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.layer_build import LayerSizes
 from attention_surgeon.testing.words import role_of
@@ -38,6 +40,19 @@ class Affine:
         """Project."""
         return functional.linear(x, self.weight, self.bias)
 
+    @property
+    def width(self) -> int:
+        """Of what goes in."""
+        return self.weight.shape[1]
+
+    def undo(self, output: Array) -> Array | None:
+        """Return what went in, where it can be told from what came out."""
+        num_out, num_in = self.weight.shape
+        if num_out != num_in or output.shape[-1] != num_out or not np.isfinite(output).all():
+            return None
+        bias = 0.0 if self.bias is None else self.bias.numpy()
+        return to_array(np.linalg.solve(self.weight.numpy(), (output - bias)[..., None])[..., 0])
+
 
 class Unprojected:
     """Stands where a layer has no output projection."""
@@ -47,6 +62,14 @@ class Unprojected:
     def __call__(self, x: Tensor) -> Tensor:
         """Return x."""
         return x
+
+    def undo(self, output: Array) -> Array:
+        """Return the output, which went in as it is."""
+        return output
+
+
+Projections: TypeAlias = Mapping[str, Affine | Unprojected]
+"""By role: `query`, `key`, `value`, `output`."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +192,7 @@ def readings(shapes: Mapping[str, tuple[int, ...]], linear: Collection[str]) -> 
             yield Reading(roles, packing, turned)
 
 
-def projections(reading: Reading, tensors: Tensors, sizes: LayerSizes) -> dict[str, Affine | Unprojected]:
+def projections(reading: Reading, tensors: Tensors, sizes: LayerSizes) -> Projections:
     """Return the projections by role, in torch's orientation, as the reading says."""
     found: dict[str, Affine | Unprojected] = {"output": Unprojected()}
     for role, names in reading.roles:

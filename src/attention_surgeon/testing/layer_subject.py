@@ -28,7 +28,7 @@ from attention_surgeon.testing.layer_cases import (
     small_layer_cases,
 )
 from attention_surgeon.testing.layer_held import fitting_readings, hold, projections_of
-from attention_surgeon.testing.layer_parameters import Reading, Tensors, projections
+from attention_surgeon.testing.layer_parameters import Affine, Projections, Reading, Tensors, projections
 from attention_surgeon.testing.layer_spec import LayerSpec
 
 
@@ -74,7 +74,7 @@ class AskableLayer(Subject[LayerSpec]):
             left_out.add("chunk_order_wrong")
         if not self.reading.has_output:
             left_out |= {"output_projection_missing", "output_bias_dropped"}
-        if linears["query"].bias is None:  # pyright: ignore[reportFunctionMemberAccess]
+        if linears["query"].bias is None:
             left_out.add("bias_dropped")
         if self._held[0].sizes.heads == 1:  # then the head is as wide as the layer
             left_out |= {"scale_by_model_width", "scale_by_value_size", "scale_by_num_heads"}
@@ -170,9 +170,7 @@ class AskableLayer(Subject[LayerSpec]):
         allowed = None if case.allowed is None else case.allowed[:, None]  # (b, n, n) -> (b, 1, n, n)
         bias = case.bias
         if bias is None and case.allowed is not None and self.contract.mask == "additive":
-            bias = torch.zeros(
-                case.allowed.shape[1:], dtype=torch.float64
-            )  # a mask to be added is numbers, if only zeros
+            bias = torch.zeros(case.allowed.shape[1:], dtype=torch.float64)  # what is added is numbers, if only zeros
         return Operands(query, key, value, allowed, bias, torch.float64, model_size=sizes.embed)
 
     def steps(self, circuit: Circuit, case: LayerCase) -> Steps | None:
@@ -211,19 +209,23 @@ class AskableLayer(Subject[LayerSpec]):
         """Return the numbers in the layer of a probe, by parameter."""
         return self._held[probe].tensors
 
-    def linears_from(self, tensors: Tensors, probe: int = 0) -> Linears:
+    def linears_from(self, tensors: Tensors, probe: int = 0) -> Projections:
         """Return the projections that these numbers make."""
         return projections(self._readings[probe], tensors, self._held[probe].sizes)
 
-    def _linears(self, probe: int) -> Linears:
+    def _linears(self, probe: int) -> Projections:
         return projections_of(self._held[probe].shapes, probe, self._readings[probe], self._held[probe].sizes)
 
     def _asked(self, probe: int) -> LayerAsked:
         held = self._held[probe]
         linears = self._linears(probe)
-        width, answering = (linears[role].weight.shape[1] for role in ("query", "key"))  # pyright: ignore[reportFunctionMemberAccess]
+        asking, answering = linears["query"], linears["key"]
+        assert isinstance(asking, Affine)
+        assert isinstance(answering, Affine)
         is_additive = self.contract.mask == "additive"
-        return LayerAsked(held.sizes, width, answering if self._is_cross else None, self._forms, is_additive)
+        return LayerAsked(
+            held.sizes, asking.width, answering.width if self._is_cross else None, self._forms, is_additive
+        )
 
     def _find_weights(self, found: list[Any], case: LayerCase) -> int:
         """Return which of the values are the weights, told by their shape in a call of unequal sizes; 0: none."""
@@ -292,19 +294,8 @@ class AskableLayer(Subject[LayerSpec]):
         """Solve for the weights of the heads: undo the output projection, then `heads = weights V`."""
         linears = self._linears(case.probe)
         steps = self.operands(self.base, case.x, case, linears)
-        merged = _undo(linears["output"], output)
+        merged = linears["output"].undo(output)
         sizes, value = self.sizes(case), steps.value.numpy()
         if merged is None or merged.shape[-1] != sizes.embed:
             return None
         return solve_weights(merged.reshape(*merged.shape[:-1], sizes.heads, sizes.head).swapaxes(-3, -2), value)
-
-
-def _undo(linear: Any, output: Array) -> Array | None:
-    """Return what went into a projection, where it can be told from what came out."""
-    if linear.weight is None:
-        return output
-    if not np.isfinite(output).all() or output.shape[-1] != linear.weight.shape[0]:
-        return None
-    weight = linear.weight.numpy()
-    bias = 0.0 if linear.bias is None else linear.bias.numpy()
-    return np.linalg.solve(weight, (output - bias)[..., None])[..., 0] if weight.shape[0] == weight.shape[1] else None

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from attention_surgeon.errors import OptionError, SurgeonError, UnjudgedError
+from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Operands
 from attention_surgeon.testing.answer import Answer, Array, quietly, raised
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
-from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, check_form, form_of, how_read, mask_in
+from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, form_of, how_read, mask_in
 
 _SIZES = (((5, 5), (7, 7), (3, 5), (2, 7), (2, 2), (1, 1)), ((3, 3), (11, 11), (5, 11), (1, 3)))
 """Queries and keys of each probe; never fewer keys than queries, where nobody agrees on what a causal mask is."""
@@ -39,16 +39,6 @@ class MaskContract(Contract):
 
     name: ClassVar[str] = "mask"
     value_names: ClassVar[tuple[str, ...]] = ("mask",)
-
-    def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            OptionError: with the choices there are.
-        """
-        check_form(self.mask, "mask contract")
-        if self.align not in ("end", "start"):
-            raise OptionError(f"mask contract: align={self.align!r}, expected one of end, start.")
 
     @property
     def registered_name(self) -> str:

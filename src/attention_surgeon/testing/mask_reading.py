@@ -1,12 +1,12 @@
 """What a mask says, whatever it is made of: for every pair, the number that it adds to a score."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 
-from attention_surgeon.errors import OptionError, UnjudgedError
+from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.ops import LazyMask
 from attention_surgeon.testing.answer import Array
 from attention_surgeon.testing.arrays import arrays_in, to_array
@@ -76,16 +76,6 @@ def how_read(form: MaskForm) -> str:
     if form == "additive":
         return "its mask was read as numbers to be added to the scores"
     return "its mask was read as True (or 1) = may attend; declare mask='hide' if True hides"
-
-
-def check_form(form: str, contract: str) -> None:
-    """Refuse an unknown meaning.
-
-    Raises:
-        OptionError: with the meanings there are.
-    """
-    if form not in get_args(Declared):
-        raise OptionError(f"{contract}: mask={form!r}, expected one of {', '.join(get_args(Declared))}.")
 
 
 def _is_floating(mask: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.errors import OptionError, SurgeonError, UnjudgedError
+from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.faults.mask_content import change_allowed
 from attention_surgeon.ops import Circuit, Operands
@@ -18,7 +18,7 @@ from attention_surgeon.testing.answer import Answer, Array, quietly, raised
 from attention_surgeon.testing.arrays import Library, as_code, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import generator
-from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, check_form, form_of, how_read, mask_in
+from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, form_of, how_read, mask_in
 
 Source: TypeAlias = Literal["lengths", "tokens"]
 
@@ -53,16 +53,6 @@ class PaddingContract(Contract):
 
     name: ClassVar[str] = "padding_mask"
     value_names: ClassVar[tuple[str, ...]] = ("mask",)
-
-    def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            OptionError: with the choices there are.
-        """
-        check_form(self.mask, "padding_mask contract")
-        if self.source not in ("lengths", "tokens"):
-            raise OptionError(f"padding_mask contract: source={self.source!r}, expected one of lengths, tokens.")
 
     def bind(self, target: Any) -> "PaddingSubject":
         """Find the library that the function takes, and how its mask is to be read.
