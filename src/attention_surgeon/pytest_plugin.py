@@ -14,7 +14,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Add a section with the diagnosis to the report of a test that an attention failed."""
     report = yield
     errors = sys.modules.get("attention_surgeon.errors")
-    error = None if call.excinfo is None else call.excinfo.value
+    error: Any = None if call.excinfo is None else call.excinfo.value
     if errors is not None and isinstance(error, errors.ContractError) and error.contract is not None:
         from attention_surgeon.diagnose import diagnose
         from attention_surgeon.diagnose.text import as_text
