@@ -1,4 +1,5 @@
 # The one list of public names: read by type checkers and, at run time, by lazy_loader.
+from .diagnose import Diagnosis
 from .errors import SurgeonError
 from .experiments import experiment_scaling_factor
 from .masks import (
@@ -21,6 +22,7 @@ from .nn import (
 )
 from .ops import Mechanism, attention, attention_gradients, softmax, topk_attention
 from .plots import plot_attention_heatmap, plot_mask, plot_multihead_attention, save_figure
+from .testing import check_attention
 from .trace import AttentionTrace, load_trace, record
 
 __version__: str
@@ -28,6 +30,7 @@ __version__: str
 __all__ = [
     "AttentionTrace",
     "CrossAttention",
+    "Diagnosis",
     "GroupedQueryAttention",
     "Mechanism",
     "MultiHeadAttention",
@@ -39,6 +42,7 @@ __all__ = [
     "attention",
     "attention_gradients",
     "causal_mask",
+    "check_attention",
     "create_causal_mask",
     "create_reverse_mask",
     "experiment_scaling_factor",

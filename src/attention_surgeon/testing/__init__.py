@@ -5,6 +5,7 @@ from attention_surgeon.testing.check import check_attention
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.contracts import CONTRACTS, contracts_for, make_contract
 from attention_surgeon.testing.function_contract import FunctionContract
+from attention_surgeon.testing.layer_parameters import fill_parameters
 from attention_surgeon.testing.steadiness import steadiness_of
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Subject",
     "check_attention",
     "contracts_for",
+    "fill_parameters",
     "make_contract",
     "same_answer",
     "same_numbers",
