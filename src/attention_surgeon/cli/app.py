@@ -20,6 +20,7 @@ import typer
 
 from attention_surgeon import __version__
 from attention_surgeon.cli.diagnose import diagnose
+from attention_surgeon.cli.doctor import doctor
 from attention_surgeon.cli.experiment import experiment
 from attention_surgeon.cli.faults import faults
 from attention_surgeon.cli.report import report
@@ -38,6 +39,7 @@ app.command("trace")(trace)
 app.command("report")(report)
 app.command("diagnose")(diagnose)
 app.command("faults")(faults)
+app.command("doctor")(doctor)
 app.add_typer(experiment)
 
 

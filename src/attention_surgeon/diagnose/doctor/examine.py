@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis
@@ -16,6 +16,7 @@ from attention_surgeon.diagnose.judge import diagnose
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.faults import Fault, faults_of, operate
 from attention_surgeon.testing import Answer, Subject, same_answer
+from attention_surgeon.testing.answer import raised
 
 Answers = tuple[Answer, ...]
 
@@ -91,6 +92,31 @@ def drawn_pairs(kind: str, number: int | None) -> list[tuple[Fault, Fault]]:
 
 def examine_single(kind: str, fault: Fault) -> Outcome:
     """Diagnose a target with one fault."""
+    return _or_crash(lambda: _examine_single(kind, fault), Outcome(kind, "single", (fault.name,), "crashed"))
+
+
+def examine_pair(kind: str, pair: tuple[Fault, Fault]) -> Outcome:
+    """Explain a target with two faults."""
+    crashed = Outcome(kind, "pair", (pair[0].name, pair[1].name), "crashed")
+    return _or_crash(lambda: _examine_pair(kind, pair), crashed)
+
+
+def examine_alternative(alternative: Alternative) -> Outcome:
+    """Diagnose right code."""
+    options = [f"{name}={value}" for name, value in alternative.options.items()]
+    judged = Outcome(alternative.contract, "valid", (alternative.name, *options), "crashed")
+    return _or_crash(lambda: _examine_alternative(alternative, judged), judged)
+
+
+def _or_crash(examine: Callable[[], Outcome], crashed: Outcome) -> Outcome:
+    """Return the outcome; where the diagnosis itself raises, that is the outcome."""
+    try:
+        return examine()
+    except Exception as error:  # noqa: BLE001  a mistake of ours is what is looked for
+        return dataclasses.replace(crashed, said=f"the diagnosis raises {raised(error).error}")
+
+
+def _examine_single(kind: str, fault: Fault) -> Outcome:
     own, target = ward(kind), target_with(find_kind(kind), (fault,))
     found = diagnose(target, own.contract)
     if found.names_all(fault.name) and found.verdict == "wrong":
@@ -106,8 +132,7 @@ def examine_single(kind: str, fault: Fault) -> Outcome:
     return Outcome(kind, "single", (fault.name,), result, in_words(found))
 
 
-def examine_pair(kind: str, pair: tuple[Fault, Fault]) -> Outcome:
-    """Explain a target with two faults."""
+def _examine_pair(kind: str, pair: tuple[Fault, Fault]) -> Outcome:
     own, names = ward(kind), (pair[0].name, pair[1].name)
     try:
         subject = own.contract.bind(target_with(find_kind(kind), pair))
@@ -139,12 +164,11 @@ def _as_returned(answers: Answers, subject: Subject) -> Answers:
     )
 
 
-def examine_alternative(alternative: Alternative) -> Outcome:
-    """Diagnose right code."""
+def _examine_alternative(alternative: Alternative, judged: Outcome) -> Outcome:
     found = diagnose(alternative.target, alternative.make_contract())
-    options = [f"{name}={value}" for name, value in alternative.options.items()]
-    result, said = ("accepted", "") if found.verdict == "right" else ("rejected", in_words(found))
-    return Outcome(alternative.contract, "valid", (alternative.name, *options), result, said)
+    if found.verdict == "right":
+        return dataclasses.replace(judged, result="accepted")
+    return dataclasses.replace(judged, result="rejected", said=in_words(found))
 
 
 def in_words(found: Diagnosis) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from attention_surgeon.diagnose.doctor.examine import Answers, Ward
-from attention_surgeon.diagnose.doctor.report import Nearest
+from attention_surgeon.diagnose.doctor.report import RIGHT, Nearest
 from attention_surgeon.testing.answer import ABSOLUTE, RELATIVE
 
 _NOT_A_NUMBER, _INFINITE = 1e30, 2e30
@@ -11,12 +11,12 @@ _NOT_A_NUMBER, _INFINITE = 1e30, 2e30
 
 
 def nearest_faults(ward: Ward) -> Nearest | None:
-    """Return the two single faults that lie closest together, `right` being one; None where there are not two.
+    """Return the two single faults that lie closest together, no fault at all being one; None where there are not two.
 
     Two that are the same function lie within the tolerance and are no two faults here. Distances are in tolerances:
     a difference of `ABSOLUTE + RELATIVE |number|` is one.
     """
-    rows = {fault.name: ward.answers((fault,)) for fault in reversed(ward.computed)} | {"right": ward.right}
+    rows = {fault.name: ward.answers((fault,)) for fault in reversed(ward.computed)} | {RIGHT: ward.right}
     groups: dict[object, list[str]] = {}
     for name, answers in rows.items():
         groups.setdefault(_shape_of(answers), []).append(name)

@@ -29,12 +29,12 @@ from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, make_contract
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """One kind of target: a contract with its options, and how a circuit becomes a target.
 
     Attributes:
-        name: As it is shown, `attention, mask=hide`.
+        name: As it is shown, `attention, hide`.
         contract: Name of the contract.
         options: Of the contract.
         circuit: What is right, as a circuit.
@@ -91,6 +91,22 @@ def _wrapped(function: Target, wrapping: Wrapping) -> Target:
     return functools.update_wrapper(wrapping(function), function)
 
 
+def kinds_of(contract: str | None = None, *, special: bool = True) -> tuple[Kind, ...]:
+    """Return the kinds of one contract, or of all.
+
+    Args:
+        contract: Its name, or None.
+        special: Whether those are among them that a quick round leaves out.
+
+    Raises:
+        OptionError: there is no kind of such a contract.
+    """
+    contracts = dict.fromkeys(kind.contract for kind in KINDS)
+    if contract is not None and contract not in contracts:
+        raise OptionError(f"the doctor knows no contract {contract!r}; expected one of {', '.join(contracts)}.")
+    return tuple(k for k in KINDS if contract in (None, k.contract) and (special or not k.is_special))
+
+
 def find_kind(name: str) -> Kind:
     """Return the kind of that name.
 
@@ -124,7 +140,7 @@ def _masks(name: str, build: Build, **options: str) -> Kind:
     """Return masks that are to be added: of a mask of 0s and 1s, only a declared meaning can be wrong."""
     align: Any = options.get("align", "end")
     right = Circuit() if name == "padding_mask" else causal_circuit(align)
-    shown = ", ".join([name, *(f"{option}={value}" for option, value in options.items())])
+    shown = ", ".join([name, *options.values()])
     return Kind(shown, name, lambda contract: right, build, MappingProxyType({"mask": "additive", **options}))
 
 
@@ -133,8 +149,8 @@ _NOT_IN_NUMPY = frozenset({"cuts_gradient", "wrong_dtype"})
 KINDS: tuple[Kind, ...] = (
     Kind("softmax", "softmax", lambda contract: Circuit(), make_softmax),
     *_functions("attention", "keep"),
-    *_functions("attention, mask=hide", "hide"),
-    *_functions("attention, mask=additive", "additive"),
+    *_functions("attention, hide", "hide"),
+    *_functions("attention, additive", "additive"),
     Kind(
         "attention, unscaled",
         "attention",
@@ -145,7 +161,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("causal_attention", "causal_attention", _own, make_causal_attention),
     Kind(
-        "causal_attention, align=start",
+        "causal_attention, start",
         "causal_attention",
         _own,
         make_causal_attention,

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-Result: TypeAlias = Literal["named", "tied", "unnamed", "accepted", "rejected", "same", "raises"]
+Result: TypeAlias = Literal["named", "tied", "unnamed", "accepted", "rejected", "same", "raises", "crashed"]
 """What became of a target. Its faults were `named`, or `tied` with others, or it was called wrong with some of them
 `unnamed`; right code, or faulty code by mistake, was `accepted`; right code was `rejected`. Two say that there was
-nothing to name: `same`, no call can tell the faults from fewer or none; `raises`, no call gives an answer."""
+nothing to name: `same`, no call can tell the faults from fewer or none; `raises`, no call gives an answer. And the
+diagnosis may have `crashed`."""
 
 LEAST_PAIRS_NAMED = 0.95
 """The share of distinguishable pairs that must be named; of single faults and right code it is all."""
+
+RIGHT = "right"
+"""Stands among faults for none."""
 
 _FINE: dict[str, tuple[Result, ...]] = {
     "single": ("named", "tied", "same", "raises"),
@@ -24,7 +28,7 @@ class Outcome:
     """What became of one target.
 
     Attributes:
-        kind: Name of its kind, `attention, mask=hide`.
+        kind: Name of its kind, `attention, hide`.
         group: `single`, `pair` or `valid`.
         target: Names of its faults, or how right code is put together.
         result: What was said about it.
@@ -49,7 +53,7 @@ class Nearest:
 
     Attributes:
         kind: Name of the kind.
-        faults: Their names; `right` stands for no fault.
+        faults: Their names; `RIGHT` stands for no fault.
         distance: The largest difference of their numbers on the probes, relative to their size.
         tolerance: Up to which two answers are the same.
     """
@@ -100,12 +104,14 @@ class Report:
         pairs_in_all: For every kind, how many pairs could have been tried.
         nearest: For every kind, the two faults that lie closest together.
         seconds: How long it took.
+        never_named: After a round of all contracts, the faults of the catalogue that no target of any kind showed.
     """
 
     outcomes: tuple[Outcome, ...]
     pairs_in_all: tuple[tuple[str, int], ...]
     nearest: tuple[Nearest, ...]
     seconds: float
+    never_named: tuple[str, ...] = ()
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
@@ -129,7 +135,8 @@ class Report:
     @property
     def is_passed(self) -> bool:
         """Whether every single fault is rejected and named, 95 % of the pairs named, and all right code accepted."""
-        return not any(failure.group != "pair" for failure in self.failures) and self._are_pairs_named()
+        are_others_fine = not any(failure.group != "pair" for failure in self.failures)
+        return are_others_fine and self._are_pairs_named() and not self.never_named
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, for JSON."""
@@ -138,6 +145,7 @@ class Report:
             "seconds": round(self.seconds, 2),
             "tallies": [asdict(tally) for tally in self.tallies],
             "total": asdict(self.total),
+            "never_named": list(self.never_named),
             "nearest": [asdict(nearest) for nearest in self.nearest],
             "failures": [asdict(outcome) for outcome in self.failures],
             "ties": [asdict(outcome) for outcome in self.outcomes if outcome.result == "tied"],
@@ -155,7 +163,7 @@ class Report:
         valid = [o.result for o in own if o.group == "valid"]
         return Tally(
             kind,
-            rejected=len(singles) - singles.count("accepted"),
+            rejected=len(singles) - singles.count("accepted") - singles.count("crashed"),
             singles=len(singles),
             named=_named(singles),
             ties=singles.count("tied"),

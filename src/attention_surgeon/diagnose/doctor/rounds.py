@@ -3,7 +3,9 @@
 import multiprocessing
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -18,20 +20,24 @@ from attention_surgeon.diagnose.doctor.examine import (
 )
 from attention_surgeon.diagnose.doctor.healthy import alternatives
 from attention_surgeon.diagnose.doctor.nearest import nearest_faults
-from attention_surgeon.diagnose.doctor.patients import KINDS
-from attention_surgeon.diagnose.doctor.report import Nearest, Outcome, Report
+from attention_surgeon.diagnose.doctor.patients import KINDS, Kind, kinds_of
+from attention_surgeon.diagnose.doctor.report import Nearest, Outcome, Report, Result
 from attention_surgeon.errors import OptionError
+from attention_surgeon.faults import catalogue
 
 ALL_PAIRS_OF = ("attention",)
 """The kinds of which every pair is tried in any round."""
 
-NUM_DRAWN = 200
+NUM_DRAWN = 50
 """How many pairs of each other kind are tried in a quick round."""
 
+_NAMED: tuple[Result, ...] = ("named", "tied")
 _CHUNK = 250
+_COST = {"single": 5, "pair": 2, "valid": 5}
+"""About how long one target takes, in hundredths of a second."""
 
-Tell: TypeAlias = Callable[[int, int], None]
-"""Told `(done, of)` after each task, in targets."""
+Tell: TypeAlias = Callable[[str, int, int], None]
+"""Told `(kind, done, of)` after each task, in targets."""
 
 
 @dataclass(frozen=True)
@@ -68,36 +74,44 @@ class Done:
 
 
 def examine(
-    kinds: Sequence[str] | None = None, *, drawn: int | None = NUM_DRAWN, workers: int = 2, tell: Tell | None = None
+    kinds: Sequence[Kind] = KINDS, *, drawn: int | None = NUM_DRAWN, workers: int = 2, tell: Tell | None = None
 ) -> Report:
     """Examine the diagnosis and return what was found.
 
     Args:
-        kinds: Names of `KINDS`; None: all.
+        kinds: Of targets.
         drawn: How many pairs of faults of each kind are tried; all of `attention`. None: all of every kind.
         workers: How many processes work; 1: this one.
-        tell: Called with how many targets are done, of how many.
+        tell: Called after each task.
 
     Raises:
-        OptionError: there is no such kind, or `workers` is below 1.
+        OptionError: `workers` is below 1.
     """
     begun = time.perf_counter()
-    chosen = _chosen(kinds)
     if workers < 1:
         raise OptionError(f"workers is {workers}, expected at least 1.")
-    tasks = plan(chosen, drawn)
-    total, found = sum(task.size for task in tasks), []
+    names = [kind.name for kind in kinds]
+    tasks, found, told = plan(names, drawn), [], Counter[str]()
+    sizes = Counter({name: sum(task.size for task in tasks if task.kind == name) for name in names})
     for done in _work(tasks, workers):
         found.append(done)
+        told[done.task.kind] += done.task.size
         if tell is not None:
-            tell(sum(part.task.size for part in found), total)
+            tell(done.task.kind, told[done.task.kind], sizes[done.task.kind])
     found.sort(key=lambda done: tasks.index(done.task))
+    outcomes = tuple(outcome for done in found for outcome in done.outcomes)
     return Report(
-        outcomes=tuple(outcome for done in found for outcome in done.outcomes),
-        pairs_in_all=tuple((kind, len(ward(kind).pairs)) for kind in chosen),
+        outcomes=outcomes,
+        pairs_in_all=tuple((name, len(ward(name).pairs)) for name in names),
         nearest=tuple(done.nearest for done in found if done.nearest is not None),
         seconds=time.perf_counter() - begun,
+        never_named=_never_named(outcomes) if {*kinds_of(special=False)} <= {*kinds} else (),
     )
+
+
+def _never_named(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    named = {outcome.target[0] for outcome in outcomes if outcome.group == "single" and outcome.result in _NAMED}
+    return tuple(fault.name for fault in catalogue() if fault.name not in named)
 
 
 def plan(kinds: Sequence[str], drawn: int | None) -> list[Task]:
@@ -130,26 +144,25 @@ def _chunks(group: Literal["pair", "valid"], kind: str, number: int, drawn: int 
         yield Task(group, kind, start, min(start + _CHUNK, number), drawn)
 
 
-def _chosen(kinds: Sequence[str] | None) -> list[str]:
-    known = [kind.name for kind in KINDS]
-    for kind in kinds or ():
-        if kind not in known:
-            raise OptionError(f"there is no kind {kind!r} of target; the kinds are {'; '.join(known)}.")
-    return [kind for kind in known if kinds is None or kind in kinds]
-
-
 def _work(tasks: Sequence[Task], workers: int) -> Iterator[Done]:
-    """Yield what was found as it comes, the largest tasks being started first."""
-    largest_first = sorted(tasks, key=lambda task: (-task.size, task.kind))
+    """Yield what was found as it comes, the longest tasks being started first."""
+    longest_first = sorted(tasks, key=lambda task: (-task.size * _COST[task.group], task.kind))
     if workers == 1:
-        yield from map(perform, largest_first)
+        yield from map(perform, longest_first)
         return
+    others = {*multiprocessing.active_children()}
     # Spawned, not forked: a forked child of a process that has used torch's threads may hang.
-    with multiprocessing.get_context("spawn").Pool(workers, _begin) as pool:
-        yield from pool.imap_unordered(perform, largest_first)
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    try:
+        for future in as_completed([executor.submit(perform, task) for task in longest_first]):
+            yield future.result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for worker in {*multiprocessing.active_children()} - others:
+            worker.terminate()
 
 
 def _begin() -> None:
-    """Set up a worker: one thread, and Ctrl-C is left to the process that started it, which ends the workers."""
+    """Set up a worker: one thread, and Ctrl-C left to the process that started it, which ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
