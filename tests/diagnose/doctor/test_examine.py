@@ -1,0 +1,117 @@
+"""One question put to the diagnosis: what is called named, and what is not."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from attention_surgeon.diagnose.doctor.examine import (
+    drawn_pairs,
+    examine_alternative,
+    examine_pair,
+    examine_single,
+    ward,
+)
+from attention_surgeon.diagnose.doctor.healthy import Alternative
+from attention_surgeon.faults import Fault, find_fault
+
+
+def planted(operate) -> Fault:
+    """A fault that the catalogue does not have, under a name of its own."""
+    return dataclasses.replace(find_fault("scale_missing"), name="planted", operate=operate)
+
+
+def pair(*names):
+    return tuple(map(find_fault, names))
+
+
+def test_a_fault_is_named():
+    outcome = examine_single("attention", find_fault("scale_missing"))
+    assert (outcome.result, outcome.said, outcome.is_fine) == ("named", "", True)
+
+
+def test_a_tie_says_with_what():
+    outcome = examine_single("attention", find_fault("scale_twice"))
+    assert (outcome.result, outcome.is_fine) == ("tied", True)
+    assert "scale_by_key_size" in outcome.said
+
+
+def test_a_fault_that_nobody_knows_is_not_named():
+    strange = planted(lambda circuit: circuit.replace(scale=lambda scores, operands: scores.sin()))
+    outcome = examine_single("attention", strange)
+    assert (outcome.result, outcome.said, outcome.is_fine) == ("unnamed", "wrong, not recognised", False)
+
+
+def test_a_fault_that_goes_by_another_name_is_not_named():
+    outcome = examine_single("softmax", planted(find_fault("softmax_base_two").operate))
+    assert (outcome.result, outcome.said) == ("unnamed", "softmax_base_two")
+
+
+def test_a_fault_that_changes_nothing_is_none():
+    assert examine_single("attention", planted(lambda circuit: circuit)).result == "same"
+
+
+def test_a_fault_of_conduct_that_is_not_seen_is_a_failure_though_no_call_differs():
+    unseen = dataclasses.replace(find_fault("mutates_inputs"), wrap=lambda function: function)
+    outcome = examine_single("softmax", unseen)
+    assert (outcome.result, outcome.said, outcome.is_fine) == ("accepted", "right", False)
+
+
+def test_what_raises_in_every_call_has_no_name():
+    def fail(scores, operands):
+        raise RuntimeError("no")
+
+    outcome = examine_single("softmax", planted(lambda circuit: circuit.replace(normalise=fail)))
+    assert outcome.result == "raises"
+
+
+def test_a_pair_is_named():
+    assert examine_pair("attention", pair("scale_missing", "softmax_over_queries")).result in ("named", "tied")
+
+
+def test_a_pair_that_is_one_fault_cannot_be_told_from_it():
+    # Everything that could differ is thrown away.
+    assert examine_pair("softmax", pair("softmax_missing", "weights_divided_by_num_keys")).result in ("named", "tied")
+    assert examine_pair("attention", pair("scale_missing", "output_zero")).result in ("named", "tied")
+    unmasked = planted(lambda circuit: circuit)
+    assert examine_pair("attention", (find_fault("scale_missing"), unmasked)).result == "same"
+
+
+def test_a_pair_that_nobody_knows_is_not_named():
+    strange = planted(lambda circuit: circuit.replace(score=lambda o: (o.query @ o.key.mT).sin()))
+    outcome = examine_pair("attention", (strange, find_fault("softmax_over_queries")))
+    assert (outcome.result, outcome.said, outcome.is_fine) == ("unnamed", "wrong, not recognised", False)
+
+
+def test_right_code_is_accepted_and_wrong_code_is_not():
+    right = Alternative("softmax", "torch", lambda x: torch.softmax(x, dim=-1))
+    wrong = Alternative("softmax", "the first axis", lambda x: torch.softmax(x, dim=0))
+    assert examine_alternative(right).is_fine
+    outcome = examine_alternative(wrong)
+    assert (outcome.result, outcome.is_fine) == ("rejected", False)
+    assert "softmax_over" in outcome.said
+
+
+def test_code_that_cannot_be_judged_is_not_accepted():
+    outcome = examine_alternative(Alternative("softmax", "three inputs", lambda x, y, z: x))
+    assert outcome.result == "rejected"
+    assert outcome.said.startswith("not judged: it needs the argument 'y'")
+
+
+def test_the_only_fault_that_is_none_without_additive_masks():
+    own = ward("attention")
+    same = [fault.name for fault in own.faults if fault.operate and fault.stage == "mask" and _is_right(own, fault)]
+    assert same == ["mask_before_scale"]
+
+
+def _is_right(own, fault):
+    from attention_surgeon.diagnose.doctor.examine import are_same
+
+    return are_same(own.answers((fault,)), own.right)
+
+
+@pytest.mark.parametrize("number", [0, 5, 100_000, None])
+def test_pairs_are_drawn_alike_each_time(number):
+    names = [[fault.name for fault in some] for some in drawn_pairs("softmax", number)]
+    assert names == [[fault.name for fault in some] for some in drawn_pairs("softmax", number)]
+    assert len(names) == min(len(ward("softmax").pairs), len(ward("softmax").pairs) if number is None else number)
