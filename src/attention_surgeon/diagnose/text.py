@@ -62,4 +62,4 @@ def _pair(yours: Array, expected: Array) -> Iterator[str]:
         for index, row in enumerate(rows[:_MOST_ROWS]):
             yield f"    {name if index == 0 else '':<9}{'  '.join(f'{number:8.4g}' for number in row[:9])}"
         if len(rows) > _MOST_ROWS:
-            yield f"    {'':<9}({len(rows) - _MOST_ROWS} more rows)"
+            yield f"    {'':<9}({len(rows) - _MOST_ROWS} more row{'s' if len(rows) > _MOST_ROWS + 1 else ''})"
