@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from attention_surgeon.errors import ContractError, UnjudgedError
-from attention_surgeon.testing.answer import Answer, Array, same_numbers
+from attention_surgeon.testing.answer import RELATIVE, Answer, Array, same_numbers, tolerance_of
 from attention_surgeon.testing.contract import Contract, Subject
 from attention_surgeon.testing.contracts import contracts_for
 from attention_surgeon.testing.steadiness import steadiness_of
@@ -94,9 +94,11 @@ def _difference(subject: Subject, given: Answer, expected: Answer) -> str:
 
 
 def _numbers(name: str, ours: Array, theirs: Array) -> str:
-    distance = np.abs(np.nan_to_num(ours, nan=np.inf, posinf=np.inf, neginf=-np.inf) - theirs)
+    with np.errstate(invalid="ignore"):
+        distance = np.where(ours == theirs, 0.0, np.nan_to_num(np.abs(ours - theirs), nan=np.inf, posinf=np.inf))
     where = tuple(int(index) for index in np.unravel_index(int(distance.argmax()), distance.shape))
-    wrong = int((distance > 1e-4).sum())
+    allowed = tolerance_of(theirs) + RELATIVE * np.where(np.isfinite(theirs), np.abs(theirs), 0.0)
+    wrong = int((distance > allowed).sum())
     return (
         f"{wrong} of {ours.size} numbers of the {name} are wrong; the furthest, at {where}, is {ours[where]:.4g}, "
         f"expected {theirs[where]:.4g}."

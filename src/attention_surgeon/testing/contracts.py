@@ -48,7 +48,7 @@ def make_contract(name: str, **options: Any) -> Contract:
     try:
         return CONTRACTS[name](**options)
     except TypeError:
-        raise OptionError(f"contract {name!r} does not take the options {', '.join(sorted(options))}.") from None
+        raise _unknown_options(name, options) from None
 
 
 def contracts_for(target: Any, contract: Contract | str | None = None, **options: Any) -> tuple[Contract, ...]:
@@ -69,18 +69,14 @@ def contracts_for(target: Any, contract: Contract | str | None = None, **options
         return (_with_options(contract, options),)
     if contract is not None:
         raise ArgumentTypeError(f"contract is {kind_of(contract)}, expected a Contract, the name of one, or None.")
-    names, fitting, errors = usual_contracts(target), [], []
-    for name in names:
+    fitting, errors = [], []
+    for name in usual_contracts(target):
         try:
             fitting.append(make_contract(name, **options))
         except OptionError as error:
             errors.append(error)
-    if len(errors) == 1 == len(names):
-        raise errors[0]
     if not fitting:
-        raise OptionError(
-            f"no contract that fits this target ({', '.join(names)}) takes the options {', '.join(sorted(options))}."
-        )
+        raise errors[0]
     return tuple(fitting)
 
 
@@ -88,4 +84,8 @@ def _with_options(contract: Contract, options: Mapping[str, Any]) -> Contract:
     try:
         return dataclasses.replace(contract, **options)
     except TypeError:
-        raise OptionError(f"{contract!r} does not take the options {', '.join(sorted(options))}.") from None
+        raise _unknown_options(contract.registered_name, options) from None
+
+
+def _unknown_options(name: str, options: Mapping[str, Any]) -> OptionError:
+    return OptionError(f"contract {name!r} does not take the options {', '.join(sorted(options))}.")

@@ -116,7 +116,7 @@ def parameters_of(layer: Any) -> dict[str, Any]:
     if isinstance(layer, nn.Module):
         found: dict[str, Any] = {name: p for name, p in layer.named_parameters() if p.is_floating_point()}
     else:
-        kept = {name: value for name, value in vars(layer).items() if hasattr(layer, "__dict__")}
+        kept = vars(layer) if hasattr(layer, "__dict__") else {}
         found = {
             name: value
             for name, value in kept.items()

@@ -1,0 +1,26 @@
+"""Wrong calls of the diagnosis, each with the whole message it gives."""
+
+from tests.bad_call import BadCall
+
+BAD_CALLS = [
+    BadCall(
+        'diagnose.diagnose(ops.attention, "atention")',
+        "OptionError",
+        "there is no contract 'atention'; the contracts are attention, causal_attention, causal_mask, causal_multihead, cross, grouped, multihead, multiquery, padding_mask, reverse_mask, sdpa, self, simple, softmax, statistics, torch_mha, transformers. Did you mean 'attention'?",
+    ),
+    BadCall(
+        "diagnose.diagnose(ops.attention, 3)",
+        "ArgumentTypeError",
+        "contract is a int, expected a Contract, the name of one, or None.",
+    ),
+    BadCall(
+        'diagnose.diagnose(ops.attention, "attention", align="middle")',
+        "OptionError",
+        "attention contract: align='middle', expected one of end, start.",
+    ),
+    BadCall(
+        'diagnose.diagnose(ops.attention, colour="red")',
+        "OptionError",
+        "contract 'attention' does not take the options colour.",
+    ),
+]
