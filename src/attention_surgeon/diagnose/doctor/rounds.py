@@ -158,8 +158,11 @@ def _work(tasks: Sequence[Task], workers: int) -> Iterator[Done]:
             yield future.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        for worker in {*multiprocessing.active_children()} - others:
+        workers_left = {*multiprocessing.active_children()} - others
+        for worker in workers_left:
             worker.terminate()
+        for worker in workers_left:
+            worker.join()
 
 
 def _begin() -> None:
