@@ -45,11 +45,13 @@ def _extremes(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
 
 
 def _extreme_operands(layout: int, signs: tuple[int, ...]) -> Operands:
-    """Return operands whose scores are 8000, 16000, ... in rows of the given signs, exact in float32."""
+    """Return operands whose scores are 8000, 16000, ... in rows of the given signs, exact in float32.
+
+    The highest score of every row, whatever its sign, lies where a causal mask lets it be seen: to hide after the
+    exponentials is then as good as before.
+    """
     batch = (1,) * (layout - 2)
-    key = torch.tensor(
-        [[5.0, 0.0], [2.0, 0.0], [4.0, 0.0], [3.0, 0.0], [1.0, 0.0]], dtype=torch.float64
-    )  # every row sees 5
+    key = torch.tensor([[5.0, 0.0], [1.0, 0.0], [4.0, 0.0], [3.0, 0.0], [2.0, 0.0]], dtype=torch.float64)
     query = torch.tensor([[8192.0 * sign, 1.0] for sign in signs], dtype=torch.float64)
     value = torch.tensor([[1.0], [2.0], [-3.0], [4.0], [7.0]], dtype=torch.float64)
     query, key, value = (x.expand(*batch, *x.shape) for x in (query, key, value))

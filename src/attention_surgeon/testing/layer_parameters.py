@@ -80,12 +80,12 @@ class Reading:
         roles: For each role (`query`, `key`, `value`, `qkv`, `kv`, `output`) the names of its weights, in order: more
             than one where every head has its own.
         packing: How a packed tensor is cut.
-        is_transposed: Whether weights are stored `(in, out)` and used as `x @ W`.
+        turned: Names of the weights that are stored `(in, out)` and used as `x @ W`.
     """
 
     roles: tuple[tuple[str, tuple[str, ...]], ...]
     packing: Packing = "blocks"
-    is_transposed: bool = False
+    turned: frozenset[str] = frozenset()
 
     @property
     def is_packed(self) -> bool:
@@ -187,7 +187,8 @@ def readings(shapes: Mapping[str, tuple[int, ...]], linear: Collection[str]) -> 
     candidates = [_by_names(given)] if _are_complete(given.values()) else list(_by_order(matrices))
     for roles in candidates:
         is_packed = any(role in ("qkv", "kv") for role, _ in roles)
-        turns = (False,) if set(matrices) <= set(linear) else (True, False)
+        own = frozenset(matrices) - frozenset(linear)
+        turns = (own, frozenset[str]()) if own else (own,)
         for packing, turned in itertools.product(PACKINGS if is_packed else PACKINGS[:1], turns):
             yield Reading(roles, packing, turned)
 
@@ -196,7 +197,7 @@ def projections(reading: Reading, tensors: Tensors, sizes: LayerSizes) -> Projec
     """Return the projections by role, in torch's orientation, as the reading says."""
     found: dict[str, Affine | Unprojected] = {"output": Unprojected()}
     for role, names in reading.roles:
-        weights = [tensors[name].T if reading.is_transposed else tensors[name] for name in names]
+        weights = [tensors[name].T if name in reading.turned else tensors[name] for name in names]
         biases = [tensors.get(_bias_name(name, tensors) or "") for name in names]
         weight = torch.cat(weights) if len(weights) > 1 else weights[0]
         bias = None if any(b is None for b in biases) else torch.cat([b for b in biases if b is not None])

@@ -273,10 +273,11 @@ class AskableLayer(Subject[LayerSpec]):
         return any(self._is_answered(case) for case in cases if case.form == form)
 
     def _is_answered(self, case: LayerCase) -> bool:
-        """Whether the output has the shape of the input: a mask of too many axes may spread over sequences."""
-        answer = self.ask(case)
-        output = answer.values[0] if answer.error is None else None
-        return output is not None and output.shape[:2] == tuple(case.x.shape[:2]) and output.ndim == case.x.ndim
+        """Whether the output has the shape it has without a mask: one of the wrong axes may spread over sequences."""
+        output, unmasked = self.ask(case).values[:1], self.ask(self.cases(0)[0]).values[:1]
+        if not output or output[0] is None or output[0].shape[:2] != tuple(case.x.shape[:2]) or output[0].ndim != case.x.ndim:
+            return False
+        return not unmasked or unmasked[0] is None or output[0].shape[-1] == unmasked[0].shape[-1]
 
     def _mask(self, case: LayerCase, dtype: torch.dtype | None = None) -> Any:
         shaped = case.shaped_mask(self.sizes(case).heads)
@@ -292,6 +293,8 @@ class AskableLayer(Subject[LayerSpec]):
 
     def _solved_weights(self, output: Array, case: LayerCase) -> Array | None:
         """Solve for the weights of the heads: undo the output projection, then `heads = weights V`."""
+        if output.shape[:-1] != tuple(case.x.shape[:-1]):
+            return None
         linears = self._linears(case.probe)
         steps = self.operands(self.base, case.x, case, linears)
         merged = linears["output"].undo(output)
