@@ -131,5 +131,5 @@ EXPERIMENT = Experiment(
     config=DropoutConfig,
     run=run,
     quick={"num_draws": 200, "probabilities": (0.0, 0.5), "language": QUICK_LANGUAGE},
-    duration="30 s",
+    seconds=30,
 )

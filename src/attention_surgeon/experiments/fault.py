@@ -170,5 +170,5 @@ EXPERIMENT = Experiment(
     config=FaultConfig,
     run=run,
     quick={"language": QUICK_LANGUAGE},
-    duration="30 s",
+    seconds=30,
 )

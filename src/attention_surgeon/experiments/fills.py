@@ -150,5 +150,5 @@ EXPERIMENT = Experiment(
     config=FillsConfig,
     run=run,
     quick={"num_draws": 20},
-    duration="1 s",
+    seconds=1,
 )

@@ -202,5 +202,5 @@ EXPERIMENT = Experiment(
     config=HeadsConfig,
     run=run,
     quick={"num_heads_values": (1, 2), "language": QUICK_LANGUAGE},
-    duration="30 s",
+    seconds=30,
 )

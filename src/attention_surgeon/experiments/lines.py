@@ -100,5 +100,5 @@ EXPERIMENT = Experiment(
     config=LinesConfig,
     run=run,
     quick={"num_tokens": 9},
-    duration="1 s",
+    seconds=1,
 )

@@ -181,5 +181,5 @@ EXPERIMENT = Experiment(
     config=MaskingConfig,
     run=run,
     quick={"language": QUICK_LANGUAGE, "num_written": 40},
-    duration="75 s",
+    seconds=75,
 )

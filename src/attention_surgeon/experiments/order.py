@@ -119,5 +119,5 @@ EXPERIMENT = Experiment(
     config=OrderConfig,
     run=run,
     quick={"num_draws": 5},
-    duration="2 s",
+    seconds=2,
 )

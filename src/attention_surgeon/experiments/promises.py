@@ -277,5 +277,5 @@ EXPERIMENT = Experiment(
     config=PromisesConfig,
     run=run,
     quick={"num_draws": 2},
-    duration="2 s",
+    seconds=2,
 )

@@ -143,5 +143,5 @@ EXPERIMENT = Experiment(
     config=RankConfig,
     run=run,
     quick={"input_ranks": (1, 4), "num_heads_values": (0, 1, 4)},
-    duration="2 s",
+    seconds=2,
 )

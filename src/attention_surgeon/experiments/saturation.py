@@ -170,5 +170,5 @@ EXPERIMENT = Experiment(
     config=SaturationConfig,
     run=run,
     quick={"num_draws": 50, "d_k_values": (4, 64), "num_steps": 40},
-    duration="8 s",
+    seconds=8,
 )

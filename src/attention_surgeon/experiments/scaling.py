@@ -196,5 +196,5 @@ EXPERIMENT = Experiment(
     run=run,
     full={"num_keys": (4, 8, 64, 512)},
     quick={"num_keys": (4, 8), "num_draws": 200},
-    duration="15 s",
+    seconds=15,
 )

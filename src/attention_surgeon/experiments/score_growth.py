@@ -127,5 +127,5 @@ EXPERIMENT = Experiment(
     config=ScoreGrowthConfig,
     run=run,
     quick={"num_draws": 200},
-    duration="2 s",
+    seconds=2,
 )

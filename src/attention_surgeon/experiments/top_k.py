@@ -110,5 +110,5 @@ EXPERIMENT = Experiment(
     config=TopKConfig,
     run=run,
     quick={"num_keys": 48, "k_values": (1, 4, 16, 48)},
-    duration="2 s",
+    seconds=2,
 )

@@ -98,5 +98,5 @@ EXPERIMENT = Experiment(
     config=ValueWidthConfig,
     run=run,
     quick={"d_k_values": (1, 3), "d_v_values": (1, 2, 11)},
-    duration="1 s",
+    seconds=1,
 )
