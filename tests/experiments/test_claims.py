@@ -20,7 +20,7 @@ def test_every_claim_names_an_experiment_or_says_why_none_decides():
         assert (claim.experiment in names and claim.judge is not None) != bool(claim.why)
     assert len({(claim.unit, claim.said) for claim in LEDGER}) == len(LEDGER) > 60
     assert len({claim.unit for claim in LEDGER}) == 5
-    assert {claim.experiment for claim in LEDGER} - {None} == names
+    assert {claim.experiment for claim in LEDGER} - {None} == names - {"fault"}  # no seed says what a bug will do
 
 
 @pytest.mark.parametrize(

@@ -24,4 +24,5 @@ TINY: dict[str, dict[str, Any]] = {
     "dropout": {**_TEXT, "probabilities": (0.0, 0.5), "num_draws": 50},
     "topk": {"num_keys": 13, "k_values": (1, 13)},
     "promises": {"num_draws": 1},
+    "fault": dict(_TEXT),
 }

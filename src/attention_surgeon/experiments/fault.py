@@ -166,7 +166,7 @@ def _draw(losses: Records, name: str) -> Figure:
 
 EXPERIMENT = Experiment(
     name="fault",
-    question="What does your bug do? Any fault of the catalogue (--name), trained beside the healthy model",
+    question="Any fault of the catalogue (--name), trained beside the healthy model: what does your bug do?",
     config=FaultConfig,
     run=run,
     quick={"language": QUICK_LANGUAGE},

@@ -1,7 +1,6 @@
 """How a layer's forward takes what asks, what answers, and the mask."""
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,7 @@ class LayerCall:
     needs_mask: bool = False
     named: tuple[tuple[str, Any], ...] = ()
 
-    def __call__(self, layer: Callable[..., Any], x: Any, context: Any, mask: Any) -> Any:
+    def __call__(self, layer: Any, x: Any, context: Any, mask: Any) -> Any:
         """Call the layer."""
         given = [x if name == "x" or context is None else context for name in self.inputs]
         named = dict(self.named)

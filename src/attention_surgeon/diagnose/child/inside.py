@@ -23,6 +23,8 @@ NO_LETTER = 199
 """The exit code of a child that could not even say what went wrong; what it printed says more."""
 
 _own_streams: list[io.TextIOWrapper] = []
+_reserve: list[bytearray] = []
+_RESERVE_BYTES = 2 * 2**20  # Python asks for its small objects in pieces of 1 MiB
 _replaced_streams: list[object] = []  # kept, because a stream that is thrown away writes what it still holds
 
 
@@ -96,6 +98,7 @@ def _arm(job: Job) -> None:
         from attention_surgeon.diagnose.child import posix
 
         posix.reset_signals()
+        _reserve.append(bytearray(_RESERVE_BYTES))
         posix.set_limits(job.limits)
         trace = posix.out_of_the_way(trace)
         posix.set_alarm(job.limits.seconds, trace)
@@ -112,6 +115,7 @@ def _work(job: Job) -> Letter:
 
 
 def _letter_about(error: BaseException, job: Job) -> Letter:
+    _reserve.clear()  # where not a byte is left, not even the limit could be lifted
     if sys.platform != "win32":
         from attention_surgeon.diagnose.child import posix
 
