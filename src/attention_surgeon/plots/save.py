@@ -1,4 +1,7 @@
-"""Write a figure to a file: whole or not at all, and the same bytes every time."""
+"""Write a figure to a file: whole or not at all, and the same bytes every time.
+
+An SVG also says in words what it shows: its title, and as its description the charts and what is in them.
+"""
 
 import io
 import os
@@ -9,10 +12,9 @@ from matplotlib.figure import Figure
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.files import write_file
 from attention_surgeon.plots.style import saving
+from attention_surgeon.plots.words import describe_figure, title_of
 from attention_surgeon.require import kind_of
 
-# No date, so that the same figure gives the same bytes.
-_METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 _DOTS_PER_INCH = {".png": 150, ".svg": 300, ".pdf": 300}  # in SVG and PDF only the cells are dots
 
 
@@ -37,12 +39,24 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     True
     """
     target = _check(figure, path)
-    suffix = target.suffix.lower()
-    content = io.BytesIO()
-    with saving():
-        figure.savefig(content, format=suffix[1:], dpi=_DOTS_PER_INCH[suffix], metadata=_METADATA[suffix])
-    write_file(target, content.getvalue())
+    write_file(target, figure_bytes(figure, target.suffix.lower()[1:]))
     return target
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Return what `save_figure` writes: the file as "png", "svg" or "pdf"."""
+    content = io.BytesIO()
+    suffix = f".{kind}"
+    with saving():
+        figure.savefig(content, format=kind, dpi=_DOTS_PER_INCH[suffix], metadata=_metadata(figure, suffix))
+    return content.getvalue()
+
+
+def _metadata(figure: Figure, suffix: str) -> dict[str, str | None]:
+    """Return what is said about a figure in its file; no date, so that the same figure gives the same bytes."""
+    if suffix == ".svg":
+        return {"Date": None, "Title": title_of(figure), "Description": describe_figure(figure)}
+    return {"CreationDate": None} if suffix == ".pdf" else {}
 
 
 def _check(figure: Figure, path: str | os.PathLike[str]) -> Path:
@@ -53,7 +67,7 @@ def _check(figure: Figure, path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise ArgumentTypeError(f"save_figure: path is {kind_of(path)}, expected a string or a Path.")
     target = Path(path)
-    if target.suffix.lower() not in _METADATA:
+    if target.suffix.lower() not in _DOTS_PER_INCH:
         ending = f"the suffix {target.suffix}" if target.suffix else "no suffix"
         raise OptionError(f"save_figure: {target} has {ending}; the choices are .png, .svg and .pdf.")
     return target
