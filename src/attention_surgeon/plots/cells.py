@@ -10,7 +10,7 @@ from matplotlib.path import Path
 
 from attention_surgeon.plots.check import Array
 from attention_surgeon.plots.plan import Plan
-from attention_surgeon.plots.style import Theme, luminance
+from attention_surgeon.plots.style import INK_ON_BRIGHT, INK_ON_DARK, Theme, luminance
 
 HATCH = "////"
 _SEPARATED = 9.0  # cells at least that many points wide get lines between them
@@ -76,7 +76,7 @@ def draw_numbers(axes: Axes, image: AxesImage, weights: Array) -> None:
             column,
             row,
             written,
-            color="#0d1526" if bright else "#f4f8fd",
+            color=INK_ON_BRIGHT if bright else INK_ON_DARK,
             alpha=0.6 if written in _NEXT_TO_NOTHING else 1.0,
             size=8.0,
             ha="center",

@@ -16,7 +16,6 @@ from attention_surgeon.plots.style import Theme, ThemeName, arranged, drawing, n
 _WIDTH, _HEIGHT = 300.0, 250.0
 _COLUMNS = 3
 _STYLES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"), ((0, (5, 1)), "v"), ((0, (3, 1, 1, 1)), "P"))
-_MORE = {"light": ("#2f7d4f", "#8a3ea8", "#8a6d00", "#5c6673"), "dark": ("#7fd3a0", "#d59bea", "#e0c450", "#a7b1bf")}
 _MOST_MARKERS = 24
 
 
@@ -100,7 +99,7 @@ def plot_charts(charts: Sequence[Chart | Bars], *, title: str = "", theme: Theme
     colours = theme_named(theme, "plot_charts")
     columns = min(len(charts), _COLUMNS)
     rows = -(-len(charts) // columns)
-    looks = _looks(charts, theme, colours)
+    looks = _looks(charts, colours)
     with drawing(colours):
         width = max(columns * _WIDTH, 420.0)
         figure = new_figure(width, rows * _HEIGHT + 60)
@@ -115,12 +114,12 @@ def plot_charts(charts: Sequence[Chart | Bars], *, title: str = "", theme: Theme
         return arranged(figure)
 
 
-def _looks(charts: Sequence[Chart | Bars], theme: str, colours: Theme) -> dict[str, tuple[str, object, str]]:
+def _looks(charts: Sequence[Chart | Bars], theme: Theme) -> dict[str, tuple[str, object, str]]:
     """Return colour, line style and marker of every name: style and marker tell them apart without colour."""
     names: dict[str, None] = {}
     for chart in charts:
         names |= dict.fromkeys(chart.series if isinstance(chart, Bars) else [line.name for line in chart.lines])
-    palette = (colours.first, colours.second, *_MORE[theme])
+    palette = (theme.first, theme.second, *theme.more)
     return {
         name: (palette[n % len(palette)], *_STYLES[n % len(_STYLES)])  # pyright: ignore[reportReturnType]
         for n, name in enumerate(names)

@@ -14,7 +14,17 @@ from attention_surgeon.faults.example import Example, drawn_example
 from attention_surgeon.plots.cells import HATCH
 from attention_surgeon.plots.check import Array
 from attention_surgeon.plots.labels import line_count, text_width, visible_title, wrapped
-from attention_surgeon.plots.style import Theme, ThemeName, arranged, drawing, luminance, new_figure, theme_named
+from attention_surgeon.plots.style import (
+    INK_ON_BRIGHT,
+    INK_ON_DARK,
+    Theme,
+    ThemeName,
+    arranged,
+    drawing,
+    luminance,
+    new_figure,
+    theme_named,
+)
 from attention_surgeon.require import kind_of
 
 _CELL = 40.0  # points; room for a number
@@ -120,7 +130,7 @@ def _write_numbers(axes: Axes, field: Array, theme: Theme, *, is_difference: boo
     for (row, column), number in np.ndenumerate(field):
         ink = theme.ink
         if np.isfinite(number):
-            ink = "#0d1526" if luminance(colours[row, column].tolist()) > 0.18 else "#f4f8fd"
+            ink = INK_ON_BRIGHT if luminance(colours[row, column].tolist()) > 0.18 else INK_ON_DARK
         text = _tiny_text(float(number)) if are_all_tiny else _number_text(float(number), is_signed=is_difference)
         axes.text(column, row, text, color=ink, size=_NUMBER, ha="center", va="center_baseline")
 

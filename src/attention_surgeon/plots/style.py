@@ -17,6 +17,7 @@ ThemeName: TypeAlias = Literal["light", "dark"]
 FONT = "DejaVu Sans"  # ships with matplotlib, so a figure has the same letters on every machine
 POINTS_PER_INCH = 72.0
 PADDING = 0.06  # inches around everything
+INK_ON_BRIGHT, INK_ON_DARK = "#0d1526", "#f4f8fd"  # of a number in a cell
 
 # One hue from "nothing" to "everything", in twelve steps of equal length in OKLab, so that equal differences of
 # weight look equally large, and of strictly monotone lightness, so that a photocopy shows the same order.
@@ -43,6 +44,7 @@ class Theme:
         mixed: A block of a mask that holds both.
         first: First line of a chart.
         second: Second line of a chart.
+        more: Further lines of a chart.
     """
 
     background: str
@@ -55,6 +57,7 @@ class Theme:
     mixed: str
     first: str
     second: str
+    more: tuple[str, ...]
 
 
 _THEMES: dict[str, Theme] = {
@@ -69,6 +72,7 @@ _THEMES: dict[str, Theme] = {
         mixed="#b8d8f8",
         first="#22549a",
         second="#c2500a",
+        more=("#2f7d4f", "#8a3ea8", "#8a6d00", "#5c6673"),
     ),
     "dark": Theme(
         background="#0e131b",
@@ -81,6 +85,7 @@ _THEMES: dict[str, Theme] = {
         mixed="#265b99",
         first="#84c1f2",
         second="#f5a15d",
+        more=("#7fd3a0", "#d59bea", "#e0c450", "#a7b1bf"),
     ),
 }
 
