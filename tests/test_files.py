@@ -126,3 +126,23 @@ def test_a_file_that_cannot_be_copied_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(FileAccessError, match=r"^cannot read .*a\.md: permission denied"):
         files.keep_copy(tmp_path / "a.md")
+
+
+def test_what_held_something_else_is_kept_as_a_copy(tmp_path: Path):
+    path = tmp_path / "a.html"
+    assert files.write_keeping(path, b"one") is None
+    assert files.write_keeping(path, b"one") is None
+    assert files.write_keeping(path, b"two") == tmp_path / "a.1.html"
+    assert [(tmp_path / name).read_bytes() for name in ("a.html", "a.1.html")] == [b"two", b"one"]
+
+
+def test_a_place_is_tried_without_touching_what_stands_there(tmp_path: Path):
+    path = tmp_path / "a.html"
+    files.require_place(path)
+    assert list(tmp_path.iterdir()) == []
+    path.write_text("mine")
+    files.require_place(path)
+    assert path.read_text() == "mine"
+    for wrong, text in ((tmp_path, "a folder stands there"), (tmp_path / "no" / "a.html", "its folder does not exist")):
+        with pytest.raises(FileAccessError, match=text):
+            files.require_place(wrong)

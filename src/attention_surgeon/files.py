@@ -42,18 +42,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'whole or not at all'
     """
-    path = Path(path)
-    if path.is_symlink():  # keep the link, replace what it points to
-        path = path.resolve()
-    if path.is_dir():
-        raise FileAccessError(f"cannot write {path}: {_WAY_OUT[errno.EISDIR]}.")
-    if path.exists() and not path.is_file():
-        raise FileAccessError(f"cannot write {path}: it is a device or a pipe; give the name of a file.")
+    path = _place(path)
     temporary = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _temporary_beside(path)
         yield temporary
         _publish(temporary, path)
     except OSError as error:
@@ -71,6 +63,34 @@ def write_file(path: str | Path, content: str | bytes) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def require_place(path: str | Path) -> None:
+    """Refuse a place where no file could be written, before the work whose outcome goes there.
+
+    Raises:
+        FileAccessError: as `replacing`; what stands at `path` is not touched.
+    """
+    path = _place(path)
+    try:
+        _temporary_beside(path).unlink()
+    except OSError as error:
+        raise file_access_error("write", path, error) from error
+
+
+def write_keeping(path: str | Path, content: bytes) -> Path | None:
+    """Write `content` to `path`; a file that stands there and holds something else is copied first.
+
+    Returns:
+        Path of the copy, as `keep_copy` names it; None where nothing had to be kept.
+
+    Raises:
+        FileAccessError: as `replacing` and `keep_copy`.
+    """
+    path = Path(path)
+    with replacing(path) as fresh:
+        fresh.write_bytes(content)
+        return keep_copy(path) if path.is_file() and path.read_bytes() != content else None
 
 
 def keep_copy(path: str | Path) -> Path | None:
@@ -119,6 +139,24 @@ def file_access_error(verb: str, path: str | Path, error: OSError) -> FileAccess
         return FileAccessError(f"cannot read {path}: there is no such file; check the name and the folder.")
     reason = _WAY_OUT.get(error.errno or 0, f"{error.strerror or error}")
     return FileAccessError(f"cannot {verb} {path}: {reason}.")
+
+
+def _place(path: str | Path) -> Path:
+    """Return where a file is to be written: the end of a symbolic link; refuse what is no file."""
+    path = Path(path)
+    if path.is_symlink():  # keep the link, replace what it points to
+        path = path.resolve()
+    if path.is_dir():
+        raise FileAccessError(f"cannot write {path}: {_WAY_OUT[errno.EISDIR]}.")
+    if path.exists() and not path.is_file():
+        raise FileAccessError(f"cannot write {path}: it is a device or a pipe; give the name of a file.")
+    return path
+
+
+def _temporary_beside(path: Path) -> Path:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    return Path(name)
 
 
 def _publish(temporary: Path, path: Path) -> None:
