@@ -58,6 +58,7 @@ def _judged(target: Any, choices: Sequence[Contract]) -> tuple[Contract, str | N
     Raises:
         UnjudgedError: none can, with the reason of the first.
     """
+    __tracebackhide__ = True
     judged: list[tuple[Contract, str | None]] = []
     unjudged: list[UnjudgedError] = []
     for choice in choices:
@@ -66,7 +67,7 @@ def _judged(target: Any, choices: Sequence[Contract]) -> tuple[Contract, str | N
         except UnjudgedError as error:
             unjudged.append(error)
     if not judged:
-        raise unjudged[0]
+        raise UnjudgedError(str(unjudged[0]))  # afresh: whoever wrote a test needs the reason, not how it was found
     return next((pair for pair in judged if pair[1] is None), judged[0])
 
 

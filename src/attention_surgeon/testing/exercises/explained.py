@@ -10,11 +10,11 @@ from attention_surgeon.testing.answer import Array
 class ExplainedError(ContractError):
     """What somebody wrote is not what the exercise asks, and this is why.
 
-    The text is the evidence and the question: enough to go on with, and nothing given away.
+    The text is the symptom and the question: enough to go on with, and nothing given away.
 
     Attributes:
         name: Of the mistake, `snake_case`; None for one that was not recognised.
-        evidence: What was seen, in a sentence.
+        symptom: What was seen, in a sentence.
         question: Leads there without saying it.
         pointer: Says where to look.
         fix: The line, as code.
@@ -26,7 +26,7 @@ class ExplainedError(ContractError):
     def __init__(
         self,
         name: str | None,
-        evidence: str,
+        symptom: str,
         *,
         question: str = "",
         pointer: str = "",
@@ -36,6 +36,6 @@ class ExplainedError(ContractError):
         expected: Array | None = None,
     ) -> None:
         """Keep every level of the explanation."""
-        super().__init__(f"{evidence} {question}".strip())
-        self.name, self.evidence, self.question, self.pointer, self.fix = name, evidence, question, pointer, fix
+        super().__init__(f"{symptom} {question}".strip())
+        self.name, self.symptom, self.question, self.pointer, self.fix = name, symptom, question, pointer, fix
         self.step, self.yours, self.expected = step, yours, expected

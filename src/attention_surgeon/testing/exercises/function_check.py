@@ -6,6 +6,7 @@ probes  ->  the learner's answers  ->  equal to the right ones?  ->  else: to th
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -26,7 +27,7 @@ class Mistake:
     Attributes:
         name: `snake_case`.
         does: The same function with the mistake in it.
-        evidence: What is seen, in a sentence that says "you".
+        symptom: What is seen, in a sentence that says "you".
         question: Leads there.
         pointer: Says where to look.
         fix: The line.
@@ -34,7 +35,7 @@ class Mistake:
 
     name: str
     does: Callable[..., Any]
-    evidence: str
+    symptom: str
     question: str
     pointer: str
     fix: str
@@ -64,7 +65,7 @@ class FunctionCheck:
             ExplainedError: it does not; it names the mistake if it is a usual one.
         """
         __tracebackhide__ = True
-        given = [answer_of(function, probe, self.names) for probe in self.probes]
+        given = list(map(partial(answer_of, function, names=self.names), self.probes))
         expected = [named_values(self.right(*copied(probe)), self.names) for probe in self.probes]
         if all(map(_same_values, given, expected)):
             return
@@ -93,9 +94,8 @@ def answer_of(function: Callable[..., Any], probe: Probe, names: Sequence[str] =
     returned = called(function, *arguments)
     if returned is None:
         raise _returns_nothing()
-    changed = [position for position, pair in enumerate(zip(arguments, probe, strict=True)) if not same_value(*pair)]
-    if changed:
-        raise _mutates(changed[0])
+    for argument, before in zip(arguments, probe, strict=True):
+        require_unchanged(argument, before)
     try:
         return named_values(returned, names)
     except TypeError as error:
@@ -149,9 +149,17 @@ def _returns_nothing() -> ExplainedError:
     )  # fmt: skip
 
 
-def _mutates(position: int) -> ExplainedError:
-    return ExplainedError(
-        "mutates_inputs", f"After the call argument {position + 1} of the caller holds other numbers.",
+def require_unchanged(now: Any, before: Any) -> None:
+    """See that somebody's function left the caller's numbers alone.
+
+    Raises:
+        ExplainedError: it did not.
+    """
+    __tracebackhide__ = True
+    if same_value(now, before):
+        return
+    raise ExplainedError(
+        "mutates_inputs", f"After the call the caller's {shown(before)} are others.",
         question="Which of your lines write into something that they were given?",
         pointer="Look for `x[...] = `, `+=` and methods that end in _; they change the caller's numbers.",
         fix="x = x + 1  # instead of x += 1",
@@ -175,7 +183,7 @@ def _explained(
             pointer=f"Work out the {name} on paper for two positions and compare it with yours.", **numbers,
         )  # fmt: skip
     return ExplainedError(
-        mistake.name, mistake.evidence, question=mistake.question, pointer=mistake.pointer, fix=mistake.fix, **numbers
+        mistake.name, mistake.symptom, question=mistake.question, pointer=mistake.pointer, fix=mistake.fix, **numbers
     )
 
 

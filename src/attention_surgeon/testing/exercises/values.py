@@ -42,6 +42,8 @@ def same_value(given: Any, expected: Any) -> bool:
     >>> same_value(0.1 + 0.2, 0.3), same_value(["cat"], ("cat",)), same_value(1.0, "1")
     (True, True, False)
     """
+    if given is expected:  # functions and text among the arguments
+        return True
     if isinstance(expected, Mapping):
         is_like = isinstance(given, Mapping) and set(given) == set(expected)
         return is_like and all(same_value(given[key], expected[key]) for key in expected)

@@ -1,0 +1,15 @@
+"""Does attention know in which order its tokens come?"""
+
+
+def shuffling_gap(attention, x, order):
+    """Return the largest difference between "shuffle, then attend" and "attend, then shuffle".
+
+    attention: function from (batch, seq_len, n_embd) to the same shape.
+    x: tensor (batch, seq_len, n_embd).
+    order: tensor of seq_len places; x[:, order] is x with its tokens shuffled.
+    """
+    # YOUR CODE HERE
+    # shuffled_first = ...
+    # shuffled_last = ...
+    # return the largest absolute difference, one number
+    raise NotImplementedError("shuffling_gap: write this part")

@@ -1,0 +1,17 @@
+"""Read a map of weights: which token attends most strongly to which?"""
+
+
+def strongest_pair(weights, tokens):
+    """Return (from_token, to_token, weight) of the largest weight.
+
+    weights: tensor (seq_len, seq_len); weights[i, j] is how much token i attends to token j.
+    tokens: list of seq_len words.
+    """
+    # BEGIN SOLUTION
+    # STUB: # 1. the place of the largest number, as one number: weights.argmax()
+    # STUB: # 2. its row and its column
+    # STUB: # 3. return the two words and the weight
+    place = int(weights.argmax())
+    row, column = divmod(place, len(tokens))
+    return tokens[row], tokens[column], weights[row, column]
+    # END SOLUTION

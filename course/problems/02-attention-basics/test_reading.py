@@ -1,0 +1,6 @@
+from attention_surgeon.testing.exercises import check_strongest_pair
+from reading import strongest_pair
+
+
+def test_strongest_pair():
+    check_strongest_pair(strongest_pair)

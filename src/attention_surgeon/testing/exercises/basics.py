@@ -1,0 +1,149 @@
+"""Problem 2: reading a map of weights, and what attention knows of order."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.ops import attention
+from attention_surgeon.testing.draw import generator, numbers
+from attention_surgeon.testing.exercises.function_check import FunctionCheck, Mistake
+
+_SENTENCE = ("the", "cat", "sat", "on", "a", "mat")
+
+
+def check_strongest_pair(function: Callable[..., Any]) -> None:
+    """Judge `strongest_pair(weights, tokens) -> (from, to, weight)`.
+
+    Raises:
+        ExplainedError: it does not find the largest weight, or takes keys for queries.
+    """
+    __tracebackhide__ = True
+    _STRONGEST_PAIR(function)
+
+
+def check_shuffling_gap(function: Callable[..., Any]) -> None:
+    """Judge `shuffling_gap(attention, x, order) -> number`.
+
+    Raises:
+        ExplainedError: it compares something else.
+    """
+    __tracebackhide__ = True
+    _SHUFFLING_GAP(function)
+
+
+def _strongest(weights: Tensor, tokens: Sequence[str]) -> tuple[str, str, Tensor]:
+    row, column = divmod(int(weights.argmax()), weights.shape[-1])
+    return tokens[row], tokens[column], weights[row, column]
+
+
+def _strongest_in_first_row(weights: Tensor, tokens: Sequence[str]) -> tuple[str, str, Tensor]:
+    column = int(weights[0].argmax())
+    return tokens[0], tokens[column], weights[0, column]
+
+
+def _swapped(weights: Tensor, tokens: Sequence[str]) -> tuple[str, str, Tensor]:
+    row, column, weight = _strongest(weights, tokens)
+    return column, row, weight
+
+
+def _places(weights: Tensor, tokens: Sequence[str]) -> tuple[int, int, Tensor]:
+    row, column = divmod(int(weights.argmax()), weights.shape[-1])
+    return row, column, weights[row, column]
+
+
+def _pair_probe(seed: int, n: int) -> tuple[Tensor, list[str]]:
+    weights = torch.softmax(numbers(generator(seed), n, n).float(), dim=-1)
+    return weights, list(_SENTENCE[:n])
+
+
+_STRONGEST_PAIR = FunctionCheck(
+    right=_strongest,
+    probes=[_pair_probe(1, 6), _pair_probe(2, 5), _pair_probe(6, 4)],
+    names=("from token", "to token", "weight"),
+    mistakes=[
+        Mistake(
+            "from_and_to_swapped", _swapped, "You give the key first and the query second.",
+            "In `weights[i, j]`, which of the two asks?",
+            "The row is the token that attends (from), the column the one that is attended to (to).",
+            "return tokens[row], tokens[column], weight",
+        ),
+        Mistake(
+            "places_not_tokens", _places, "You return places, not tokens.", "What does a reader make of the number 3?",
+            "The places are right; look the words up in `tokens`.", "tokens[row], tokens[column]",
+        ),
+        Mistake(
+            "first_row_only", _strongest_in_first_row, "You look at the first query only.",
+            "How many rows does the matrix have?", "`argmax()` without `dim` looks at all cells.",
+            "row, column = divmod(int(weights.argmax()), len(tokens))",
+        ),
+    ],
+)  # fmt: skip
+
+
+def _attend(x: Tensor) -> Tensor:
+    return attention(x, x, x)[0]
+
+
+def _attend_with_positions(x: Tensor) -> Tensor:
+    places = torch.arange(x.shape[-2]).to(x.dtype)[:, None]
+    return _attend(x + torch.sin(places))
+
+
+Attend = Callable[[Tensor], Tensor]
+
+
+def _gap(attend: Attend, x: Tensor, order: Tensor) -> Tensor:
+    return (attend(x[:, order]) - attend(x)[:, order]).abs().max()
+
+
+def _mean_gap(attend: Attend, x: Tensor, order: Tensor) -> Tensor:
+    return (attend(x[:, order]) - attend(x)[:, order]).abs().mean()
+
+
+def _gap_in_place(attend: Attend, x: Tensor, order: Tensor) -> Tensor:
+    return (attend(x[:, order]) - attend(x)).abs().max()
+
+
+def _gap_without_sign(attend: Attend, x: Tensor, order: Tensor) -> Tensor:
+    return (attend(x[:, order]) - attend(x)[:, order]).max()
+
+
+def _gap_shuffled_back(attend: Attend, x: Tensor, order: Tensor) -> Tensor:
+    return (attend(x[:, order]) - attend(x)[:, order.argsort()]).abs().max()
+
+
+def _shuffling_probe(attend: Attend, seed: int, n: int) -> tuple[Attend, Tensor, Tensor]:
+    source = generator(seed)
+    return attend, numbers(source, 2, n, 3).float(), torch.randperm(n, generator=source)
+
+
+_SHUFFLING_GAP = FunctionCheck(
+    right=_gap,
+    probes=[_shuffling_probe(_attend, 5, 7), *(_shuffling_probe(_attend_with_positions, seed, 5) for seed in range(4))],
+    names=("gap",),
+    mistakes=[
+        Mistake(
+            "compared_in_place", _gap_in_place, "You compare each place with what stood there before the shuffle.",
+            "Token 4 moved to place 0. Where did its output go?",
+            "Shuffle the outputs of the unshuffled call in the same order before you compare.",
+            "difference = attention(x[:, order]) - attention(x)[:, order]",
+        ),
+        Mistake(
+            "shuffled_back", _gap_shuffled_back, "You shuffle the outputs in the opposite order.",
+            "Does `order[i]` say where token i goes, or who comes to place i?",
+            "Use the same `order` on both sides.", "attention(x)[:, order]",
+        ),
+        Mistake(
+            "sign_counts", _gap_without_sign, "Differences below zero do not count in your result.",
+            "Which of +0.1 and -0.5 is the larger difference?", "Take the absolute value before the maximum.",
+            "difference.abs().max()",
+        ),
+        Mistake(
+            "mean_not_largest", _mean_gap, "You return the mean difference, not the largest one.",
+            "One output is wrong by 1, a hundred are right: what should the answer be?",
+            "Take the maximum over everything.", "difference.abs().max()",
+        ),
+    ],
+)  # fmt: skip
