@@ -9,6 +9,7 @@ from rich.text import Text
 from attention_surgeon.cli.cells import fit, folded, visible, width_of
 from attention_surgeon.experiments import SavedRun, experiment_named
 from attention_surgeon.experiments.result import Records
+from attention_surgeon.experiments.value_text import value_text
 
 _MOST_ROWS = 24
 _LONGEST_CELL = 20
@@ -63,11 +64,7 @@ def _row(cells: list[str], widths: list[int]) -> str:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.3f}" if 0.001 <= abs(value) < 10_000 or value == 0 else f"{value:.1e}"
-    return "" if value is None else visible(str(value))
+    return "" if value is None else visible(value_text(value))
 
 
 def _is_long(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from attention_surgeon.experiments.result import Result
 from attention_surgeon.trace import AttentionTrace
@@ -21,6 +22,8 @@ def write_entry(
     trace: AttentionTrace,
     measured: Result,
     pictures: Sequence[Path],
+    page: Path | None = None,
+    found: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return the entry.
 
@@ -31,6 +34,8 @@ def write_entry(
         trace: The attention that the heat maps show.
         measured: The scaling comparison.
         pictures: Files beside the journal, in a folder `visualizations`.
+        page: The page that shows all of it, beside the journal.
+        found: Verdicts of the experiments by their questions.
     """
     shown = len(trace.query_tokens)
     parts = [
@@ -44,19 +49,35 @@ def write_entry(
         measured.verdict,
         "### Pictures",
         "\n".join(f"![{path.stem.replace('_', ' ')}]({path.parent.name}/{path.name})" for path in pictures),
+        *_experiments(page, found),
         "### Questions to answer in your own words",
         "\n\n".join(f"{number}. {question}\n\n   Your answer:" for number, question in enumerate(QUESTIONS, start=1)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def steps_table(trace: AttentionTrace) -> str:
-    """Return the table of the eight tensors: name, formula, shape, range."""
+def _experiments(page: Path | None, found: Mapping[str, str]) -> list[str]:
+    if page is None:
+        return []
+    told = [f"- **{question}** {verdict}" for question, verdict in found.items()]
+    return ["### Experiments", f"Figures, tables and how to run each again: [{page.name}]({page.name})", "\n".join(told)]
+
+
+STEP_COLUMNS = ("step", "formula", "shape", "range")
+
+
+def step_rows(trace: AttentionTrace) -> list[tuple[str, ...]]:
+    """Return name, formula, shape and range of the eight tensors."""
     rows = []
     for step in trace.steps():
         spread = "nothing finite" if step.lowest is None else f"{step.lowest:.3g} to {step.highest:.3g}"
         rows.append((step.name, step.formula, " × ".join(map(str, step.shape)), spread))
-    return _table(("step", "formula", "shape", "range"), rows)
+    return rows
+
+
+def steps_table(trace: AttentionTrace) -> str:
+    """Return the table of the eight tensors: name, formula, shape, range."""
+    return _table(STEP_COLUMNS, step_rows(trace))
 
 
 def checks_sentence(trace: AttentionTrace) -> str:

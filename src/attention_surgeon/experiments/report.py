@@ -14,7 +14,7 @@ from attention_surgeon.experiments.journal import add_entry
 from attention_surgeon.experiments.result import Result
 from attention_surgeon.experiments.scaling import ScalingConfig
 from attention_surgeon.experiments.scaling import run as run_scaling
-from attention_surgeon.files import file_access_error, keep_copy, replacing
+from attention_surgeon.files import file_access_error, write_keeping
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import describe_heads, tokenize, trace_text
 from attention_surgeon.plots import (
@@ -23,8 +23,8 @@ from attention_surgeon.plots import (
     plot_multihead_attention,
     plot_scale_comparison,
     plot_scaling_curves,
-    save_figure,
 )
+from attention_surgeon.plots.save import figure_bytes
 from attention_surgeon.require import require_count
 from attention_surgeon.trace import AttentionTrace
 
@@ -43,6 +43,8 @@ class ReportConfig:
         num_heads: Heads of the layer.
         image_format: "png", "svg" or "pdf".
         scaling: Settings of the scaling comparison.
+        is_quick: Whether the experiments are to take seconds.
+        runs: Where the experiments are kept; None: `runs/` in `folder`.
     """
 
     text: str | None = None
@@ -52,6 +54,8 @@ class ReportConfig:
     num_heads: int = 4
     image_format: str = "png"
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
+    is_quick: bool = False
+    runs: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings with which there would be nothing to show."""
@@ -71,18 +75,22 @@ class Report:
 
     Attributes:
         source: Where the text was from.
+        text: The text.
         num_tokens: Tokens in the whole text.
         traces: The traces behind the heat maps, "every key" and "causal".
         scaling: The scaling comparison.
-        pictures: The figures' files, by name.
+        figures: The figures, by name.
+        pictures: Their files, by name.
         journal: The journal's file.
         kept: Copies of files that stood where a picture was to go and held something else.
     """
 
     source: str
+    text: str
     num_tokens: int
     traces: Mapping[str, AttentionTrace]
     scaling: Result
+    figures: Mapping[str, Figure]
     pictures: Mapping[str, Path]
     journal: Path
     kept: tuple[Path, ...]
@@ -98,7 +106,7 @@ def shipped_text() -> str:
 
 
 def run(config: ReportConfig, on_stage: Callable[[str], None] = lambda title: None) -> Report:
-    """Make a report.
+    """Make a report on the text alone: pictures and journal entry.
 
     Args:
         config: The settings.
@@ -107,21 +115,43 @@ def run(config: ReportConfig, on_stage: Callable[[str], None] = lambda title: No
     Raises:
         FileAccessError: the folder cannot be made or written; pictures made before that stay.
     """
+    report = look(config, on_stage)
+    on_stage("writing the journal")
+    write_journal(report)
+    return report
+
+
+def look(config: ReportConfig, on_stage: Callable[[str], None] = lambda title: None) -> Report:
+    """Trace the text and draw the pictures, but write no journal entry; arguments and errors as `run`."""
     pictures = _make_folder(config.folder / "visualizations")
     on_stage("tracing attention on the text")
-    tokens = tokenize(shipped_text() if config.text is None else config.text)
+    text = shipped_text() if config.text is None else config.text
+    tokens = tokenize(text)
     traces = _trace(tokens[: config.max_tokens], config.num_heads)
     on_stage("measuring the scale 1/√d_k")
     measured = run_scaling(config.scaling)
     on_stage("drawing the figures")
-    made, kept = _save_all(_figures(traces, measured), pictures, config.image_format)
-    on_stage("writing the journal")
+    figures = _figures(traces, measured)
+    made, kept = _save_all(figures, pictures, config.image_format)
     journal = config.folder / "learning_journal.md"
-    entry = write_entry(
-        datetime.now().astimezone(), config.source, len(tokens), traces["every key"], measured, list(made.values())
-    )
-    add_entry(journal, entry)
-    return Report(config.source, len(tokens), traces, measured, made, journal, tuple(kept))
+    return Report(config.source, text, len(tokens), traces, measured, figures, made, journal, kept)
+
+
+def write_journal(report: Report, page: Path | None = None, found: Mapping[str, str] | None = None) -> None:
+    """Add the entry of a report to its journal.
+
+    Args:
+        report: What was made.
+        page: The page that shows all of it, beside the journal; None if there is none.
+        found: What the experiments found: each verdict by its question.
+
+    Raises:
+        FileAccessError: the journal cannot be read or written.
+    """
+    now = datetime.now().astimezone()
+    seen, pictures = report.traces["every key"], list(report.pictures.values())
+    entry = write_entry(now, report.source, report.num_tokens, seen, report.scaling, pictures, page, found or {})
+    add_entry(report.journal, entry)
 
 
 STAGES = 4
@@ -158,13 +188,10 @@ def _figures(traces: Mapping[str, AttentionTrace], measured: Result) -> dict[str
     }
 
 
-def _save_all(figures: Mapping[str, Figure], folder: Path, suffix: str) -> tuple[dict[str, Path], list[Path]]:
-    """Write the figures; a file that holds something else is copied before it is replaced."""
-    made, copies = {}, []
-    for name, figure in figures.items():
-        made[name] = folder / f"{name}.{suffix}"
-        with replacing(made[name]) as fresh:
-            save_figure(figure, fresh)
-            if made[name].is_file() and made[name].read_bytes() != fresh.read_bytes():
-                copies.append(keep_copy(made[name]))
-    return made, [copy for copy in copies if copy]
+def _save_all(
+    figures: Mapping[str, Figure], folder: Path, suffix: str
+) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """Write the figures and return their files, and the copies of what stood there and held something else."""
+    made = {name: folder / f"{name}.{suffix}" for name in figures}
+    copies = [write_keeping(made[name], figure_bytes(figure, suffix)) for name, figure in figures.items()]
+    return made, tuple(copy for copy in copies if copy)
