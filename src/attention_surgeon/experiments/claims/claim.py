@@ -44,9 +44,11 @@ class Claim:
     why: str = ""
 
     def decide(self, found: Mapping[str, Measured]) -> Judgement:
-        """Return the judgement; `found` holds what each experiment measured, by name."""
+        """Return the judgement; `found` holds what each experiment measured with its full settings, by name."""
         if self.experiment is None or self.judge is None:
             return Judgement("not measured", self.why)
+        if self.experiment not in found:
+            return Judgement("not measured", f"{self.experiment} was not run with its full settings")
         return self.judge(found[self.experiment])
 
 
