@@ -81,6 +81,8 @@ def _unit(values: dict[str, Any], root: Path) -> Unit:
         page=str(_inside(table, "page", table.get("page", str, "README.md"))),
         checks=content / _inside(table, "checks", table.get("checks", str, "checks.py")),
         exercises=(),
+        evidence=table.texts("evidence", ()),
+        reflect=table.texts("reflect", ()),
     )
     exercises = tuple(_exercise(values, unit, root) for values in table.tables("exercise"))
     table.require(bool(exercises), "it has no [[unit.exercise]]; a unit has at least one.")
@@ -115,6 +117,7 @@ def _exercise(values: dict[str, Any], unit: Unit, root: Path) -> Exercise:
         predict=_prediction(table),
         experiment=table.get("experiment", str, "") or None,
         evidence=table.texts("evidence", ()),
+        reflect=table.texts("reflect", ()),
     )
     function = exercise.check
     table.require(

@@ -52,7 +52,8 @@ class Exercise:
         passed: What is true once it is passed, and why that matters.
         predict: What may be asked before the run.
         experiment: The name of the experiment that belongs to it.
-        evidence: Patterns of files that must be there, relative to the unit's folder.
+        evidence: What the checklist ticks itself from: patterns of files, and `passed:`, `experiment:`, `answered:`.
+        reflect: Questions to answer in the journal.
         folder: The unit's folder, relative to a workspace.
         content: The unit's folder where the author keeps it.
         checks: The unit's hidden checks file there.
@@ -79,6 +80,7 @@ class Exercise:
     predict: Prediction | None = None
     experiment: str | None = None
     evidence: tuple[str, ...] = ()
+    reflect: tuple[str, ...] = ()
 
     @property
     def path(self) -> PurePosixPath:
@@ -107,6 +109,8 @@ class Unit:
         page: Relative to the folder.
         checks: The hidden checks file.
         exercises: In order; the last one tests out of the unit.
+        evidence: As in an exercise.
+        reflect: Questions to answer in the journal when the unit is done.
     """
 
     name: str
@@ -119,6 +123,8 @@ class Unit:
     page: str
     checks: Path = field(repr=False)
     exercises: tuple[Exercise, ...]
+    evidence: tuple[str, ...] = ()
+    reflect: tuple[str, ...] = ()
 
 
 @final

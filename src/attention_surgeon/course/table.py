@@ -33,7 +33,9 @@ class Table:
         self._asked.append(key)
         if key not in self._values:
             if default is _REQUIRED:
-                raise FileFormatError(f"{self.where}: {key} is missing; it is {_named(kind)}.")
+                near = difflib.get_close_matches(key, [name for name in self._values if name not in self._asked], n=1)
+                hint = f" There is {near[0]}; did you mean that?" if near else ""
+                raise FileFormatError(f"{self.where}: {key} is missing; it is {_named(kind)}.{hint}")
             return default
         value = self._values[key]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

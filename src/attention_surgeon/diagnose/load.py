@@ -36,6 +36,7 @@ class Target:
         sha256: Of the very bytes that were run, in hexadecimal digits; empty without a file.
         num_lines: How many lines the file has.
         note: A sentence if the name was chosen for the caller, otherwise empty.
+        changed: Settings of the process that the file changed while it was loaded; they were put back.
     """
 
     object: Any = field(repr=False)
@@ -46,6 +47,7 @@ class Target:
     sha256: str
     num_lines: int
     note: str = ""
+    changed: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -101,35 +103,36 @@ def load_target(place: str | Path, name: str | None = None) -> Target:
     >>> target.kind, target.file.name, target.note
     ('function', 'softmax.py', '')
     """
-    module, file, content = _import(str(place)) if _is_module(place) else _run(Path(os.path.abspath(place)))
+    loaded = _import(str(place)) if _is_module(place) else _run(Path(os.path.abspath(place)))
+    module, file, content, changed = loaded
     shown = Path(place).name
     chosen, note = (name, "") if name is not None else only_candidate(module, shown)
     found = fetch(module, chosen, shown)
     kind: Kind = "class" if isinstance(found, type) else "function" if hasattr(found, "__qualname__") else "instance"
     sha256 = "" if file is None else hashlib.sha256(content).hexdigest()
-    return Target(found, chosen, kind, line_of(found), file, sha256, len(content.splitlines()), note)
+    return Target(found, chosen, kind, line_of(found), file, sha256, len(content.splitlines()), note, tuple(changed))
 
 
-def _run(path: Path) -> tuple[ModuleType, Path, bytes]:
+def _run(path: Path) -> tuple[ModuleType, Path, bytes, list[str]]:
     """Run a file, from the bytes that are hashed: never from a stale .pyc."""
     content = _read(path)
     name, root = _module_name(path)
     spec = importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, str(path)))
     assert isinstance(spec, ModuleSpec)
     module = importlib.util.module_from_spec(spec)
-    with settings_kept():
+    with settings_kept() as changed:
         sys.path[:0] = list(dict.fromkeys([os.path.dirname(os.path.realpath(path)), str(root)]))
         sys.argv = [str(path)]
         sys.modules[name] = module  # dataclasses and pickle look there, and so does a sibling that imports it back
         exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
-    return module, path, content
+    return module, path, content, changed
 
 
-def _import(name: str) -> tuple[ModuleType, Path | None, bytes]:
+def _import(name: str) -> tuple[ModuleType, Path | None, bytes, list[str]]:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
-        with settings_kept():
+        with settings_kept() as changed:
             module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
@@ -141,8 +144,8 @@ def _import(name: str) -> tuple[ModuleType, Path | None, bytes]:
     if file is None and hasattr(module, "__path__"):
         raise LoadError(f"cannot load {name}: it is a folder; give a file, as in {name}/FILE.py:NAME.")
     if file is None or not file.endswith(".py"):
-        return module, None, b""  # compiled; its bytes say nothing to a reader
-    return module, Path(file), _read(Path(file))
+        return module, None, b"", changed  # compiled; its bytes say nothing to a reader
+    return module, Path(file), _read(Path(file)), changed
 
 
 def _read(path: Path) -> bytes:

@@ -1,0 +1,136 @@
+"""The other end of the warm judge: start it, ask it, and start another if it dies."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, final
+
+_COMMAND = [sys.executable, "-P", "-m", "attention_surgeon.course.server"]  # -P: no folder of the learner's first
+_PIECE = 65536
+_LOADING = 120.0  # seconds for `import torch` on a cold disk
+_SLOWEST = 240.0
+
+
+@final
+class Judge:
+    """Asks a warm process for verdicts; one question at a time, from any thread.
+
+    Use as a context manager, or call `close`.
+    """
+
+    def __init__(self) -> None:
+        """Start the process; torch loads while this goes on."""
+        self._lock = threading.Lock()
+        self._unread = b""
+        self._start()
+
+    def __enter__(self) -> "Judge":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process."""
+        self.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether torch is loaded."""
+        return self._is_ready
+
+    def wait(self) -> None:
+        """Wait until torch is loaded."""
+        with self._lock:
+            self._wait()
+
+    def prepare(self, request: Mapping[str, Any]) -> None:
+        """Let it get ready for requests of this kind when nobody asks."""
+        with self._lock, contextlib.suppress(OSError):
+            self._write({**request, "what": "prepare"})
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request; if the process dies of it, a sentence that says so."""
+        with self._lock:
+            with contextlib.suppress(OSError):
+                if self._wait():
+                    self._write({**request, "what": "judge"})
+                    answer = self._read(_SLOWEST)
+                    if answer is not None:
+                        return answer
+            said = self._last_words()
+            self.close()
+            self._start()
+            name = os.path.basename(request["file"])
+            return {
+                "status": "stopped",
+                "sentence": f"{name} ended the process that judges it, or the system did for lack of memory; "
+                f"another one was started.{said}",
+            }
+
+    def close(self) -> None:
+        """End the process, and every copy of it."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        if sys.platform != "win32":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._errors.close()
+
+    def _start(self) -> None:
+        self._errors = tempfile.TemporaryFile()
+        self._unread, self._is_ready = b"", False
+        self._process = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+            env=os.environ | {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"},
+        )
+
+    def _wait(self) -> bool:
+        if not self._is_ready:
+            self._is_ready = self._read(_LOADING) is not None
+        return self._is_ready
+
+    def _write(self, request: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _read(self, seconds: float) -> dict[str, Any] | None:
+        """Return the next line, None if there will be none."""
+        assert self._process.stdout is not None
+        descriptor, deadline = self._process.stdout.fileno(), time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+                return None
+            piece = os.read(descriptor, _PIECE)
+            if not piece:
+                return None
+            self._unread += piece
+        line, _, self._unread = self._unread.partition(b"\n")
+        return json.loads(line)
+
+    def _last_words(self) -> str:
+        """Return the last line that the process wrote before it died, which is a mistake of ours if there is one."""
+        with contextlib.suppress(OSError, ValueError):
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").split("\n")
+            last = [line for line in lines if line.strip()][-1:]
+            return f" Its last words: {last[0]}" if last else ""
+        return ""

@@ -1,0 +1,119 @@
+"""Judging one exercise, in the child process where the learner's file is run. It answers with plain data."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from attention_surgeon.course.checking import load_check_named
+from attention_surgeon.course.guard import Guard
+from attention_surgeon.course.mistake import Mistake
+from attention_surgeon.diagnose import Diagnosis, diagnose
+from attention_surgeon.diagnose.child.place import place_of_error
+from attention_surgeon.diagnose.load import Target, load_target
+from attention_surgeon.errors import ContractError, LoadError
+from attention_surgeon.testing import check_attention
+from attention_surgeon.testing.contract import Conduct
+
+Depth: TypeAlias = Literal["check", "diagnose"]
+_RIGHT: dict[str, Any] = {"status": "passed"}
+
+
+def judge(request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:
+    """Return what the learner's file is found to be.
+
+    Args:
+        request: `file`, `object`, `contract`, `options`, and `checks` and `check` or None.
+        depth: `check` says only whether it is right, and is quick also where nothing was prepared.
+
+    Raises:
+        Exception: whatever the learner's file raises.
+    """
+    file = Path(request["file"])
+    os.chdir(file.parent)
+    guard = Guard()
+    target = load_target(file, request["object"])
+    _refuse_others(target, file, request["content"])
+    found = _judged(target, file, request, depth)
+    replaced = guard.replaced()
+    if replaced:
+        raise LoadError(
+            f"{file.name} puts something else in the place of {replaced[0]}, for everybody, the judge too; "
+            f"write a function of your own beside it."
+        )
+    changed = [f"it changes {name} when it is loaded; it was put back for the verdict." for name in target.changed]
+    return found | {"sha256": target.sha256, "remarks": [*found.get("remarks", ()), *changed, *guard.left_behind()]}
+
+
+def _refuse_others(target: Target, file: Path, content: str) -> None:
+    """Raise if what is judged is not of the learner's file.
+
+    Raises:
+        LoadError: it was imported from elsewhere.
+    """
+    found = inspect.unwrap(target.object)
+    module = getattr(found, "__module__", None) or ""
+    if module.partition(".")[0] in ("attention_surgeon", "torch", "numpy"):
+        raise LoadError(f"{target.name} in {file.name} is {module}'s; what is judged must be written in {file.name}.")
+    for name, other in list(sys.modules.items()):
+        place = getattr(other, "__file__", None) or ""
+        if place.startswith(content + os.sep) and not file.is_relative_to(content):
+            raise LoadError(
+                f"{file.name} imports {name} from the course's own files ({place}); write it in {file.name}."
+            )
+
+
+def _judged(target: Target, file: Path, request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:
+    options = request["options"]
+    if request["check"] is not None:
+        check = load_check_named(Path(request["checks"]), request["check"])
+        return _by_check(check, target.object, options, file)
+    if depth == "check":
+        try:
+            check_attention(target.object, request["contract"], **options)
+        except ContractError:
+            return {"status": "mistake"}
+        return _RIGHT
+    return _in_words(diagnose(target.object, request["contract"], **options))
+
+
+def _by_check(check: Callable[..., None], target: Any, options: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    try:
+        check(target, **options)
+    except ContractError as error:
+        return _in_words(diagnose(error.target, error.contract))  # type: ignore[arg-type]
+    except Mistake as error:
+        words = {"name": error.name, "question": error.question, "pointer": error.pointer, "fix": error.fix}
+        return {"status": "mistake", "mistakes": [words | {"summary": error.symptom}]}
+    except AssertionError as error:
+        if place_of_error(error, file) is not None:
+            raise  # an assert of the learner's own
+        return {"status": "mistake", "unnamed": [str(error) or "a check of the exercise fails."]}
+    return _RIGHT
+
+
+def _in_words(diagnosis: Diagnosis) -> dict[str, Any]:
+    if diagnosis.verdict == "unjudged":
+        return {"status": "stopped", "sentence": diagnosis.reason, "contract": diagnosis.contract}
+    plain = diagnosis.as_dict()
+    difference = plain["difference"] or {}
+    return {
+        "status": "passed" if diagnosis.verdict == "right" else "mistake",
+        "contract": diagnosis.contract,
+        "mistakes": [_fault_in_words(fault, diagnosis.conduct) for fault in diagnosis.faults],
+        "ties": plain["ties"],
+        "unnamed": [seen.evidence for seen in diagnosis.conduct if seen.is_fault and seen.fault is None],
+        "remarks": [seen.evidence for seen in diagnosis.conduct if not seen.is_fault],
+        "example": plain["counterexample"],
+        **{key: difference[key] for key in ("step", "right_before", "call", "yours", "expected") if difference},
+    }
+
+
+def _fault_in_words(fault: Any, conduct: tuple[Conduct, ...]) -> dict[str, Any]:
+    keys = ("name", "stage", "summary", "question", "pointer", "fix")
+    return {key: getattr(fault, key) for key in keys} | {
+        "sightings": [str(sighting) for sighting in fault.sightings],
+        "seen": [seen.evidence for seen in conduct if seen.is_fault and seen.fault == fault.name],
+    }

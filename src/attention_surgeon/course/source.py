@@ -1,0 +1,177 @@
+"""What can be seen of a learner's file without running it: is it Python, begun, finished, the learner's own."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+_OURS = "attention_surgeon"
+_HARMLESS = ("attention_surgeon.course", "attention_surgeon.testing", "attention_surgeon.errors")
+_READY_MADE = ("scaled_dot_product_attention", "MultiheadAttention", "multi_head_attention_forward", "flex_attention")
+_SOLUTIONS = ("solution", "solutions")
+
+
+@final
+@dataclass(frozen=True)
+class Seen:
+    """Why a file need not be run.
+
+    Attributes:
+        status: `untouched`, `unfinished` or `stopped`.
+        sentence: For the learner.
+        line: Where.
+    """
+
+    status: str
+    sentence: str
+    line: int | None = None
+
+
+def read_source(content: bytes, name: str, wanted: str, stub: str, solution: str) -> Seen | None:
+    """Return why a file need not be run, None if it must be.
+
+    Args:
+        content: The file.
+        name: Of the file, for sentences.
+        wanted: The name of the function or class in it.
+        stub: The file as the course gives it.
+        solution: A right one: what it borrows may be borrowed.
+    """
+    try:
+        tree = ast.parse(content)
+    except SyntaxError as error:
+        return Seen("stopped", _syntax_in_words(error, name), error.lineno)
+    except ValueError:
+        return Seen("stopped", f"{name} is no Python text: it holds zero bytes. Save it as UTF-8 text.")
+    given, right = ast.parse(stub), ast.parse(solution)
+    mine = find_definition(tree, wanted)
+    if mine is None:
+        return None  # whoever loads it says which names there are
+    if _without_texts(mine) == _without_texts(find_definition(given, wanted)):
+        return Seen("untouched", f"{wanted} is as it was given: write the part under YOUR CODE HERE.", _todo(mine))
+    line = _todo(mine)
+    if line is not None:
+        return Seen("unfinished", f"{wanted} still says `raise NotImplementedError` at line {line}.", line)
+    return _borrowed(tree, mine, given, right, name, wanted)
+
+
+def find_definition(tree: ast.AST | None, dotted: str) -> ast.AST | None:
+    """Return the last definition of a name in a module, dots reach into classes."""
+    for part in dotted.split("."):
+        found = [node for node in getattr(tree, "body", ()) if part in _names_of(node)]
+        if not found:
+            return None
+        tree = found[-1]
+    return tree
+
+
+def _names_of(node: ast.AST) -> tuple[str, ...]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+        return (node.name,)
+    if isinstance(node, ast.Assign):
+        return tuple(target.id for target in node.targets if isinstance(target, ast.Name))
+    return ()
+
+
+def _without_texts(node: ast.AST | None) -> str:
+    """Return what a definition does, without its docstrings, which are no beginning."""
+    if node is None:
+        return ""
+    copy = ast.parse(ast.unparse(node))
+    for inner in ast.walk(copy):
+        body = getattr(inner, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            body[:] = body[1:] or [ast.Pass()]
+    return ast.dump(copy)
+
+
+def _todo(node: ast.AST) -> int | None:
+    """Return the line of the first `raise NotImplementedError` in a definition."""
+    lines = []
+    for inner in ast.walk(node):
+        raised = inner.exc if isinstance(inner, ast.Raise) else None
+        called = raised.func if isinstance(raised, ast.Call) else raised
+        if isinstance(inner, ast.Raise) and isinstance(called, ast.Name) and called.id == "NotImplementedError":
+            lines.append(inner.lineno)
+    return min(lines, default=None)
+
+
+def _borrowed(tree: ast.AST, mine: ast.AST, given: ast.AST, right: ast.AST, name: str, wanted: str) -> Seen | None:
+    allowed = {module for module, _ in _imports(given)} | {module for module, _ in _imports(right)}
+    for module, line in _imports(tree):
+        top = module.partition(".")[0]
+        if module in allowed:
+            continue
+        if top == _OURS and not module.startswith(_HARMLESS):
+            return Seen(
+                "stopped",
+                f"{name} imports {module} at line {line}: that is this package's own attention. What is judged must be "
+                f"yours; take the import out.",
+                line,
+            )
+        if top in _SOLUTIONS:
+            return Seen(
+                "stopped", f"{name} imports {module} at line {line}; a workspace has no solutions. Write it here.", line
+            )
+    known = {word for word, _ in _words(right)} | {word for word, _ in _words(given)}
+    for word, line in _words(mine):
+        if word in _READY_MADE and word not in known:
+            return Seen(
+                "stopped",
+                f"{wanted} uses {word} at line {line}: that is the ready-made one, and here it is to be built. "
+                f"Use it to compare, outside {wanted}.",
+                line,
+            )
+    return None
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, node.lineno
+
+
+def _words(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr, node.lineno
+        elif isinstance(node, ast.Name):
+            yield node.id, node.lineno
+
+
+def _syntax_in_words(error: SyntaxError, name: str) -> str:
+    text = (error.text or "").rstrip("\n")
+    line = text.strip()
+    shown = f" (`{line[:70]}`)" if line else ""
+    return f"{name}, line {error.lineno or 1}{shown}: {_plain(error)}"
+
+
+def _plain(error: SyntaxError) -> str:
+    """Return what Python says of a line in plainer words, where there are some."""
+    said = error.msg or "invalid syntax"
+    if isinstance(error, TabError) or "inconsistent use of tabs" in said:
+        return "tabs and blanks are mixed at the beginning of the line; use four blanks."
+    plain = {
+        "expected ':'": "a colon is missing at the end of this line.",
+        "unexpected indent": "this line is indented further than the one before it; move it to the left.",
+        "invalid syntax": "Python cannot read this line; look at the place just before where it stops.",
+        "unexpected EOF while parsing": "the file ends in the middle of something; a bracket is not closed.",
+    }
+    if said in plain:
+        return plain[said]
+    if said.startswith("expected an indented block"):
+        return f"{said}; what belongs to it must be indented by four blanks."
+    if said.startswith("unindent does not match"):
+        return "its indentation fits no line above it; count the blanks."
+    if "was never closed" in said:
+        return f"the bracket {said.split()[0]} is opened here and never closed."
+    if "unterminated string" in said:
+        return "a text begins here and its quotation mark at the end is missing."
+    return f"{said}."

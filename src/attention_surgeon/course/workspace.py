@@ -1,0 +1,147 @@
+"""The learner's folder: what the course put there, what is remembered of it, and every version that was judged."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import final
+
+from attention_surgeon.course.history import Event, History
+from attention_surgeon.course.load import content_folder, load_course
+from attention_surgeon.course.objects import Objects
+from attention_surgeon.course.registry import Course, Exercise, Unit
+from attention_surgeon.course.state import StateFile
+from attention_surgeon.errors import FileAccessError
+from attention_surgeon.files import file_access_error, read_text, write_file
+
+FOLDER = ".surgeon"
+JOURNAL = "learning_journal.md"
+_NEVER = {"solution", "solutions", "sources", "__pycache__"}
+_PYTEST = PurePosixPath("pytest.ini")
+_PYTEST_TEXT = "# So that pytest takes its settings from here, and not from a project around this folder.\n[pytest]\n"
+
+
+@final
+class Workspace:
+    """A learner's folder.
+
+    Attributes:
+        root: The folder.
+        state: What is remembered.
+        history: What happened.
+        objects: Every version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Open the workspace at `root`, which need not be one yet."""
+        self.root = root.absolute()
+        own = self.root / FOLDER
+        self.history, self.objects = History(own / "history.jsonl"), Objects(own / "objects")
+        self.state = StateFile(own, self.history)
+
+    @cached_property
+    def course(self) -> Course:
+        """The course of this workspace, with the units that were added to it.
+
+        Raises:
+            FileAccessError, FileFormatError: as `load_course`.
+        """
+        return load_course(*(folder or content_folder() for folder in self.state.read().courses))
+
+    def file(self, exercise: Exercise) -> Path:
+        """Return the learner's file of an exercise."""
+        return self.root / exercise.path
+
+    def read(self, path: PurePosixPath | str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            FileAccessError: it cannot be read.
+        """
+        try:
+            return (self.root / path).read_bytes()
+        except OSError as error:
+            raise file_access_error("read", self.root / path, error) from error
+
+    def keep(self, path: PurePosixPath | str) -> str | None:
+        """Keep the present version of a file and return its digest; None where there is no file.
+
+        Raises:
+            FileAccessError: it cannot be read, or not be kept.
+        """
+        return self.objects.put(self.read(path)) if (self.root / path).is_file() else None
+
+    def replace(self, path: PurePosixPath | str, content: bytes, event: Event) -> None:
+        """Put other content in the place of a file, after the present one is kept, and write the event down.
+
+        Raises:
+            FileAccessError: something cannot be written; then the file is as it was.
+        """
+        before = self.keep(path)
+        self.objects.put(content)
+        known = self.history.versions(str(path))
+        if before is not None and (not known or known[-1] != before):
+            self.history.add(Event(str(path), before, "judged"))
+        file = self.root / path
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise file_access_error("make", file.parent, error) from error
+        write_file(file, content)
+        self.history.add(event)
+
+
+def find_workspace(start: Path) -> Workspace:
+    """Return the workspace around a folder.
+
+    Raises:
+        FileAccessError: there is none.
+    """
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / FOLDER).is_dir():
+            return Workspace(folder)
+    raise FileAccessError(
+        f"there is no workspace in {start} or above it; `surgeon start` makes one here, `surgeon start DIR` in DIR."
+    )
+
+
+def course_around(start: Path) -> Course:
+    """Return the course of the workspace around a folder, or the one that comes along where there is none."""
+    try:
+        return find_workspace(start).course
+    except FileAccessError:
+        return load_course()
+
+
+def given_files(course: Course) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Yield every file that a workspace gets, and what stands in it: never a source, a solution or a check.
+
+    Raises:
+        FileAccessError: one cannot be read.
+    """
+    yield _PYTEST, _PYTEST_TEXT.encode()
+    for unit in course.units:
+        for path in sorted(unit.content.rglob("*")):
+            relative = PurePosixPath(path.relative_to(unit.content).as_posix())
+            if path.is_file() and is_given(unit, relative):
+                try:
+                    yield unit.folder / relative, path.read_bytes()
+                except OSError as error:
+                    raise file_access_error("read", path, error) from error
+
+
+def is_given(unit: Unit, relative: PurePosixPath) -> bool:
+    """Whether a file of a unit's folder comes into workspaces."""
+    hidden = {exercise.source for exercise in unit.exercises} | {exercise.solution for exercise in unit.exercises}
+    names = set(relative.parts)
+    is_private = bool(names & _NEVER) or any(name.startswith(".") for name in names)
+    return not is_private and str(relative) not in hidden and unit.content / relative != unit.checks
+
+
+def stub_of(exercise: Exercise) -> str:
+    """Return the learner's file as the course gives it.
+
+    Raises:
+        FileAccessError: the course is damaged.
+    """
+    return read_text(exercise.content / exercise.file)
