@@ -1,0 +1,110 @@
+"""The learner's journal: an entry for each exercise and each unit that is done. What the learner wrote stays."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from attention_surgeon.course.registry import Exercise, Unit
+from attention_surgeon.course.state import Standing
+from attention_surgeon.course.verdict import Verdict
+from attention_surgeon.files import file_access_error, replacing
+
+_HEADING = "# Learning journal\n"
+_ANSWER = "Your answer:"
+_ENTRY = re.compile(r"^<!-- surgeon: (\S+) -->$", re.MULTILINE)
+
+
+def exercise_entry(exercise: Exercise, standing: Standing, verdict: Verdict) -> str:
+    """Return the entry of an exercise, as Markdown."""
+    day = datetime.fromisoformat(standing.passed).strftime("%Y-%m-%d %H:%M")
+    tries = f"{standing.attempts} version{'' if standing.attempts == 1 else 's'} judged"
+    beaten = ", ".join(f"`{name}`" for name in standing.beaten) or "none"
+    parts = [
+        _mark(exercise.name),
+        f"## {day} · {exercise.title}",
+        exercise.passed,
+        f"`{exercise.path}`, {exercise.object}, sha {verdict.sha256[:12]} · {tries} · {exercise.shapes}",
+        f"Mistakes beaten: {beaten}.",
+        *_predicted(exercise, standing),
+        *_questions(exercise.reflect),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def unit_entry(unit: Unit, when: datetime) -> str:
+    """Return the entry of a unit that is done: its questions."""
+    parts = [_mark(unit.name), f"## {when:%Y-%m-%d} · {unit.title}: done", *_questions(unit.reflect)]
+    return "\n\n".join(parts) + "\n"
+
+
+def add_entry(file: Path, entry: str) -> None:
+    """Add an entry at the end, unless there is one of that name.
+
+    Raises:
+        FileAccessError: the journal cannot be read or written.
+    """
+    before = _read(file)
+    mark = _ENTRY.search(entry)
+    if mark is not None and mark[1] in entries(file):
+        return
+    gap = b"\n" if before.endswith(b"\n") else b"\n\n"
+    with replacing(file) as temporary:
+        temporary.write_bytes(before + gap + entry.rstrip("\n").encode() + b"\n")
+
+
+def entries(file: Path) -> dict[str, str]:
+    """Return the text of each entry by the name of its exercise or unit.
+
+    Raises:
+        FileAccessError: the journal is there and cannot be read.
+    """
+    text = _read(file).decode(errors="replace")
+    marks = list(_ENTRY.finditer(text))
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    return {mark[1]: text[mark.end() : end] for mark, end in zip(marks, ends, strict=True)}
+
+
+def unanswered(entry: str) -> int:
+    """Return how many questions of an entry have no answer yet.
+
+    >>> unanswered("1. Why?\\n\\n   Your answer: because\\n\\n2. What?\\n\\n   Your answer:\\n")
+    1
+    """
+    answers = re.split(rf"^\s*{_ANSWER}", entry, flags=re.MULTILINE)[1:]
+    return sum(not _own_words(answer) for answer in answers)
+
+
+def num_questions(entry: str) -> int:
+    """Return how many questions an entry asks."""
+    return len(re.findall(rf"^\s*{_ANSWER}", entry, flags=re.MULTILINE))
+
+
+def _own_words(answer: str) -> str:
+    """Return what stands between `Your answer:` and the next question or heading."""
+    return re.split(r"^\d+\. |^#", answer, maxsplit=1, flags=re.MULTILINE)[0].strip()
+
+
+def _mark(name: str) -> str:
+    return f"<!-- surgeon: {name} -->"
+
+
+def _predicted(exercise: Exercise, standing: Standing) -> list[str]:
+    asked = exercise.predict
+    if asked is None or standing.prediction is None:
+        return []
+    was = "right" if standing.prediction == asked.answer else f"not so: {asked.choices[asked.answer]}"
+    return [f"Predicted: {asked.question} {asked.choices[standing.prediction]} ({was}). {asked.why}"]
+
+
+def _questions(questions: Sequence[str]) -> list[str]:
+    return [f"{number}. {question}\n\n   {_ANSWER}" for number, question in enumerate(questions, start=1)]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return _HEADING.encode()
+    except OSError as error:
+        raise file_access_error("read", file, error) from error

@@ -1,0 +1,137 @@
+"""One judging and what follows from it: the version is kept, the state moves on, the journal gets its entry."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import final
+
+from attention_surgeon.course.asking import Allowance, judge_file
+from attention_surgeon.course.client import Judge
+from attention_surgeon.course.history import Event
+from attention_surgeon.course.journal import add_entry, exercise_entry, unit_entry
+from attention_surgeon.course.objects import digest
+from attention_surgeon.course.registry import Exercise, Unit
+from attention_surgeon.course.since import LEVELS, beaten, next_level, since
+from attention_surgeon.course.state import Standing, State
+from attention_surgeon.course.verdict import Verdict, verdict_from_dict
+from attention_surgeon.course.workspace import JOURNAL, Workspace
+from attention_surgeon.errors import FileAccessError
+
+
+@final
+@dataclass(frozen=True)
+class Judged:
+    """A verdict and what it means for the learner.
+
+    Attributes:
+        verdict: What was found.
+        standing: How the exercise stands now.
+        since: What is better and what remains since the version before; empty where there is nothing to say.
+        is_new: Whether it is passed for the first time.
+        notes: What else must be said: tests that were changed, a state that could not be written.
+    """
+
+    verdict: Verdict
+    standing: Standing
+    since: str = ""
+    is_new: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def level(self) -> str:
+        """How much is told."""
+        return LEVELS[min(self.standing.level, len(LEVELS) - 1)]
+
+
+def judge_exercise(
+    workspace: Workspace, judge: Judge, exercise: Exercise, allowance: Allowance | None = None
+) -> Judged:
+    """Judge the learner's file of an exercise and remember what was found.
+
+    Raises:
+        FileAccessError: there is no such file.
+    """
+    file = workspace.file(exercise)
+    if not file.is_file():
+        raise FileAccessError(f"there is no {exercise.path} here; `surgeon reset {exercise.name}` brings it back.")
+    verdict = judge_file(judge, exercise, file, str(exercise.path), allowance)
+    notes = changed_tests(workspace, exercise)
+    try:
+        judged = _remember(workspace, exercise, verdict)
+    except FileAccessError as error:
+        return Judged(verdict, Standing(), notes=(*notes, f"this verdict is not remembered: {error}"))
+    return Judged(judged.verdict, judged.standing, judged.since, judged.is_new, (*notes, *judged.notes))
+
+
+def changed_tests(workspace: Workspace, exercise: Exercise) -> tuple[str, ...]:
+    """Return a sentence if the tests of an exercise are not those of the course."""
+    path = exercise.folder / exercise.tests
+    given = workspace.state.read().given.get(str(path))
+    file = workspace.root / path
+    if given is None or (file.is_file() and digest(file.read_bytes()) == given):
+        return ()
+    what = "was changed" if file.is_file() else "is gone"
+    return (f"{path} {what}. The verdict does not use it; `surgeon reset {path}` brings the course's one back.",)
+
+
+def last_verdict(standing: Standing) -> Verdict | None:
+    """Return the last verdict, None before there was one."""
+    return None if standing.last is None else verdict_from_dict(standing.last)
+
+
+def raise_level(workspace: Workspace, exercise: Exercise) -> int:
+    """Tell one level more of the present mistake, and return it."""
+    with workspace.state.changing() as state:
+        standing = state.of(exercise.name)
+        last = last_verdict(standing)
+        if last is not None and last.mistakes:
+            standing.level = min(standing.level + 1, len(LEVELS) - 1)
+            return standing.level
+        standing.hints = min(standing.hints + 1, len(exercise.hints))
+        return standing.hints
+
+
+def _remember(workspace: Workspace, exercise: Exercise, verdict: Verdict) -> Judged:
+    path = str(exercise.path)
+    if digest(workspace.read(path)) == verdict.sha256:
+        workspace.keep(path)
+    with workspace.state.changing() as state:
+        standing = state.of(exercise.name)
+        before = last_verdict(standing)
+        said = since(before, verdict)
+        if before is None or before.sha256 != verdict.sha256 or before.behaviour != verdict.behaviour:
+            _move_on(standing, before, verdict)
+            event = Event(path, verdict.sha256, "judged", exercise.name, verdict.status, verdict.names)
+            workspace.history.add(event)
+        is_new = verdict.status == "passed" and not standing.passed
+        if is_new:
+            standing.passed = datetime.now().astimezone().isoformat(timespec="seconds")
+        state.current = exercise.name
+    notes = _write_down(workspace, state, exercise, standing, verdict) if is_new else ()
+    return Judged(verdict, standing, said, is_new, (*workspace.state.notes, *notes))
+
+
+def _move_on(standing: Standing, before: Verdict | None, verdict: Verdict) -> None:
+    standing.level = next_level(standing, before, verdict)
+    standing.beaten += [name for name in beaten(before, verdict) if name not in standing.beaten]
+    if verdict.status != "untouched":
+        standing.attempts += 1
+    standing.last = verdict.as_dict()
+
+
+def _write_down(
+    workspace: Workspace, state: State, exercise: Exercise, standing: Standing, verdict: Verdict
+) -> tuple[str, ...]:
+    """Write the journal's entries, and say where."""
+    journal = workspace.root / JOURNAL
+    add_entry(journal, exercise_entry(exercise, standing, verdict))
+    unit = workspace.course.unit(exercise.unit)
+    if is_done(state, unit) and unit.reflect:
+        add_entry(journal, unit_entry(unit, datetime.now().astimezone()))
+    return (f"an entry was added to {JOURNAL}",)
+
+
+def is_done(state: State, unit: Unit) -> bool:
+    """Whether all exercises of a unit are passed, or the last one, which tests out of it."""
+    return bool(state.exercises.get(unit.exercises[-1].name, Standing()).passed) or all(
+        state.exercises.get(exercise.name, Standing()).passed for exercise in unit.exercises
+    )
