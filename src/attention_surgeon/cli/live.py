@@ -64,10 +64,10 @@ class Board:
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, row in self._rows.items():
             latest = f"{row.values[-1]:.3f}" if row.values else ""
-            table.add_row(name, Text(_bar(row.done, row.total), "weight"), sparkline(row.values, _CURVE), latest)
+            table.add_row(name, Text(bar_of(row.done, row.total), "weight"), sparkline(row.values, _CURVE), latest)
         left = self.seconds_left()
         told = (
-            "" if left is None else f"{_clock_time(self._clock() - self._begun)} so far, about {_clock_time(left)} left"
+            "" if left is None else f"{clock_time(self._clock() - self._begun)} so far, about {clock_time(left)} left"
         )
         return Group(Text(self._heading, "heading"), table, Text(told, "quiet"))
 
@@ -99,15 +99,16 @@ def _lines(board: Board) -> Callable[[Progress], None]:
     return tell
 
 
-def _bar(done: int, total: int) -> str:
+def bar_of(done: float, total: float) -> str:
+    """Return a bar, filled as far as the work is done."""
     filled = round(_BAR * done / total) if total else _BAR
     return "█" * filled + "░" * (_BAR - filled)
 
 
-def _clock_time(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
     """Return minutes and seconds.
 
-    >>> _clock_time(75.4)
+    >>> clock_time(75.4)
     '1:15'
     """
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

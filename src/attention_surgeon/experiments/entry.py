@@ -60,7 +60,8 @@ def _experiments(page: Path | None, found: Mapping[str, str]) -> list[str]:
     if page is None:
         return []
     told = [f"- **{question}** {verdict}" for question, verdict in found.items()]
-    return ["### Experiments", f"Figures, tables and how to run each again: [{page.name}]({page.name})", "\n".join(told)]
+    link = f"Figures, tables and how to run each again: [{page.name}]({page.name})"
+    return ["### Experiments", link, "\n".join(told)]
 
 
 STEP_COLUMNS = ("step", "formula", "shape", "range")

@@ -1,4 +1,4 @@
-"""All experiments for one report: what was run before is read, what was begun goes on, and no failure loses the rest."""
+"""All experiments for one report: what was run is read, what was begun goes on, and no failure loses the rest."""
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -77,12 +77,14 @@ class Watch:
     """Who is told how the experiments go on.
 
     Attributes:
+        on_plan: Called with all experiments before the first is begun.
         on_begin: Called with each experiment before it is run.
         on_progress: Called with each step of it.
         on_end: Called with what became of it.
         on_note: Called with a sentence worth knowing.
     """
 
+    on_plan: Callable[[Sequence[Planned]], None] = _ignore
     on_begin: Callable[[Planned], None] = _ignore
     on_progress: Callable[[Progress], None] = _ignore
     on_end: Callable[[Section], None] = _ignore
@@ -94,9 +96,7 @@ def runs_folder(config: ReportConfig) -> Path:
     return config.folder / "runs" if config.runs is None else config.runs
 
 
-def plan_experiments(
-    config: ReportConfig, experiments: Sequence[Experiment] = EXPERIMENTS
-) -> tuple[Planned, ...]:
+def plan_experiments(config: ReportConfig, experiments: Sequence[Experiment] = EXPERIMENTS) -> tuple[Planned, ...]:
     """Return what a report is to hold.
 
     Where it is to be quick, an experiment still has its full settings if it is short or was run with them before.
@@ -148,6 +148,7 @@ def run_experiments(
 def _run_all(
     planned: Sequence[Planned], root: Path, command: Callable[[Planned], str], watch: Watch
 ) -> Iterator[Section]:
+    watch.on_plan(planned)
     for one in planned:
         watch.on_begin(one)
         section = _run(one, root, command, watch)

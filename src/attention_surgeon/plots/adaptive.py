@@ -85,7 +85,7 @@ def _both_images(image: re.Match[str]) -> str:
     if night is None:
         return image[0]
     content = io.BytesIO()
-    matplotlib.image.imsave(content, night, format="png", metadata={"Software": None})
+    matplotlib.image.imsave(content, night, format="png")
     encoded = base64.b64encode(content.getvalue()).decode()
     place = re.sub(r' id="[^"]*"', "", image["place"])
     day = image[0].replace("<image ", '<image class="day" ', 1)
