@@ -31,6 +31,11 @@ class Answer:
     error: str | None = None
     dtype: str | None = None
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether there is an answer, and no NaN or infinity in it."""
+        return self.error is None and all(value is None or bool(np.isfinite(value).all()) for value in self.values)
+
 
 @contextmanager
 def quietly() -> Iterator[None]:

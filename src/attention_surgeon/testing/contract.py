@@ -10,7 +10,7 @@ So one contract serves the check (`ask` against `answer(base)`) and the diagnosi
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -75,7 +75,7 @@ class Subject(ABC, Generic[AnyContract]):
         """Return the calls of one probe."""
 
     @abstractmethod
-    def small_cases(self) -> Iterator[Any]:
+    def small_cases(self) -> Iterable[Any]:
         """Yield calls with few tokens and integers, the smallest first: where a counterexample is looked for."""
 
     @abstractmethod

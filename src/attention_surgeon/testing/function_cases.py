@@ -89,8 +89,13 @@ def function_cases(asked: Asked, probe: int) -> tuple[FunctionCase, ...]:
     return tuple(cases)
 
 
-def small_function_cases(asked: Asked) -> Iterator[FunctionCase]:
-    """Yield calls with whole numbers, the fewest tokens first."""
+@lru_cache(maxsize=64)
+def small_function_cases(asked: Asked) -> tuple[FunctionCase, ...]:
+    """Return calls with whole numbers, the fewest tokens first."""
+    return tuple(_small(asked))
+
+
+def _small(asked: Asked) -> Iterator[FunctionCase]:
     source = generator(7)
     for n_q, n_k, d_k in product((1, 2, 3), (2, 3), (1, 2, 3)):
         if asked.is_causal and n_q > n_k:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.answer import Answer, quietly, raised, same_answer
+from attention_surgeon.testing.answer import quietly, raised, same_answer
 from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
 from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.function_cases import FunctionCase
@@ -35,10 +35,10 @@ def _extremes(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
     ):
         case = FunctionCase("extreme scores", _extreme_operands(subject.layout, signs))
         expected, given = subject.answer(circuit, case), subject.ask(case)
-        if not _is_finite(expected) or given.error is not None or same_answer(given, expected):
+        if not expected.is_finite or given.error is not None or same_answer(given, expected):
             continue
-        fault = names[1] if _is_finite(given) else names[0]
-        what = "other weights" if _is_finite(given) else "NaN or infinity"
+        fault = names[1] if given.is_finite else names[0]
+        what = "other weights" if given.is_finite else "NaN or infinity"
         rows = "all rows" if min(signs) > 0 else "one row far below the others"
         yield Conduct(fault, f"scores of ±10⁴ ({rows}) give {what}")
         return
@@ -69,7 +69,7 @@ def _empty_rows(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]
     empty = Operands(given.query, given.key, given.value, allowed, None, given.dtype)
     case = FunctionCase("a query without keys", empty)
     answer = subject.ask(case)
-    if answer.error is None and not _is_finite(answer) and _is_finite(subject.answer(circuit, case)):
+    if answer.error is None and not answer.is_finite and subject.answer(circuit, case).is_finite:
         yield Conduct("nan_rows", "a query that may attend to no key gets NaN")
 
 
@@ -95,7 +95,7 @@ def _caller(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Condu
 def _gradient(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
     if subject.library != "torch":
         return
-    case = next((case for case in subject.cases(0) if _is_finite(subject.ask(case))), None)
+    case = next((case for case in subject.cases(0) if subject.ask(case).is_finite), None)
     if case is None:
         return
     expected = _gradients_of_circuit(circuit, case)
@@ -178,10 +178,6 @@ def _returned_dtype(subject: AskableFunction, case: FunctionCase, dtype: torch.d
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _is_finite(answer: Answer) -> bool:
-    return answer.error is None and all(value is None or np.isfinite(value).all() for value in answer.values)
 
 
 def _same(now: np.ndarray | None, before: np.ndarray | None) -> bool:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -75,8 +75,8 @@ class AskableFunction(Subject[FunctionSpec]):
         """Return the calls of one probe."""
         return function_cases(self._asked, probe)
 
-    def small_cases(self) -> Iterator[FunctionCase]:
-        """Yield calls with few tokens."""
+    def small_cases(self) -> tuple[FunctionCase, ...]:
+        """Return calls with few tokens."""
         return small_function_cases(self._asked)
 
     def ask(self, case: FunctionCase) -> Answer:

@@ -127,8 +127,13 @@ def _biased(case: LayerCase, source: torch.Generator) -> LayerCase:
     return dataclasses.replace(case, name="biased", allowed=case.allowed[:1].expand_as(case.allowed), bias=bias)
 
 
-def small_layer_cases(asked: LayerAsked) -> Iterator[LayerCase]:
-    """Yield calls with few tokens and whole numbers."""
+@lru_cache(maxsize=64)
+def small_layer_cases(asked: LayerAsked) -> tuple[LayerCase, ...]:
+    """Return calls with few tokens and whole numbers."""
+    return tuple(_small(asked))
+
+
+def _small(asked: LayerAsked) -> Iterator[LayerCase]:
     draw = _Draw(asked, generator(9), 0, whole=True)
     for n in (1, 2, 3):
         for _ in range(3):

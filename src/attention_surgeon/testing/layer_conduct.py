@@ -1,9 +1,7 @@
 """How a layer behaves where its values alone do not tell: extremes, gradients, dtypes, dropout, what is missing."""
 
 import copy
-import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -11,20 +9,16 @@ from torch import Tensor, nn
 
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import raised
-from attention_surgeon.testing.arrays import Library, arrays_in, to_array, to_library
+from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
 from attention_surgeon.testing.contract import Conduct
-from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.function_conduct import differ
 from attention_surgeon.testing.layer_build import DROPOUT
 from attention_surgeon.testing.layer_cases import LayerCase
+from attention_surgeon.testing.layer_extremes import layer_extremes
 from attention_surgeon.testing.layer_subject import AskableLayer
 from attention_surgeon.testing.surroundings import random_state_kept
 
-_HIGHEST_SCORE = 2e4
 _NUM_DRAWS = 300
-_NUM_TRIES, _LOWEST_PEAK = 400, 0.35
-_OVERFLOWING: Mapping[Library, float] = {"torch": 110.0, "numpy": 900.0}
-"""Just above where the exponential overflows in float32 and float64."""
 
 
 def layer_conduct(subject: AskableLayer, circuit: Circuit | None) -> list[Conduct]:
@@ -32,7 +26,7 @@ def layer_conduct(subject: AskableLayer, circuit: Circuit | None) -> list[Conduc
     looks = (
         [_missing, _caller]
         if circuit is None
-        else [_missing, _extremes, _empty_rows, _caller, _gradient, _dtype, _dropout]
+        else [_missing, layer_extremes, _empty_rows, _caller, _gradient, _dtype, _dropout]
     )
     return [seen for look in looks for seen in look(subject, circuit)]
 
@@ -45,57 +39,6 @@ def _missing(subject: AskableLayer, circuit: Circuit | None) -> Iterator[Conduct
     yield Conduct("output_projection_missing", "there is no fourth projection, which mixes the heads")
 
 
-def _extremes(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
-    case = subject.cases(0)[0]
-    if not _overflows(subject, circuit, _scaled_to(subject, circuit, case, _HIGHEST_SCORE)):
-        return
-    level = _overflows(subject, circuit, _level_case(subject, circuit, case))
-    fault = "softmax_no_max_subtraction" if level else "global_max_subtracted"
-    yield Conduct(
-        fault, f"scores of ±10⁴ give NaN or infinity{'' if level else '; where all are equally large they do not'}"
-    )
-
-
-def _overflows(subject: AskableLayer, circuit: Circuit, case: LayerCase | None) -> bool:
-    """Whether the layer gives NaN or infinity where the circuit gives numbers."""
-    if case is None:
-        return False
-    expected, given = subject.answer(circuit, case), subject.ask(case)
-    if given.error is not None or expected.error is not None:
-        return False
-    return _is_finite(expected.values) and not _is_finite(given.values)
-
-
-def _scaled_to(subject: AskableLayer, circuit: Circuit, case: LayerCase, highest: float) -> LayerCase | None:
-    """Return the call with inputs so large that the largest score is about this."""
-    steps = subject.steps(circuit, case)
-    if steps is None or not bool(torch.isfinite(steps.scaled).all()):
-        return None
-    factor = float((highest / steps.scaled.abs().max()).sqrt())
-    context = None if case.context is None else case.context * factor
-    return dataclasses.replace(case, name="extreme scores", x=case.x * factor, context=context)
-
-
-def _level_case(subject: AskableLayer, circuit: Circuit, case: LayerCase) -> LayerCase | None:
-    """Return a call in which the largest score of every row of every head is large, and none much larger.
-
-    Then only an exponential without any subtraction overflows; subtracting the largest score of all is enough.
-    """
-    source, best, nearest = generator(11), None, _LOWEST_PEAK
-    for _ in range(_NUM_TRIES):
-        token = torch.randn(1, 1, case.x.shape[-1], generator=source).double()
-        x = token.expand(1, case.x.shape[1], -1)
-        context = None if case.context is None else token.expand(1, case.context.shape[1], -1)
-        candidate = dataclasses.replace(case, x=x, context=context)
-        steps = subject.steps(circuit, candidate)
-        if steps is None:
-            return None
-        peaks = steps.scaled.amax(-1)
-        if float(peaks.max()) > 0 and float(peaks.min() / peaks.max()) > nearest:
-            best, nearest = candidate, float(peaks.min() / peaks.max())
-    return None if best is None else _scaled_to(subject, circuit, best, _OVERFLOWING[subject.library])
-
-
 def _empty_rows(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     masked = next((case for case in subject.cases(0) if case.allowed is not None and case.form != "b n"), None)
     if masked is None or masked.allowed is None or subject.contract.allows_nan_rows:
@@ -104,7 +47,7 @@ def _empty_rows(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     allowed[:, 1] = False
     case = LayerCase("a query without keys", masked.x, masked.context, allowed, masked.form)
     given, expected = subject.ask(case), subject.answer(circuit, case)
-    if given.error is None and not _is_finite(given.values) and _is_finite(expected.values):
+    if given.error is None and not given.is_finite and expected.is_finite:
         yield Conduct("nan_rows", "a query that may attend to no key gets NaN")
 
 
@@ -126,7 +69,7 @@ def _gradient(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     if not isinstance(subject.layer(), nn.Module):
         return
     answers = ((case, subject.ask(case)) for case in subject.cases(0))
-    case = next((case for case, answer in answers if answer.error is None and _is_finite(answer.values)), None)
+    case = next((case for case, answer in answers if answer.is_finite), None)
     if case is None:
         return
     expected = _gradients_of_circuit(subject, circuit, case)
@@ -234,7 +177,3 @@ def _without_values(subject: AskableLayer, circuit: Circuit, case: LayerCase) ->
 
 def _repeated(context: Tensor | None) -> Tensor | None:
     return None if context is None else context.repeat(_NUM_DRAWS, 1, 1)
-
-
-def _is_finite(values: tuple[Any, ...]) -> bool:
-    return all(value is None or bool(np.isfinite(value).all()) for value in values)

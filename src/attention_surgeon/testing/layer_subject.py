@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any, Literal
 
 import numpy as np
@@ -84,8 +84,8 @@ class AskableLayer(Subject[LayerSpec]):
         """Return the calls of one probe."""
         return layer_cases(self._asked(probe), probe)
 
-    def small_cases(self) -> Iterator[LayerCase]:
-        """Yield calls with few tokens."""
+    def small_cases(self) -> tuple[LayerCase, ...]:
+        """Return calls with few tokens."""
         return small_layer_cases(self._asked(0))
 
     def ask(self, case: LayerCase) -> Answer:
@@ -274,10 +274,12 @@ class AskableLayer(Subject[LayerSpec]):
 
     def _is_answered(self, case: LayerCase) -> bool:
         """Whether the output has the shape it has without a mask: one of the wrong axes may spread over sequences."""
-        output, unmasked = self.ask(case).values[:1], self.ask(self.cases(0)[0]).values[:1]
-        if not output or output[0] is None or output[0].shape[:2] != tuple(case.x.shape[:2]) or output[0].ndim != case.x.ndim:
+        answer, unmasked = self.ask(case), self.ask(self.cases(0)[0])
+        output = answer.values[0] if answer.values else None
+        if output is None or output.shape[:-1] != tuple(case.x.shape[:-1]):
             return False
-        return not unmasked or unmasked[0] is None or output[0].shape[-1] == unmasked[0].shape[-1]
+        usual = unmasked.values[0] if unmasked.values else None
+        return usual is None or output.shape[-1] == usual.shape[-1]
 
     def _mask(self, case: LayerCase, dtype: torch.dtype | None = None) -> Any:
         shaped = case.shaped_mask(self.sizes(case).heads)

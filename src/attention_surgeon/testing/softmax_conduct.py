@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.ops import Circuit
-from attention_surgeon.testing.answer import Answer, quietly, raised, same_answer
+from attention_surgeon.testing.answer import quietly, raised, same_answer
 from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
 from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.softmax_cases import SoftmaxCase, extreme_case, hidden_case
@@ -33,9 +33,9 @@ def _extremes(subject: "SoftmaxSubject", circuit: Circuit) -> Iterator[Conduct]:
     ):
         case = extreme_case(subject.layout, signs)
         expected, given = subject.answer(circuit, case), subject.ask(case)
-        if not _is_finite(expected) or given.error is not None or same_answer(given, expected):
+        if not expected.is_finite or given.error is not None or same_answer(given, expected):
             continue
-        what = "other weights" if _is_finite(given) else "NaN or infinity"
+        what = "other weights" if given.is_finite else "NaN or infinity"
         yield Conduct(fault, f"scores of ±10⁴ ({rows}) give {what}")
         return
 
@@ -55,7 +55,7 @@ def _hidden(subject: "SoftmaxSubject", circuit: Circuit) -> Iterator[Conduct]:
         return
     case = hidden_case(subject.cases(0)[0])
     given, expected = subject.ask(case), subject.answer(circuit, case)
-    if given.error is None and _is_finite(expected) and not _is_finite(given):
+    if given.error is None and expected.is_finite and not given.is_finite:
         yield Conduct(None, "a score of -inf makes its row NaN; hide with a low finite number", is_fault=False)
 
 
@@ -117,7 +117,3 @@ def _dtype(subject: "SoftmaxSubject", circuit: Circuit | None) -> Iterator[Condu
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _is_finite(answer: Answer) -> bool:
-    return answer.error is None and all(value is None or np.isfinite(value).all() for value in answer.values)
