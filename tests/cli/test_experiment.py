@@ -130,10 +130,10 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(surgeon: Surgeon, monkeypa
         (["run", "fills", "--set", "num_draws"], "--set num_draws: expected NAME=VALUE, such as --set num_draws=100."),
         (["run", "fills", "--set", "draws=3"], "fills has no setting 'draws'; it has num_tokens, num_draws, seed."),
         (["run", "fills", "--set", "num_draws=x"], "fills: num_draws is 'x', expected a whole number of at least 1."),
-        (["run", "fills", "--set", "seed.a=1"], "--set seed.a: seed is no group of settings."),
+        (["run", "fills", "--set", "seed.a=1"], "fills has no setting 'seed.a': seed is no group of settings."),
         (
             ["run", "masking", "--set", "language.steps=1"],
-            "--set language.steps: there is no such setting; language has",
+            "masking's language has no setting 'steps'; it has num_steps, batch_size,",
         ),
         (["run", "masking", "--text", "none.txt"], "cannot read none.txt: there is no such file"),
         (["run", "fills", "--resume"], "no unfinished run of fills with these settings and versions in runs; leave"),

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from attention_surgeon.experiments import Bench, Experiment, SavedRun, experimen
 from attention_surgeon.experiments.runs import begin_run, run_saved, unfinished_run
 from attention_surgeon.files import read_text
 
-_STOPPED = 130
+STOPPED = 130
+"""The exit code after Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def run_experiment(request: Request) -> int:
         SurgeonError: no such experiment or setting, a text that cannot be read, a folder that cannot be written.
     """
     experiment = experiment_named(request.name)
-    config = experiment.make_config(is_quick=request.is_quick, **_settings(experiment, request))
+    config = experiment.make_config(is_quick=request.is_quick, **settings_of(experiment, request))
     if request.resume:
         folder = unfinished_run(experiment, config, request.out)
         note(f"going on with {folder}")
@@ -50,7 +51,7 @@ def run_experiment(request: Request) -> int:
         saved = _work(experiment, config, folder)
     except KeyboardInterrupt:
         note(f"what is done is kept in {folder}; go on with: {command_of(request)} --resume")
-        raise typer.Exit(_STOPPED) from None
+        raise typer.Exit(STOPPED) from None
     console = make_console()
     show(run_screen(saved, console.width), console)
     return 0
@@ -76,8 +77,13 @@ def _work(experiment: Experiment, config: Any, folder: Path) -> SavedRun:
         return run_saved(experiment, config, folder, Bench(folder, on_progress, note))
 
 
-def _settings(experiment: Experiment, request: Request) -> dict[str, Any]:
-    given: dict[str, Any] = dict(_given_settings(experiment, request))
+def settings_of(experiment: Experiment, request: Request) -> dict[str, Any]:
+    """Return the settings that the command line gives: by --set, --seed and --text.
+
+    Raises:
+        SurgeonError: a setting without a value, a text that is not wanted or cannot be read.
+    """
+    given: dict[str, Any] = dict(_given_settings(request.settings))
     if request.seed is not None:
         given["seed"] = request.seed
     if request.text is not None:
@@ -87,38 +93,20 @@ def _settings(experiment: Experiment, request: Request) -> dict[str, Any]:
     return given
 
 
-def _given_settings(experiment: Experiment, request: Request) -> Iterator[tuple[str, Any]]:
-    """Yield what was given by --set; `language.num_steps=9` reaches into a group of settings."""
-    grouped: dict[str, dict[str, Any]] = {}
-    for setting in request.settings:
+def _given_settings(settings: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield what was given by --set."""
+    for setting in settings:
         name, sign, value = setting.partition("=")
         if not sign:
             raise OptionError(f"--set {setting}: expected NAME=VALUE, such as --set num_draws=100.")
-        group, dot, inner = name.partition(".")
-        if dot:
-            grouped.setdefault(group, {})[inner] = _value(value)
-        else:
-            yield name, _value(value)
-    base = experiment.make_config(is_quick=request.is_quick)
-    for group, inner in grouped.items():
-        yield group, _changed(getattr(base, group, None), group, inner)
+        yield name, value_of(value)
 
 
-def _changed(settings: Any, group: str, changes: dict[str, Any]) -> Any:
-    if not is_dataclass(settings) or isinstance(settings, type):
-        raise OptionError(f"--set {group}.{next(iter(changes))}: {group} is no group of settings.")
-    known = [field.name for field in fields(settings)]
-    for name in changes:
-        if name not in known:
-            raise OptionError(f"--set {group}.{name}: there is no such setting; {group} has {', '.join(known)}.")
-    return type(settings)(**{**{name: getattr(settings, name) for name in known}, **changes})
-
-
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """Return what stands behind `=`: a number, true, false, a list as 16,64, else the words as they are."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
         parts = text.split(",")
-        return tuple(_value(part) for part in parts) if len(parts) > 1 else text
+        return tuple(value_of(part) for part in parts) if len(parts) > 1 else text
     return tuple(value) if isinstance(value, list) else value

@@ -1,15 +1,14 @@
 """What an experiment is: a question, settings, and a function from settings to a result."""
 
 import dataclasses
-import difflib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from attention_surgeon.errors import OptionError
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.result import Result
+from attention_surgeon.experiments.settings import change_settings
 
 
 @final
@@ -26,6 +25,7 @@ class Experiment:
         quick: Settings with which it takes seconds, to see that it works.
         seconds: How long it takes on two cores, roughly.
         full: Settings of the whole experiment, where the defaults of `config` are less.
+        measures: The main ones of its records, the most telling first; empty: all of them, as they come.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Experiment:
     quick: Mapping[str, Any]
     seconds: int
     full: Mapping[str, Any] = field(default_factory=dict)
+    measures: tuple[str, ...] = ()
 
     @property
     def duration(self) -> str:
@@ -49,16 +50,15 @@ class Experiment:
     def make_config(self, *, is_quick: bool = False, **settings: Any) -> Any:
         """Return the settings: the defaults, the quick ones if wanted, and those given.
 
+        Args:
+            is_quick: Whether to begin with the quick ones.
+            settings: By name; `language.num_steps` reaches into a group, one value counts as a list of one.
+
         Raises:
             OptionError: a setting that this experiment does not have, or a value out of its range.
+            ArgumentTypeError: a value of another kind.
         """
-        for name in settings:
-            if name not in self.setting_names():
-                raise OptionError(
-                    f"{self.name} has no setting {name!r}; it has {', '.join(self.setting_names())}."
-                    f"{suggestion(name, self.setting_names())}"
-                )
-        return self.config(**{**(self.quick if is_quick else self.full), **settings})
+        return change_settings(self.config(**(self.quick if is_quick else self.full)), settings, self.name)
 
     def setting_names(self) -> list[str]:
         """Return the names of its settings."""
@@ -67,17 +67,17 @@ class Experiment:
 
 def as_plain(config: Any) -> dict[str, Any]:
     """Return settings as plain data for a file; a text is named by its SHA-256, so that the file stays small."""
-    plain = dataclasses.asdict(config)
-    if plain.get("text") is not None:
-        plain["text"] = f"sha256:{hashlib.sha256(plain['text'].encode('utf-8', 'surrogatepass')).hexdigest()}"
-    return plain
+    return _without_text(dataclasses.asdict(config))
 
 
-def suggestion(given: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean ...?` where something known is near to what was given, else nothing.
+def _without_text(plain: dict[str, Any]) -> dict[str, Any]:
+    """Put the SHA-256 in place of a text, also in groups."""
+    return {name: _small(name, value) for name, value in plain.items()}
 
-    >>> suggestion("maskin", ["masking", "scaling"])
-    ' Did you mean masking?'
-    """
-    near = difflib.get_close_matches(given, list(known), n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+
+def _small(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return _without_text(value)
+    if name == "text" and value is not None:
+        return f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return value

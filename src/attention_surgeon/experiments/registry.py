@@ -17,7 +17,8 @@ from attention_surgeon.experiments import (
     top_k,
     value_width,
 )
-from attention_surgeon.experiments.experiment import Experiment, suggestion
+from attention_surgeon.experiments.experiment import Experiment
+from attention_surgeon.experiments.settings import suggestion
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     score_growth.EXPERIMENT,
