@@ -61,6 +61,10 @@ class LoadError(SurgeonError, ValueError):
     """A file or module that is there but does not hold what was asked for, or no such module."""
 
 
+class ClusterError(SurgeonError, RuntimeError):
+    """Workers that cannot be reached, that were lost, or that cannot do the work."""
+
+
 class ContractError(SurgeonError, AssertionError):
     """An attention that is not what its contract asks; an `AssertionError`, so a test that meets it fails.
 

@@ -41,16 +41,30 @@ def run(
     ] = None,
     out: _Runs = _RUNS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the same run, if it was stopped.")] = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option("--sweep", metavar="NAME=V1,V2", help="One run for each value; several give the product."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="So many seeds for each, from --seed on; 1. Shows mean and spread.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(metavar="N", help="Processes of a sweep; one for each core.")] = None,
+    backend: Annotated[str, typer.Option(metavar="NAME", help="Where a sweep works: local, dask or ray.")] = "local",
+    address: Annotated[str | None, typer.Option(metavar="URL", help="Of the cluster, such as tcp://…:8786.")] = None,
 ) -> int:
     """Run an experiment and keep records, figures and verdict in a folder of their own.
 
     The same command gives the same records, byte for byte, on the same machine. Ctrl-C keeps what is
-    done; the same command with --resume goes on.
+    done; the same command with --resume goes on. With --sweep or --seeds it is run many times, on all
+    cores or on a cluster.
     """
     from attention_surgeon.cli.experiment_run import Request, run_experiment
+    from attention_surgeon.cli.experiment_sweep import SweepRequest, run_sweep
 
     chosen = () if fault is None else (f"name={fault}",)
-    return run_experiment(Request(name, seed, quick, text, (*(settings or ()), *chosen), out, resume))
+    request = Request(name, seed, quick, text, (*(settings or ()), *chosen), out, resume)
+    wanted = SweepRequest(tuple(sweep or ()), seeds, jobs, backend, address)
+    return run_sweep(request, wanted) if wanted.is_wanted else run_experiment(request)
 
 
 @experiment.command("show")

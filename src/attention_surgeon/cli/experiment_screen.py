@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from attention_surgeon.cli.cells import fit, folded, visible, width_of
+from attention_surgeon.cli.experiment_sweep_screen import experiment_of, is_sweep, spread_records
 from attention_surgeon.experiments import SavedRun, experiment_named
 from attention_surgeon.experiments.result import Records
 from attention_surgeon.experiments.value_text import value_text
@@ -18,13 +19,13 @@ _SPREAD = ("_low", "_median", "_high")
 
 def run_screen(run: SavedRun, width: int) -> Iterator[Text]:
     """Yield the screen; no line but those with a path or a command is wider than `width` cells."""
-    yield Text(fit(f"{run.name} · {experiment_named(run.name).question}", width), "heading")
+    yield Text(fit(f"{run.name} · {experiment_named(experiment_of(run.name)).question}", width), "heading")
     if not run.is_finished:
         yield from (Text(line, "bad") for line in folded("not finished: go on with", width))
         yield Text(f"  {run.command} --resume")
         return
     yield Text("")
-    yield from record_lines(run.records, width)
+    yield from record_lines(spread_records(run.records) if is_sweep(run.name) else run.records, width)
     yield Text("")
     for row in run.records:
         if isinstance(sample := row.get("sample"), str):

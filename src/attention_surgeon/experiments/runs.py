@@ -31,6 +31,8 @@ from attention_surgeon.files import read_text, write_file
 from attention_surgeon.plots import save_figure
 
 VERSION = 1
+POINTS = "points"
+"""Below the runs, the folder with those that a sweep is made of."""
 _DISTRIBUTIONS = ("torch", "numpy", "matplotlib", "safetensors")
 
 
@@ -87,9 +89,19 @@ def begin_run(experiment: Experiment, config: Any, root: Path, command: str) -> 
             number += 1
         except OSError:
             make_folder(folder)  # says what is wrong
-    write_file(folder / "time.json", _json({"started": now.isoformat(timespec="seconds"), "seconds": None}))
-    write_file(folder / "config.json", _json(_description(experiment, config, command)))
+    write_start(folder, describe(experiment, config, command))
     return folder
+
+
+def write_start(folder: Path, description: Record) -> None:
+    """Write what is known of a run before it is made, as `describe` returns it.
+
+    Raises:
+        FileAccessError: it cannot be written.
+    """
+    now = datetime.now().astimezone()
+    write_file(folder / "time.json", _json({"started": now.isoformat(timespec="seconds"), "seconds": None}))
+    write_file(folder / "config.json", _json(description))
 
 
 def finish_run(folder: Path, result: Result, seconds: float) -> None:
@@ -100,7 +112,8 @@ def finish_run(folder: Path, result: Result, seconds: float) -> None:
     """
     for name, records in {"records": result.records, **result.tables}.items():
         write_file(folder / f"{name}.jsonl", "".join(f"{json.dumps(row, allow_nan=False)}\n" for row in records))
-    make_folder(folder / "figures")
+    if result.figures:
+        make_folder(folder / "figures")
     for name, figure in result.figures.items():
         for suffix in ("png", "svg"):
             save_figure(figure, folder / "figures" / f"{name}.{suffix}")
@@ -146,7 +159,7 @@ def finished_run(experiment: Experiment, config: Any, root: Path) -> SavedRun | 
 
 def _runs_of(experiment: Experiment, config: Any, root: Path) -> Iterator[Path]:
     """Yield the runs with exactly these settings and versions, the newest first."""
-    wanted = _description(experiment, config, "")
+    wanted = describe(experiment, config, "")
     for folder in reversed(list_runs(root)):
         described = _read_json(folder / "config.json")
         if all(described.get(key) == wanted[key] for key in wanted if key != "command"):
@@ -167,7 +180,7 @@ def find_run(wanted: str, root: Path) -> SavedRun:
         FileAccessError: there is no such run; the text lists the newest ones.
         FileFormatError: the folder is no run, or damaged.
     """
-    for folder in (Path(wanted), root / wanted):
+    for folder in (Path(wanted), root / wanted, root / POINTS / wanted):
         if (folder / "config.json").is_file():
             return load_run(folder)
     runs = list_runs(root)
@@ -207,20 +220,22 @@ def load_run(folder: Path) -> SavedRun:
     )
 
 
-def _description(experiment: Experiment, config: Any, command: str) -> dict[str, Any]:
+def describe(experiment: Experiment, config: Any, command: str, versions: Record | None = None) -> dict[str, Any]:
+    """Return what a run is known by: experiment, settings, seed, versions (None: those here), and the command."""
     described = {
         "format": "attention_surgeon_run",
         "version": VERSION,
         "experiment": experiment.name,
         "seed": config.seed,
         "config": as_plain(config),
-        "versions": _versions(),
+        "versions": versions_here() if versions is None else versions,
         "command": command,
     }
     return json.loads(json.dumps(described))  # tuples become lists, as they will be when the file is read
 
 
-def _versions() -> dict[str, str | int]:
+def versions_here() -> dict[str, Any]:
+    """Return the versions of everything in this process that has a part in the numbers."""
     return {
         "attention_surgeon": attention_surgeon.__version__,
         "python": platform.python_version(),

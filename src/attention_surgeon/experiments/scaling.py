@@ -196,5 +196,6 @@ EXPERIMENT = Experiment(
     run=run,
     full={"num_keys": (4, 8, 64, 512)},
     quick={"num_keys": (4, 8), "num_draws": 200},
+    measures=("mean_max_weight", "entropy_share", "score_gradient", "query_gradient", "output_variance"),
     seconds=15,
 )

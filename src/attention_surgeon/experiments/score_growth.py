@@ -127,5 +127,6 @@ EXPERIMENT = Experiment(
     config=ScoreGrowthConfig,
     run=run,
     quick={"num_draws": 200},
+    measures=("over_root", "over_width", "size"),
     seconds=2,
 )
