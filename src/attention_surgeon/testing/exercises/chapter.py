@@ -67,7 +67,7 @@ def check_from_torch(function: Callable[..., Any]) -> None:
     __tracebackhide__ = True
 
     def outputs(seed: int, x: Tensor) -> Tensor:
-        return _first(function(_torch_layer(seed))(x))
+        return _first(function(_torch_layer(seed))(x)).detach()
 
     _FROM_TORCH(outputs)
     for seed, x in _FROM_TORCH.probes:

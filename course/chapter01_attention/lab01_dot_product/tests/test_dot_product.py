@@ -1,0 +1,20 @@
+import sys
+from pathlib import Path
+
+from attention_surgeon.testing import check_attention
+from attention_surgeon.testing.exercises import check_similarity
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+from attention import attention, similarity, softmax  # noqa: E402
+
+
+def test_similarity():
+    check_similarity(similarity)
+
+
+def test_softmax():
+    check_attention(softmax, "softmax")
+
+
+def test_attention():
+    check_attention(attention, "attention")

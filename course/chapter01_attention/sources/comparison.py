@@ -1,0 +1,65 @@
+"""Lab 4: the same layer in PyTorch, and the numbers of torch.nn.MultiheadAttention in it."""
+
+import torch
+from torch import nn
+
+
+def to_torch_mask(allowed):
+    """Return what `attn_mask` of torch.nn.MultiheadAttention must be for our mask (True = may attend)."""
+    # BEGIN SOLUTION
+    # STUB: # its documentation says what True means there
+    return ~allowed
+    # END SOLUTION
+
+
+class MultiHeadAttention(nn.Module):
+    """Lab 3 with layers that can be trained; a mask says True where a query may attend."""
+
+    def __init__(self, embed_dim, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.query = nn.Linear(embed_dim, embed_dim)
+        self.key = nn.Linear(embed_dim, embed_dim)
+        self.value = nn.Linear(embed_dim, embed_dim)
+        self.output = nn.Linear(embed_dim, embed_dim)
+
+    def split(self, x):
+        """Return (batch, num_heads, n, head_size) for x (batch, n, embed_dim)."""
+        batch, n, embed_dim = x.shape
+        return x.reshape(batch, n, self.num_heads, embed_dim // self.num_heads).transpose(1, 2)
+
+    def forward(self, x, mask=None):
+        """Return the output (batch, n, embed_dim); mask (n, n), True = may attend."""
+        # BEGIN SOLUTION
+        # STUB: # 1. Q, K, V: self.split(self.query(x)), ...
+        # STUB: # 2. scores / sqrt(head_size); hide with masked_fill where the mask is False; softmax over the keys
+        # STUB: # 3. gather, put the heads together (transpose, then reshape), self.output(...)
+        Q, K, V = self.split(self.query(x)), self.split(self.key(x)), self.split(self.value(x))
+        scores = Q @ K.transpose(-2, -1) / Q.shape[-1] ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf"))
+        weights = torch.softmax(scores, dim=-1)
+        weights = weights.masked_fill(weights.isnan(), 0.0)  # a query that may attend to no key
+        gathered = (weights @ V).transpose(1, 2).reshape(x.shape)
+        return self.output(gathered)
+        # END SOLUTION
+
+
+def from_torch(theirs):
+    """Return a MultiHeadAttention with the numbers of a torch.nn.MultiheadAttention(embed_dim, num_heads)."""
+    ours = MultiHeadAttention(theirs.embed_dim, theirs.num_heads)
+    with torch.no_grad():
+        # BEGIN SOLUTION
+        # STUB: # theirs.in_proj_weight holds query, key and value one below the other: (3 * embed_dim, embed_dim)
+        # STUB: # theirs.in_proj_bias likewise; theirs.out_proj is an nn.Linear
+        # STUB: # ours.query.weight.copy_(...) writes numbers into a layer
+        layers = [ours.query, ours.key, ours.value]
+        weights = theirs.in_proj_weight.chunk(3)
+        biases = theirs.in_proj_bias.chunk(3)
+        for layer, weight, bias in zip(layers, weights, biases, strict=True):
+            layer.weight.copy_(weight)
+            layer.bias.copy_(bias)
+        ours.output.weight.copy_(theirs.out_proj.weight)
+        ours.output.bias.copy_(theirs.out_proj.bias)
+        # END SOLUTION
+    return ours
