@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` shows what this is, `make test` proves that it works.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs figures mutants accuracy clean
+.PHONY: help setup demo test check doctor docs figures mutants accuracy clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -44,6 +44,9 @@ check: .venv/.ready ## format, lint, types, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+doctor: .venv/.ready ## examine the diagnosis: every fault named, right code accepted
+	$(BIN)/surgeon doctor
 
 docs: .venv/.ready ## build the site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
