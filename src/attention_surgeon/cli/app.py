@@ -19,11 +19,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from attention_surgeon import __version__
+from attention_surgeon.cli.check import check
 from attention_surgeon.cli.diagnose import diagnose
 from attention_surgeon.cli.doctor import doctor
 from attention_surgeon.cli.experiment import experiment
 from attention_surgeon.cli.faults import faults
+from attention_surgeon.cli.lessons import hint, history, journal, list_exercises, progress, reset, undo
 from attention_surgeon.cli.report import report
+from attention_surgeon.cli.start import start, update
 from attention_surgeon.cli.trace import trace
 from attention_surgeon.errors import SurgeonError
 
@@ -41,6 +44,16 @@ app.command("diagnose")(diagnose)
 app.command("faults")(faults)
 app.command("doctor")(doctor)
 app.add_typer(experiment)
+app.command("start")(start)
+app.command("check")(check)
+app.command("hint")(hint)
+app.command("list")(list_exercises)
+app.command("reset")(reset)
+app.command("history")(history)
+app.command("undo")(undo)
+app.command("journal")(journal)
+app.command("progress")(progress)
+app.command("update")(update)
 
 
 def _show_version(is_wanted: bool) -> bool:

@@ -86,7 +86,7 @@ def _by_check(check: Callable[..., None], target: Any, options: Mapping[str, Any
         return _in_words(diagnose(error.target, error.contract))  # type: ignore[arg-type]
     except Mistake as error:
         words = {"name": error.name, "question": error.question, "pointer": error.pointer, "fix": error.fix}
-        return {"status": "mistake", "mistakes": [words | {"summary": error.symptom}]}
+        return {"status": "mistake", "mistakes": [words | {"symptom": error.symptom}]}
     except AssertionError as error:
         if place_of_error(error, file) is not None:
             raise  # an assert of the learner's own
@@ -114,6 +114,7 @@ def _in_words(diagnosis: Diagnosis) -> dict[str, Any]:
 def _fault_in_words(fault: Any, conduct: tuple[Conduct, ...]) -> dict[str, Any]:
     keys = ("name", "stage", "summary", "question", "pointer", "fix")
     return {key: getattr(fault, key) for key in keys} | {
+        "symptom": fault.in_numbers,
         "sightings": [str(sighting) for sighting in fault.sightings],
         "seen": [seen.evidence for seen in conduct if seen.is_fault and seen.fault == fault.name],
     }

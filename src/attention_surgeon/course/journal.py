@@ -61,8 +61,8 @@ def entries(file: Path) -> dict[str, str]:
     """
     text = _read(file).decode(errors="replace")
     marks = list(_ENTRY.finditer(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    return {mark[1]: text[mark.end() : end] for mark, end in zip(marks, ends, strict=True)}
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    return {mark[1]: text[mark.end() : end] for mark, end in zip(marks, ends, strict=False)}
 
 
 def unanswered(entry: str) -> int:

@@ -19,6 +19,7 @@ class Named:
         name: In the catalogue, or the one that the unit's check gave.
         stage: The step that it replaces; empty for a check's own.
         summary: What it is.
+        symptom: What somebody sees who prints numbers.
         question: The first level.
         pointer: The second.
         fix: The third, as code.
@@ -29,6 +30,7 @@ class Named:
     name: str
     stage: str = ""
     summary: str = ""
+    symptom: str = ""
     question: str = ""
     pointer: str = ""
     fix: str = ""

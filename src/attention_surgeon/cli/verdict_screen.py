@@ -1,0 +1,205 @@
+"""A verdict as lines of a window: symptom and question first, the name with the pointer, code only with the fix."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.text import Text
+
+from attention_surgeon.cli.cells import fit, visible
+from attention_surgeon.cli.diagnose_words import step_in_words
+from attention_surgeon.cli.lines import code_lines, count, text_lines, title_lines
+from attention_surgeon.cli.matrices import compared_lines, decimals_for, number_text
+from attention_surgeon.course import Exercise
+from attention_surgeon.course.session import Judged
+from attention_surgeon.course.verdict import Named, Verdict
+
+_MOST_ROWS, _FEWER_ROWS = 6, 3
+_LAST_PRINTED = 3
+_PLENTY = 10_000
+
+
+class _Block(NamedTuple):
+    """Lines that belong together; where the window is low, those of the highest `rank` go first."""
+
+    rank: int
+    lines: list[Text]
+
+
+def verdict_lines(judged: Judged, exercise: Exercise, width: int, height: int = _PLENTY) -> list[Text]:
+    """Return what is said of a verdict, no line wider than `width` cells, at most `height` lines if that can be."""
+    blocks: list[_Block] = []
+    for most_rows in (_MOST_ROWS, _FEWER_ROWS):
+        blocks = list(_blocks(judged, exercise, width, most_rows))
+        if _height(blocks) <= height:
+            break
+    while _height(blocks) > height and any(block.rank for block in blocks):
+        highest = max(block.rank for block in blocks)
+        blocks = [block for block in blocks if block.rank != highest]
+    return _joined(blocks)[:height]
+
+
+def head_line(verdict: Verdict, width: int) -> Text:
+    """Return which file was judged, when it was saved, how long it took and the hash of what was judged."""
+    saved = datetime.fromisoformat(verdict.saved).strftime("%H:%M:%S") if verdict.saved else ""
+    took = f"judged in {duration(verdict.seconds)}"
+    text = f"{verdict.path} saved {saved} · {took} · sha {verdict.sha256[:8]}"
+    if len(text) > width:
+        text = f"{os.path.basename(verdict.path)} saved {saved} · {took} · sha {verdict.sha256[:6]}"
+    return Text(fit(text, width), "quiet")
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person reads it.
+
+    >>> duration(0.0814), duration(2.345)
+    ('81 ms', '2.3 s')
+    """
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _blocks(judged: Judged, exercise: Exercise, width: int, most_rows: int) -> Iterator[_Block]:
+    verdict = judged.verdict
+    yield _Block(0, [head_line(verdict, width)])
+    yield _Block(0, list(_said(judged, exercise, width)))
+    if verdict.status == "mistake":
+        yield from _mistake_blocks(verdict, width, most_rows)
+    if verdict.status == "stopped":
+        yield _Block(3, list(_printed_lines(verdict, width)))
+    yield _Block(1, list(_hint_lines(judged, exercise, width)))
+    if judged.since:
+        yield _Block(0, list(text_lines(f"since the last save: {judged.since}", width, "heading")))
+    yield _Block(4, [line for note in verdict.remarks for line in text_lines(f"worth knowing: {note}", width)])
+    yield _Block(0, [line for note in judged.notes for line in text_lines(f"note: {note}", width, "quiet")])
+
+
+def _said(judged: Judged, exercise: Exercise, width: int) -> Iterator[Text]:
+    verdict = judged.verdict
+    match verdict.status:
+        case "passed":
+            yield from text_lines(f"✓ {verdict.object} is right.", width, "good")
+            yield from text_lines(exercise.passed, width, indent=2)
+        case "untouched":
+            yield from text_lines(f"○ Not begun. {verdict.sentence}", width)
+            yield from text_lines(exercise.shapes, width, "quiet", indent=2)
+        case "unfinished":
+            yield from text_lines(f"○ Not finished. {verdict.sentence}", width)
+        case "stopped":
+            yield from text_lines("✗ It could not be judged.", width, "bad")
+            for line in verdict.sentence.splitlines():
+                yield from text_lines(line, width, indent=2)
+        case _:
+            yield from _first_mistake_lines(judged, width)
+
+
+def _first_mistake_lines(judged: Judged, width: int) -> Iterator[Text]:
+    verdict = judged.verdict
+    if not verdict.mistakes:
+        for text in verdict.unnamed[:1] or ("Its answer is wrong.",):
+            yield from text_lines(f"✗ Not yet. {_sentence(text)}", width, "bad")
+        return
+    first = verdict.mistakes[0]
+    yield from text_lines(f"✗ Not yet. {_symptom(first)}", width, "bad")
+    yield from text_lines(first.question, width, indent=2)
+    if judged.level != "question":
+        yield from _pointed(first, verdict, width)
+    if judged.level == "fix" and first.fix:
+        yield from code_lines(first.fix, "fix")
+    others = len(verdict.mistakes) + len(verdict.unnamed) - 1
+    if others:
+        yield from text_lines(
+            f"{count(others, 'more mistake')} behind it; this one comes first.", width, "quiet", indent=2
+        )
+
+
+def _pointed(first: Named, verdict: Verdict, width: int) -> Iterator[Text]:
+    yield from title_lines(f"  {first.name}", f"({first.stage})" if first.stage else "", width)
+    yield from text_lines(first.pointer, width, indent=2)
+    for names in verdict.ties[1:2]:
+        yield from text_lines(f"{' + '.join(names)} would do exactly the same here.", width, "quiet", indent=2)
+    if first.sightings:
+        yield from text_lines(f"Seen in the wild: {' · '.join(first.sightings[:2])}", width, "quiet", indent=2)
+
+
+def _symptom(mistake: Named) -> str:
+    return _sentence(mistake.seen[0] if mistake.seen else mistake.symptom or mistake.summary)
+
+
+def _sentence(text: str) -> str:
+    """Return a text as a sentence: evidence begins small and has no full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!', ':')) else '.'}"
+
+
+def _mistake_blocks(verdict: Verdict, width: int, most_rows: int) -> Iterator[_Block]:
+    if verdict.step:
+        yield _Block(3, list(_difference_lines(verdict, width, most_rows)))
+    if verdict.example is not None:
+        yield _Block(2, list(_example_lines(verdict.example, width)))
+
+
+def _difference_lines(verdict: Verdict, width: int, most_rows: int) -> Iterator[Text]:
+    step = step_in_words(verdict.step)
+    if verdict.mistakes:
+        names = [step_in_words(name) for name in verdict.right_before]
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+        right = f" ({listed} {'is' if names == ['output'] else 'are'} right)" if names else ""
+        yield from text_lines(f"the first step that differs: {step}{right}", width, "heading")
+    else:
+        text = f"I do not recognise this mistake; it first shows in the {step}, here:"
+        yield from text_lines(text, width, "heading")
+    yours, expected = (np.atleast_2d(as_array(values))[:most_rows] for values in (verdict.yours, verdict.expected))
+    yield from compared_lines(yours, expected, width)
+
+
+def _example_lines(example: Any, width: int) -> Iterator[Text]:
+    yield Text("the smallest case:", "heading")
+    for line in str(example["inputs"]).splitlines():
+        yield from text_lines(line, width, indent=2, more=4)
+    expected = as_array(example["expected"])
+    yours = example["yours"] if isinstance(example["yours"], str) else as_array(example["yours"])
+    decimals = 2 if isinstance(yours, str) or yours.shape != expected.shape else decimals_for(yours, expected)
+    shown = yours if isinstance(yours, str) else _nested(yours.tolist(), decimals)
+    yield from text_lines(f"{'expected':<9}{_nested(expected.tolist(), decimals)}", width, indent=2, more=9)
+    yield from text_lines(f"{'yours':<9}{shown}", width, indent=2, more=9)
+
+
+def as_array(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return nested lists as an array; NaN and infinities stand there as text."""
+    return np.asarray(values).astype(np.float64)
+
+
+def _nested(values: Any, decimals: int) -> str:
+    if isinstance(values, list):
+        return f"[{', '.join(_nested(row, decimals) for row in values)}]"
+    return number_text(values, decimals)
+
+
+def _printed_lines(verdict: Verdict, width: int) -> Iterator[Text]:
+    last = [line for line in verdict.printed.splitlines() if line.strip()][-_LAST_PRINTED:]
+    if last:
+        yield Text("the last that it printed:", "quiet")
+        yield from (Text(fit(f"  {visible(line)}", width), "quiet") for line in last)
+
+
+def _hint_lines(judged: Judged, exercise: Exercise, width: int) -> Iterator[Text]:
+    """Yield the exercise's own hints, as many as were asked for, where no mistake has words of its own."""
+    if judged.verdict.status == "passed" or judged.verdict.mistakes:
+        return
+    for label, hint in zip(("ask", "look", "fix"), exercise.hints[: judged.standing.hints], strict=False):
+        lines = code_lines(hint, label) if label == "fix" else text_lines(f"{label}   {hint}", width, indent=2, more=6)
+        yield from lines
+
+
+def _height(blocks: Sequence[_Block]) -> int:
+    return len(_joined(blocks))
+
+
+def _joined(blocks: Iterable[_Block]) -> list[Text]:
+    """Return the lines of all blocks, a blank line between two."""
+    lines: list[Text] = []
+    for block in blocks:
+        if block.lines:
+            lines += ([Text("")] if lines else []) + block.lines
+    return lines

@@ -1,0 +1,87 @@
+"""The progress page: one HTML file without an outside address, from what is there."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from html import escape
+
+from attention_surgeon.course.evidence import Point, checklist
+from attention_surgeon.course.registry import Exercise, Unit
+from attention_surgeon.course.session import is_done
+from attention_surgeon.course.state import Standing, State
+from attention_surgeon.course.workspace import Workspace
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --good: #2a7d4f; --quiet: #777; }
+@media (prefers-color-scheme: dark) { :root { --good: #6fcf97; --quiet: #999; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { margin-bottom: 0; } h2 { margin: 2rem 0 .3rem; font-size: 1.15rem; }
+p { margin: .2rem 0; } .quiet { color: var(--quiet); }
+.bar { height: .6rem; border: 1px solid var(--line); border-radius: .3rem; overflow: hidden; margin: .8rem 0; }
+.bar div { height: 100%; background: var(--good); }
+table { border-collapse: collapse; width: 100%; }
+td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top; }
+td:first-child { width: 1.5rem; } .done { color: var(--good); font-weight: bold; } code { font-size: .9em; }
+ul { list-style: none; padding: 0; margin: .4rem 0; }
+"""
+
+
+def progress_page(workspace: Workspace, when: datetime) -> str:
+    """Return the page.
+
+    Args:
+        workspace: Whose.
+        when: What the page says it was made.
+    """
+    state, course = workspace.state.read(), workspace.course
+    passed = sum(bool(state.exercises.get(exercise.name, Standing()).passed) for exercise in course.exercises)
+    done = f"{passed} of {len(course.exercises)}"
+    share = 100 * passed / len(course.exercises)
+    body = "\n".join(part for unit in course.units for part in _unit(workspace, state, unit))
+    return f"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(course.title)}: progress</title><style>{_STYLE}</style></head>
+<body>
+<h1>{escape(course.title)}</h1>
+<p class="quiet">{done} exercises passed · {when:%Y-%m-%d %H:%M}</p>
+<div class="bar" role="img" aria-label="{done}"><div style="width:{share:.0f}%"></div></div>
+{body}
+</body>
+</html>
+"""
+
+
+def _unit(workspace: Workspace, state: State, unit: Unit) -> Iterator[str]:
+    done = " · done" if is_done(state, unit) else ""
+    yield f"<h2>{escape(unit.title)}</h2>"
+    about = f"{escape(str(unit.folder))} · {unit.minutes} min · difficulty {unit.difficulty} of 5{done}"
+    yield f'<p class="quiet">{about}</p>'
+    yield "<table>"
+    for exercise in unit.exercises:
+        yield _row(exercise, state.exercises.get(exercise.name, Standing()))
+    yield "</table>"
+    points = checklist(workspace, unit.folder, unit.evidence)
+    for exercise in unit.exercises:
+        points += checklist(workspace, unit.folder, exercise.evidence)
+    if points:
+        yield f"<ul>{''.join(_point(point) for point in points)}</ul>"
+
+
+def _row(exercise: Exercise, standing: Standing) -> str:
+    sign, kind = ("✓", "done") if standing.passed else ("…", "") if standing.attempts else ("○", "quiet")
+    beaten = ", ".join(f"<code>{escape(name)}</code>" for name in standing.beaten)
+    about = [
+        standing.passed[:10],
+        f"{standing.attempts} judged" if standing.attempts else "",
+        beaten and f"beaten: {beaten}",
+    ]
+    return (
+        f'<tr><td class="{kind}">{sign}</td><td>{escape(exercise.title)}<br><code class="quiet">{escape(exercise.name)}'
+        f'</code></td><td class="quiet">{" · ".join(filter(None, about))}</td></tr>'
+    )
+
+
+def _point(point: Point) -> str:
+    sign, kind = ("☑", "done") if point.is_done else ("☐", "quiet")
+    label, found = escape(point.label), escape(point.found)
+    return f'<li><span class="{kind}">{sign}</span> {label} <span class="quiet">{found}</span></li>'
