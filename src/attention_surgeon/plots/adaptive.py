@@ -94,21 +94,34 @@ def _both_images(image: re.Match[str]) -> str:
 
 def _in_the_dark(pixels: np.ndarray) -> np.ndarray | None:
     """Return the pixels `(height, width, 4)` with the colours of the dark theme; None if some are of no theme."""
-    day, night = (_palette(theme_named(name, "adaptive_svg")) for name in ("light", "dark"))
-    packed, where = np.unique(np.ascontiguousarray(pixels).view(np.uint32), return_inverse=True)
-    colours = packed.view(np.uint8).reshape(-1, 4)
-    distances = np.abs(colours[:, None, :3] - day).max(-1)  # (n, 1, 3) - (palette, 3) -> (n, palette)
-    is_seen = colours[:, 3] > 0
-    if (distances.min(-1)[is_seen] > _ALIKE).any():
+    packed = pixels[..., :3].astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
+    is_there = np.zeros(1 << 24, dtype=bool)  # a table of all colours: sorting millions of pixels would take seconds
+    is_there[packed[pixels[..., 3] > 0]] = True
+    found = np.flatnonzero(is_there)
+    night = _dark_colours(np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1))
+    if night is None:
         return None
-    changed = np.concatenate([night[distances.argmin(-1)].astype(np.uint8), colours[:, 3:]], axis=1)
-    return changed[where.reshape(-1)].reshape(pixels.shape)
+    changed = np.zeros((1 << 24, 3), dtype=np.uint8)
+    changed[found] = night
+    return np.concatenate([changed[packed], pixels[..., 3:]], axis=-1)
 
 
-def _palette(theme: Theme) -> np.ndarray:
-    """Return `(colours, 3)`: what a pixel of a map can be."""
-    steps = np.round(theme.weights(np.arange(theme.weights.N))[:, :3] * 255)
-    masks = [
-        [int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (theme.hidden, theme.mixed, theme.allowed)
-    ]
-    return np.concatenate([steps, masks]).astype(np.int16)
+def _dark_colours(colours: np.ndarray) -> np.ndarray | None:
+    """Return for each colour `(n, 3)` that of the dark theme: all as cells of a mask, or all as weights, or None."""
+    for palette in (_mask_cells, _weights):
+        day, night = (palette(theme_named(name, "adaptive_svg")) for name in ("light", "dark"))
+        distances = np.abs(colours[:, None] - day).max(-1)  # (n, 1, 3) - (palette, 3) -> (n, palette)
+        if (distances.min(-1) <= _ALIKE).all():
+            return night[distances.argmin(-1)]
+    return None
+
+
+def _mask_cells(theme: Theme) -> np.ndarray:
+    """Return `(3, 3)`: what a cell of a mask can be."""
+    colours = (theme.hidden, theme.mixed, theme.allowed)
+    return np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours])
+
+
+def _weights(theme: Theme) -> np.ndarray:
+    """Return `(steps, 3)`: what a weight can be."""
+    return np.round(theme.weights(np.arange(theme.weights.N))[:, :3] * 255).astype(int)
