@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, final
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from attention_surgeon.testing.answer import quietly, raised
@@ -115,7 +116,7 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
     if not callable(function):
         raise ExplainedError(None, f"It is a {type(function).__name__}, expected a function.")
     try:
-        with quietly():
+        with quietly(), torch.enable_grad():  # an experiment may want gradients
             return function(*arguments)
     except NotImplementedError as error:
         raise not_written_yet(error) from None

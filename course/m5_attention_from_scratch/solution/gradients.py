@@ -1,0 +1,18 @@
+"""The gradients of attention by hand: what page README.md derives, as code. One head, no mask."""
+
+import torch
+
+
+def gradients(Q, K, V, G):
+    """Return (dQ, dK, dV) for the loss whose gradient at the output is G.
+
+    Q (n_q, d_k), K (n_k, d_k), V (n_k, d_v), G (n_q, d_v). No autograd: only products, sums and the weights.
+    """
+    d_k = Q.shape[-1]
+    P = torch.softmax(Q @ K.T / d_k**0.5, dim=-1)
+    dV = P.T @ G
+    dP = G @ V.T
+    dS = P * (dP - (P * dP).sum(dim=-1, keepdim=True))
+    dQ = dS @ K / d_k**0.5
+    dK = dS.T @ Q / d_k**0.5
+    return dQ, dK, dV

@@ -1,0 +1,6 @@
+from attention_surgeon.testing.exercises import check_gradients
+from gradients import gradients
+
+
+def test_gradients():
+    check_gradients(gradients)

@@ -1,0 +1,6 @@
+from attention_surgeon.testing.exercises import check_attention_dropout
+from attention_dropout import attention_dropout
+
+
+def test_bonus_5_dropout():
+    check_attention_dropout(attention_dropout)

@@ -1,0 +1,6 @@
+from attention_surgeon.testing.exercises import check_topk
+from topk_attention import topk_attention
+
+
+def test_bonus_2_topk():
+    check_topk(topk_attention)

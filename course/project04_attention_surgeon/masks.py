@@ -1,0 +1,20 @@
+"""Task 3b: masks that are added to the scores: 0 where a query may attend, -inf where it may not."""
+
+import torch
+
+
+def create_causal_mask(seq_len, device="cpu"):
+    """Return [seq_len, seq_len]: 0 in the lower triangle with the diagonal, -inf above."""
+    # YOUR CODE HERE
+    # start with -inf everywhere; what does torch.triu keep, and from which diagonal on?
+    raise NotImplementedError("create_causal_mask: write this part")
+
+
+def create_reverse_mask(seq_len, device="cpu"):
+    """Return the mirror image, a mistake on purpose: 0 in the upper triangle with the diagonal, -inf below.
+
+    It hides the past, and shows each position itself and the future.
+    """
+    # YOUR CODE HERE
+    # the same with torch.tril
+    raise NotImplementedError("create_reverse_mask: write this part")
