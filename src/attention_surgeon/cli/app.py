@@ -28,6 +28,7 @@ from attention_surgeon.cli.lessons import hint, history, journal, list_exercises
 from attention_surgeon.cli.report import report
 from attention_surgeon.cli.start import start, update
 from attention_surgeon.cli.trace import trace
+from attention_surgeon.cli.watch import watch
 from attention_surgeon.errors import SurgeonError
 
 _WRONG_CALL, _BUG, _STOPPED = 2, 70, 130
@@ -45,6 +46,7 @@ app.command("faults")(faults)
 app.command("doctor")(doctor)
 app.add_typer(experiment)
 app.command("start")(start)
+app.command("watch")(watch)
 app.command("check")(check)
 app.command("hint")(hint)
 app.command("list")(list_exercises)

@@ -1,7 +1,8 @@
 """A verdict as lines of a window: symptom and question first, the name with the pointer, code only with the fix."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,7 +17,10 @@ from attention_surgeon.course import Exercise
 from attention_surgeon.course.session import Judged
 from attention_surgeon.course.verdict import Named, Verdict
 
-_MOST_ROWS, _FEWER_ROWS = 6, 3
+_FORMS = ((6, False, True), (6, True, True), (3, True, True), (3, True, False), (2, True, False))
+"""Rows of a matrix, whether the smallest case is short, whether blank lines stand between: the first that fits."""
+
+_TENSOR = re.compile(r"(?:torch\.tensor|np\.array)\((.*?)(?:, dtype=[\w.]+)?\)$")
 _LAST_PRINTED = 3
 _PLENTY = 10_000
 
@@ -30,15 +34,18 @@ class _Block(NamedTuple):
 
 def verdict_lines(judged: Judged, exercise: Exercise, width: int, height: int = _PLENTY) -> list[Text]:
     """Return what is said of a verdict, no line wider than `width` cells, at most `height` lines if that can be."""
-    blocks: list[_Block] = []
-    for most_rows in (_MOST_ROWS, _FEWER_ROWS):
-        blocks = list(_blocks(judged, exercise, width, most_rows))
-        if _height(blocks) <= height:
-            break
-    while _height(blocks) > height and any(block.rank for block in blocks):
+    lines: list[Text] = []
+    for most_rows, is_short, is_airy in _FORMS:
+        blocks = list(_blocks(judged, exercise, width, most_rows, is_short=is_short))
+        lines = _joined(blocks, is_airy=is_airy)
+        if len(lines) <= height:
+            return lines
+    blocks = list(_blocks(judged, exercise, width, _FORMS[-1][0], is_short=True))
+    while len(lines) > height and any(block.rank for block in blocks):
         highest = max(block.rank for block in blocks)
         blocks = [block for block in blocks if block.rank != highest]
-    return _joined(blocks)[:height]
+        lines = _joined(blocks, is_airy=len(_joined(blocks)) <= height)
+    return lines[:height]
 
 
 def head_line(verdict: Verdict, width: int) -> Text:
@@ -60,12 +67,12 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def _blocks(judged: Judged, exercise: Exercise, width: int, most_rows: int) -> Iterator[_Block]:
+def _blocks(judged: Judged, exercise: Exercise, width: int, most_rows: int, *, is_short: bool) -> Iterator[_Block]:
     verdict = judged.verdict
     yield _Block(0, [head_line(verdict, width)])
     yield _Block(0, list(_said(judged, exercise, width)))
     if verdict.status == "mistake":
-        yield from _mistake_blocks(verdict, width, most_rows)
+        yield from _mistake_blocks(verdict, width, most_rows, is_short=is_short)
     if verdict.status == "stopped":
         yield _Block(3, list(_printed_lines(verdict, width)))
     yield _Block(1, list(_hint_lines(judged, exercise, width)))
@@ -132,11 +139,11 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!', ':')) else '.'}"
 
 
-def _mistake_blocks(verdict: Verdict, width: int, most_rows: int) -> Iterator[_Block]:
+def _mistake_blocks(verdict: Verdict, width: int, most_rows: int, *, is_short: bool) -> Iterator[_Block]:
     if verdict.step:
         yield _Block(3, list(_difference_lines(verdict, width, most_rows)))
     if verdict.example is not None:
-        yield _Block(2, list(_example_lines(verdict.example, width)))
+        yield _Block(2, list(_example_lines(verdict.example, width, is_short=is_short)))
 
 
 def _difference_lines(verdict: Verdict, width: int, most_rows: int) -> Iterator[Text]:
@@ -153,10 +160,16 @@ def _difference_lines(verdict: Verdict, width: int, most_rows: int) -> Iterator[
     yield from compared_lines(yours, expected, width)
 
 
-def _example_lines(example: Any, width: int) -> Iterator[Text]:
-    yield Text("the smallest case:", "heading")
-    for line in str(example["inputs"]).splitlines():
-        yield from text_lines(line, width, indent=2, more=4)
+def _example_lines(example: Any, width: int, *, is_short: bool) -> Iterator[Text]:
+    """Yield the smallest case; written short, its inputs are lists that stand beside each other."""
+    inputs = str(example["inputs"]).splitlines()
+    if is_short:
+        held = (_TENSOR.sub(r"\1", line).replace(" ", "\u00a0") for line in inputs)  # each stays whole
+        for line in text_lines(f"smallest case: {'   '.join(held)}", width, more=2):
+            yield Text(line.plain.replace("\u00a0", " "))
+    else:
+        yield Text("the smallest case:", "heading")
+        yield from (line for each in inputs for line in text_lines(each, width, indent=2, more=4))
     expected = as_array(example["expected"])
     yours = example["yours"] if isinstance(example["yours"], str) else as_array(example["yours"])
     decimals = 2 if isinstance(yours, str) or yours.shape != expected.shape else decimals_for(yours, expected)
@@ -192,14 +205,10 @@ def _hint_lines(judged: Judged, exercise: Exercise, width: int) -> Iterator[Text
         yield from lines
 
 
-def _height(blocks: Sequence[_Block]) -> int:
-    return len(_joined(blocks))
-
-
-def _joined(blocks: Iterable[_Block]) -> list[Text]:
-    """Return the lines of all blocks, a blank line between two."""
+def _joined(blocks: Iterable[_Block], *, is_airy: bool = True) -> list[Text]:
+    """Return the lines of all blocks; a blank line between two, or only below the first."""
     lines: list[Text] = []
     for block in blocks:
         if block.lines:
-            lines += ([Text("")] if lines else []) + block.lines
+            lines += ([Text("")] if lines and (is_airy or len(lines) == 1) else []) + block.lines
     return lines

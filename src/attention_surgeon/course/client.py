@@ -29,7 +29,7 @@ class Judge:
     def __init__(self) -> None:
         """Start the process; torch loads while this goes on."""
         self._lock = threading.Lock()
-        self._unread = b""
+        self._unread, self._is_closed = b"", False
         self._start()
 
     def __enter__(self) -> "Judge":
@@ -65,8 +65,9 @@ class Judge:
                     if answer is not None:
                         return answer
             said = self._last_words()
-            self.close()
-            self._start()
+            if not self._is_closed:  # otherwise nobody waits for an answer any more
+                self._end()
+                self._start()
             name = os.path.basename(request["file"])
             return {
                 "status": "stopped",
@@ -76,6 +77,10 @@ class Judge:
 
     def close(self) -> None:
         """End the process, and every copy of it."""
+        self._is_closed = True
+        self._end()
+
+    def _end(self) -> None:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()

@@ -1,0 +1,198 @@
+"""What happens while `surgeon watch` runs: keys, saved files and verdicts come in as events, and the window is drawn.
+
+The main thread owns the window and the view. A second one watches the file, a third asks the judge, so that a key is
+answered at once whatever the learner's file does.
+"""
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias, final
+
+from attention_surgeon.cli.console import make_console, say
+from attention_surgeon.cli.terminal import Terminal
+from attention_surgeon.cli.watch_keys import Keys
+from attention_surgeon.cli.watch_screen import View, frame
+from attention_surgeon.course import Exercise
+from attention_surgeon.course.asking import Allowance, request_for
+from attention_surgeon.course.client import Judge
+from attention_surgeon.course.session import Judged, judge_exercise, last_verdict
+from attention_surgeon.course.state import Standing
+from attention_surgeon.course.workspace import Workspace
+from attention_surgeon.errors import SurgeonError
+
+Event: TypeAlias = tuple[str, Any]
+_TICK = 0.1
+_SETTLE_MS = 20  # an editor writes a file in more than one step
+
+
+def run_watch(workspace: Workspace, exercise: Exercise, seconds: float) -> int:
+    """Run until the learner quits, and return the exit code."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say("error", "surgeon watch needs a terminal; surgeon check gives the same verdict without one.")
+        return 2
+    with _worker(workspace, exercise, seconds) as watcher:
+        return watcher.run()
+
+
+@contextmanager
+def _worker(workspace: Workspace, exercise: Exercise, seconds: float) -> "Iterator[Watcher]":
+    watcher = Watcher(workspace, exercise, Judge(), Allowance(seconds))
+    try:
+        yield watcher
+    finally:
+        watcher.close()
+
+
+@final
+class Watcher:
+    """The state of a running `surgeon watch`."""
+
+    def __init__(self, workspace: Workspace, exercise: Exercise, judge: Judge, allowance: Allowance) -> None:
+        """Begin with an exercise; nothing is judged yet."""
+        self.workspace, self._judge, self._allowance = workspace, judge, allowance
+        self._terminal = Terminal(make_console())
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._work: queue.Queue[Callable[[], Event] | None] = queue.Queue()
+        self._stop = threading.Event()
+        self._stop_watching = threading.Event()
+        self._begun = 0.0
+        state = workspace.state.read()
+        self.view = View(exercise, workspace.course.exercises, state.exercises)
+        self._keys = Keys(self)
+        self.open(exercise)
+        threading.Thread(target=self._do_work, daemon=True).start()
+
+    def run(self) -> int:
+        """Draw and answer until the learner quits."""
+        drawn: tuple[list[Any], tuple[int, int]] | None = None
+        with self._terminal.opened():
+            while not self._stop.is_set():
+                size = self._terminal.size
+                lines = frame(self.view, *size)
+                if drawn != (lines, size):
+                    self._terminal.draw(lines)
+                    drawn = (lines, size)
+                self._step()
+        return 0
+
+    def open(self, exercise: Exercise) -> None:
+        """Go to an exercise: show how it stands, watch its folder, judge it."""
+        standing = self.workspace.state.read().of(exercise.name)
+        last = last_verdict(standing)
+        self.view.exercise, self.view.mode, self.view.message = exercise, "verdict", ""
+        self.view.judged = None if last is None else Judged(last, standing)
+        with self.workspace.state.changing() as state:
+            state.current = exercise.name
+        self.view.standings = state.exercises
+        self._stop_watching.set()
+        self._stop_watching = threading.Event()
+        folder = self.workspace.file(exercise).parent
+        threading.Thread(target=self._watch, args=(folder, self._stop_watching), daemon=True).start()
+        self.judge()
+
+    def judge(self) -> None:
+        """Have the current exercise judged."""
+        exercise = self.view.exercise
+        self.do("judging", lambda: ("verdict", self._judged(exercise)))
+
+    def do(self, what: str, work: Callable[[], Event]) -> None:
+        """Have something done by the worker; its event comes when it is done."""
+        self.view.busy, self._begun = what, time.monotonic()
+        self._work.put(work)
+
+    def refresh(self) -> None:
+        """Read how everything stands again."""
+        self.view.standings = self.workspace.state.read().exercises
+        judged = self.view.judged
+        if judged is not None:
+            standing = self.view.standings.get(self.view.exercise.name, Standing())
+            self.view.judged = Judged(judged.verdict, standing, judged.since, judged.is_new, judged.notes)
+
+    def quit(self) -> None:
+        """Leave after this step."""
+        self._stop.set()
+
+    def width(self) -> int:
+        """Return how wide the window is."""
+        return self._terminal.size[0]
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self._stop.set()
+        self._stop_watching.set()
+        self._work.put(None)
+        self._judge.close()
+
+    def _step(self) -> None:
+        """Take in what has happened since; wait a moment for a key."""
+        try:
+            key = self._terminal.key(_TICK if self._events.empty() else 0.0)
+        except EOFError:
+            self.quit()
+            return
+        except KeyboardInterrupt:
+            self.quit()
+            return
+        try:
+            if key:
+                self._keys.press(key)
+            while not self._events.empty():
+                self._take(*self._events.get())
+        except SurgeonError as error:
+            self.view.message = str(error)
+        self._tell_time()
+
+    def _take(self, kind: str, value: Any) -> None:
+        if kind == "saved":
+            self.view.message = ""
+            self.judge()
+            return
+        self.view.busy = ""
+        if kind == "verdict" and value.verdict.exercise == self.view.exercise.name:
+            self.view.judged = value
+            self.refresh()
+        elif kind == "page":
+            self.view.title, self.view.page = value
+            self.view.mode, self.view.cursor = "page", 0
+        elif kind == "error":
+            self.view.message = value
+
+    def _tell_time(self) -> None:
+        """Say how long something has been going on, once it takes longer than a moment."""
+        what, _, _ = self.view.busy.partition(" … ")
+        spent = time.monotonic() - self._begun
+        if what and spent > 1:
+            waits = "" if self._judge.is_ready else ", torch is loading"
+            self.view.busy = f"{what} … {spent:.0f} s{waits}"
+
+    def _judged(self, exercise: Exercise) -> Judged:
+        judged = judge_exercise(self.workspace, self._judge, exercise, self._allowance)
+        if judged.verdict.status != "passed":
+            self._judge.prepare(request_for(exercise, self.workspace.file(exercise)))
+        return judged
+
+    def _do_work(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                self._events.put(work())
+            except SurgeonError as error:
+                self._events.put(("error", str(error)))
+            except Exception as error:  # noqa: BLE001  the watcher lives; what went wrong is said on the screen
+                if not self._stop.is_set():
+                    self._events.put(("error", f"a mistake in attention-surgeon: {type(error).__name__}: {error}"))
+
+    def _watch(self, folder: Path, stop: threading.Event) -> None:
+        from watchfiles import PythonFilter, watch  # here, because the first screen does not need it
+
+        try:
+            for _ in watch(
+                folder, watch_filter=PythonFilter(), stop_event=stop, step=_SETTLE_MS, rust_timeout=200, debounce=400
+            ):
+                self._events.put(("saved", None))
+        except (OSError, RuntimeError) as error:
+            self._events.put(("error", f"cannot watch {folder}: {error}; press j after saving."))
