@@ -1,7 +1,7 @@
 # The one list of public names: read by type checkers and, at run time, by lazy_loader.
 from .diagnose import Diagnosis
 from .errors import SurgeonError
-from .experiments import experiment_scaling_factor
+from .experiments import compare_masking, experiment_scaling_factor
 from .masks import (
     causal_mask,
     create_causal_mask,
@@ -43,6 +43,7 @@ __all__ = [
     "attention_gradients",
     "causal_mask",
     "check_attention",
+    "compare_masking",
     "create_causal_mask",
     "create_reverse_mask",
     "experiment_scaling_factor",

@@ -83,12 +83,15 @@ def _remarks(diagnosis: Diagnosis, contract: Contract, target: Any, options: dic
 
 
 _OTHER_CONTRACTS: Mapping[str, tuple[dict[str, Any], str]] = {
-    "mask_inverted": ({"mask": "hide"}, "it is right if True in its masks means hidden: say mask=hide"),
-    "mask_added_as_zero_one": ({"mask": "additive"}, "it is right if its masks are numbers to add: say mask=additive"),
-    "scale_missing": ({"scaled": False}, "it is right if no scale is asked for: say scaled=False"),
+    "mask_inverted": ({"mask": "hide"}, "it is right if True in its masks means hidden: say mask='hide' (--mask hide)"),
+    "mask_added_as_zero_one": (
+        {"mask": "additive"},
+        "it is right if its masks are numbers to add: say mask='additive' (--mask additive)",
+    ),
+    "scale_missing": ({"scaled": False}, "it is right if no scale is asked for: say scaled=False (--unscaled)"),
     "causal_aligned_at_start": (
         {"align": "start"},
-        "it is right if the first query sees the first key only: say align=start",
+        "it is right if the first query sees the first key only: say align='start' (--align start)",
     ),
 }
 

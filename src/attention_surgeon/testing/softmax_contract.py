@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -21,11 +21,19 @@ from attention_surgeon.testing.softmax_cases import LAYOUTS, SoftmaxCase, small_
 from attention_surgeon.testing.softmax_conduct import softmax_conduct
 
 _LAST = -1
+_COUNTED = {1: "one axis", 2: "two axes", 3: "three axes", 4: "four axes"}
+_LAYOUTS = {"vectors": (1,), "matrices": (2,), "batches": (3,), "heads": (4,)}
 
 
 @dataclass(frozen=True)
 class SoftmaxContract(Contract):
-    """Softmax over the last axis, safe for any finite score."""
+    """Softmax over the last axis, safe for any finite score.
+
+    Attributes:
+        takes: Number of axes of what it is given: `matrices` has two. With `anything` it is found by trying.
+    """
+
+    takes: Literal["anything", "vectors", "matrices", "batches", "heads"] = "anything"
 
     name: ClassVar[str] = "softmax"
     value_names: ClassVar[tuple[str, ...]] = ("softmax",)
@@ -134,8 +142,9 @@ class SoftmaxSubject(Subject):
         Torch is tried with a tensor that needs a gradient, which NumPy code refuses.
         """
         errors: list[str] = []
-        for square, layout, library in product((0, 1), LAYOUTS, ("torch", "numpy")):
-            if layout == 1 and not square:
+        layouts = _LAYOUTS.get(self.contract.takes, LAYOUTS)
+        for square, layout, library in product((0, 1), layouts, ("torch", "numpy")):
+            if layouts is LAYOUTS and layout == 1 and not square:
                 continue  # what can only do vectors is known by its failing at matrices, square ones as well
             x = to_library(softmax_cases(layout, 0)[square].scores, library)
             try:
@@ -147,7 +156,7 @@ class SoftmaxSubject(Subject):
                 continue
             self.library = library
             return layout
-        raise UnjudgedError(f"it answers no call; with x of three axes it raises {errors[0]}")
+        raise UnjudgedError(f"it answers no call; with x of {_COUNTED[layouts[0]]} it raises {errors[0]}")
 
 
 def _require_own_kind(found: Any, library: Library) -> None:

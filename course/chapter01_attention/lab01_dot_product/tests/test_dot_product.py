@@ -13,7 +13,7 @@ def test_similarity():
 
 
 def test_softmax():
-    check_attention(softmax, "softmax")
+    check_attention(softmax, "softmax", takes="matrices")
 
 
 def test_attention():
