@@ -17,11 +17,13 @@ _WAY_OUT = {
     errno.ENOENT: "its folder does not exist; make it first, or choose another place",
     errno.ENOTDIR: "a part of its path is a file, not a folder; choose another place",
     errno.EISDIR: "a folder stands there; give a file name",
+    errno.EEXIST: "a file stands there; choose another place",
     errno.EACCES: "permission denied; choose another place",
     errno.EPERM: "permission denied; choose another place",
     errno.EROFS: "the disk is read-only; choose another place",
     errno.ENOSPC: "the disk is full; free some space and try again",
     errno.EDQUOT: "your disk quota is used up; free some space and try again",
+    errno.EFBIG: "larger than a file may be here; choose another disk, or raise the limit (ulimit -f)",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 

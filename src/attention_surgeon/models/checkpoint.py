@@ -1,26 +1,30 @@
 """Checkpoints: one safetensors file each, parameters and moments as tensors, everything else as JSON in its header.
 
 A checkpoint is written beside its place and moved there in one step, and the one before it stays until the next is
-whole. So whenever the machine stops, one of the two can be read.
+whole. So whenever the machine stops, one of the two can be read. A hash over everything in it stands in the header: a
+disk that gives back other numbers than it was given is noticed, and not trained on.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from attention_surgeon.errors import FileFormatError, OptionError
 from attention_surgeon.files import file_access_error, write_file
 
-_METADATA_KEY, _VERSION = "attention_surgeon_checkpoint", 1
+_METADATA_KEY, _VERSION = "attention_surgeon_checkpoint", 2
 _KEPT = 2
 _NAME = re.compile(r"step-(\d{8})\.safetensors")
+_UNFINISHED = ".step-*.safetensors"  # what `write_file` writes beside it, and a killed process leaves there
 
 
 @final
@@ -58,6 +62,21 @@ class Checkpoint:
                 f"Take the old settings, or another folder."
             )
 
+    def require_shapes(self, shapes: Mapping[str, Sequence[int]], path: Path) -> None:
+        """Refuse tensors that do not fit.
+
+        Raises:
+            FileFormatError: a tensor is missing, or has another shape, or there is one too many.
+        """
+        mine = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        wanted = {name: tuple(shape) for name, shape in shapes.items()}
+        for name in sorted(mine.keys() | wanted.keys()):
+            if mine.get(name) != wanted.get(name):
+                raise FileFormatError(
+                    f"{path} does not fit the model: {name} has shape {mine.get(name, 'none')}, "
+                    f"expected {wanted.get(name, 'none')}."
+                )
+
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
     """Write a checkpoint into `folder`, which is made if need be, and remove all but the last two; return its path.
@@ -67,8 +86,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
             checkpoints that are there already stay.
     """
     described = {"version": _VERSION, "step": checkpoint.step, "settings": checkpoint.settings}
-    text = json.dumps({**described, "records": checkpoint.records})
+    described["records"] = checkpoint.records
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    # One key: several would stand in the header in an order that changes from process to process.
+    text = json.dumps(described | {"sha256": _digest(described, tensors)})
     content = safetensors.torch.save(tensors, metadata={_METADATA_KEY: text})
     path = folder / f"step-{checkpoint.step:08}.safetensors"
     try:
@@ -108,22 +129,42 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     except OSError as error:
         raise file_access_error("read", path, error) from error
     described = _description(text, path)
+    if described.pop("sha256") != _digest(described, tensors):
+        raise FileFormatError(f"{path} is damaged: its content is not what was written.")
     return Checkpoint(described["step"], described["settings"], tuple(described["records"]), tensors)
 
 
-def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest checkpoint of a folder that can be read, and a sentence for each newer one that cannot.
+def latest_checkpoint(
+    folder: Path, settings: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]
+) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest checkpoint of a folder that can be used, and a sentence for each newer one that cannot.
+
+    Args:
+        folder: Where they are.
+        settings: Those of the training that is to go on.
+        shapes: Of all tensors that it needs.
 
     Raises:
         FileAccessError: a checkpoint may not be read.
+        OptionError: they are of another training.
     """
-    problems = []
+    problems: list[str] = []
     for path in list_checkpoints(folder):
         try:
-            return load_checkpoint(path), problems
+            checkpoint = load_checkpoint(path)
+            checkpoint.require_settings(settings, folder)
+            checkpoint.require_shapes(shapes, path)
         except FileFormatError as error:
-            problems.append(f"{error} The one before it is used.")
-    return None, problems
+            problems.append(str(error))
+            continue
+        return checkpoint, [f"{problem} The one before it is used." for problem in problems]
+    return None, [f"{problem} There is none before it that can be used: it begins anew." for problem in problems]
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left half written; it would fill the disk in the end."""
+    for path in folder.glob(_UNFINISHED):
+        path.unlink(missing_ok=True)
 
 
 def _description(text: str | None, path: Path) -> dict[str, Any]:
@@ -135,9 +176,20 @@ def _description(text: str | None, path: Path) -> dict[str, Any]:
         raise FileFormatError(f"{path} is a safetensors file but no checkpoint: its header does not describe one.")
     if described["version"] != _VERSION:
         raise FileFormatError(
-            f"{path} is a checkpoint of version {described['version']!r}; this package reads {_VERSION}: update it."
+            f"{path} is a checkpoint of version {described['version']!r}; this package reads {_VERSION}, so it has to "
+            f"be trained anew, or with the package that wrote it."
         )
-    return described
+    return {"sha256": None} | described
+
+
+def _digest(described: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of the description and of names, types, shapes and numbers of all tensors."""
+    whole = hashlib.sha256(json.dumps(described).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        whole.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models.adamw import AdamW
-from attention_surgeon.models.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint
+from attention_surgeon.models.checkpoint import Checkpoint, latest_checkpoint, remove_unfinished, save_checkpoint
 from attention_surgeon.models.corpus import Corpus
 from attention_surgeon.models.decoder import Decoder, MaskBuilder, mask_for
 from attention_surgeon.models.losses import teacher_forced_loss
@@ -105,7 +105,7 @@ def train(
         folder: Where checkpoints are written and looked for; None: nowhere. A training that was stopped goes on
             behind its last checkpoint and ends with the same parameters, bit for bit, on the same machine.
         on_step: Called after each step, also for those that a checkpoint remembers.
-        on_broken: Called with a sentence for each checkpoint that cannot be read; the one before it is used.
+        on_broken: Called with a sentence for each checkpoint that cannot be used; the one before it is.
 
     Raises:
         FileAccessError: a checkpoint cannot be written; those before it stay.
@@ -175,12 +175,13 @@ def _restore(
     """Put the newest readable checkpoint into model and optimizer; return the records up to it."""
     if folder is None:
         return []
-    checkpoint, problems = latest_checkpoint(folder)
+    remove_unfinished(folder)
+    shapes = {name: tensor.shape for name, tensor in _tensors(model, optimizer).items()}
+    checkpoint, problems = latest_checkpoint(folder, _settings(model, corpus, config), shapes)
     for problem in problems:
         on_broken(problem)
     if checkpoint is None:
         return []
-    checkpoint.require_settings(_settings(model, corpus, config), folder)
     model.load_state_dict({name: checkpoint.tensors[f"model.{name}"] for name in model.state_dict()})
     moments = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(_MOMENTS)}
     optimizer.load({name.removeprefix(_MOMENTS): tensor for name, tensor in moments.items()})
@@ -193,10 +194,13 @@ _MOMENTS = "optimizer."
 def _checkpoint(
     model: Decoder, optimizer: AdamW, corpus: Corpus, config: TrainingConfig, records: list[StepRecord]
 ) -> Checkpoint:
-    tensors: dict[str, Tensor] = {f"model.{name}": tensor.detach() for name, tensor in model.state_dict().items()}
-    tensors |= {f"{_MOMENTS}{name}": tensor for name, tensor in optimizer.state().items()}
     rows = tuple(dataclasses.asdict(record) for record in records)
-    return Checkpoint(records[-1].step, _settings(model, corpus, config), rows, tensors)
+    return Checkpoint(records[-1].step, _settings(model, corpus, config), rows, _tensors(model, optimizer))
+
+
+def _tensors(model: Decoder, optimizer: AdamW) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {f"model.{name}": tensor.detach() for name, tensor in model.state_dict().items()}
+    return tensors | {f"{_MOMENTS}{name}": tensor for name, tensor in optimizer.state().items()}
 
 
 def _settings(model: Decoder, corpus: Corpus, config: TrainingConfig) -> dict[str, object]:
