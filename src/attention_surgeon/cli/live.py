@@ -99,7 +99,7 @@ def _lines(board: Board) -> Callable[[Progress], None]:
     return tell
 
 
-def bar_of(done: float, total: float) -> str:
+def bar_of(done: int | float, total: int | float) -> str:
     """Return a bar, filled as far as the work is done."""
     filled = round(_BAR * done / total) if total else _BAR
     return "█" * filled + "░" * (_BAR - filled)

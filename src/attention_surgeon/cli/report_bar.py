@@ -61,7 +61,7 @@ class ReportBoard:
         return (expected - done) * pace if self._planned else None
 
     def _expected_done(self) -> float:
-        before = sum(one.seconds for one in self._planned[: self._num_done])
+        before = float(sum(one.seconds for one in self._planned[: self._num_done]))
         if self._num_done >= len(self._planned):
             return before
         done, total = (sum(row[at] for row in self._rows.values()) for at in (0, 1))

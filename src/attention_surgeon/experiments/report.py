@@ -188,9 +188,7 @@ def _figures(traces: Mapping[str, AttentionTrace], measured: Result) -> dict[str
     }
 
 
-def _save_all(
-    figures: Mapping[str, Figure], folder: Path, suffix: str
-) -> tuple[dict[str, Path], tuple[Path, ...]]:
+def _save_all(figures: Mapping[str, Figure], folder: Path, suffix: str) -> tuple[dict[str, Path], tuple[Path, ...]]:
     """Write the figures and return their files, and the copies of what stood there and held something else."""
     made = {name: folder / f"{name}.{suffix}" for name in figures}
     copies = [write_keeping(made[name], figure_bytes(figure, suffix)) for name, figure in figures.items()]

@@ -7,7 +7,9 @@ from typing import final
 
 from attention_surgeon.experiments.bench import make_folder
 from attention_surgeon.experiments.claims import Claim, Judgement, decide_all
+from attention_surgeon.experiments.experiment import Experiment
 from attention_surgeon.experiments.page import Commands, build_page
+from attention_surgeon.experiments.registry import EXPERIMENTS
 from attention_surgeon.experiments.report import Report, ReportConfig, look, write_journal
 from attention_surgeon.experiments.report_runs import (
     Section,
@@ -51,6 +53,7 @@ def make_whole_report(
     commands: Commands,
     watch: Watch | None = None,
     on_stage: Callable[[str], None] = lambda title: None,
+    experiments: Sequence[Experiment] | None = None,
 ) -> WholeReport:
     """Make everything: pictures of the text, all experiments, one page to read, and the journal entry.
 
@@ -62,6 +65,7 @@ def make_whole_report(
         commands: What makes the same again.
         watch: Who is told how the experiments go on.
         on_stage: Called with the title of each other stage as it begins.
+        experiments: Which; None: all of them.
 
     Raises:
         FileAccessError: a folder or file cannot be made; what was made before that stays.
@@ -72,7 +76,7 @@ def make_whole_report(
     for place in (page, report.journal):
         require_place(place)
     make_folder(root)
-    sections = run_experiments(plan_experiments(config), root, commands.one, watch)
+    sections = run_experiments(plan_experiments(config, experiments or EXPERIMENTS), root, commands.one, watch)
     on_stage("writing the page and the journal")
     claims = decide_all(
         {section.run.name: section.run for section in sections if section.run and not section.planned.is_quick}

@@ -10,7 +10,6 @@ from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.experiments.bench import Bench, Progress
 from attention_surgeon.experiments.experiment import Experiment
 from attention_surgeon.experiments.language import load_corpus
-from attention_surgeon.experiments.registry import EXPERIMENTS
 from attention_surgeon.experiments.report import ReportConfig
 from attention_surgeon.experiments.runs import SavedRun, begin_run, finished_run, run_saved, unfinished_run
 
@@ -96,24 +95,27 @@ def runs_folder(config: ReportConfig) -> Path:
     return config.folder / "runs" if config.runs is None else config.runs
 
 
-def plan_experiments(config: ReportConfig, experiments: Sequence[Experiment] = EXPERIMENTS) -> tuple[Planned, ...]:
+def plan_experiments(config: ReportConfig, experiments: Sequence[Experiment]) -> tuple[Planned, ...]:
     """Return what a report is to hold.
 
     Where it is to be quick, an experiment still has its full settings if it is short or was run with them before.
-
-    Raises:
-        FileFormatError, FileAccessError: a run that was made before cannot be read.
     """
     return tuple(_plan(experiment, config) for experiment in experiments)
 
 
 def _plan(experiment: Experiment, config: ReportConfig) -> Planned:
-    full, remark = _settings(experiment, config, is_quick=False)
-    was_there = finished_run(experiment, full, runs_folder(config))
-    if was_there is not None or not config.is_quick or experiment.seconds <= _SHORT:
-        return Planned(experiment, full, False, remark, was_there)
-    quick, remark = _settings(experiment, config, is_quick=True)
-    return Planned(experiment, quick, True, remark, finished_run(experiment, quick, runs_folder(config)))
+    full = _planned(experiment, config, is_quick=False)
+    if full.was_there is not None or not config.is_quick or experiment.seconds <= _SHORT:
+        return full
+    return _planned(experiment, config, is_quick=True)
+
+
+def _planned(experiment: Experiment, config: ReportConfig, *, is_quick: bool) -> Planned:
+    settings, remark = _settings(experiment, config, is_quick=is_quick)
+    try:
+        return Planned(experiment, settings, is_quick, remark, finished_run(experiment, settings, runs_folder(config)))
+    except SurgeonError as error:
+        return Planned(experiment, settings, is_quick, f"{remark} It was run again, because {error}".strip())
 
 
 def _settings(experiment: Experiment, config: ReportConfig, *, is_quick: bool) -> tuple[Any, str]:
