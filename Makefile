@@ -34,7 +34,7 @@ setup: .venv/.ready ## make .venv with everything in it
 	@touch $@
 
 demo: .venv/.ready ## run the main job on a real text; what it makes goes to demo/
-	$(BIN)/surgeon report --out demo
+	$(BIN)/surgeon report --quick --out demo
 
 test: .venv/.ready ## run every test, the examples in the docstrings and those in the README
 	$(BIN)/python -m pytest -n 2
