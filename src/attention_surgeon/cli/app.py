@@ -20,6 +20,7 @@ import typer
 
 from attention_surgeon import __version__
 from attention_surgeon.cli.check import check
+from attention_surgeon.cli.course import course, grade
 from attention_surgeon.cli.diagnose import diagnose
 from attention_surgeon.cli.doctor import doctor
 from attention_surgeon.cli.experiment import experiment
@@ -56,6 +57,8 @@ app.command("undo")(undo)
 app.command("journal")(journal)
 app.command("progress")(progress)
 app.command("update")(update)
+app.command("grade")(grade)
+app.add_typer(course)
 
 
 def _show_version(is_wanted: bool) -> bool:

@@ -60,7 +60,7 @@ class Judge:
         with self._lock:
             with contextlib.suppress(OSError):
                 if self._wait():
-                    self._write({**request, "what": "judge"})
+                    self._write({"what": "judge", **request})
                     answer = self._read(_SLOWEST)
                     if answer is not None:
                         return answer

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from attention_surgeon.course.checking import load_check_named
+from attention_surgeon.course.checking import load_check_named, load_checks
 from attention_surgeon.course.guard import Guard
 from attention_surgeon.course.mistake import Mistake
 from attention_surgeon.diagnose import Diagnosis, diagnose
@@ -92,6 +92,33 @@ def _by_check(check: Callable[..., None], target: Any, options: Mapping[str, Any
             raise  # an assert of the learner's own
         return {"status": "mistake", "unnamed": [str(error) or "a check of the exercise fails."]}
     return _RIGHT
+
+
+def examine_checks(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an exercise's check says of the targets that its file calls wrong and right: `WRONG` and `RIGHT`.
+
+    Returns:
+        `wrong` and `right`: for each target its name and what is amiss, empty if nothing is.
+    """
+    checks = load_checks(Path(request["checks"]))
+    check: Any = checks[request["check"]]
+    found: dict[str, Any] = {}
+    for kind, is_wrong in (("wrong", True), ("right", False)):
+        targets = checks.get(kind.upper(), {}).get(request["check"], ())
+        found[kind] = [
+            (getattr(each, "__name__", "?"), _amiss(check, each, request["options"], is_wrong)) for each in targets
+        ]
+    return found
+
+
+def _amiss(check: Any, target: Any, options: Mapping[str, Any], is_wrong: bool) -> str:
+    try:
+        check(target, **options)
+    except AssertionError as error:
+        return "" if is_wrong else f"is valid and rejected: {error}"
+    except Exception as error:  # noqa: BLE001  whatever a check raises for a target of its own file is a finding
+        return f"makes the check raise {type(error).__name__}: {error}"
+    return "is wrong and passes" if is_wrong else ""
 
 
 def _in_words(diagnosis: Diagnosis) -> dict[str, Any]:

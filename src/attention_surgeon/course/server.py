@@ -12,11 +12,11 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn, final
 
-from attention_surgeon.course.inside import judge
+from attention_surgeon.course.inside import examine_checks, judge
 from attention_surgeon.course.prepare import prepare
 from attention_surgeon.diagnose.child import Limits, Outcome, run_in_child
 
@@ -50,6 +50,9 @@ class Server:
         if request["what"] == "prepare":
             if key not in self._prepared and key not in self._wanted:
                 self._wanted.append(key)
+            return
+        if request["what"] == "examine":
+            _write(_as_answer(_run_work(request, partial(examine_checks, request))))
             return
         _write(_verdict(request, is_prepared=key in self._prepared or request["check"] is not None))
 
@@ -115,8 +118,12 @@ def _verdict(request: Mapping[str, Any], *, is_prepared: bool) -> dict[str, Any]
 
 
 def _run(request: Mapping[str, Any], depth: Any, seconds: float) -> Outcome:
-    limits = Limits(seconds=seconds, memory_bytes=request["memory_bytes"], output_bytes=request["output_bytes"])
-    return run_in_child(partial(judge, request, depth), file=request["file"], limits=limits)
+    return _run_work({**request, "seconds": seconds}, partial(judge, request, depth))
+
+
+def _run_work(request: Mapping[str, Any], work: Callable[[], Any]) -> Outcome:
+    limits = Limits(request["seconds"], memory_bytes=request["memory_bytes"], output_bytes=request["output_bytes"])
+    return run_in_child(work, file=request["file"], limits=limits)
 
 
 def _status(outcome: Outcome) -> str:

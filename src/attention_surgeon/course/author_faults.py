@@ -1,0 +1,89 @@
+"""Does each contract reject every fault of the catalogue, by name, and let every valid alternative pass?"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+from attention_surgeon.course.registry import Course
+from attention_surgeon.diagnose import diagnose
+from attention_surgeon.diagnose.doctor import Kind, kinds_of, target_with
+from attention_surgeon.diagnose.doctor.examine import Ward, are_same
+from attention_surgeon.diagnose.doctor.healthy import alternatives
+from attention_surgeon.diagnose.hypotheses import SEEN_AT_EXTREMES
+from attention_surgeon.errors import OptionError, SurgeonError
+from attention_surgeon.faults import Fault
+
+
+def examine_contracts(course: Course, jobs: int) -> dict[str, Any]:
+    """Return what `examine_contract` says of all contracts of a course together: counts and problems."""
+    used = {(e.contract, json.dumps(e.options, sort_keys=True)) for e in course.exercises if e.check is None}
+    found: dict[str, Any] = {"counts": {}, "problems": []}
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for part in pool.map(examine_contract, *zip(*sorted(used), strict=True)) if used else ():
+            found["problems"] += part["problems"]
+            for what, number in part["counts"].items():
+                found["counts"][what] = found["counts"].get(what, 0) + number
+    return found
+
+
+def examine_contract(contract: str, plain_options: str) -> dict[str, Any]:
+    """Put every fault of the catalogue, and every valid alternative, to one contract.
+
+    Args:
+        contract: Its name.
+        plain_options: Its options as JSON.
+
+    Returns:
+        `counts` (faults named, faults that are the same function, alternatives) and `problems`, sentences.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    options = json.loads(plain_options)
+    counts, problems = {"contracts": 1}, []
+    try:
+        kinds = [dataclasses.replace(kind, options={**kind.options, **options}) for kind in kinds_of(contract)[:1]]
+    except OptionError:
+        kinds = []
+    for kind in kinds:
+        ward = Ward(kind)
+        for fault in ward.faults:
+            said = _examine(ward, kind, fault)
+            counts[said] = counts.get(said, 0) + 1
+            if said.startswith("not "):
+                problems.append(f"contract {contract} {plain_options}: the fault {fault.name} is {said}")
+    passed, failed = _alternatives(contract, options)
+    counts["valid alternatives pass"] = passed
+    return {"counts": {k: n for k, n in counts.items() if not k.startswith("not ")}, "problems": [*problems, *failed]}
+
+
+def _examine(ward: Ward, kind: Kind, fault: Fault) -> str:
+    try:
+        found = diagnose(target_with(kind, (fault,)), ward.contract)
+    except SurgeonError as error:
+        return f"not judged: {error}"
+    if found.verdict == "wrong" and found.names_all(fault.name):
+        return "faults rejected and named"
+    if fault.operate is not None and fault.stage != "state" and fault.name not in SEEN_AT_EXTREMES:
+        answers = ward.answers((fault,))
+        if found.verdict == "right" and are_same(answers, ward.right):
+            return "faults that change nothing under this contract"
+        if found.verdict != "right" and all(answer.error is not None for answer in answers):
+            return "faults that only raise"
+    return "not rejected" if found.verdict == "right" else f"not named, but {', '.join(found.names) or 'nothing'} is"
+
+
+def _alternatives(contract: str, options: Mapping[str, Any]) -> tuple[int, list[str]]:
+    passed, failed = 0, []
+    for alternative in alternatives():
+        if alternative.contract != contract or dict(alternative.options) != dict(options):
+            continue
+        found = diagnose(alternative.target, contract, **options)
+        if found.verdict == "right":
+            passed += 1
+        else:
+            failed.append(f"contract {contract}: valid code is rejected: {alternative.name}, {', '.join(found.names)}")
+    return passed, failed
