@@ -36,13 +36,12 @@ def judge(request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:
     guard = Guard()
     target = load_target(file, request["object"])
     _refuse_others(target, file, request["content"])
-    found = _judged(target, file, request, depth)
-    replaced = guard.replaced()
-    if replaced:
-        raise LoadError(
-            f"{file.name} puts something else in the place of {replaced[0]}, for everybody, the judge too; "
-            f"write a function of your own beside it."
-        )
+    try:
+        found = _judged(target, file, request, depth)
+    except Exception:
+        _refuse_replaced(guard, file)  # it may be the reason
+        raise
+    _refuse_replaced(guard, file)
     changed = [f"it changes {name} when it is loaded; it was put back for the verdict." for name in target.changed]
     return found | {"sha256": target.sha256, "remarks": [*found.get("remarks", ()), *changed, *guard.left_behind()]}
 
@@ -63,6 +62,20 @@ def _refuse_others(target: Target, file: Path, content: str) -> None:
             raise LoadError(
                 f"{file.name} imports {name} from the course's own files ({place}); write it in {file.name}."
             )
+
+
+def _refuse_replaced(guard: Guard, file: Path) -> None:
+    """Raise if functions that others use are not what they were.
+
+    Raises:
+        LoadError: with the first of them.
+    """
+    replaced = guard.replaced()
+    if replaced:
+        raise LoadError(
+            f"{file.name} puts something else in the place of {replaced[0]}, for everybody, the judge too; "
+            f"write a function of your own beside it."
+        )
 
 
 def _judged(target: Target, file: Path, request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:

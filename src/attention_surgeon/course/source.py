@@ -41,8 +41,8 @@ def read_source(content: bytes, name: str, wanted: str, stub: str, solution: str
         tree = ast.parse(content)
     except SyntaxError as error:
         return Seen("stopped", _syntax_in_words(error, name), error.lineno)
-    except ValueError:
-        return Seen("stopped", f"{name} is no Python text: it holds zero bytes. Save it as UTF-8 text.")
+    except ValueError as error:
+        return Seen("stopped", f"{name} is no Python text: {error}. Save it as UTF-8 text.")
     given, right = ast.parse(stub), ast.parse(solution)
     mine = find_definition(tree, wanted)
     if mine is None:
@@ -149,7 +149,7 @@ def _words(tree: ast.AST) -> Iterator[tuple[str, int]]:
 def _syntax_in_words(error: SyntaxError, name: str) -> str:
     text = (error.text or "").rstrip("\n")
     line = text.strip()
-    shown = f" (`{line[:70]}`)" if line else ""
+    shown = f" (`{line[:70]}`)" if line and line.isprintable() else ""
     return f"{name}, line {error.lineno or 1}{shown}: {_plain(error)}"
 
 
@@ -162,7 +162,7 @@ def _plain(error: SyntaxError) -> str:
         "expected ':'": "a colon is missing at the end of this line.",
         "unexpected indent": "this line is indented further than the one before it; move it to the left.",
         "invalid syntax": "Python cannot read this line; look at the place just before where it stops.",
-        "unexpected EOF while parsing": "the file ends in the middle of something; a bracket is not closed.",
+        "source code string cannot contain null bytes": "there are zero bytes in it; save it as UTF-8 text.",
     }
     if said in plain:
         return plain[said]
