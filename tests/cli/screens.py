@@ -24,6 +24,7 @@ PAIRS = " ".join(f"{word}{n}" for n in range(30) for word in ("walk", "sing"))
 
 SCREENS: dict[str, tuple[int, list[str]]] = {
     "help": (80, ["--help"]),
+    "report_help": (80, ["report", "--help"]),
     "experiment_help": (80, ["experiment", "--help"]),
     "experiment_run_help": (80, ["experiment", "run", "--help"]),
     "experiment_list_80": (80, ["experiment", "list"]),
