@@ -77,7 +77,7 @@ def sweep(
         made = sweep_experiment(config.experiment, Sweep(out, workers))
         folder = begin_run(made, config, out, config.command)
         saved = run_saved(made, config, folder, bench)
-        return Result(saved.name, saved.config, saved.records, saved.verdict, saved.tables)
+        return Result(saved.name, as_plain(config), saved.records, saved.verdict, saved.tables)
 
 
 def sweep_experiment(name: str, sweep_there: "Sweep") -> Experiment:
