@@ -1,0 +1,81 @@
+"""What is said to have changed, and when the next level of a mistake is told."""
+
+import dataclasses
+
+import pytest
+
+from attention_surgeon.course.since import beaten, next_level, since
+from attention_surgeon.course.state import Standing
+from attention_surgeon.course.verdict import Named, Status, Verdict
+
+SCALE, MASK, AXIS = (
+    Named("scale_missing", "scale"),
+    Named("mask_ignored", "mask"),
+    Named("softmax_over_queries", "normalise"),
+)
+OTHER_MASK = Named("mask_inverted", "mask")
+
+
+def verdict(
+    *mistakes: Named, status: Status | None = None, sha: str = "", step: str = "", yours: object = None
+) -> Verdict:
+    name = sha or "".join(mistake.name for mistake in mistakes) + step + str(yours)
+    chosen: Status = status or ("mistake" if mistakes or step else "passed")
+    return Verdict("a.b", "a/b.py", "f", name, "", chosen, mistakes=mistakes, step=step, yours=yours)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (verdict(SCALE, MASK), verdict(MASK), "the scale is right now; the mask remains"),
+        (verdict(SCALE, MASK), verdict(SCALE), "the mask is right now; the scale remains"),
+        (verdict(SCALE), verdict(MASK), "the scale is right now; the mask is wrong now"),
+        (verdict(MASK), verdict(OTHER_MASK), "the mask is wrong in another way"),
+        (
+            verdict(SCALE, MASK, AXIS),
+            verdict(AXIS),
+            "the scale is right now; the mask is right now; the softmax remains",
+        ),
+        (verdict(SCALE), verdict(), "the scale is right now"),
+        (verdict(), verdict(SCALE), "it was right before; u undoes"),
+        (verdict(SCALE), verdict(SCALE, sha="saved again"), "nothing has changed in what it does"),
+        (verdict(sha="1"), verdict(sha="2"), ""),
+        (verdict(status="stopped", sha="1"), verdict(SCALE), "it runs now"),
+        (verdict(status="untouched", sha="1"), verdict(SCALE), ""),
+        (verdict(step="scores"), verdict(step="weights"), "the scores are right now"),
+        (verdict(step="output"), verdict(step="scaled"), "the scaled scores are wrong now, and were not before"),
+        (verdict(step="scores"), verdict(step="scores", yours=[1]), ""),
+        (verdict(SCALE), verdict(SCALE), ""),
+    ],
+)
+def test_since(before: Verdict, now: Verdict, said: str):
+    assert since(before, now) == said
+
+
+def test_nothing_before():
+    assert since(None, verdict(SCALE)) == ""
+    assert beaten(None, verdict(SCALE)) == []
+
+
+def test_a_mistake_is_beaten_only_by_code_that_runs():
+    assert beaten(verdict(SCALE, MASK), verdict(MASK)) == ["scale_missing"]
+    assert beaten(verdict(SCALE), verdict(status="stopped", sha="1")) == []
+
+
+def test_a_level_is_released_by_another_attempt_and_not_by_saving():
+    asked = Standing(level=0)
+    first = verdict(SCALE, yours=[1])
+    assert next_level(asked, None, first) == 0
+    assert next_level(asked, first, dataclasses.replace(first, sha256="other blanks")) == 0
+    assert next_level(asked, first, verdict(SCALE, yours=[2])) == 1
+    assert next_level(Standing(level=1), first, verdict(SCALE, yours=[3])) == 1
+    assert next_level(Standing(level=2), first, verdict(SCALE, MASK, yours=[3])) == 2
+
+
+def test_another_first_mistake_begins_at_its_question():
+    assert next_level(Standing(level=2), verdict(SCALE, MASK), verdict(MASK)) == 0
+
+
+def test_how_long_it_took_is_no_behaviour():
+    one = verdict(SCALE)
+    assert one.behaviour == dataclasses.replace(one, seconds=2.0, saved="later", sha256="x").behaviour
