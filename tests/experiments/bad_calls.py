@@ -59,6 +59,11 @@ BAD_CALLS = [
         "report: num_heads is 0, expected a whole number of at least 1.",
     ),
     BadCall(
+        'experiments.ReportConfig(is_quick="yes")',
+        "ArgumentTypeError",
+        "report: is_quick is 'yes', expected True or False.",
+    ),
+    BadCall(
         'experiments.ReportConfig(max_tokens="all")',
         "ArgumentTypeError",
         "report: max_tokens is 'all', expected a whole number of at least 1.",

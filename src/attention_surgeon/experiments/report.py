@@ -25,7 +25,7 @@ from attention_surgeon.plots import (
     plot_scaling_curves,
 )
 from attention_surgeon.plots.save import figure_bytes
-from attention_surgeon.require import require_count
+from attention_surgeon.require import require_count, require_switch
 from attention_surgeon.trace import AttentionTrace
 
 FORMATS = ("png", "svg", "pdf")
@@ -63,6 +63,7 @@ class ReportConfig:
             raise OptionError(f"report: the format is {self.image_format!r}; the choices are {', '.join(FORMATS)}.")
         require_count(self.num_heads, "num_heads", "report")
         require_count(self.max_tokens, "max_tokens", "report")
+        require_switch(self.is_quick, "is_quick", "report")
         if self.max_tokens < 2:
             raise OptionError(f"report: max_tokens is {self.max_tokens}, expected at least 2 tokens to compare.")
         if self.text is not None and not tokenize(self.text):
