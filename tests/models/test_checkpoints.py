@@ -161,6 +161,15 @@ def test_numbers_that_the_disk_changed_are_noticed(trained, tmp_path: Path):
         load_checkpoint(tmp_path / "a.safetensors")
 
 
+def test_losses_that_the_disk_changed_are_noticed(trained, tmp_path: Path):
+    """Another digit in the description is JSON still."""
+    content = list_checkpoints(trained[0])[0].read_bytes()
+    digit = content.index(b'loss\\": ') + len(b'loss\\": ') + 3
+    other = b"1" if content[digit : digit + 1] != b"1" else b"2"
+    (told,) = goes_on(trained, content[:digit] + other + content[digit + 1 :], tmp_path)
+    assert "step-00000006.safetensors is damaged: its content is not what was written. The one before" in told
+
+
 def changed(checkpoint: Checkpoint, how: str) -> Checkpoint:
     tensors = dict(checkpoint.tensors)
     name = "model.token_embedding.weight"
