@@ -6,10 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from PIL import Image
-from torch import Tensor
-
 from attention_surgeon.experiments import experiment_scaling_factor
 from attention_surgeon.masks import causal_mask, padding_mask, reverse_mask
 from attention_surgeon.models import trace_text
@@ -22,6 +18,9 @@ from attention_surgeon.plots import (
 )
 from attention_surgeon.plots.style import theme_named
 from attention_surgeon.plots.weights import draw_weights
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
 
 COURSE = Path(__file__).parent
 TOKENS = ["The", "cat", "sat", "on", "the", "mat"]

@@ -1,6 +1,14 @@
 from attention_surgeon.testing import check_attention
 from attention_surgeon.testing.exercises import check_head_distances, check_head_grid_alone
-from self_attention import create_causal_mask, create_padding_mask, CrossAttention, head_distances, MultiHeadAttention, plot_heads, SelfAttention
+from self_attention import (
+    CrossAttention,
+    MultiHeadAttention,
+    SelfAttention,
+    create_causal_mask,
+    create_padding_mask,
+    head_distances,
+    plot_heads,
+)
 
 
 def test_exercise_1_self_attention():

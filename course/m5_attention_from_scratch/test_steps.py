@@ -1,4 +1,10 @@
-from attention_surgeon.testing.exercises import check_output, check_projections, check_scores, check_shapes, check_weights
+from attention_surgeon.testing.exercises import (
+    check_output,
+    check_projections,
+    check_scores,
+    check_shapes,
+    check_weights,
+)
 from steps import attention_output, attention_scores, attention_shapes, attention_weights, project
 
 

@@ -14,7 +14,10 @@ def plot_attention_heatmap(attention_weights, tokens, title="Attention Weights")
 
 
 def plot_multihead_attention(attention_weights, tokens, num_heads):
-    """Return a figure with a grid of heat maps, one for each head of attention_weights [num_heads, seq_len, seq_len]."""
+    """Return a figure with a grid of heat maps, one for each head.
+
+    attention_weights: [num_heads, seq_len, seq_len]; tokens: seq_len words.
+    """
     # YOUR CODE HERE
     # 1. enough rows of up to three maps; switch off the axes that stay empty
     # 2. the same colours for the same weights in all of them

@@ -1,5 +1,5 @@
-from attention_surgeon.testing import check_attention
 from analysis import analyze_attention_patterns
+from attention_surgeon.testing import check_attention
 
 
 def test_task_2c_statistics():

@@ -4,7 +4,7 @@ import torch
 
 
 def project(x, W_q, W_k, W_v):
-    """Return (Q, K, V) for x (batch, seq_len, embed_dim) and matrices (embed_dim, d_k), (embed_dim, d_k), (embed_dim, d_v)."""
+    """Return (Q, K, V) for x (batch, seq_len, embed_dim); W_q and W_k are (embed_dim, d_k), W_v is (embed_dim, d_v)."""
     # BEGIN SOLUTION
     # STUB: # Q = X W_Q, and so on
     return x @ W_q, x @ W_k, x @ W_v
@@ -45,7 +45,7 @@ def attention_output(weights, V):
 
 
 def attention_shapes(batch, seq_len, d_k, d_v):
-    """Return the shape of each step as a tuple: {"Q": ..., "K": ..., "V": ..., "scores": ..., "weights": ..., "output": ...}."""
+    """Return the shape of each step as a tuple, by its name: Q, K, V, scores, weights, output."""
     # BEGIN SOLUTION
     # STUB: # think it through before you print it
     return {
@@ -70,7 +70,7 @@ def main():
     output = attention_output(weights, V)
     found = {"Q": Q, "K": K, "V": V, "scores": scores, "weights": weights, "output": output}
     for name, shape in attention_shapes(batch, seq_len, d_k, d_v).items():
-        print(f"{name:<8} {str(tuple(found[name].shape)):<10}", "as expected" if found[name].shape == shape else shape)
+        print(f"{name:<8} {tuple(found[name].shape)!s:<10}", "as expected" if found[name].shape == shape else shape)
 
 
 if __name__ == "__main__":

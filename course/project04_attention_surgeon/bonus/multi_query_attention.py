@@ -18,6 +18,6 @@ class MultiQueryAttention(nn.Module):
     def forward(self, x):
         """Return the output (batch, n, embed_dim) for x (batch, n, embed_dim)."""
         # YOUR CODE HERE
-        # 1. Q: (batch, num_heads, n, head_size); K and V: (batch, 1, n, head_size), the 1 spreads over the heads
+        # 1. Q: (batch, num_heads, n, head_size); K, V: (batch, 1, n, head_size), the 1 spreads over the heads
         # 2. attend, merge, project as in lab 1
         raise NotImplementedError("MultiQueryAttention.forward: write this part")

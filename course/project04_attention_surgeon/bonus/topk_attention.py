@@ -4,7 +4,7 @@ import torch
 
 
 def topk_attention(Q, K, V, k):
-    """Return (output, weights): output (batch, n_q, d_v); in each row of weights (batch, n_q, n_k) k numbers are not 0."""
+    """Return (output, weights): (batch, n_q, d_v) and (batch, n_q, n_k), whose rows have k numbers that are not 0."""
     scores = Q @ K.transpose(-2, -1) / Q.shape[-1] ** 0.5
     # YOUR CODE HERE
     # 1. scores.topk(k, dim=-1).indices are the places of the best keys of each query

@@ -20,7 +20,10 @@ def plot_attention_heatmap(attention_weights, tokens, title="Attention Weights")
 
 
 def plot_multihead_attention(attention_weights, tokens, num_heads):
-    """Return a figure with a grid of heat maps, one for each head of attention_weights [num_heads, seq_len, seq_len]."""
+    """Return a figure with a grid of heat maps, one for each head.
+
+    attention_weights: [num_heads, seq_len, seq_len]; tokens: seq_len words.
+    """
     num_columns = min(num_heads, 3)
     num_rows = (num_heads + num_columns - 1) // num_columns
     size = (3.4 * num_columns, 3.4 * num_rows)

@@ -51,7 +51,8 @@ def compare_masking():
     """Return where the weight goes under three masks, for random scores of NUM_TOKENS tokens:
 
     {"causal": {"past": ..., "self": ..., "future": ...}, "none": {...}, "reverse": {...}}
-    Each number is a share: the weight on keys before the query, on its own place, after it; averaged over queries and draws.
+    Each number is a share: the weight on keys before the query, on its own place, after it; averaged over queries and
+    draws.
     """
     scores = torch.randn(NUM_DRAWS, NUM_TOKENS, NUM_TOKENS)
     everywhere = torch.ones(NUM_TOKENS, NUM_TOKENS, dtype=torch.bool)

@@ -5,7 +5,7 @@ from attention_surgeon.testing import check_attention
 from attention_surgeon.testing.exercises import check_similarity
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-from attention import attention, similarity, softmax  # noqa: E402
+from attention import attention, similarity, softmax
 
 
 def test_similarity():

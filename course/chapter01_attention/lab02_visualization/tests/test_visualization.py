@@ -4,7 +4,7 @@ from pathlib import Path
 from attention_surgeon.testing.exercises import check_heatmap_array, check_pair_of_maps
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-from visualization import plot_scale_comparison, plot_weights  # noqa: E402
+from visualization import plot_scale_comparison, plot_weights
 
 
 def test_plot_weights():

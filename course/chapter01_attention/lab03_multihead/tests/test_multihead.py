@@ -5,7 +5,7 @@ from attention_surgeon.testing import check_attention
 from attention_surgeon.testing.exercises import check_merge_heads, check_split_heads
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-from multihead import merge_heads, MultiHeadAttention, split_heads  # noqa: E402
+from multihead import MultiHeadAttention, merge_heads, split_heads
 
 
 def test_split_heads():

@@ -5,7 +5,7 @@ from attention_surgeon.testing import check_attention
 from attention_surgeon.testing.exercises import check_from_torch, check_to_torch_mask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-from comparison import from_torch, MultiHeadAttention, to_torch_mask  # noqa: E402
+from comparison import MultiHeadAttention, from_torch, to_torch_mask
 
 
 def test_to_torch_mask():

@@ -22,7 +22,7 @@ class MultiQueryAttention(nn.Module):
     def forward(self, x):
         """Return the output (batch, n, embed_dim) for x (batch, n, embed_dim)."""
         # BEGIN SOLUTION
-        # STUB: # 1. Q: (batch, num_heads, n, head_size); K and V: (batch, 1, n, head_size), the 1 spreads over the heads
+        # STUB: # 1. Q: (batch, num_heads, n, head_size); K, V: (batch, 1, n, head_size), the 1 spreads over the heads
         # STUB: # 2. attend, merge, project as in lab 1
         batch, n, embed_dim = x.shape
         Q = self.query(x).reshape(batch, n, self.num_heads, self.head_size).transpose(1, 2)

@@ -18,28 +18,28 @@ def check_sample_map(function: Callable[..., Any]) -> None:
         ExplainedError: it is no map of weights with tokens, named axes and colours from 0.
     """
     __tracebackhide__ = True
-    with drawn(function) as figure:
-        maps = seen_maps(figure)
-        if not maps:
-            check_maps(maps, torch.zeros(1, 2, 2), ("", ""))
-        seen = maps[0]
-        sums = seen.numbers.sum(-1)
-        if not np.allclose(sums, 1.0, atol=1e-4):
-            is_turned = np.allclose(seen.numbers.sum(-2), 1.0, atol=1e-4)
-            raise ExplainedError(
-                "map_transposed" if is_turned else "rows_do_not_sum_to_one",
-                f"The rows of your map sum to {sums.min():.2f} to {sums.max():.2f}.",
-                question="What should the weights of one query sum to, and is a query a row or a column here?",
-                pointer="Rows are queries; show the weights after the softmax over the keys.",
-                fix="axes.imshow(weights, vmin=0, vmax=1)", step="map", yours=seen.numbers,
-            )  # fmt: skip
-        if min(seen.numbers.shape) < 3 or np.ptp(seen.numbers) < 1e-3:
-            raise ExplainedError(
-                "nothing_to_see", "Your map has fewer than three tokens, or all its weights are alike.",
-                question="What should a reader of this figure learn from it?",
-                pointer="Take a sentence of some words, and vectors that differ.", fix="",
-            )  # fmt: skip
-        check_maps(maps[:1], torch.from_numpy(seen.numbers)[None], [*filter(None, seen.columns)] or ["a token"])
+    figure = drawn(function)
+    maps = seen_maps(figure)
+    if not maps:
+        check_maps(maps, torch.zeros(1, 2, 2), ("", ""))
+    seen = maps[0]
+    sums = seen.numbers.sum(-1)
+    if not np.allclose(sums, 1.0, atol=1e-4):
+        is_turned = np.allclose(seen.numbers.sum(-2), 1.0, atol=1e-4)
+        raise ExplainedError(
+            "map_transposed" if is_turned else "rows_do_not_sum_to_one",
+            f"The rows of your map sum to {sums.min():.2f} to {sums.max():.2f}.",
+            question="What should the weights of one query sum to, and is a query a row or a column here?",
+            pointer="Rows are queries; show the weights after the softmax over the keys.",
+            fix="axes.imshow(weights, vmin=0, vmax=1)", step="map", yours=seen.numbers,
+        )  # fmt: skip
+    if min(seen.numbers.shape) < 3 or np.ptp(seen.numbers) < 1e-3:
+        raise ExplainedError(
+            "nothing_to_see", "Your map has fewer than three tokens, or all its weights are alike.",
+            question="What should a reader of this figure learn from it?",
+            pointer="Take a sentence of some words, and vectors that differ.", fix="",
+        )  # fmt: skip
+    check_maps(maps[:1], torch.from_numpy(seen.numbers)[None], [*filter(None, seen.columns)] or ["a token"])
 
 
 def check_scaling_plot(function: Callable[..., Any]) -> None:
@@ -54,8 +54,8 @@ def check_scaling_plot(function: Callable[..., Any]) -> None:
         for d_k in (8, 32, 128, 512)
         for scaled in (True, False)
     ]
-    with drawn(function, records) as figure:
-        _check_lines(figure, records)
+    figure = drawn(function, records)
+    _check_lines(figure, records)
 
 
 def _check_lines(figure: Any, records: Sequence[Mapping[str, Any]]) -> None:

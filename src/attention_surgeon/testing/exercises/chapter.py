@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -244,10 +245,15 @@ def _without_biases(layer: nn.MultiheadAttention) -> None:
     layer.out_proj.bias.zero_()
 
 
-def _in_another_order(layer: nn.MultiheadAttention) -> None:
-    for parameter in (layer.in_proj_weight, layer.in_proj_bias):
-        query, key, value = parameter.clone().chunk(3)
-        parameter.copy_(torch.cat([value, key, query]))
+def _in_order(*order: int) -> Callable[[nn.MultiheadAttention], None]:
+    """Return a change that takes the packed thirds for others."""
+
+    def change(layer: nn.MultiheadAttention) -> None:
+        for parameter in (layer.in_proj_weight, layer.in_proj_bias):
+            thirds = parameter.clone().chunk(3)
+            parameter.copy_(torch.cat([thirds[place] for place in order]))
+
+    return change
 
 
 def _transposed(layer: nn.MultiheadAttention) -> None:
@@ -281,10 +287,14 @@ _FROM_TORCH = FunctionCheck(
             "The bias of the output projection is 0 in your layer.", "How many tensors does `out_proj` have?",
             "`out_proj` has a weight and a bias.", "layer.output.bias.copy_(theirs.out_proj.bias)",
         ),
-        Mistake(
-            "chunk_order_wrong", _changed(_in_another_order), "Query and value have changed places.",
-            "In which order are the three packed?", "`in_proj_weight` holds query, key, value, from the top down.",
-            "w_q, w_k, w_v = theirs.in_proj_weight.chunk(3)",
+        *(
+            Mistake(
+                "chunk_order_wrong", _changed(_in_order(*order)), "Query, key and value have changed places.",
+                "In which order are the three packed?", "`in_proj_weight` holds query, key, value, from the top down.",
+                "w_q, w_k, w_v = theirs.in_proj_weight.chunk(3)",
+            )
+            for order in permutations(range(3))
+            if order != (0, 1, 2)
         ),
         Mistake(
             "projection_transposed", _changed(_transposed), "Your weights are the transpose of PyTorch's.",

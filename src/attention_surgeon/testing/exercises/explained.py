@@ -2,12 +2,12 @@
 
 from typing import final
 
-from attention_surgeon.errors import ContractError
+from attention_surgeon.errors import SurgeonError
 from attention_surgeon.testing.answer import Array
 
 
 @final
-class ExplainedError(ContractError):
+class ExplainedError(SurgeonError, AssertionError):
     """What somebody wrote is not what the exercise asks, and this is why.
 
     The text is the symptom and the question: enough to go on with, and nothing given away.

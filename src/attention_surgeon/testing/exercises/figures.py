@@ -5,7 +5,6 @@ matplotlib is not imported here: whoever drew a figure has loaded it.
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -40,34 +39,31 @@ class SeenMap:
     limits: tuple[float, float]
 
 
-@contextmanager
-def drawn(function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
-    """Call somebody's plot function and give the figure it returned, or the one it left behind in pyplot.
+def drawn(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call somebody's plot function and return its figure: the one it returned, or the one it left behind in pyplot.
 
-    Afterwards the figures that it made are closed.
+    The figures that it made are closed in pyplot; what they show can still be read.
 
     Raises:
         ExplainedError: it raises, or there is no figure.
     """
+    __tracebackhide__ = True
     before = _open_figures()
-    returned = called(function, *arguments)
-    made = [number for number in _open_figures() if number not in before]
-    plt = sys.modules.get("matplotlib.pyplot")
-    figure = _figure_of(returned)
-    if figure is None and made and plt is not None:
-        figure = plt.figure(made[-1])
     try:
-        if figure is None:
-            raise ExplainedError(
-                "returns_no_figure", f"It returns {_kind(returned)} and leaves no figure behind.",
-                question="Who will save or show what you drew?",
-                pointer="Make a figure with `plt.subplots()` and return it.",
-                fix="figure, axes = plt.subplots()\n...\nreturn figure",
-            )  # fmt: skip
-        yield figure
+        returned = called(function, *arguments)
+        left = _left_behind(before)
     finally:
-        for number in made:
-            plt.close(number)  # pyright: ignore[reportOptionalMemberAccess]  made is empty without pyplot
+        for figure in _left_behind(before):
+            sys.modules["matplotlib.pyplot"].close(figure)
+    figure = _figure_of(returned) or (left[-1] if left else None)
+    if figure is None:
+        raise ExplainedError(
+            "returns_no_figure", f"It returns {_kind(returned)} and leaves no figure behind.",
+            question="Who will save or show what you drew?",
+            pointer="Make a figure with `plt.subplots()` and return it.",
+            fix="figure, axes = plt.subplots()\n...\nreturn figure",
+        )  # fmt: skip
+    return figure
 
 
 def seen_maps(figure: Any) -> list[SeenMap]:
@@ -98,6 +94,11 @@ def _open_figures() -> list[int]:
         return []
     plt.switch_backend("agg")  # nobody looks at it; and switching closes no figure of this backend
     return list(plt.get_fignums())
+
+
+def _left_behind(before: list[int]) -> list[Any]:
+    """Return the figures that pyplot holds and did not hold before."""
+    return [sys.modules["matplotlib.pyplot"].figure(number) for number in _open_figures() if number not in before]
 
 
 def _kind(returned: Any) -> str:

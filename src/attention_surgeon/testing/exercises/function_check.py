@@ -214,4 +214,4 @@ def _difference(name: str, ours: Any, theirs: Any) -> str:
     with np.errstate(invalid="ignore"):
         distance = np.nan_to_num(np.abs(given - expected), nan=np.inf, posinf=np.inf)
     where = tuple(int(index) for index in np.unravel_index(int(distance.argmax()), distance.shape))
-    return f"The {name} at {list(where)} is {given[where]:.4g}, expected {expected[where]:.4g}"
+    return f"At {list(where)} of the {name} stands {given[where]:.4g}, expected {expected[where]:.4g}"

@@ -32,11 +32,11 @@ def check_heatmap(function: Callable[..., Any]) -> None:
     """
     __tracebackhide__ = True
     given = sample_weights()
-    with drawn(function, given, list(TOKENS), "A title") as figure:
-        maps = seen_maps(figure)
-        check_maps(maps, sample_weights()[None], TOKENS)
-        require_unchanged(given, sample_weights())
-        titles = [maps[0].title, getattr(getattr(figure, "_suptitle", None), "get_text", str)()]
+    figure = drawn(function, given, list(TOKENS), "A title")
+    maps = seen_maps(figure)
+    check_maps(maps, sample_weights()[None], TOKENS)
+    require_unchanged(given, sample_weights())
+    titles = [maps[0].title, getattr(getattr(figure, "_suptitle", None), "get_text", str)()]
     if "A title" not in titles:
         raise ExplainedError(
             "title_missing", "The title that was given stands nowhere.", question="Where did `title` go?",
@@ -52,8 +52,8 @@ def check_heatmap_array(function: Callable[..., Any]) -> None:
     """
     __tracebackhide__ = True
     weights = sample_weights().double().numpy()
-    with drawn(function, weights, list(TOKENS)) as figure:
-        check_maps(seen_maps(figure), sample_weights()[None], TOKENS)
+    figure = drawn(function, weights, list(TOKENS))
+    check_maps(seen_maps(figure), sample_weights()[None], TOKENS)
 
 
 def check_head_grid(function: Callable[..., Any]) -> None:
@@ -65,8 +65,8 @@ def check_head_grid(function: Callable[..., Any]) -> None:
     __tracebackhide__ = True
     for num_heads in (3, 4):
         weights = sample_weights(num_heads)
-        with drawn(function, weights, list(TOKENS), num_heads) as figure:
-            check_maps(seen_maps(figure), weights, TOKENS, all_named=False)
+        figure = drawn(function, weights, list(TOKENS), num_heads)
+        check_maps(seen_maps(figure), weights, TOKENS, all_named=False)
 
 
 def check_head_grid_alone(function: Callable[..., Any]) -> None:
@@ -87,9 +87,9 @@ def check_pair_of_maps(function: Callable[..., Any]) -> None:
     """
     __tracebackhide__ = True
     pair = sample_weights(2)
-    with drawn(function, pair[0].double().numpy(), pair[1].double().numpy(), list(TOKENS)) as figure:
-        maps = seen_maps(figure)
-        check_maps(maps, pair, TOKENS, all_named=False)
+    figure = drawn(function, pair[0].double().numpy(), pair[1].double().numpy(), list(TOKENS))
+    maps = seen_maps(figure)
+    check_maps(maps, pair, TOKENS, all_named=False)
     if "" in (maps[0].title, maps[1].title) or maps[0].title == maps[1].title:
         raise ExplainedError(
             "maps_not_told_apart", "Nothing says which of the two maps is which.",

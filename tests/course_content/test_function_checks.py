@@ -1,0 +1,71 @@
+"""The tables of usual mistakes: the right function passes, each mistake is told from the others, with all its words."""
+
+import pytest
+
+from attention_surgeon.testing.exercises import (
+    ExplainedError,
+    FunctionCheck,
+    basics,
+    capstone,
+    chapter,
+    lab,
+    project,
+    tiled,
+)
+
+CHECKS = [
+    pytest.param(check, id=f"{module.__name__.rpartition('.')[2]}{name.lower()}")
+    for module in (basics, chapter, lab, project, tiled, capstone)
+    for name, check in vars(module).items()
+    if isinstance(check, FunctionCheck)
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_right_function_passes(check: FunctionCheck) -> None:
+    check(check.right)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_each_mistake_is_told_from_the_others(check: FunctionCheck) -> None:
+    for mistake in check.mistakes:
+        with pytest.raises(ExplainedError) as raised:
+            check(mistake.does)
+        assert raised.value.name == mistake.name
+        assert str(raised.value) == f"{mistake.symptom} {mistake.question}"
+        assert all((raised.value.pointer, raised.value.fix, raised.value.step))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_is_told_that_it_is_one(check: FunctionCheck) -> None:
+    def stub(*arguments: object) -> None:
+        raise NotImplementedError("stub: write this part")
+
+    with pytest.raises(ExplainedError, match=r"^Not written yet \(stub: write this part\)\."):
+        check(stub)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_nothing_returned_is_said_so(check: FunctionCheck) -> None:
+    with pytest.raises(ExplainedError, match=r"^It returns nothing\."):
+        check(lambda *arguments: None)
+
+
+def test_a_changed_argument_is_noticed() -> None:
+    def centred(Q, K, V, k):  # type: ignore[no-untyped-def]
+        Q -= Q.mean()
+        return Q, K
+
+    with pytest.raises(ExplainedError, match="the caller's numbers of shape") as raised:
+        project._TOP_K(centred)
+    assert raised.value.name == "mutates_inputs"
+
+
+def test_an_unknown_mistake_is_shown_and_not_guessed_at() -> None:
+    with pytest.raises(
+        ExplainedError, match=r"^At \[2, 0\] of the scores stands 7, expected .* I do not recognise this mistake"
+    ) as raised:
+        chapter._SIMILARITY(lambda Q, K: (Q @ K.T) * 0 + 7)
+    assert raised.value.name is None
+    assert raised.value.yours is not None
+    assert raised.value.expected is not None
