@@ -58,9 +58,13 @@ class Screen:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen.resize(rows, columns)
 
-    def wait_for(self, *texts: str, seconds: float = 60.0) -> str:
+    def shows(self, text: str) -> bool:
+        """Whether a text is there, wherever its lines are broken."""
+        return text in self.text or " ".join(text.split()) in " ".join(self.text.split())
+
+    def wait_for(self, *texts: str, seconds: float = 45.0) -> str:
         deadline = time.monotonic() + seconds
-        while not all(text in self.text for text in texts):
+        while not all(self.shows(text) for text in texts):
             left = deadline - time.monotonic()
             assert left > 0, f"{texts} did not come; the screen is:\n{self.text}"
             self._read(min(left, 0.2))

@@ -17,6 +17,7 @@ from attention_surgeon.course.state import Standing
 Mode: TypeAlias = Literal["verdict", "list", "predict", "page"]
 _NARROWEST, _LOWEST = 20, 8
 _CHOICES = "123456789"
+_HELD = "\u00a0"
 
 
 @final
@@ -56,7 +57,7 @@ def frame(view: View, width: int, height: int) -> list[Text]:
     if width < _NARROWEST or height < _LOWEST:
         return [Text(shortened("make the window larger", width))]
     rule = Text("─" * width, "quiet")
-    foot = [rule, *_foot_lines(view, width)]
+    foot = [rule, *_foot_lines(view, width)][: max(height // 3, 2)]
     head = [_head_line(view, width), rule]
     room = height - len(head) - len(foot)
     middle = _middle(view, width, room)[:room]
@@ -86,12 +87,25 @@ def _middle(view: View, width: int, room: int) -> list[Text]:
 
 def _verdict_lines(view: View, width: int, room: int) -> list[Text]:
     above = [Text(fit(view.busy, width), "quiet")] if view.busy else []
-    below = list(text_lines(view.message, width, "heading")) if view.message else []
+    told = view.message or _what_is_next(view)
+    below = list(text_lines(told, width, "heading")) if told else []
     if view.judged is None:
         middle = list(_opening_lines(view.exercise, width))
     else:
         middle = verdict_lines(view.judged, view.exercise, width, room - len(above) - len(below))
-    return [*above, *middle, *below]
+    return [*above, *middle, *below][:room]
+
+
+def _what_is_next(view: View) -> str:
+    """Return what `n` leads to, once the present exercise is passed."""
+    if view.judged is None or view.judged.verdict.status != "passed":
+        return ""
+    place = view.exercises.index(view.exercise)
+    others = (*view.exercises[place + 1 :], *view.exercises[:place])
+    left = [other for other in others if not view.standings.get(other.name, Standing()).passed]
+    if not left:
+        return "Every exercise is passed: surgeon progress makes a page of it."
+    return f"n goes to: {left[0].title} ({left[0].minutes} min), {left[0].path}"
 
 
 def _opening_lines(exercise: Exercise, width: int) -> Iterator[Text]:
@@ -126,8 +140,8 @@ def _prediction_lines(view: View, width: int) -> Iterator[Text]:
 
 
 def _foot_lines(view: View, width: int) -> list[Text]:
-    keys = " · ".join(_keys(view))
-    return [Text(line.plain, "quiet") for line in text_lines(keys, width)]
+    keys = " · ".join(key.replace(" ", _HELD) for key in _keys(view))
+    return [Text(line.plain.replace(_HELD, " "), "quiet") for line in text_lines(keys, width)]
 
 
 def _keys(view: View) -> list[str]:

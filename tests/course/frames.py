@@ -1,0 +1,121 @@
+"""The windows of `surgeon watch` that are kept word for word in `golden/`. After a change that is meant, run
+
+    python -m tests.course.frames
+
+and read the difference before committing it.
+"""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from rich.text import Text
+
+from attention_surgeon.cli.watch_screen import Mode, View, frame
+from attention_surgeon.course import Course, load_course
+from attention_surgeon.course.session import Judged
+from attention_surgeon.course.state import Standing
+from attention_surgeon.course.verdict import Named, Verdict
+from tests.course.tiny import write_course
+
+GOLDEN = Path(__file__).parent / "golden"
+
+AXIS = Named(
+    "softmax_over_queries",
+    "normalise",
+    "The softmax runs over the queries: columns sum to 1, rows do not.",
+    "Your rows do not sum to 1; your columns do.",
+    "Along which axis should one query's choices add up?",
+    "Look at the axis of the softmax: it must be that of the keys, the last one.",
+    "weights = torch.softmax(scores, dim=-1)",
+    ("someone/something #7",),
+)
+MASK = Named("mask_ignored", "mask", symptom="Hidden keys get weights.", question="What does the mask do?")
+YOURS = [[0.31, 0.5, 0.2], [0.69, 0.5, 0.8]]
+EXPECTED = [[0.62, 0.3, 0.08], [0.07, 0.53, 0.4]]
+EXAMPLE = {
+    "inputs": "Q = torch.tensor([[1, 0]], dtype=torch.float32)\n"
+    "K = torch.tensor([[1, 0], [0, 1]], dtype=torch.float32)",
+    "what": "weights",
+    "yours": [[1.0, 1.0]],
+    "expected": [[0.67, 0.33]],
+}
+BASE = Verdict(
+    "basics.attention",
+    "problems/01-basics/problem.py",
+    "attention",
+    "3f9a1c22" * 8,
+    "2026-11-03T14:02:07+00:00",
+    "mistake",
+    mistakes=(AXIS, MASK),
+    step="weights",
+    right_before=("scores", "scaled"),
+    call="Q (2, 5, 4)",
+    yours=YOURS,
+    expected=EXPECTED,
+    example=EXAMPLE,
+    seconds=0.081,
+)
+UNKNOWN = replace(BASE, mistakes=(), right_before=(), unnamed=())
+PASSED = replace(BASE, status="passed", mistakes=(), step="", example=None, remarks=("it answers a fourth axis too",))
+STOPPED = replace(
+    PASSED,
+    status="stopped",
+    remarks=(),
+    sentence="problem.py was stopped after 10 s at line 8.",
+    printed="a\nb\n\x1b[31mc\n",
+)
+UNTOUCHED = replace(PASSED, status="untouched", remarks=(), sentence="attention is as it was given: write the part.")
+
+FRAMES: dict[str, tuple[int, int, str]] = {
+    "question_80x24": (80, 24, "question"),
+    "question_120x40": (120, 40, "question"),
+    "pointer_80x24": (80, 24, "pointer"),
+    "fix_80x24": (80, 24, "fix"),
+    "fix_80x15": (80, 15, "fix"),
+    "question_40x20": (40, 20, "question"),
+    "unknown_80x24": (80, 24, "unknown"),
+    "passed_80x24": (80, 24, "passed"),
+    "stopped_80x24": (80, 24, "stopped"),
+    "untouched_80x24": (80, 24, "untouched"),
+    "opening_80x24": (80, 24, "opening"),
+    "list_80x12": (80, 12, "list"),
+    "predict_80x24": (80, 24, "predict"),
+    "predicted_80x24": (80, 24, "predicted"),
+    "page_80x12": (80, 12, "page"),
+}
+
+
+def view_of(course: Course, what: str) -> View:
+    """Return the view that a golden window shows."""
+    standing = Standing(attempts=3, level={"pointer": 1, "fix": 2}.get(what, 0), hints=1)
+    view = View(course.exercises[0], course.exercises, {"basics.turn": Standing(passed="2026-11-03T13:00:00+00:00")})
+    verdicts = {"unknown": UNKNOWN, "passed": PASSED, "stopped": STOPPED, "untouched": UNTOUCHED}
+    if what != "opening":
+        since = "the scale is right now; the softmax remains" if what in ("question", "fix") else ""
+        view.judged = Judged(verdicts.get(what, BASE), standing, since)
+    else:
+        view.busy = "judging … 2 s, torch is loading"
+    modes: dict[str, Mode] = {"list": "list", "predict": "predict", "predicted": "predict", "page": "page"}
+    view.mode = modes.get(what, "verdict")
+    view.answer = 0 if what == "predicted" else None
+    view.title, view.page = "problems/01-basics/README.md", [Text(f"line {number}") for number in range(20)]
+    view.cursor = 1 if what == "list" else 3
+    return view
+
+
+def drawn(course: Course, name: str) -> str:
+    width, height, what = FRAMES[name]
+    return "\n".join(line.plain.rstrip() for line in frame(view_of(course, what), width, height)) + "\n"
+
+
+def golden(name: str) -> Path:
+    return GOLDEN / f"{name}.txt"
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = load_course(write_course(Path(folder)))
+        for name in FRAMES:
+            golden(name).write_text(drawn(tiny, name), encoding="utf-8")

@@ -1,0 +1,164 @@
+"""`surgeon watch` in a terminal of its own."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attention_surgeon.course.history import History
+from attention_surgeon.course.start import start_workspace
+from attention_surgeon.course.workspace import Workspace
+from tests.course.hostile import HEAD, RIGHT
+from tests.course.screen import SURGEON, Screen
+
+NO_SCALE = RIGHT.replace(" / Q.shape[-1] ** 0.5", "")
+PROBLEM = "problems/01-basics/problem.py"
+
+
+@pytest.fixture(scope="module")
+def lab(content: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lab")
+    start_workspace(folder, (content,), alone=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def screen(lab: Path) -> Iterator[Screen]:
+    with Screen("watch", folder=lab) as screen:
+        screen.wait_for("Attention Surgeon", "q quit")
+        yield screen
+
+
+def save(lab: Path, text: str) -> None:
+    (lab / PROBLEM).write_text(text, encoding="utf-8")
+
+
+def test_the_first_screen(screen: Screen):
+    text = screen.wait_for("Not begun.")
+    assert text.splitlines()[0].endswith("░░░░░░░░░░ 0/3")
+    assert "basics · attention" in text
+
+
+def test_a_mistake_and_what_has_changed(screen: Screen, lab: Path):
+    save(lab, NO_SCALE.replace("dim=-1", "dim=-2"))
+    text = screen.wait_for("✗ Not yet.", "1 more mistake behind it")
+    assert "scale_missing" not in text
+    screen.press("h")
+    screen.wait_for("scale_missing  (scale)", "h fix")
+    assert "math.sqrt" not in screen.text
+    screen.press("h")
+    screen.wait_for("fix   scores = scores / math.sqrt(query.shape[-1])")
+    save(lab, NO_SCALE)
+    screen.wait_for("since the last save: the softmax is right now; the scale remains")
+
+
+def test_a_syntax_error_is_told_at_once(screen: Screen, lab: Path):
+    save(lab, RIGHT.replace("mask=None):", "mask=None)"))
+    screen.wait_for("a colon is missing at the end of this line.")
+
+
+def test_a_file_that_kills_the_judge(screen: Screen, lab: Path):
+    save(lab, f"import os\nos.kill(os.getppid(), 9)\n{RIGHT}")
+    screen.wait_for("ended the process that judges it")
+
+
+def test_a_file_that_writes_to_the_terminal(screen: Screen, lab: Path):
+    save(
+        lab,
+        "import sys\nfor stream in (sys.stdout, sys.__stderr__):\n    print('\\x1b[2Jmine', file=stream)\n1 / 0\n"
+        + HEAD,
+    )
+    screen.wait_for("expected an indented block")
+    save(lab, "import sys\nprint('\\x1b[2Jmine')\n1 / 0\n" + RIGHT)
+    screen.wait_for("ZeroDivisionError", "\\x1b[2Jmine")
+
+
+def test_undo_goes_back_and_is_judged(screen: Screen, lab: Path):
+    save(lab, NO_SCALE)
+    screen.wait_for("✗ Not yet.")
+    screen.press("r")
+    screen.wait_for("Not begun.")
+    assert "YOUR CODE HERE" in (lab / PROBLEM).read_text()
+    screen.press("u")
+    screen.wait_for("✗ Not yet.")
+    assert (lab / PROBLEM).read_text() == NO_SCALE
+
+
+def test_a_prediction(screen: Screen, lab: Path):
+    screen.press("p")
+    screen.wait_for("How many weights?", "press a number")
+    screen.press("2")
+    screen.wait_for("▸ 2  n_q x n_k  ✓", "One for each pair.")
+    screen.press("p")
+    screen.wait_for("judged in")
+    assert Workspace(lab).state.read().of("basics.attention").prediction == 1
+
+
+def test_the_page_of_the_lab(screen: Screen):
+    screen.press("o")
+    screen.wait_for("README.md", "Write `attention`.")
+    screen.press("o")
+    screen.wait_for("judged in")
+
+
+def test_passing_and_going_on(screen: Screen, lab: Path):
+    save(lab, RIGHT)
+    text = screen.wait_for(
+        "✓ attention is right.", "Each output is an average of the values.", "n goes to: Turn a matrix"
+    )
+    assert text.splitlines()[0].endswith("███░░░░░░░ 1/3")
+    screen.press("n")
+    screen.wait_for("turn is as it was given")
+    screen.press("l")
+    screen.wait_for("▸ ○ basics.turn", "✓ basics.attention")
+    screen.press("\x1b[A")
+    screen.wait_for("▸ ✓ basics.attention")
+    screen.press("\r")
+    screen.wait_for("✓ attention is right.")
+
+
+def test_another_size_of_the_window(screen: Screen):
+    screen.resize(44, 18)
+    screen.process.send_signal(signal.SIGWINCH)
+    text = screen.wait_for("Attention Surgeon", "✓ attention is right.", "─" * 44)
+    assert max(len(line) for line in text.splitlines()) <= 44
+    screen.resize(80, 24)
+    screen.wait_for("─" * 80)
+
+
+def test_quitting_gives_the_terminal_back(screen: Screen):
+    screen.press("q")
+    assert screen.wait_for_end() == 0
+    assert screen.raw.endswith(b"\x1b[?25h\x1b[?1049l")
+
+
+def test_two_watchers_without_colour_and_a_kill(lab: Path):
+    with (
+        Screen("watch", folder=lab, NO_COLOR="1") as one,
+        Screen("watch", folder=lab / "end", columns=120, rows=40) as two,
+    ):
+        one.wait_for("✓ attention is right.")
+        two.wait_for("✓ attention is right.")
+        save(lab, NO_SCALE)
+        one.wait_for("✗ Not yet.")
+        two.wait_for("✗ Not yet.")
+        one.process.kill()
+        save(lab, RIGHT)
+        two.wait_for("✓ attention is right.")
+        os.kill(two.process.pid, signal.SIGINT)
+        assert two.wait_for_end() == 0
+    assert b"\x1b[31m" not in one.raw
+    assert b"\x1b[1m" not in one.raw or b"\x1b[3" not in one.raw
+    workspace = Workspace(lab)
+    workspace.state.read()
+    assert workspace.state.notes == []
+    assert History(lab / ".surgeon/history.jsonl").events()
+
+
+def test_without_a_terminal(lab: Path):
+    done = subprocess.run([*SURGEON, "watch"], cwd=lab, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: surgeon watch needs a terminal; surgeon check gives the same verdict without one.\n"
