@@ -16,7 +16,7 @@ from attention_surgeon.experiments.sweep_points import Outcome
 from attention_surgeon.require import require_count
 
 BACKENDS = ("local", "dask", "ray")
-_EXAMPLES = {"dask": "tcp://192.168.0.7:8786", "ray": "ray://192.168.0.7:10001"}
+_EXAMPLES = {"dask": "tcp://192.168.0.7:8786", "ray": "192.168.0.7:6379"}
 
 
 class Workers(abc.ABC):
@@ -89,9 +89,11 @@ class Backend:
             LoadError: a package is missing.
             ClusterError: nobody answers at the address, or those there cannot do the work.
         """
-        # Imported here, because these load joblib or dask, and most who use the package never need them.
+        # Imported here, because these load joblib, dask or ray, and most who use the package never need them.
         if self.name == "dask":
             from attention_surgeon.experiments import backends_dask as opener
+        elif self.name == "ray":
+            from attention_surgeon.experiments import backends_ray as opener
         else:
             from attention_surgeon.experiments import backends_joblib as opener
         return opener.open_workers(self, on_note)
