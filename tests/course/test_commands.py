@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from attention_surgeon.course.generate import main as generate
 from attention_surgeon.course.start import start_workspace
 from tests.cli.conftest import Surgeon, surgeon
 from tests.course.hostile import HEAD, RIGHT
@@ -176,7 +177,7 @@ def test_what_an_author_is_told(surgeon: Surgeon, own_content: Path):
     (basics / "test_turn.py").write_text("def test_all():\n    pass\n")
     done = surgeon("course", "check", own_content, "--json", "--quick")
     assert done.code == 1
-    problems = "\n".join(json.loads(done.out)["problems"])
+    problems = "\n".join(json.loads(done.out.splitlines()[-1])["problems"])
     assert "layer.py is not what its source makes" in problems
     assert "unit end: there is no page" in problems
     assert "notes.py.orig is a stray file" in problems
@@ -184,9 +185,7 @@ def test_what_an_author_is_told(surgeon: Surgeon, own_content: Path):
     assert "basics.turn: <lambda> is wrong and passes" in problems
     assert "basics.turn: <lambda> is valid and rejected: It comes back as it was." in problems
     assert "end.layer: the stub is stopped, expected untouched." in problems
-    from attention_surgeon.course.generate import main
-
-    assert main([str(own_content)]) == 0
+    assert generate([str(own_content)]) == 0
     done = surgeon("course", "check", own_content, "--json", "--quick")
     problems = "\n".join(json.loads(done.out.splitlines()[-1])["problems"])
     assert "basics.attention: the solution is mistake: softmax_over_queries" in problems
@@ -203,9 +202,7 @@ def test_a_course_in_order_with_its_tests_and_its_catalogue(surgeon: Surgeon, ow
         "import torch\n\n\ndef attention(x, dim=-1):\n    # BEGIN SOLUTION\n    return torch.softmax(x, dim)\n"
         "    # END SOLUTION\n"
     )
-    from attention_surgeon.course.generate import main
-
-    assert main([str(own_content)]) == 0
+    assert generate([str(own_content)]) == 0
     done = surgeon("course", "check", own_content, "--jobs", "1")
     counted = {line[11:].strip(): line[:11].strip() for line in done.out.splitlines()}
     assert (done.code, done.out.splitlines()[-1].strip()) == (0, "✓ all in order")

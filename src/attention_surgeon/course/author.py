@@ -13,7 +13,7 @@ from attention_surgeon.course.client import Judge
 from attention_surgeon.course.generate import out_of_date
 from attention_surgeon.course.registry import Course, Exercise, Unit
 from attention_surgeon.course.staging import staged
-from attention_surgeon.course.workspace import given_files
+from attention_surgeon.course.workspace import FOLDER, Workspace, given_files
 from attention_surgeon.errors import SurgeonError
 
 _STRAY = re.compile(r"(\.pyc|\.pyo|\.orig|\.rej|\.swp|\.bak|\.tmp|\.new|~|\.DS_Store)$")
@@ -151,6 +151,7 @@ def _check_tests(course: Course, findings: Findings) -> None:
         for unit in course.units:
             tests = list(dict.fromkeys(exercise.tests for exercise in unit.exercises))
             with staged(course, files) as root:
+                _make_workspace(root, course)
                 failed, said = _run_tests(root / unit.folder, tests)
             for test in tests:
                 findings.expect(
@@ -158,6 +159,13 @@ def _check_tests(course: Course, findings: Findings) -> None:
                     f"tests {'fail' if is_failing else 'pass'} with the {title}",
                     f"unit {unit.name}: {test} {'passes' if is_failing else 'fails'} with the {title}. {said}",
                 )
+
+
+def _make_workspace(root: Path, course: Course) -> None:
+    """Let the tests in a staged folder know which course they belong to."""
+    (root / FOLDER).mkdir()
+    with Workspace(root).state.changing() as state:
+        state.courses = [str(folder) for folder in course.folders]
 
 
 def _run_tests(folder: Path, tests: Sequence[str]) -> tuple[set[str], str]:

@@ -42,10 +42,11 @@ def load_course(*folders: str | Path) -> Course:
         FileAccessError: a registry is not there.
         FileFormatError: it is no TOML, or not what a course needs; the text names the place.
     """
-    parts = [_read(Path(folder).absolute()) for folder in folders or (content_folder(),)]
+    places = tuple(Path(folder).absolute() for folder in folders or (content_folder(),))
+    parts = [_read(place) for place in places]
     units = tuple(unit for part in parts for unit in part.units)
     _check_together(units)
-    return Course(parts[0].title, parts[0].version, units)
+    return Course(parts[0].title, parts[0].version, units, places)
 
 
 def _read(folder: Path) -> Course:

@@ -130,11 +130,19 @@ class Unit:
 @final
 @dataclass(frozen=True)
 class Course:
-    """Units in their order, from one or more folders of content."""
+    """Units in their order, from one or more folders of content.
+
+    Attributes:
+        title: Of the first folder.
+        version: Of the first folder.
+        units: In order.
+        folders: Each with a `course.toml`.
+    """
 
     title: str
     version: int
     units: tuple[Unit, ...]
+    folders: tuple[Path, ...] = field(default=(), repr=False)
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:

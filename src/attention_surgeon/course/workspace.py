@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import final
 
 from attention_surgeon.course.history import Event, History
-from attention_surgeon.course.load import content_folder, load_course
+from attention_surgeon.course.load import REGISTRY, content_folder, load_course
 from attention_surgeon.course.objects import Objects
 from attention_surgeon.course.registry import Course, Exercise, Unit
 from attention_surgeon.course.state import StateFile
@@ -106,11 +106,14 @@ def find_workspace(start: Path) -> Workspace:
 
 
 def course_around(start: Path) -> Course:
-    """Return the course of the workspace around a folder, or the one that comes along where there is none."""
-    try:
-        return find_workspace(start).course
-    except FileAccessError:
-        return load_course()
+    """Return the course of the workspace around a folder, or that of an author, or the one that comes along."""
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / FOLDER).is_dir():
+            return Workspace(folder).course
+        if (folder / REGISTRY).is_file():
+            return load_course(folder)
+    return load_course()
 
 
 def given_files(course: Course) -> Iterator[tuple[PurePosixPath, bytes]]:
