@@ -23,8 +23,7 @@ NO_LETTER = 199
 """The exit code of a child that could not even say what went wrong; what it printed says more."""
 
 _own_streams: list[io.TextIOWrapper] = []
-_reserve: list[bytearray] = []
-_RESERVE_BYTES = 2 * 2**20  # Python asks for its small objects in pieces of 1 MiB
+_before_it_is_told: list[Callable[[], None]] = []  # at hand: where not a byte is left, an import would fail
 _replaced_streams: list[object] = []  # kept, because a stream that is thrown away writes what it still holds
 
 
@@ -98,8 +97,8 @@ def _arm(job: Job) -> None:
         from attention_surgeon.diagnose.child import posix
 
         posix.reset_signals()
-        _reserve.append(bytearray(_RESERVE_BYTES))
         posix.set_limits(job.limits)
+        _before_it_is_told.append(posix.lift_memory_limit)
         trace = posix.out_of_the_way(trace)
         posix.set_alarm(job.limits.seconds, trace)
     else:
@@ -115,11 +114,8 @@ def _work(job: Job) -> Letter:
 
 
 def _letter_about(error: BaseException, job: Job) -> Letter:
-    _reserve.clear()  # where not a byte is left, not even the limit could be lifted
-    if sys.platform != "win32":
-        from attention_surgeon.diagnose.child import posix
-
-        posix.lift_memory_limit()
+    for lift in _before_it_is_told:
+        lift()
     return Letter(
         ended=ended_by(error),
         sentence=error_in_words(error, job.file, job.limits),

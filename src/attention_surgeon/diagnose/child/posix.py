@@ -2,6 +2,7 @@
 
 import faulthandler
 import fcntl
+import mmap
 import os
 import resource
 import signal
@@ -11,6 +12,9 @@ from pathlib import Path
 from attention_surgeon.diagnose.child.limits import Limits
 
 _HIGH = 200  # code that closes "all" descriptors, or reuses a number it closed, rarely gets that far
+
+_RESERVE_BYTES = 4 * 2**20  # Python asks for its small objects in pieces of 1 MiB
+_reserve: list[mmap.mmap] = []
 
 
 def reset_signals() -> None:
@@ -64,11 +68,17 @@ def set_limits(limits: Limits) -> None:
     _lower(resource.RLIMIT_CPU, seconds, seconds + 1)
     has = memory_of(os.getpid(), "VmData")
     if has is not None:
-        _lower(resource.RLIMIT_DATA, has + limits.memory_bytes, resource.RLIM_INFINITY)
+        _reserve.append(mmap.mmap(-1, _RESERVE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        _lower(resource.RLIMIT_DATA, has + _RESERVE_BYTES + limits.memory_bytes, resource.RLIM_INFINITY)
 
 
 def lift_memory_limit() -> None:
-    """Take the limit on memory back, so that there is room to say that it was reached."""
+    """Take the limit on memory back, so that there is room to say that it was reached.
+
+    Where not a byte is left, not even that is possible: the reserve goes first, straight back to the system.
+    """
+    while _reserve:
+        _reserve.pop().close()
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
