@@ -212,11 +212,13 @@ def test_a_damaged_point_is_made_again(damage: str, tmp_path: Path):
 
 def test_a_point_with_other_settings_inside_is_made_again(tmp_path: Path):
     whole = Sweep(tmp_path, Scripted(each)).run(config(), Bench())
+    before = points(tmp_path)
     folder = sorted((tmp_path / "points").iterdir())[0]
     described = json.loads((folder / "config.json").read_text())
     described["config"]["seed"] = 77
     (folder / "config.json").write_text(json.dumps(described))
     assert Sweep(tmp_path, Scripted(each)).run(config(), Bench()) == whole
+    assert points(tmp_path) == before
 
 
 def each(points: Mapping[str, Point]) -> Iterator[tuple[str, Outcome]]:

@@ -12,7 +12,7 @@ from attention_surgeon.cli.console import make_console, note, show
 from attention_surgeon.cli.experiment_run import STOPPED, Request, command_of, settings_of, value_of
 from attention_surgeon.cli.experiment_screen import run_screen
 from attention_surgeon.cli.live import live_table
-from attention_surgeon.errors import ClusterError, OptionError
+from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.experiments import Backend, Bench, SavedRun, experiment_named
 from attention_surgeon.experiments.runs import begin_run, run_saved, unfinished_run
 from attention_surgeon.experiments.sweep_config import SweepConfig, plan_sweep
@@ -75,21 +75,21 @@ def sweep_command_of(request: Request, wanted: SweepRequest) -> str:
 
 def _work(config: SweepConfig, backend: Backend, request: Request, command: str) -> SavedRun:
     note(f"{sum(1 for _ in config.points())} runs, on {backend}")
-    try:
-        with backend.open(note) as workers:
-            made = sweep_experiment(config.experiment, Sweep(request.out, workers))
-            if request.resume:
-                folder = unfinished_run(made, config, request.out)
-                note(f"going on with {folder}")
-            else:
-                folder = begin_run(made, config, request.out, command)
+    with backend.open(note) as workers:
+        made = sweep_experiment(config.experiment, Sweep(request.out, workers))
+        if request.resume:
+            folder = unfinished_run(made, config, request.out)
+            note(f"going on with {folder}")
+        else:
+            folder = begin_run(made, config, request.out, command)
+        try:
             with live_table(made.question) as on_progress:
                 return run_saved(made, config, folder, Bench(folder, on_progress, note))
-    except KeyboardInterrupt:
-        note(f"what is done is kept in {request.out}; go on with: {command} --resume")
-        raise typer.Exit(STOPPED) from None
-    except ClusterError as error:
-        raise ClusterError(f"{error} What is done is kept; go on with: {command} --resume") from None
+        except (KeyboardInterrupt, SurgeonError) as error:
+            note(f"what is done is kept in {request.out}; go on with: {command} --resume")
+            if isinstance(error, KeyboardInterrupt):
+                raise typer.Exit(STOPPED) from None
+            raise
 
 
 def _axes(given: tuple[str, ...]) -> Iterator[tuple[str, list[Any]]]:
