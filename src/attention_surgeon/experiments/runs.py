@@ -253,7 +253,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise FileFormatError(f"{path} is damaged: it is not JSON ({error}).") from None
+        raise FileFormatError(
+            f"{path} is damaged: it is not JSON ({error}). Move its folder away; the run can be made again."
+        ) from None
     if not isinstance(content, dict):
         raise FileFormatError(f"{path} is damaged: it holds no settings.")
     return content
