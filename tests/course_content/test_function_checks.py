@@ -57,7 +57,7 @@ def test_a_changed_argument_is_noticed() -> None:
         return Q, K
 
     with pytest.raises(ExplainedError, match="the caller's numbers of shape") as raised:
-        project._TOP_K(centred)
+        project.TOP_K(centred)
     assert raised.value.name == "mutates_inputs"
 
 
@@ -65,7 +65,7 @@ def test_an_unknown_mistake_is_shown_and_not_guessed_at() -> None:
     with pytest.raises(
         ExplainedError, match=r"^At \[2, 0\] of the scores stands 7, expected .* I do not recognise this mistake"
     ) as raised:
-        chapter._SIMILARITY(lambda Q, K: (Q @ K.T) * 0 + 7)
+        chapter.SIMILARITY(lambda Q, K: (Q @ K.T) * 0 + 7)
     assert raised.value.name is None
     assert raised.value.yours is not None
     assert raised.value.expected is not None

@@ -20,7 +20,7 @@ def check_strongest_pair(function: Callable[..., Any]) -> None:
         ExplainedError: it does not find the largest weight, or takes keys for queries.
     """
     __tracebackhide__ = True
-    _STRONGEST_PAIR(function)
+    STRONGEST_PAIR(function)
 
 
 def check_shuffling_gap(function: Callable[..., Any]) -> None:
@@ -30,7 +30,7 @@ def check_shuffling_gap(function: Callable[..., Any]) -> None:
         ExplainedError: it compares something else.
     """
     __tracebackhide__ = True
-    _SHUFFLING_GAP(function)
+    SHUFFLING_GAP(function)
 
 
 def _strongest(weights: Tensor, tokens: Sequence[str]) -> tuple[str, str, Tensor]:
@@ -58,7 +58,7 @@ def _pair_probe(seed: int, n: int) -> tuple[Tensor, list[str]]:
     return weights, list(_SENTENCE[:n])
 
 
-_STRONGEST_PAIR = FunctionCheck(
+STRONGEST_PAIR = FunctionCheck(
     right=_strongest,
     probes=[_pair_probe(1, 6), _pair_probe(2, 5), _pair_probe(6, 4)],
     names=("from token", "to token", "weight"),
@@ -119,7 +119,7 @@ def _shuffling_probe(attend: Attend, seed: int, n: int) -> tuple[Attend, Tensor,
     return attend, numbers(source, 2, n, 3).float(), torch.randperm(n, generator=source)
 
 
-_SHUFFLING_GAP = FunctionCheck(
+SHUFFLING_GAP = FunctionCheck(
     right=_gap,
     probes=[_shuffling_probe(_attend, 5, 7), *(_shuffling_probe(_attend_with_positions, seed, 5) for seed in range(4))],
     names=("gap",),

@@ -19,7 +19,7 @@ def check_projections(function: Callable[..., Any]) -> None:
         ExplainedError: the projections are others.
     """
     __tracebackhide__ = True
-    _PROJECTIONS(function)
+    PROJECTIONS(function)
 
 
 def check_scores(function: Callable[..., Any]) -> None:
@@ -29,7 +29,7 @@ def check_scores(function: Callable[..., Any]) -> None:
         ExplainedError: the scores are others, or the switch does nothing.
     """
     __tracebackhide__ = True
-    _SCORES(function)
+    SCORES(function)
 
 
 def check_weights(function: Callable[..., Any]) -> None:
@@ -39,7 +39,7 @@ def check_weights(function: Callable[..., Any]) -> None:
         ExplainedError: the weights are others.
     """
     __tracebackhide__ = True
-    _WEIGHTS(function)
+    WEIGHTS(function)
 
 
 def check_output(function: Callable[..., Any]) -> None:
@@ -49,7 +49,7 @@ def check_output(function: Callable[..., Any]) -> None:
         ExplainedError: the output is another.
     """
     __tracebackhide__ = True
-    _OUTPUT(function)
+    OUTPUT(function)
 
 
 def check_shapes(function: Callable[..., Any]) -> None:
@@ -59,7 +59,7 @@ def check_shapes(function: Callable[..., Any]) -> None:
         ExplainedError: a shape is another.
     """
     __tracebackhide__ = True
-    _SHAPES(function)
+    SHAPES(function)
 
 
 def check_gradients(function: Callable[..., Any]) -> None:
@@ -69,7 +69,7 @@ def check_gradients(function: Callable[..., Any]) -> None:
         ExplainedError: a gradient is another.
     """
     __tracebackhide__ = True
-    _GRADIENTS(function)
+    GRADIENTS(function)
 
 
 def _drawn_tensors(seed: int, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
@@ -84,7 +84,7 @@ def _project(x: Tensor, W_q: Tensor, W_k: Tensor, W_v: Tensor) -> Three:
     return x @ W_q, x @ W_k, x @ W_v
 
 
-_PROJECTIONS = FunctionCheck(
+PROJECTIONS = FunctionCheck(
     right=_project,
     probes=[
         _drawn_tensors(1, (2, 7, 11), (11, 3), (11, 3), (11, 5)),
@@ -113,7 +113,7 @@ def _scores(Q: Tensor, K: Tensor, scale: bool) -> Tensor:
     return scores / math.sqrt(Q.shape[-1]) if scale else scores
 
 
-_SCORES = FunctionCheck(
+SCORES = FunctionCheck(
     right=_scores,
     probes=[
         (*_drawn_tensors(3, (2, 5, 11), (2, 7, 11)), True),
@@ -177,7 +177,7 @@ def _masks() -> list[tuple[Tensor, Tensor | None]]:
     return [(scores, ragged), (more, None), (last, empty)]
 
 
-_WEIGHTS = FunctionCheck(
+WEIGHTS = FunctionCheck(
     right=_weights,
     probes=_masks(),
     names=("weights",),
@@ -224,7 +224,7 @@ def _output_probe(seed: int, batch: int, n_q: int, n_k: int, d_v: int) -> tuple[
     return torch.softmax(scores, -1), value
 
 
-_OUTPUT = FunctionCheck(
+OUTPUT = FunctionCheck(
     right=torch.matmul,
     probes=[_output_probe(8, 2, 7, 7, 3), _output_probe(9, 3, 5, 5, 2)],
     names=("output",),
@@ -266,7 +266,7 @@ def _with_square_of_width(batch: int, seq_len: int, d_k: int, d_v: int) -> dict[
     return _shapes(batch, seq_len, d_k, d_v) | dict.fromkeys(("scores", "weights"), (batch, d_k, d_k))
 
 
-_SHAPES = FunctionCheck(
+SHAPES = FunctionCheck(
     right=_shapes,
     probes=[(2, 7, 3, 5), (3, 2, 11, 13)],
     names=_SHAPE_NAMES,
@@ -303,7 +303,7 @@ def _exchanged(*operands: Tensor) -> Three:
     return d_key, d_query, d_value
 
 
-_GRADIENTS = FunctionCheck(
+GRADIENTS = FunctionCheck(
     right=_gradients,
     probes=[
         _drawn_tensors(10, (5, 3), (7, 3), (7, 2), (5, 2)),

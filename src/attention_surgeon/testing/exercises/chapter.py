@@ -26,7 +26,7 @@ def check_similarity(function: Callable[..., Any]) -> None:
         ExplainedError: the scores are not the dot products.
     """
     __tracebackhide__ = True
-    _SIMILARITY(function)
+    SIMILARITY(function)
 
 
 def check_split_heads(function: Callable[..., Any]) -> None:
@@ -36,7 +36,7 @@ def check_split_heads(function: Callable[..., Any]) -> None:
         ExplainedError: numbers of one head or one position land in another.
     """
     __tracebackhide__ = True
-    _SPLIT_HEADS(function)
+    SPLIT_HEADS(function)
 
 
 def check_merge_heads(function: Callable[..., Any]) -> None:
@@ -46,7 +46,7 @@ def check_merge_heads(function: Callable[..., Any]) -> None:
         ExplainedError: it does not put side by side what the heads found for one position.
     """
     __tracebackhide__ = True
-    _MERGE_HEADS(function)
+    MERGE_HEADS(function)
 
 
 def check_to_torch_mask(function: Callable[..., Any]) -> None:
@@ -56,7 +56,7 @@ def check_to_torch_mask(function: Callable[..., Any]) -> None:
         ExplainedError: the mask does not say the same to PyTorch.
     """
     __tracebackhide__ = True
-    _TO_TORCH_MASK(function)
+    TO_TORCH_MASK(function)
 
 
 def check_from_torch(function: Callable[..., Any]) -> None:
@@ -70,8 +70,8 @@ def check_from_torch(function: Callable[..., Any]) -> None:
     def outputs(seed: int, x: Tensor) -> Tensor:
         return _first(function(_torch_layer(seed))(x)).detach()
 
-    _FROM_TORCH(outputs)
-    for seed, x in _FROM_TORCH.probes:
+    FROM_TORCH(outputs)
+    for seed, x in FROM_TORCH.probes:
         difference = float((outputs(seed, x) - _torch_output(seed, x)).abs().max())
         if difference > _MILESTONE:
             raise ExplainedError(
@@ -96,7 +96,7 @@ def _cosine(Q: Array, K: Array) -> Array:
     return Q @ K.T / lengths
 
 
-_SIMILARITY = FunctionCheck(
+SIMILARITY = FunctionCheck(
     right=_similarity,
     probes=[_arrays(1, (5, 3), (7, 3)), _arrays(2, (2, 11), (5, 11))],
     names=("scores",),
@@ -128,7 +128,7 @@ def _split(x: Array, num_heads: int) -> Array:
     return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
 
 
-_SPLIT_HEADS = FunctionCheck(
+SPLIT_HEADS = FunctionCheck(
     right=_split,
     probes=[(*_arrays(3, (2, 7, 15)), 3), (*_arrays(4, (3, 5, 14)), 2)],
     names=("heads",),
@@ -159,7 +159,7 @@ def _merge(x: Array) -> Array:
     return x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], -1)
 
 
-_MERGE_HEADS = FunctionCheck(
+MERGE_HEADS = FunctionCheck(
     right=_merge,
     probes=[(probe,) for probe in _arrays(5, (2, 3, 7, 5), (3, 2, 5, 7))],
     names=("merged",),
@@ -191,7 +191,7 @@ def _masks(seed: int) -> list[tuple[Tensor]]:
     return [(ragged_mask(source, 5, 7),), (ragged_mask(source, 3, 3),)]
 
 
-_TO_TORCH_MASK = FunctionCheck(
+TO_TORCH_MASK = FunctionCheck(
     right=torch.logical_not,
     probes=_masks(6),
     names=("mask",),
@@ -262,7 +262,7 @@ def _transposed(layer: nn.MultiheadAttention) -> None:
     layer.out_proj.weight.copy_(layer.out_proj.weight.clone().T)
 
 
-_FROM_TORCH = FunctionCheck(
+FROM_TORCH = FunctionCheck(
     right=_torch_output,
     probes=[
         (2, numbers(generator(8), 2, 5, 12).float()),

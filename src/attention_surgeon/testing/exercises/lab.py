@@ -17,7 +17,7 @@ def check_head_distances(function: Callable[..., Any]) -> None:
         ExplainedError: the numbers are others.
     """
     __tracebackhide__ = True
-    _HEAD_DISTANCES(function)
+    HEAD_DISTANCES(function)
 
 
 def _differences(weights: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def _weights(seed: int, *shape: int) -> Tensor:
     return torch.softmax(2 * numbers(generator(seed), *shape).float(), dim=-1)
 
 
-_HEAD_DISTANCES = FunctionCheck(
+HEAD_DISTANCES = FunctionCheck(
     right=_distances,
     probes=[
         (_weights(1, 3, 7, 7),),

@@ -25,7 +25,7 @@ def check_next_token_loss(function: Callable[..., Any]) -> None:
         ExplainedError: it is the loss of something else than the next token.
     """
     __tracebackhide__ = True
-    _NEXT_TOKEN_LOSS(function)
+    NEXT_TOKEN_LOSS(function)
 
 
 def check_topk(function: Callable[..., Any]) -> None:
@@ -35,7 +35,7 @@ def check_topk(function: Callable[..., Any]) -> None:
         ExplainedError: others than the k best keys get weight, or the rows do not sum to 1.
     """
     __tracebackhide__ = True
-    _TOP_K(function)
+    TOP_K(function)
 
 
 def check_attention_dropout(function: Callable[..., Any]) -> None:
@@ -54,7 +54,7 @@ def check_attention_dropout(function: Callable[..., Any]) -> None:
                 "dropout_in_eval", "Weights are dropped when training is False.", "When should chance play a part?",
                 "Return the weights as they are unless `training` is true.", "if not training: return weights",
             )  # fmt: skip
-        _UNTOUCHED(function)
+        UNTOUCHED(function)
         draws = [as_numbers(answer_of(function, (weights, 0.25, True))["value"]) for _ in range(_NUM_DRAWS)]
     if any(draw is None or draw.shape != tuple(weights.shape) for draw in draws):
         raise _dropout_error("other_shape", "The result is not as large as the weights.", "", "")
@@ -74,7 +74,7 @@ def _loss_probe(seed: int, batch: int, n: int, vocabulary: int) -> tuple[Tensor,
     return 2 * numbers(source, batch, n, vocabulary).float(), torch.randint(vocabulary, (batch, n), generator=source)
 
 
-_NEXT_TOKEN_LOSS = FunctionCheck(
+NEXT_TOKEN_LOSS = FunctionCheck(
     right=_next_token_loss,
     probes=[_loss_probe(1, 2, 7, 5), _loss_probe(2, 3, 5, 11)],
     names=("loss",),
@@ -147,7 +147,7 @@ def _qkv(seed: int, batch: int, n_q: int, n_k: int, d_k: int, d_v: int) -> tuple
     return query, key, value
 
 
-_TOP_K = FunctionCheck(
+TOP_K = FunctionCheck(
     right=topk_attention,
     probes=[(*_qkv(1, 2, 5, 7, 3, 4), 3), (*_qkv(2, 3, 4, 11, 5, 2), 2), (*_qkv(3, 1, 3, 5, 2, 7), 1)],
     names=("output", "weights"),
@@ -187,7 +187,7 @@ def _any_weights() -> Tensor:
     return torch.softmax(numbers(generator(3), 2, 5, 7).float(), dim=-1)
 
 
-_UNTOUCHED = FunctionCheck(
+UNTOUCHED = FunctionCheck(
     right=lambda weights, p, training: weights,
     probes=[(_any_weights(), 0.5, False), (_any_weights(), 0.0, True)],
     names=("weights",),

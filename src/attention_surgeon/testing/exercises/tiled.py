@@ -29,7 +29,7 @@ def check_tiled(function: Callable[..., Any]) -> None:
         ExplainedError: the output is wrong, or the memory grows as n².
     """
     __tracebackhide__ = True
-    _TILED(function)
+    TILED(function)
     with one_thread():
         peaks = [peak_numbers(function, n) for n in _LENGTHS]
     growth = peaks[-1] / peaks[-2]
@@ -136,7 +136,7 @@ def _probe(seed: int, batch: int, n_q: int, n_k: int, tile_size: int) -> tuple[T
     return 2 * query, key, value, tile_size
 
 
-_TILED = FunctionCheck(
+TILED = FunctionCheck(
     right=_whole,
     probes=[_probe(1, 2, 7, 11, 4), _probe(2, 1, 13, 13, 5), _probe(3, 3, 5, 17, 17)],
     names=("output",),
