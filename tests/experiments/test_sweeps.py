@@ -119,6 +119,7 @@ def test_two_processes_give_the_same_bytes_as_one_and_a_killed_one_is_replaced(m
     killed: list[int] = []
 
     def kill_one(progress: Progress) -> None:
+        assert progress.done <= progress.total  # what is done is not given out again
         if progress.done == 1 and not killed:
             children = [p for p in psutil.Process().children(recursive=True) if "loky" in " ".join(p.cmdline())]
             workers = [p for p in children if "resource_tracker" not in " ".join(p.cmdline())]
@@ -183,6 +184,22 @@ def test_a_point_that_is_made_twice_is_kept_and_counted_once(tmp_path: Path):
     store.keep(point, dataclasses.replace(outcome, seconds=9.0))
     assert (tmp_path / "points" / store.name(point) / "time.json").stat().st_mtime_ns == stood
     assert [path.name for path in (tmp_path / "points").iterdir()] == [store.name(point)]
+
+
+def test_a_point_works_on_one_core_and_leaves_the_others_as_they_were():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    outcome = measure_point(next(config().points()))
+    assert not isinstance(outcome, SurgeonError)
+    assert outcome.versions["threads"] == worker_versions()["threads"] == 1
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
+def test_the_seeds_go_on_from_the_one_given():
+    swept = plan_sweep("growth", {}, num_seeds=3, settings={"seed": 5})
+    assert [point.config.seed for point in swept.points()] == [5, 6, 7]
+    assert swept.command == "surgeon experiment run growth --seed 5 --seeds 3"
 
 
 def test_points_of_other_settings_seeds_or_versions_have_other_names(tmp_path: Path):

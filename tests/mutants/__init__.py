@@ -1,7 +1,8 @@
 """Bugs that the tests must notice; `make mutants` plants them one at a time."""
 
+from tests.mutants.keeping_bugs import KEEPING_BUGS
 from tests.mutants.masks_bugs import MASKS_BUGS
 from tests.mutants.nn_bugs import NN_BUGS
 from tests.mutants.ops_bugs import OPS_BUGS
 
-ALL_BUGS = [*OPS_BUGS, *MASKS_BUGS, *NN_BUGS]
+ALL_BUGS = [*OPS_BUGS, *MASKS_BUGS, *NN_BUGS, *KEEPING_BUGS]

@@ -61,7 +61,7 @@ class JoblibWorkers(Workers):
     def _call(self, points: Mapping[str, Point]) -> Iterator[tuple[str, Outcome]]:
         num_jobs = min(self._num_jobs, len(points))
         # One point at a time to each: they take long, and what comes back is kept at once.
-        parallel = joblib.Parallel(num_jobs, return_as="generator_unordered", pre_dispatch="all", **_ONE_AT_A_TIME)
+        parallel: Any = joblib.Parallel(num_jobs, return_as="generator_unordered", pre_dispatch="all", **_ONE_AT_A_TIME)
         yield from parallel(joblib.delayed(_measure_named)(*named) for named in points.items())
 
 
