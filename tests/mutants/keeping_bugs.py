@@ -160,10 +160,10 @@ KEEPING_BUGS = [
         "                    yield name, outcome\n                missing.clear()",
     ),
     Mutant(
-        "dask waits for ever without workers",
+        "a cluster without workers is waited for",
         "experiments/backends_dask.py",
-        "        if num_workers:\n            self._last_seen",
-        "        if True:\n            self._last_seen",
+        "if not self._num_workers:",
+        "if False:",
     ),
     Mutant(
         "a run is finished before its records",
