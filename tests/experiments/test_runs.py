@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from attention_surgeon.errors import FileAccessError, FileFormatError, OptionError
-from attention_surgeon.experiments import Bench, Experiment, Progress, experiment_named, find_run, load_run
+from attention_surgeon.experiments import Bench, Experiment, Progress, experiment_named, find_run, load_run, runs
 from attention_surgeon.experiments.runs import begin_run, list_runs, run_saved, unfinished_run
 from tests.experiments.tiny import TINY
 
@@ -75,6 +75,29 @@ def test_a_stopped_run_goes_on_and_ends_the_same(name: str, row: str, done: int,
     run_saved(experiment, config, folder, Bench(folder))
     assert parts.items() <= {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}.items()
     assert contents(folder) == contents(run(name, tmp_path))
+
+
+@pytest.mark.parametrize("file", ["records.jsonl", "time.json", "verdict.txt"])
+def test_a_disk_that_is_full_at_the_end_leaves_the_run_unfinished(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    experiment = experiment_named("fills")
+    config = experiment.make_config(**TINY["fills"])
+    folder = begin_run(experiment, config, tmp_path, "")
+    write = runs.write_file
+
+    def full(path: Path, content: str) -> None:
+        if path.name == file:
+            raise FileAccessError("cannot write: the disk is full; free some space and try again.")
+        write(path, content)
+
+    monkeypatch.setattr(runs, "write_file", full)
+    with pytest.raises(FileAccessError, match="the disk is full"):
+        run_saved(experiment, config, folder, Bench(folder))
+    monkeypatch.undo()
+    assert not load_run(folder).is_finished
+    assert unfinished_run(experiment, config, tmp_path) == folder
+    assert run_saved(experiment, config, folder, Bench(folder)).is_finished
 
 
 def test_only_a_run_of_the_same_settings_is_gone_on_with(tmp_path: Path):
