@@ -83,6 +83,9 @@ def print_reset(workspace: Workspace, path: PurePosixPath) -> None:
     kept = f"; your version is kept as {before[:_DIGITS]}, surgeon undo brings it back" if before else ""
     console = make_console()
     show(text_lines(f"{path} is as the course gave it{kept}", console.width), console)
+    others = [exercise.name for exercise in workspace.course.exercises if exercise.path == path]
+    if len(others) > 1:
+        show(text_lines(f"this file holds {', '.join(others)}", console.width), console)
 
 
 def print_undo(workspace: Workspace, path: PurePosixPath, to: str | None) -> None:

@@ -172,8 +172,7 @@ class Watcher:
 
     def _judged(self, exercise: Exercise) -> Judged:
         judged = judge_exercise(self.workspace, self._judge, exercise, self._allowance)
-        if judged.verdict.status != "passed":
-            self._judge.prepare(request_for(exercise, self.workspace.file(exercise)))
+        self._judge.prepare(request_for(exercise, self.workspace.file(exercise)))
         return judged
 
     def _do_work(self) -> None:

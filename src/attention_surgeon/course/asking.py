@@ -11,7 +11,7 @@ from typing import Any, final
 from attention_surgeon.course.client import Judge
 from attention_surgeon.course.objects import digest
 from attention_surgeon.course.registry import Exercise
-from attention_surgeon.course.source import read_source
+from attention_surgeon.course.source import imports_of, read_source
 from attention_surgeon.course.verdict import Verdict, verdict_from_dict
 from attention_surgeon.files import file_access_error, read_text
 
@@ -43,6 +43,7 @@ def request_for(exercise: Exercise, file: Path, allowance: Allowance | None = No
         "check": exercise.check,
         "checks": str(exercise.checks),
         "content": str(exercise.content),
+        "imports": imports_of(read_text(exercise.content / exercise.solution)),
         **vars(allowance),
     }
 

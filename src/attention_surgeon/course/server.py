@@ -7,19 +7,26 @@ the tables of the contracts that are worked on are prepared, in a copy as well, 
 process: it has the same standard input and output, and whoever asks does not notice.
 """
 
+import contextlib
+import importlib
 import json
 import os
 import select
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NoReturn, final
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias, final
 
+from attention_surgeon.course.checking import load_checks
 from attention_surgeon.course.inside import examine_checks, judge
 from attention_surgeon.course.prepare import prepare
 from attention_surgeon.diagnose.child import Limits, Outcome, run_in_child
 
+Key: TypeAlias = tuple[str, str, str, str]
+"""Contract, options, checks file, modules: what is prepared together."""
 _PIECE = 65536
 _LONGEST_SEARCH = 90.0  # seconds for naming a mistake where no table was prepared
 
@@ -31,11 +38,11 @@ class Server:
     def __init__(self) -> None:
         """Begin with nothing prepared."""
         self._unread = b""
-        self._wanted: list[tuple[str, str]] = []
-        self._prepared: set[tuple[str, str]] = set()
+        self._wanted: list[Key] = []
+        self._prepared: set[Key] = set()
         self._done: int | None = None  # where the copy says that it is ready
         self._go: int | None = None  # where it is told to take over
-        self._copying: tuple[str, str] | None = None
+        self._copying: Key | None = None
 
     def serve(self) -> NoReturn:
         """Read and answer."""
@@ -46,7 +53,10 @@ class Server:
             self._answer(json.loads(line))
 
     def _answer(self, request: dict[str, Any]) -> None:
-        key = (request["contract"], json.dumps(request["options"], sort_keys=True))
+        has_check = request["check"] is not None
+        options = json.dumps(request["options"], sort_keys=True)
+        modules = " ".join(request["imports"])
+        key: Key = ("", "", request["checks"], modules) if has_check else (request["contract"], options, "", modules)
         if request["what"] == "prepare":
             if key not in self._prepared and key not in self._wanted:
                 self._wanted.append(key)
@@ -54,7 +64,7 @@ class Server:
         if request["what"] == "examine":
             _write(_as_answer(_run_work(request, partial(examine_checks, request))))
             return
-        _write(_verdict(request, is_prepared=key in self._prepared or request["check"] is not None))
+        _write(_verdict(request, is_prepared=key in self._prepared or has_check))
 
     def _next_line(self) -> bytes | None:
         while b"\n" not in self._unread:
@@ -80,7 +90,11 @@ class Server:
         if os.fork() == 0:
             os.close(done)
             os.close(go)
-            prepare(key[0], json.loads(key[1]))
+            try:
+                _prepare(*key)
+            except BaseException:  # noqa: BLE001  a copy that fails must not go on as a second server
+                traceback.print_exc()
+                os._exit(1)
             os.write(ready, b".")
             os.close(ready)
             if not os.read(wait, 1):
@@ -105,6 +119,17 @@ class Server:
         os.close(self._go)
         self._prepared.add(self._copying)  # not again
         self._done = self._go = self._copying = None
+
+
+def _prepare(contract: str, options: str, checks: str, modules: str) -> None:
+    """Load what the files import, and fill the tables of a contract."""
+    for module in modules.split():
+        with contextlib.suppress(ImportError):  # one of the unit's own files
+            importlib.import_module(module)
+    if checks:
+        load_checks(Path(checks))
+    else:
+        prepare(contract, json.loads(options))
 
 
 def _verdict(request: Mapping[str, Any], *, is_prepared: bool) -> dict[str, Any]:

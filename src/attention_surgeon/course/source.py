@@ -130,6 +130,15 @@ def _borrowed(tree: ast.AST, mine: ast.AST, given: ast.AST, right: ast.AST, name
     return None
 
 
+def imports_of(text: str) -> list[str]:
+    r"""Return the modules that a file of the course imports.
+
+    >>> imports_of("import torch\nfrom torch import nn\nimport matplotlib.pyplot as plt")
+    ['matplotlib.pyplot', 'torch']
+    """
+    return sorted({module for module, _ in _imports(ast.parse(text))})
+
+
 def _imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
