@@ -45,6 +45,11 @@ class Judge:
         """Whether torch is loaded."""
         return self._is_ready
 
+    @property
+    def pid(self) -> int:
+        """The number of the process that was started, and of the group of it and its copies."""
+        return self._process.pid
+
     def wait(self) -> None:
         """Wait until torch is loaded."""
         with self._lock:
@@ -58,6 +63,8 @@ class Judge:
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a request; if the process dies of it, a sentence that says so."""
         with self._lock:
+            if self._is_ready and select.select([self._output], [], [], 0)[0]:
+                self._restart()  # nothing was asked, so all that can be read is its end: the file has no part in it
             with contextlib.suppress(OSError):
                 if self._wait():
                     self._write({"what": "judge", **request})
@@ -65,9 +72,7 @@ class Judge:
                     if answer is not None:
                         return answer
             said = self._last_words()
-            if not self._is_closed:  # otherwise nobody waits for an answer any more
-                self._end()
-                self._start()
+            self._restart()
             name = os.path.basename(request["file"])
             return {
                 "status": "stopped",
@@ -79,6 +84,16 @@ class Judge:
         """End the process, and every copy of it."""
         self._is_closed = True
         self._end()
+
+    def _restart(self) -> None:
+        if not self._is_closed:  # otherwise nobody waits for an answer any more
+            self._end()
+            self._start()
+
+    @property
+    def _output(self) -> int:
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
 
     def _end(self) -> None:
         if self._process.stdin is not None:
@@ -118,8 +133,7 @@ class Judge:
 
     def _read(self, seconds: float) -> dict[str, Any] | None:
         """Return the next line, None if there will be none."""
-        assert self._process.stdout is not None
-        descriptor, deadline = self._process.stdout.fileno(), time.monotonic() + seconds
+        descriptor, deadline = self._output, time.monotonic() + seconds
         while b"\n" not in self._unread:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([descriptor], [], [], left)[0]:
