@@ -12,14 +12,16 @@ from rich.text import Text
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _TO_END_OF_LINE, _TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
 _ARROWS = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1bOA": "up", b"\x1bOB": "down", b"\x1b": "escape"}
+_WITHOUT_WAKING = 0.02  # seconds between two looks where a pipe cannot be waited for
 _SHORT = 0.05  # seconds within which the rest of an arrow key comes
 
 if sys.platform == "win32":
     import msvcrt
     import time
 
-    def _read_key(seconds: float) -> bytes:
+    def _read_key(seconds: float, wake: int) -> bytes:
         """Return the bytes of one key, empty if none came within that time."""
+        seconds = min(seconds, _WITHOUT_WAKING)
         deadline = time.monotonic() + seconds
         while not msvcrt.kbhit():
             if time.monotonic() > deadline:
@@ -37,10 +39,13 @@ else:
     import termios
     import tty
 
-    def _read_key(seconds: float) -> bytes:
-        """Return the bytes of one key, empty if none came within that time."""
+    def _read_key(seconds: float, wake: int) -> bytes:
+        """Return the bytes of one key, empty if none came within that time or something else woke us."""
         descriptor = sys.stdin.fileno()
-        if not select.select([descriptor], [], [], seconds)[0]:
+        ready = select.select([descriptor, wake], [], [], seconds)[0]
+        if wake in ready:
+            os.read(wake, 4096)
+        if descriptor not in ready:
             return b""
         key = os.read(descriptor, 1)
         while key[:1] == b"\x1b" and len(key) < 3 and select.select([descriptor], [], [], _SHORT)[0]:
@@ -67,6 +72,7 @@ class Terminal:
         """Draw on the terminal of `console`."""
         self._console = console
         self._is_plain = console.is_dumb_terminal
+        self._woken, self._waking = os.pipe()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -92,13 +98,17 @@ class Terminal:
         text = captured.get().replace("\n", end)
         self._write(f"{text}\n" if self._is_plain else f"{_HOME}{text}{_TO_END_OF_LINE}{_TO_END}")
 
+    def wake(self) -> None:
+        """Let whoever waits for a key go on; from any thread."""
+        os.write(self._waking, b".")
+
     def key(self, seconds: float) -> str:
-        """Return the next key, empty if none came within that time.
+        """Return the next key, empty if none came within that time, or `wake` was called.
 
         Raises:
             EOFError: nobody is there any more.
         """
-        pressed = _read_key(seconds)
+        pressed = _read_key(seconds, self._woken)
         return _ARROWS.get(pressed) or pressed.decode(errors="ignore")
 
     @staticmethod

@@ -26,7 +26,7 @@ from attention_surgeon.course.workspace import Workspace
 from attention_surgeon.errors import SurgeonError
 
 Event: TypeAlias = tuple[str, Any]
-_TICK = 0.1
+_TICK = 0.25  # seconds between two looks at the size of the window and at the clock
 _SETTLE_MS = 20  # an editor writes a file in more than one step
 
 
@@ -175,15 +175,19 @@ class Watcher:
         self._judge.prepare(request_for(exercise, self.workspace.file(exercise)))
         return judged
 
+    def _happen(self, event: Event) -> None:
+        self._events.put(event)
+        self._terminal.wake()
+
     def _do_work(self) -> None:
         while (work := self._work.get()) is not None:
             try:
-                self._events.put(work())
+                self._happen(work())
             except SurgeonError as error:
-                self._events.put(("error", str(error)))
+                self._happen(("error", str(error)))
             except Exception as error:  # noqa: BLE001  the watcher lives; what went wrong is said on the screen
                 if not self._stop.is_set():
-                    self._events.put(("error", f"a mistake in attention-surgeon: {type(error).__name__}: {error}"))
+                    self._happen(("error", f"a mistake in attention-surgeon: {type(error).__name__}: {error}"))
 
     def _watch(self, folder: Path, stop: threading.Event) -> None:
         from watchfiles import PythonFilter, watch  # here, because the first screen does not need it
@@ -192,6 +196,6 @@ class Watcher:
             for _ in watch(
                 folder, watch_filter=PythonFilter(), stop_event=stop, step=_SETTLE_MS, rust_timeout=200, debounce=400
             ):
-                self._events.put(("saved", None))
+                self._happen(("saved", None))
         except (OSError, RuntimeError) as error:
-            self._events.put(("error", f"cannot watch {folder}: {error}; press j after saving."))
+            self._happen(("error", f"cannot watch {folder}: {error}; press j after saving."))
