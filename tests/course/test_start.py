@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from attention_surgeon.course.generate import main as generate
 from attention_surgeon.course.merge import merge
 from attention_surgeon.course.start import start_workspace, update_workspace
 from attention_surgeon.course.versions import reset, restore, undo
@@ -31,16 +32,23 @@ def files_of(root: Path) -> list[str]:
 
 
 def generate_with(content: Path, before: str, after: str) -> None:
-    from attention_surgeon.course.generate import main
-
     source = content / "problems/01-basics/sources/problem.py"
     assert before in ATTENTION
     source.write_text(source.read_text().replace(before, after))
-    assert main([str(content)]) == 0
+    assert generate([str(content)]) == 0
 
 
 def test_no_source_no_solution_and_no_check_is_given(workspace: Workspace):
     assert files_of(workspace.root) == GIVEN
+
+
+def test_what_lies_beside_a_solution_is_not_given_either(own_content: Path, tmp_path: Path):
+    for name in ("solution/notes.md", "sources/draft.py", ".hidden", "__pycache__/x.pyc"):
+        file = own_content / "problems/01-basics" / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    start_workspace(tmp_path / "lab", (own_content,), alone=True)
+    assert files_of(tmp_path / "lab") == GIVEN
 
 
 def test_what_exists_is_left_alone(content: Path, tmp_path: Path):
