@@ -25,10 +25,10 @@ from attention_surgeon.diagnose.doctor.report import Nearest, Outcome, Report, R
 from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import catalogue
 
-NUM_DRAWN = 40
+NUM_DRAWN = 25
 """How many pairs of each kind are tried in a quick round."""
 
-_MORE = {"attention": 10}
+_MORE = {"attention": 12}
 """Of which kind how many times as many are tried."""
 
 _NAMED: tuple[Result, ...] = ("named", "tied")
@@ -80,7 +80,7 @@ def examine(
 
     Args:
         kinds: Of targets.
-        drawn: How many pairs of faults of each kind are tried; of `attention` ten times as many. None: all.
+        drawn: How many pairs of faults of each kind are tried; of `attention` twelve times as many. None: all.
         workers: How many processes work; 1: this one.
         tell: Called after each task.
 
