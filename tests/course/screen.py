@@ -70,6 +70,13 @@ class Screen:
             self._read(min(left, 0.2))
         return self.text
 
+    def settle(self) -> None:
+        """Read until nothing comes any more: a window that is half drawn is no window."""
+        before = -1
+        while len(self.raw) != before:
+            before = len(self.raw)
+            self._read(0.4)
+
     def wait_for_end(self, seconds: float = 20.0) -> int:
         deadline = time.monotonic() + seconds
         while self.process.poll() is None and time.monotonic() < deadline:

@@ -22,6 +22,9 @@ _FORMS = ((6, False, True), (6, True, True), (3, True, True), (3, True, False), 
 
 _TENSOR = re.compile(r"(?:torch\.tensor|np\.array)\((.*?)(?:, dtype=[\w.]+)?\)$")
 _LAST_PRINTED = 3
+_LONG_EXAMPLE = 5
+_LEAST_WANTED = 5
+"""The highest rank of a block."""
 _PLENTY = 10_000
 
 
@@ -35,16 +38,12 @@ class _Block(NamedTuple):
 def verdict_lines(judged: Judged, exercise: Exercise, width: int, height: int = _PLENTY) -> list[Text]:
     """Return what is said of a verdict, no line wider than `width` cells, at most `height` lines if that can be."""
     lines: list[Text] = []
-    for most_rows, is_short, is_airy in _FORMS:
-        blocks = list(_blocks(judged, exercise, width, most_rows, is_short=is_short))
-        lines = _joined(blocks, is_airy=is_airy)
-        if len(lines) <= height:
-            return lines
-    blocks = list(_blocks(judged, exercise, width, _FORMS[-1][0], is_short=True))
-    while len(lines) > height and any(block.rank for block in blocks):
-        highest = max(block.rank for block in blocks)
-        blocks = [block for block in blocks if block.rank != highest]
-        lines = _joined(blocks, is_airy=len(_joined(blocks)) <= height)
+    for highest in range(_LEAST_WANTED, -1, -1):
+        for most_rows, is_short, is_airy in _FORMS:
+            blocks = _blocks(judged, exercise, width, most_rows, is_short=is_short)
+            lines = _joined((block for block in blocks if block.rank <= highest), is_airy=is_airy)
+            if len(lines) <= height:
+                return lines
     return lines[:height]
 
 
@@ -143,7 +142,9 @@ def _mistake_blocks(verdict: Verdict, width: int, most_rows: int, *, is_short: b
     if verdict.step:
         yield _Block(3, list(_difference_lines(verdict, width, most_rows)))
     if verdict.example is not None:
-        yield _Block(2, list(_example_lines(verdict.example, width, is_short=is_short)))
+        lines = list(_example_lines(verdict.example, width, is_short=is_short))
+        # The smallest case of a layer is long, and says less than the picture above it.
+        yield _Block(2 if len(lines) <= _LONG_EXAMPLE else _LEAST_WANTED, lines)
 
 
 def _difference_lines(verdict: Verdict, width: int, most_rows: int) -> Iterator[Text]:
