@@ -1,7 +1,7 @@
 """How long does a diagnosis take once torch is loaded? A table for the page on the doctor.
 
-    python -m benchmarks.diagnosis              twelve targets of each kind, five times
-    python -m benchmarks.diagnosis --times 20   more often
+python -m benchmarks.diagnosis              twelve targets of each kind, five times
+python -m benchmarks.diagnosis --times 20   more often
 """
 
 import argparse

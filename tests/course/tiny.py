@@ -134,14 +134,14 @@ CHECKS = '''"""Hidden."""
 
 import torch
 
-from attention_surgeon.course import Mistake
+from attention_surgeon.testing.exercises import ExplainedError
 
 
 def check_turn(turn):
     given = torch.arange(6.0).reshape(2, 3)
     found = turn(given)
     if torch.equal(found, given):
-        raise Mistake("not_turned", "It comes back as it was.", question="What is its shape afterwards?")
+        raise ExplainedError("not_turned", "It comes back as it was.", question="What is its shape afterwards?")
     assert torch.equal(found, given.T), "Row 0 must be what was column 0."
 
 

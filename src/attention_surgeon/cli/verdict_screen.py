@@ -142,9 +142,9 @@ def _mistake_blocks(verdict: Verdict, width: int, most_rows: int, *, is_short: b
     if verdict.step:
         yield _Block(3, list(_difference_lines(verdict, width, most_rows)))
     if verdict.example is not None:
-        lines = list(_example_lines(verdict.example, width, is_short=is_short))
+        long, short = (list(_example_lines(verdict.example, width, is_short=short)) for short in (False, True))
         # The smallest case of a layer is long, and says less than the picture above it.
-        yield _Block(2 if len(lines) <= _LONG_EXAMPLE else _LEAST_WANTED, lines)
+        yield _Block(2 if len(short) <= _LONG_EXAMPLE else _LEAST_WANTED, short if is_short else long)
 
 
 def _difference_lines(verdict: Verdict, width: int, most_rows: int) -> Iterator[Text]:

@@ -5,13 +5,11 @@ Nothing here loads torch before something is judged: the first screen must not w
 
 from attention_surgeon.course.checking import check_exercise
 from attention_surgeon.course.load import content_folder, load_course
-from attention_surgeon.course.mistake import Mistake
 from attention_surgeon.course.registry import Course, Exercise, Prediction, Unit
 
 __all__ = [
     "Course",
     "Exercise",
-    "Mistake",
     "Prediction",
     "Unit",
     "check_exercise",

@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from attention_surgeon.course.checking import load_check_named, load_checks
 from attention_surgeon.course.guard import Guard
-from attention_surgeon.course.mistake import Mistake
 from attention_surgeon.diagnose import Diagnosis, diagnose
 from attention_surgeon.diagnose.child.place import place_of_error
 from attention_surgeon.diagnose.load import Target, load_target
 from attention_surgeon.errors import ContractError, LoadError
 from attention_surgeon.testing import check_attention
 from attention_surgeon.testing.contract import Conduct
+from attention_surgeon.testing.exercises import ExplainedError
 
 Depth: TypeAlias = Literal["check", "diagnose"]
 _RIGHT: dict[str, Any] = {"status": "passed"}
@@ -97,14 +99,28 @@ def _by_check(check: Callable[..., None], target: Any, options: Mapping[str, Any
         check(target, **options)
     except ContractError as error:
         return _in_words(diagnose(error.target, error.contract))  # type: ignore[arg-type]
-    except Mistake as error:
-        words = {"name": error.name, "question": error.question, "pointer": error.pointer, "fix": error.fix}
-        return {"status": "mistake", "mistakes": [words | {"symptom": error.symptom}]}
+    except ExplainedError as error:
+        return _explained(error)
     except AssertionError as error:
         if place_of_error(error, file) is not None:
             raise  # an assert of the learner's own
         return {"status": "mistake", "unnamed": [str(error) or "a check of the exercise fails."]}
     return _RIGHT
+
+
+def _explained(error: ExplainedError) -> dict[str, Any]:
+    numbers = {"yours": error.yours, "expected": error.expected}
+    shown = {key: _matrix(value) for key, value in numbers.items() if value is not None}
+    if error.name is None:
+        return {"status": "mistake", "unnamed": [str(error)], "step": error.step, **shown}
+    keys = ("name", "symptom", "question", "pointer", "fix")
+    return {"status": "mistake", "mistakes": [{key: getattr(error, key) for key in keys}], "step": error.step, **shown}
+
+
+def _matrix(values: Any) -> list[list[float]]:
+    """Return the numbers as they can be drawn: the first matrix of many."""
+    matrix = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    return matrix.reshape(-1, *matrix.shape[-2:])[0].tolist()
 
 
 def examine_checks(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,7 +146,9 @@ def _verdict(records: Records, fault: Fault) -> str:
     elif gap > 0:
         compared = f"{gap:.2f} bits per character worse than the healthy one"
     else:
-        compared = f"{-gap:.2f} bits per character better than the healthy one: it sees what it should not"
+        cheats = faulty["written_bits"] - faulty["held_out_bits"] > _SEEN
+        why = "it sees what it should not" if cheats else "so few steps say little"
+        compared = f"{-gap:.2f} bits per character better than the healthy one: {why}"
     read, written = (f"{faulty[what]:.2f} ({healthy[what]:.2f})" for what in ("held_out_bits", "written_bits"))
     spread = f"{faulty['entropy']:.2f} nats ({healthy['entropy']:.2f})"
     return (

@@ -64,10 +64,10 @@ class Ward:
         def is_told_from(others: Answers) -> bool:
             return not all(same_answer(answers[place], others[place]) for place in answered)
 
-        return all(is_told_from(others) for others in self._answers_of_singles(subject))
+        return all(is_told_from(others) for others in self.answers_of_singles(subject))
 
-    def _answers_of_singles(self, subject: Subject) -> list[Answers]:
-        """Return the answers of what is right and of every single fault, for subjects that are called alike."""
+    def answers_of_singles(self, subject: Subject) -> list[Answers]:
+        """Return the answers of what is right and of each of `computed`, for subjects that are called alike."""
         if subject.key not in self._known:
             self._known[subject.key] = [self.answers(some, subject) for some in ((), *((f,) for f in self.computed))]
         return self._known[subject.key]

@@ -16,7 +16,9 @@ def nearest_faults(ward: Ward) -> Nearest | None:
     Two that are the same function lie within the tolerance and are no two faults here. Distances are in tolerances:
     a difference of `ABSOLUTE + RELATIVE |number|` is one.
     """
-    rows = {fault.name: ward.answers((fault,)) for fault in reversed(ward.computed)} | {RIGHT: ward.right}
+    right, *wrong = ward.answers_of_singles(ward.subject)
+    named = zip((fault.name for fault in ward.computed), wrong, strict=True)
+    rows = dict(reversed([*named])) | {RIGHT: right}
     groups: dict[object, list[str]] = {}
     for name, answers in rows.items():
         groups.setdefault(_shape_of(answers), []).append(name)

@@ -1,11 +1,14 @@
 """The round: every kind of target is examined, by several processes, and a report written."""
 
+import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -20,19 +23,20 @@ from attention_surgeon.diagnose.doctor.examine import (
 )
 from attention_surgeon.diagnose.doctor.healthy import alternatives
 from attention_surgeon.diagnose.doctor.nearest import nearest_faults
-from attention_surgeon.diagnose.doctor.patients import KINDS, Kind, kinds_of
+from attention_surgeon.diagnose.doctor.patients import KINDS, Kind, find_kind, kinds_of
 from attention_surgeon.diagnose.doctor.report import Nearest, Outcome, Report, Result
 from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import catalogue
 
-NUM_DRAWN = 25
-"""How many pairs of each kind are tried in a quick round."""
+NUM_DRAWN = 15
+"""How many pairs of faults in layers are tried in a quick round."""
 
-_MORE = {"attention": 12}
-"""Of which kind how many times as many are tried."""
+_TWICE, _TWELVE_TIMES = 2, 12
+"""Of functions, which answer sooner, so many times as many are tried; of `attention` the most."""
 
 _NAMED: tuple[Result, ...] = ("named", "tied")
 _CHUNK = 250
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _COST = {"single": 4, "pair": 5, "valid": 2}
 """About how long one target takes, in hundredths of a second."""
 
@@ -80,7 +84,7 @@ def examine(
 
     Args:
         kinds: Of targets.
-        drawn: How many pairs of faults of each kind are tried; of `attention` twelve times as many. None: all.
+        drawn: How many pairs of faults of each kind of layer are tried; of functions twice as many. None: all.
         workers: How many processes work; 1: this one.
         tell: Called after each task.
 
@@ -91,13 +95,15 @@ def examine(
     if workers < 1:
         raise OptionError(f"workers is {workers}, expected at least 1.")
     names = [kind.name for kind in kinds]
-    tasks, found, told = plan(names, drawn), [], Counter[str]()
-    sizes = Counter({name: sum(task.size for task in tasks if task.kind == name) for name in names})
-    for done in _work(tasks, workers):
-        found.append(done)
-        told[done.task.kind] += done.task.size
-        if tell is not None:
-            tell(done.task.kind, told[done.task.kind], sizes[done.task.kind])
+    found, told = [], Counter[str]()
+    with _workers(workers) as executor:  # they load torch while it is planned what they shall do
+        tasks = plan(names, drawn)
+        sizes = Counter({name: sum(task.size for task in tasks if task.kind == name) for name in names})
+        for done in _work(tasks, executor):
+            found.append(done)
+            told[done.task.kind] += done.task.size
+            if tell is not None:
+                tell(done.task.kind, told[done.task.kind], sizes[done.task.kind])
     found.sort(key=lambda done: tasks.index(done.task))
     outcomes = tuple(outcome for done in found for outcome in done.outcomes)
     return Report(
@@ -119,10 +125,16 @@ def plan(kinds: Sequence[str], drawn: int | None) -> list[Task]:
     tasks: list[Task] = []
     for kind in kinds:
         tasks.append(Task("single", kind, 0, len(ward(kind).faults)))
-        number = drawn * _MORE[kind] if drawn is not None and kind in _MORE else drawn
+        number = None if drawn is None else drawn * _share(kind)
         tasks += _chunks("pair", kind, len(drawn_pairs(kind, number)), number)
         tasks += _chunks("valid", kind, sum(one.contract == kind for one in alternatives()), None)
     return tasks
+
+
+def _share(kind: str) -> int:
+    if kind == "attention":
+        return _TWELVE_TIMES
+    return _TWICE if find_kind(kind).layer is None else 1
 
 
 def perform(task: Task) -> Done:
@@ -144,18 +156,30 @@ def _chunks(group: Literal["pair", "valid"], kind: str, number: int, drawn: int 
         yield Task(group, kind, start, min(start + _CHUNK, number), drawn)
 
 
-def _work(tasks: Sequence[Task], workers: int) -> Iterator[Done]:
-    """Yield what was found as it comes, the longest bundles being started first."""
-    if workers == 1:
+def _work(tasks: Sequence[Task], executor: Executor | None) -> Iterator[Done]:
+    """Yield what was found as it comes, the longest bundles being started first; None: everything is done here."""
+    if executor is None:
         yield from map(perform, tasks)
         return
     longest_first = sorted(_bundles(tasks), key=lambda bundle: -sum(task.size * _COST[task.group] for task in bundle))
+    for future in as_completed([executor.submit(_perform_all, bundle) for bundle in longest_first]):
+        yield from future.result()
+
+
+@contextlib.contextmanager
+def _workers(number: int) -> Iterator[Executor | None]:
+    """Start that many processes, and end them; None for a single one."""
+    if number == 1:
+        yield None
+        return
     others = {*multiprocessing.active_children()}
     # Spawned, not forked: a forked child of a process that has used torch's threads may hang.
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    executor = ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _begin)
     try:
-        for future in as_completed([executor.submit(_perform_all, bundle) for bundle in longest_first]):
-            yield from future.result()
+        with _one_thread_each(), _interrupts_unheard():
+            for _ in range(number):
+                executor.submit(int)  # a worker is started with its first work
+        yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
         workers_left = {*multiprocessing.active_children()} - others
@@ -172,6 +196,34 @@ def _bundles(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
 
 def _perform_all(bundle: Sequence[Task]) -> list[Done]:
     return [perform(task) for task in bundle]
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that are started here multiply with one thread each: NumPy reads this when it is loaded."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _interrupts_unheard() -> Iterator[None]:
+    """Let processes that are started here never hear of Ctrl-C, not even before they reach `_begin`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin() -> None:

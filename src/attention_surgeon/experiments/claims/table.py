@@ -14,7 +14,8 @@ def decide_all(found: Mapping[str, Measured]) -> list[tuple[Claim, Judgement]]:
 
 def count_judgements(decided: Sequence[tuple[Claim, Judgement]]) -> dict[Status, int]:
     """Return how many claims have which judgement, the commonest first."""
-    return dict(Counter(judgement.status for _, judgement in decided).most_common())
+    counted: Counter[Status] = Counter(judgement.status for _, judgement in decided)
+    return dict(counted.most_common())
 
 
 def claims_table(found: Mapping[str, Measured]) -> str:
