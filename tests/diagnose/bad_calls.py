@@ -24,17 +24,17 @@ BAD_CALLS = [
         "contract 'attention' does not take the options colour.",
     ),
     BadCall(
-        "diagnose.child.Limits(seconds=0)",
+        "diagnose.Limits(seconds=0)",
         "OptionError",
         "Limits: seconds is 0, expected a number of seconds above 0.",
     ),
     BadCall(
-        'diagnose.child.Limits(memory_bytes="2 GB")',
+        'diagnose.Limits(memory_bytes="2 GB")',
         "ArgumentTypeError",
         "Limits: memory_bytes is '2 GB', expected a whole number of bytes above 0.",
     ),
     BadCall(
-        "diagnose.child.Limits(output_bytes=1.5)",
+        "diagnose.Limits(output_bytes=1.5)",
         "ArgumentTypeError",
         "Limits: output_bytes is 1.5, expected a whole number of bytes above 0.",
     ),

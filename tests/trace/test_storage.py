@@ -127,7 +127,9 @@ def test_a_file_that_cannot_grow_is_not_half_written(tmp_path: Path):
             probe().save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert str(caught.value) == f"cannot write {path}: File too large."
+    assert str(caught.value) == (
+        f"cannot write {path}: larger than a file may be here; choose another disk, or raise the limit (ulimit -f)."
+    )
     assert path.read_text() == "mine"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.1.trace", "a.trace"]
 

@@ -4,6 +4,7 @@ The main thread owns the window and the view. A second one watches the file, a t
 answered at once whatever the learner's file does.
 """
 
+import contextlib
 import queue
 import sys
 import threading
@@ -70,7 +71,7 @@ class Watcher:
     def run(self) -> int:
         """Draw and answer until the learner quits."""
         drawn: tuple[list[Any], tuple[int, int]] | None = None
-        with self._terminal.opened():
+        with self._terminal.opened(), contextlib.suppress(KeyboardInterrupt):  # Ctrl-C leaves as q does
             while not self._stop.is_set():
                 size = self._terminal.size
                 lines = frame(self.view, *size)
@@ -133,9 +134,6 @@ class Watcher:
         try:
             key = self._terminal.key(_TICK if self._events.empty() else 0.0)
         except EOFError:
-            self.quit()
-            return
-        except KeyboardInterrupt:
             self.quit()
             return
         try:

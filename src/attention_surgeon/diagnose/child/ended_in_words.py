@@ -8,6 +8,9 @@ from attention_surgeon.diagnose.child.limits import Limits, in_bytes
 from attention_surgeon.diagnose.child.outcome import Ended
 from attention_surgeon.diagnose.child.place import Place
 
+OUT_OF_MEMORY = 198
+"""The exit code of a child that had not a byte left to say so."""
+
 _MEANING = {
     "SIGSEGV": "it used memory that is not its own",
     "SIGBUS": "it used memory that is not its own",
@@ -25,6 +28,8 @@ def ended_of(code: int | None) -> Ended:
     if code is not None and code < 0:
         name = _signal_name(code)
         return "timed_out" if name in _LATE else "interrupted" if name in _STOPS else "crashed"
+    if code == OUT_OF_MEMORY:
+        return "out_of_memory"
     return "crashed" if code is not None and code >= _WINDOWS_CRASH else "exited"
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from attention_surgeon.diagnose.child.ended_in_words import OUT_OF_MEMORY
 from attention_surgeon.diagnose.child.in_words import ended_by, error_in_words, shortened
 from attention_surgeon.diagnose.child.letter import Letter, send, trace_file
 from attention_surgeon.diagnose.child.limits import Limits
@@ -60,9 +61,10 @@ def do(job: Job) -> NoReturn:
             with contextlib.suppress(OSError, ValueError):  # the code closed it
                 stream.flush()
         code = 0
-    except BaseException:  # noqa: BLE001  the last resort: nothing of the parent's may run on in a child
-        traceback.print_exc()
-        code = NO_LETTER
+    except BaseException as error:  # noqa: BLE001  the last resort: nothing of the parent's may run on in a child
+        code = OUT_OF_MEMORY if isinstance(error, MemoryError) else NO_LETTER
+        with contextlib.suppress(MemoryError):
+            traceback.print_exc()
     os._exit(code)  # no handler, no buffer and no thread of the judged code has a say in this
 
 

@@ -180,13 +180,12 @@ def _workers(number: int) -> Iterator[Executor | None]:
             for _ in range(number):
                 executor.submit(int)  # a worker is started with its first work
         yield executor
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-        workers_left = {*multiprocessing.active_children()} - others
-        for worker in workers_left:
+    except BaseException:  # Ctrl-C above all: nobody waits for what they are at
+        for worker in {*multiprocessing.active_children()} - others:
             worker.terminate()
-        for worker in workers_left:
-            worker.join()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _bundles(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
