@@ -240,3 +240,16 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "problem.py imports solution at line 1; a workspace has no solutions. Write it here.",
     ),
 )
+
+
+def markdown() -> str:
+    """Return a table of all of them for the documentation: `python -m tests.course.hostile`."""
+    rows = [
+        f"| {one.name} | {one.status} | {one.sentence or one.remark or (one.mistake and f'`{one.mistake}`')} |"
+        for one in SUBMISSIONS
+    ]
+    return "\n".join(["| the file | verdict | what the learner reads |", "|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(markdown())
