@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` shows what this is, `make test` proves that it works.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check doctor docs figures mutants accuracy clean
+.PHONY: help setup demo test check doctor course docs figures mutants accuracy clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -47,6 +47,9 @@ check: .venv/.ready ## format, lint, types, and the direction of imports
 
 doctor: .venv/.ready ## examine the diagnosis: every fault named, right code accepted
 	$(BIN)/surgeon doctor
+
+course: .venv/.ready ## examine the course: every stub fails, every solution passes, every mistake is named
+	$(BIN)/surgeon course check
 
 docs: .venv/.ready ## build the site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -1,6 +1,5 @@
 """Does each contract reject every fault of the catalogue, by name, and let every valid alternative pass?"""
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -9,12 +8,13 @@ from typing import Any
 
 from attention_surgeon.course.registry import Course
 from attention_surgeon.diagnose import diagnose
-from attention_surgeon.diagnose.doctor import Kind, kinds_of, target_with
+from attention_surgeon.diagnose.doctor import Kind, kind_under, target_with
 from attention_surgeon.diagnose.doctor.examine import Ward, are_same
 from attention_surgeon.diagnose.doctor.healthy import alternatives
 from attention_surgeon.diagnose.hypotheses import SEEN_AT_EXTREMES
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.faults import Fault
+from attention_surgeon.testing import make_contract
 
 
 def examine_contracts(course: Course, jobs: int) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def examine_contract(contract: str, plain_options: str) -> dict[str, Any]:
     options = json.loads(plain_options)
     counts, problems = {"contracts": 1}, []
     try:
-        kinds = [dataclasses.replace(kind, options={**kind.options, **options}) for kind in kinds_of(contract)[:1]]
+        kinds = [kind for kind in [kind_under(contract, options)] if _can_have_faults(kind)]
     except OptionError:
         kinds = []
     for kind in kinds:
@@ -58,6 +58,11 @@ def examine_contract(contract: str, plain_options: str) -> dict[str, Any]:
     passed, failed = _alternatives(contract, options)
     counts["valid alternatives pass"] = passed
     return {"counts": {k: n for k, n in counts.items() if not k.startswith("not ")}, "problems": [*problems, *failed]}
+
+
+def _can_have_faults(kind: Kind) -> bool:
+    """Whether targets are made as the options say: those that make masks make masks to be added."""
+    return "mask" not in kind.contract or kind.options.get("mask") == "additive"
 
 
 def _examine(ward: Ward, kind: Kind, fault: Fault) -> str:
@@ -79,7 +84,7 @@ def _examine(ward: Ward, kind: Kind, fault: Fault) -> str:
 def _alternatives(contract: str, options: Mapping[str, Any]) -> tuple[int, list[str]]:
     passed, failed = 0, []
     for alternative in alternatives():
-        if alternative.contract != contract or dict(alternative.options) != dict(options):
+        if alternative.contract != contract or alternative.make_contract() != make_contract(contract, **options):
             continue
         found = diagnose(alternative.target, contract, **options)
         if found.verdict == "right":

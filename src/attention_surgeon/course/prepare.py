@@ -1,13 +1,12 @@
 """Filling the tables that a diagnosis looks things up in, before somebody waits for it."""
 
-import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from attention_surgeon.diagnose import diagnose
-from attention_surgeon.diagnose.doctor import kinds_of, target_with
+from attention_surgeon.diagnose.doctor import kind_under, target_with
 from attention_surgeon.errors import OptionError
 
 _ODD = 1.2345
@@ -19,13 +18,11 @@ def prepare(contract: str, options: Mapping[str, Any]) -> None:
     A target that answers like none of them makes the diagnosis go through all its tables.
     """
     try:
-        kinds = kinds_of(contract)
+        kind = kind_under(contract, options)
     except OptionError:
         return  # a contract without known mistakes has no tables
-    for kind in kinds[:1]:
-        meant = dataclasses.replace(kind, options={**kind.options, **options})
-        for target in (target_with(meant), _odd(target_with(meant))):
-            diagnose(target, contract, **{**kind.options, **options})
+    for target in (target_with(kind), _odd(target_with(kind))):
+        diagnose(target, contract, **kind.options)
 
 
 def _odd(target: Any) -> Any:

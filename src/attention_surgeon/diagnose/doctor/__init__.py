@@ -6,7 +6,7 @@ examine    one question put to the diagnosis, and its answer judged
 rounds     all of them, by several processes, and the report
 """
 
-from attention_surgeon.diagnose.doctor.patients import KINDS, Kind, kinds_of, target_with
+from attention_surgeon.diagnose.doctor.patients import KINDS, Kind, kind_under, kinds_of, target_with
 from attention_surgeon.diagnose.doctor.report import Nearest, Outcome, Report, Tally
 from attention_surgeon.diagnose.doctor.rounds import NUM_DRAWN, examine
 
@@ -19,6 +19,7 @@ __all__ = [
     "Report",
     "Tally",
     "examine",
+    "kind_under",
     "kinds_of",
     "target_with",
 ]

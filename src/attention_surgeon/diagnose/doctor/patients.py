@@ -1,5 +1,6 @@
 """Targets whose faults are known: for every contract, a right circuit or one with faults, behind a usual signature."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -105,6 +106,23 @@ def kinds_of(contract: str | None = None, *, special: bool = True) -> tuple[Kind
     if contract is not None and contract not in contracts:
         raise OptionError(f"the doctor knows no contract {contract!r}; expected one of {', '.join(contracts)}.")
     return tuple(k for k in KINDS if contract in (None, k.contract) and (special or not k.is_special))
+
+
+def kind_under(contract: str, options: Mapping[str, Any]) -> Kind:
+    """Return a kind of target that is right under a contract with these options.
+
+    Args:
+        contract: Its name.
+        options: Of the contract; of several kinds the one is taken that shares most of them.
+
+    Raises:
+        OptionError: there is no kind of such a contract.
+
+    >>> kind_under("padding_mask", {"source": "tokens"}).name
+    'padding_mask, tokens'
+    """
+    kind = max(kinds_of(contract), key=lambda kind: len(options.items() & kind.options.items()))
+    return dataclasses.replace(kind, options={**kind.options, **options})
 
 
 def find_kind(name: str) -> Kind:
