@@ -9,7 +9,8 @@ from attention_surgeon.course.client import Judge
 from attention_surgeon.course.evidence import checklist
 from attention_surgeon.course.journal import add_entry, entries, unanswered
 from attention_surgeon.course.page import progress_page
-from attention_surgeon.course.session import Judged, judge_exercise, raise_level
+from attention_surgeon.course.session import Judged, following, judge_exercise, raise_level
+from attention_surgeon.course.state import Standing
 from attention_surgeon.course.workspace import JOURNAL, Workspace
 from attention_surgeon.errors import FileAccessError
 from tests.course.hostile import RIGHT
@@ -146,3 +147,17 @@ def test_the_page_needs_nothing_from_elsewhere(workspace: Workspace, judge: Judg
     assert "<code>scale_missing</code>" in page
     assert "http" not in page
     assert "<script" not in page
+
+
+def test_the_last_exercise_tests_out_of_its_unit(workspace: Workspace):
+    exercises = workspace.course.exercises
+    first, *_ = exercises
+    unit = workspace.course.unit(first.unit)
+    assert following(exercises, first, {}) == exercises[1]
+    tested_out = {unit.exercises[-1].name: Standing(passed="2026-11-03T14:02:07+00:00")}
+    assert unit.exercises[0].name not in tested_out
+    beyond = following(exercises, first, tested_out)
+    assert beyond is not None
+    assert beyond.unit != unit.name
+    everything = {other.unit: other.name for other in exercises}.values()
+    assert following(exercises, first, {name: Standing(passed="now") for name in everything}) is None

@@ -12,11 +12,10 @@ from attention_surgeon.cli.cells import fit
 from attention_surgeon.cli.console import make_console, show, write
 from attention_surgeon.cli.lines import count, text_lines
 from attention_surgeon.cli.verdict_screen import duration, verdict_lines
-from attention_surgeon.cli.workspace_here import following
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.asking import Allowance
 from attention_surgeon.course.client import Judge
-from attention_surgeon.course.session import Judged, judge_exercise
+from attention_surgeon.course.session import Judged, following, judge_exercise
 from attention_surgeon.course.workspace import Workspace
 from attention_surgeon.errors import FileAccessError
 
@@ -97,9 +96,9 @@ def _summary(judged: list[Judged], total: int, width: int) -> Iterator[Text]:
 
 def _what_next(workspace: Workspace, exercise: Exercise, judged: Judged) -> str:
     if judged.verdict.status == "passed":
-        other = following(workspace, exercise, workspace.state.read())
+        other = following(workspace.course.exercises, exercise, workspace.state.read().exercises)
         if other is None:
-            return "every exercise is passed · surgeon progress makes a page of it"
+            return "no exercise is left · surgeon progress makes a page of it"
         place = os.path.relpath(workspace.file(other))
         return f"next: {other.name}, {other.title} ({count(other.minutes, 'minute')}), in {place}"
     more = {"question": "surgeon hint says where to look", "pointer": "surgeon hint shows the line"}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, final
 from rich.text import Text
 
 from attention_surgeon.cli.cells import folded
-from attention_surgeon.cli.workspace_here import following
-from attention_surgeon.course.session import raise_level
+from attention_surgeon.course.session import following, raise_level
 from attention_surgeon.course.versions import reset, undo
 from attention_surgeon.files import read_text
 
@@ -84,7 +83,7 @@ class Keys:
 
     def _next(self) -> None:
         watcher = self._watcher
-        other = following(watcher.workspace, watcher.view.exercise, watcher.workspace.state.read())
+        other = following(watcher.view.exercises, watcher.view.exercise, watcher.workspace.state.read().exercises)
         if other is None or other == watcher.view.exercise:
             watcher.view.message = "there is no other exercise left; surgeon progress makes a page of it"
         else:

@@ -11,7 +11,7 @@ from attention_surgeon.cli.lessons_screen import bar, exercise_line
 from attention_surgeon.cli.lines import text_lines
 from attention_surgeon.cli.verdict_screen import verdict_lines
 from attention_surgeon.course import Exercise
-from attention_surgeon.course.session import Judged
+from attention_surgeon.course.session import Judged, following
 from attention_surgeon.course.state import Standing
 
 Mode: TypeAlias = Literal["verdict", "list", "predict", "page"]
@@ -100,12 +100,10 @@ def _what_is_next(view: View) -> str:
     """Return what `n` leads to, once the present exercise is passed."""
     if view.judged is None or view.judged.verdict.status != "passed":
         return ""
-    place = view.exercises.index(view.exercise)
-    others = (*view.exercises[place + 1 :], *view.exercises[:place])
-    left = [other for other in others if not view.standings.get(other.name, Standing()).passed]
-    if not left:
-        return "Every exercise is passed: surgeon progress makes a page of it."
-    return f"n goes to: {left[0].title} ({left[0].minutes} min), {left[0].path}"
+    other = following(view.exercises, view.exercise, view.standings)
+    if other is None:
+        return "No exercise is left: surgeon progress makes a page of it."
+    return f"n goes to: {other.title} ({other.minutes} min), {other.path}"
 
 
 def _opening_lines(exercise: Exercise, width: int) -> Iterator[Text]:

@@ -45,17 +45,6 @@ def current(workspace: Workspace, state: State) -> Exercise:
     return names.get(state.current) or workspace.course.exercises[0]
 
 
-def following(workspace: Workspace, exercise: Exercise, state: State) -> Exercise | None:
-    """Return the next exercise that is not passed, after this one; from the beginning if there is none after it."""
-    exercises = workspace.course.exercises
-    place = exercises.index(exercise)
-    for other in (*exercises[place + 1 :], *exercises[:place]):
-        standing = state.exercises.get(other.name)
-        if standing is None or not standing.passed:
-            return other
-    return None
-
-
 def path_of(workspace: Workspace, wanted: str | None) -> PurePosixPath:
     """Return the file that is meant, relative to the workspace: that of an exercise, or any path.
 

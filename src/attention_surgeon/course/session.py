@@ -1,5 +1,6 @@
 """One judging and what follows from it: the version is kept, the state moves on, the journal gets its entry."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import final
@@ -135,3 +136,15 @@ def is_done(state: State, unit: Unit) -> bool:
     return bool(state.exercises.get(unit.exercises[-1].name, Standing()).passed) or all(
         state.exercises.get(exercise.name, Standing()).passed for exercise in unit.exercises
     )
+
+
+def following(exercises: Sequence[Exercise], exercise: Exercise, standings: Mapping[str, Standing]) -> Exercise | None:
+    """Return the next exercise that is left, after this one; from the beginning if there is none after it.
+
+    One is left until it is passed, or the last of its unit, which tests out of all before.
+    """
+    last = {other.unit: other.name for other in exercises}
+    passed = {name for name, standing in standings.items() if standing.passed}
+    place = exercises.index(exercise)
+    others = (*exercises[place + 1 :], *exercises[:place])
+    return next((other for other in others if not {other.name, last[other.unit]} & passed), None)
