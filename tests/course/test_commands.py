@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -135,9 +136,15 @@ def test_a_unit_from_somebody_else(surgeon: Surgeon, lab: Path, tmp_path: Path, 
     assert (checked.code, checked.out.splitlines()[-1].strip()) == (0, "✓ all in order")
 
 
-def test_a_class_with_a_hostile_submission(surgeon: Surgeon, content: Path, tmp_path: Path):
+def test_a_class_with_a_hostile_submission(
+    surgeon: Surgeon, content: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    temporary = tmp_path / "temporary"  # what it deletes there is nobody else's, not even another test's
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     hostile = (
-        "import glob, os, shutil\nfor folder in glob.glob('/tmp/surgeon-*') + glob.glob('../../*/../../../b'):\n"
+        f"import glob, os, shutil\nfor folder in glob.glob('{temporary}/*') + glob.glob('../../*/../../../b'):\n"
         f"    shutil.rmtree(folder, ignore_errors=True)\nos.kill(os.getppid(), 9)\n{RIGHT}"
     )
     texts = {"a": RIGHT, "b": NO_SCALE, "c": hostile, "=d": HEAD + "    return V\n", "e": None}
