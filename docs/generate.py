@@ -29,7 +29,9 @@ def output_of(command: str) -> str:
     words = shlex.split(command)
     bin_folder = Path(sys.executable).parent
     words[0] = sys.executable if words[0] == "python" else str(bin_folder / words[0])
-    plain = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+    # pytest shortens its summary to the width of the terminal, but not where one of these variables is set.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
+    plain = {**inherited, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
     ran = subprocess.run(words, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
     if ran.returncode not in (0, 1) or not ran.stdout:
         raise RuntimeError(f"{command} ended with {ran.returncode}:\n{ran.stderr}")
