@@ -14,7 +14,6 @@ import copy
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attention_surgeon import nn
+from attention_surgeon.threads import one_thread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file runs as a script, too
 
@@ -215,17 +215,6 @@ def cells(row: Row) -> tuple[str, ...]:
     if row.dtype != torch.float64:
         errors = (f"{row.ours:.1e}", f"{row.theirs:.1e}", f"{row.ratio:.2f}")
     return (row.what, str(row.dtype).removeprefix("torch."), row.kind, f"{row.apart:.1e}", *errors)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch sum in one order, whatever the machine; for cases this small it is the faster way, too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def main() -> None:

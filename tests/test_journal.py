@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from attention_surgeon.errors import FileAccessError
-from attention_surgeon.experiments.journal import HEADING, add_entry
+from attention_surgeon.journal import HEADING, add_entry
 
 
 def test_the_first_entry_starts_a_journal(tmp_path: Path):

@@ -67,6 +67,20 @@ def write_file(path: str | Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def write_in_folders(path: str | Path, content: str | bytes) -> None:
+    """Write `content` as `write_file`, after the folders around it are made.
+
+    Raises:
+        FileAccessError: a folder cannot be made; or as `replacing`.
+    """
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_access_error("make", folder, error) from error
+    write_file(path, content)
+
+
 def require_place(path: str | Path) -> None:
     """Refuse a place where no file could be written, before the work whose outcome goes there.
 

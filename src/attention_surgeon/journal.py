@@ -7,6 +7,20 @@ from attention_surgeon.files import file_access_error, replacing
 HEADING = "# Learning journal\n"
 
 
+def read_journal(path: str | Path) -> bytes:
+    """Return what stands in the journal, or how a new one begins.
+
+    Raises:
+        FileAccessError: it is there and cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return HEADING.encode()
+    except OSError as error:
+        raise file_access_error("read", path, error) from error
+
+
 def add_entry(path: str | Path, entry: str) -> None:
     """Append `entry` to the journal at `path`, or start one.
 
@@ -31,13 +45,7 @@ def add_entry(path: str | Path, entry: str) -> None:
     ## Monday
     <BLANKLINE>
     """
-    path = Path(path)
-    try:
-        before = path.read_bytes()
-    except FileNotFoundError:
-        before = HEADING.encode()
-    except OSError as error:
-        raise file_access_error("read", path, error) from error
+    before = read_journal(path)
     gap = b"\n" if before.endswith(b"\n") else b"\n\n"
     with replacing(path) as temporary:
         temporary.write_bytes(before + gap + entry.rstrip("\n").encode() + b"\n")

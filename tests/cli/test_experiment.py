@@ -1,20 +1,17 @@
 import io
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from rich.console import Console
 
-from attention_surgeon.cli.app import run
 from attention_surgeon.cli.cells import width_of
 from attention_surgeon.cli.experiment_list import list_lines
 from attention_surgeon.cli.experiment_screen import run_screen
 from attention_surgeon.cli.live import Board, live_table
 from attention_surgeon.experiments import EXPERIMENTS, Progress, find_run
 from attention_surgeon.experiments.masking import Variant
+from tests.cli.conftest import Ran, Surgeon
 from tests.experiments.tiny import TEXT
 
 FILLS = ["experiment", "run", "fills", "--quick"]
@@ -22,26 +19,10 @@ MASKING = ["experiment", "run", "masking", "--text", "cat.txt", "--set", "num_wr
 MASKING += ["--set", "language.num_steps=4", "--set", "language.context_len=7", "--set", "language.embed_dim=4"]
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Surgeon = Callable[..., Ran]
-
-
-@pytest.fixture
-def surgeon(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Surgeon:
+@pytest.fixture(autouse=True)
+def beside_a_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cat.txt").write_text(TEXT)
-
-    def call(*arguments: str, columns: int = 80) -> Ran:
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        return Ran(run(list(arguments)), *capsys.readouterr())
-
-    return call
 
 
 def folder(ran: Ran) -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 from attention_surgeon.course.client import Judge
 from attention_surgeon.course.evidence import checklist
-from attention_surgeon.course.journal import add_entry, entries, unanswered
+from attention_surgeon.course.journal import add_entry_once, entries, unanswered
 from attention_surgeon.course.page import progress_page
 from attention_surgeon.course.session import Judged, following, judge_exercise, raise_level
 from attention_surgeon.course.state import Standing
@@ -134,8 +134,8 @@ def test_passing_the_last_exercise_tests_out_of_the_unit(workspace: Workspace, j
 def test_what_the_learner_wrote_stays(tmp_path: Path):
     journal = tmp_path / "learning_journal.md"
     journal.write_bytes(b"mine \xff, no newline")
-    add_entry(journal, "<!-- surgeon: a.b -->\n\n## A\n")
-    add_entry(journal, "<!-- surgeon: a.b -->\n\n## again\n")
+    add_entry_once(journal, "<!-- surgeon: a.b -->\n\n## A\n")
+    add_entry_once(journal, "<!-- surgeon: a.b -->\n\n## again\n")
     assert journal.read_bytes() == b"mine \xff, no newline\n\n<!-- surgeon: a.b -->\n\n## A\n"
 
 

@@ -37,10 +37,13 @@ class _Block(NamedTuple):
 
 def verdict_lines(judged: Judged, exercise: Exercise, width: int, height: int = _PLENTY) -> list[Text]:
     """Return what is said of a verdict, no line wider than `width` cells, at most `height` lines if that can be."""
+    forms = [
+        (list(_blocks(judged, exercise, width, most_rows, is_short=is_short)), is_airy)
+        for most_rows, is_short, is_airy in _FORMS
+    ]
     lines: list[Text] = []
     for highest in range(_LEAST_WANTED, -1, -1):
-        for most_rows, is_short, is_airy in _FORMS:
-            blocks = _blocks(judged, exercise, width, most_rows, is_short=is_short)
+        for blocks, is_airy in forms:
             lines = _joined((block for block in blocks if block.rank <= highest), is_airy=is_airy)
             if len(lines) <= height:
                 return lines

@@ -8,13 +8,19 @@ from typing import Any
 
 from attention_surgeon.course.registry import Course
 from attention_surgeon.diagnose import diagnose
-from attention_surgeon.diagnose.doctor import Kind, kind_under, target_with
-from attention_surgeon.diagnose.doctor.examine import Ward, are_same
+from attention_surgeon.diagnose.doctor import kind_under
+from attention_surgeon.diagnose.doctor.examine import Ward, diagnose_single
 from attention_surgeon.diagnose.doctor.healthy import alternatives
-from attention_surgeon.diagnose.hypotheses import SEEN_AT_EXTREMES
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.faults import Fault
 from attention_surgeon.testing import make_contract
+
+_IN_ORDER = {
+    "named": "faults rejected and named",
+    "tied": "faults rejected and named",
+    "same": "faults that change nothing under this contract",
+    "raises": "faults that only raise",
+}
 
 
 def examine_contracts(course: Course, jobs: int) -> dict[str, Any]:
@@ -45,13 +51,12 @@ def examine_contract(contract: str, plain_options: str) -> dict[str, Any]:
     options = json.loads(plain_options)
     counts, problems = {"contracts": 1}, []
     try:
-        kinds = [kind for kind in [kind_under(contract, options)] if _can_have_faults(kind)]
+        wards = [Ward(kind_under(contract, options))]
     except OptionError:
-        kinds = []
-    for kind in kinds:
-        ward = Ward(kind)
+        wards = []  # nobody makes targets with faults for such a contract
+    for ward in wards:
         for fault in ward.faults:
-            said = _examine(ward, kind, fault)
+            said = _examine(ward, fault)
             counts[said] = counts.get(said, 0) + 1
             if said.startswith("not "):
                 problems.append(f"contract {contract} {plain_options}: the fault {fault.name} is {said}")
@@ -60,25 +65,14 @@ def examine_contract(contract: str, plain_options: str) -> dict[str, Any]:
     return {"counts": {k: n for k, n in counts.items() if not k.startswith("not ")}, "problems": [*problems, *failed]}
 
 
-def _can_have_faults(kind: Kind) -> bool:
-    """Whether targets are made as the options say: those that make masks make masks to be added."""
-    return "mask" not in kind.contract or kind.options.get("mask") == "additive"
-
-
-def _examine(ward: Ward, kind: Kind, fault: Fault) -> str:
+def _examine(ward: Ward, fault: Fault) -> str:
     try:
-        found = diagnose(target_with(kind, (fault,)), ward.contract)
+        result, found = diagnose_single(ward, fault)
     except SurgeonError as error:
         return f"not judged: {error}"
-    if found.verdict == "wrong" and found.names_all(fault.name):
-        return "faults rejected and named"
-    if fault.operate is not None and fault.stage != "state" and fault.name not in SEEN_AT_EXTREMES:
-        answers = ward.answers((fault,))
-        if found.verdict == "right" and are_same(answers, ward.right):
-            return "faults that change nothing under this contract"
-        if found.verdict != "right" and all(answer.error is not None for answer in answers):
-            return "faults that only raise"
-    return "not rejected" if found.verdict == "right" else f"not named, but {', '.join(found.names) or 'nothing'} is"
+    return _IN_ORDER.get(result) or (
+        "not rejected" if result == "accepted" else f"not named, but {', '.join(found.names) or 'nothing'} is"
+    )
 
 
 def _alternatives(contract: str, options: Mapping[str, Any]) -> tuple[int, list[str]]:

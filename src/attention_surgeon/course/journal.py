@@ -8,9 +8,8 @@ from pathlib import Path
 from attention_surgeon.course.registry import Exercise, Unit
 from attention_surgeon.course.state import Standing
 from attention_surgeon.course.verdict import Verdict
-from attention_surgeon.files import file_access_error, replacing
+from attention_surgeon.journal import add_entry, read_journal
 
-_HEADING = "# Learning journal\n"
 _ANSWER = "Your answer:"
 _ENTRY = re.compile(r"^<!-- surgeon: (\S+) -->$", re.MULTILINE)
 
@@ -38,19 +37,15 @@ def unit_entry(unit: Unit, when: datetime) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def add_entry(file: Path, entry: str) -> None:
+def add_entry_once(file: Path, entry: str) -> None:
     """Add an entry at the end, unless there is one of that name.
 
     Raises:
         FileAccessError: the journal cannot be read or written.
     """
-    before = _read(file)
     mark = _ENTRY.search(entry)
-    if mark is not None and mark[1] in entries(file):
-        return
-    gap = b"\n" if before.endswith(b"\n") else b"\n\n"
-    with replacing(file) as temporary:
-        temporary.write_bytes(before + gap + entry.rstrip("\n").encode() + b"\n")
+    if mark is None or mark[1] not in entries(file):
+        add_entry(file, entry)
 
 
 def entries(file: Path) -> dict[str, str]:
@@ -59,7 +54,7 @@ def entries(file: Path) -> dict[str, str]:
     Raises:
         FileAccessError: the journal is there and cannot be read.
     """
-    text = _read(file).decode(errors="replace")
+    text = read_journal(file).decode(errors="replace")
     marks = list(_ENTRY.finditer(text))
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
     return {mark[1]: text[mark.end() : end] for mark, end in zip(marks, ends, strict=False)}
@@ -99,12 +94,3 @@ def _predicted(exercise: Exercise, standing: Standing) -> list[str]:
 
 def _questions(questions: Sequence[str]) -> list[str]:
     return [f"{number}. {question}\n\n   {_ANSWER}" for number, question in enumerate(questions, start=1)]
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return _HEADING.encode()
-    except OSError as error:
-        raise file_access_error("read", file, error) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import final
 
 from attention_surgeon.errors import FileFormatError
-from attention_surgeon.files import file_access_error, write_file
+from attention_surgeon.files import file_access_error, write_in_folders
 
 
 def digest(content: bytes) -> str:
@@ -31,11 +31,7 @@ class Objects:
         name = digest(content)
         place = self._place(name)
         if not place.exists():
-            try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise file_access_error("make", place.parent, error) from error
-            write_file(place, zlib.compress(content, 9))
+            write_in_folders(place, zlib.compress(content, 9))
         return name
 
     def get(self, name: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import final
 from attention_surgeon.course.asking import Allowance, judge_file
 from attention_surgeon.course.client import Judge
 from attention_surgeon.course.history import Event
-from attention_surgeon.course.journal import add_entry, exercise_entry, unit_entry
+from attention_surgeon.course.journal import add_entry_once, exercise_entry, unit_entry
 from attention_surgeon.course.objects import digest
 from attention_surgeon.course.registry import Exercise, Unit
 from attention_surgeon.course.since import LEVELS, beaten, next_level, since
@@ -124,10 +124,10 @@ def _write_down(
 ) -> tuple[str, ...]:
     """Write the journal's entries, and say where."""
     journal = workspace.root / JOURNAL
-    add_entry(journal, exercise_entry(exercise, standing, verdict))
+    add_entry_once(journal, exercise_entry(exercise, standing, verdict))
     unit = workspace.course.unit(exercise.unit)
     if is_done(state, unit) and unit.reflect:
-        add_entry(journal, unit_entry(unit, datetime.now().astimezone()))
+        add_entry_once(journal, unit_entry(unit, datetime.now().astimezone()))
     return (f"an entry was added to {JOURNAL}",)
 
 

@@ -8,7 +8,7 @@ from attention_surgeon.course.history import Event
 from attention_surgeon.course.load import content_folder, load_course
 from attention_surgeon.course.merge import merge
 from attention_surgeon.course.workspace import FOLDER, Workspace, given_files
-from attention_surgeon.files import file_access_error, write_file
+from attention_surgeon.files import file_access_error, write_in_folders
 
 
 @final
@@ -67,7 +67,7 @@ def start_workspace(root: Path, added: tuple[Path, ...] = (), *, alone: bool = F
                 continue
             if key in state.given:
                 continue  # it was deleted on purpose; `surgeon reset` brings it back
-            _write_new(workspace, path, content)
+            write_in_folders(workspace.root / path, content)
             state.given[key] = workspace.objects.put(content)
             made.made.append(key)
         state.current = state.current or course.exercises[0].name
@@ -102,7 +102,7 @@ def _bring(workspace: Workspace, path: PurePosixPath, content: bytes, given: dic
         return
     if not (workspace.root / path).exists():
         if base is None:
-            _write_new(workspace, path, content)
+            write_in_folders(workspace.root / path, content)
             made.made.append(key)
         given[key] = new
         return
@@ -135,15 +135,6 @@ def _merge(workspace: Workspace, path: PurePosixPath, base: str, content: bytes,
         whole = merged.encode()
         workspace.replace(path, whole, Event(str(path), workspace.objects.put(whole), "updated"))
         made.merged.append(str(path))
-
-
-def _write_new(workspace: Workspace, path: PurePosixPath, content: bytes) -> None:
-    file = workspace.root / path
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise file_access_error("make", file.parent, error) from error
-    write_file(file, content)
 
 
 def _text(content: bytes) -> str | None:

@@ -11,7 +11,7 @@ from attention_surgeon.course.objects import Objects
 from attention_surgeon.course.registry import Course, Exercise, Unit
 from attention_surgeon.course.state import StateFile
 from attention_surgeon.errors import FileAccessError
-from attention_surgeon.files import file_access_error, read_text, write_file
+from attention_surgeon.files import file_access_error, write_in_folders
 
 FOLDER = ".surgeon"
 JOURNAL = "learning_journal.md"
@@ -81,12 +81,7 @@ class Workspace:
         known = self.history.versions(str(path))
         if before is not None and (not known or known[-1] != before):
             self.history.add(Event(str(path), before, "judged"))
-        file = self.root / path
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise file_access_error("make", file.parent, error) from error
-        write_file(file, content)
+        write_in_folders(self.root / path, content)
         self.history.add(event)
 
 
@@ -139,12 +134,3 @@ def is_given(unit: Unit, relative: PurePosixPath) -> bool:
     names = set(relative.parts)
     is_private = bool(names & _NEVER) or any(name.startswith(".") for name in names)
     return not is_private and str(relative) not in hidden and unit.content / relative != unit.checks
-
-
-def stub_of(exercise: Exercise) -> str:
-    """Return the learner's file as the course gives it.
-
-    Raises:
-        FileAccessError: the course is damaged.
-    """
-    return read_text(exercise.content / exercise.file)

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from attention_surgeon.errors import FileAccessError, FileFormatError, OptionError
 from attention_surgeon.experiments.entry import write_entry
-from attention_surgeon.experiments.journal import add_entry
 from attention_surgeon.experiments.result import Result
 from attention_surgeon.experiments.scaling import ScalingConfig
 from attention_surgeon.experiments.scaling import run as run_scaling
 from attention_surgeon.files import file_access_error, write_keeping
+from attention_surgeon.journal import add_entry
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import describe_heads, tokenize, trace_text
 from attention_surgeon.plots import (

@@ -4,7 +4,6 @@ The folder is named by what is in it: a hash over experiment, settings, seed and
 made, because one of them was thought to be lost, is one point; one that lies there already need not be made again.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,12 +11,9 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, final
-
-import torch
 
 from attention_surgeon.errors import ClusterError, FileFormatError, SurgeonError
 from attention_surgeon.experiments.bench import Bench, make_folder
@@ -34,6 +30,7 @@ from attention_surgeon.experiments.runs import (
 )
 from attention_surgeon.experiments.sweep_config import Point
 from attention_surgeon.files import file_access_error
+from attention_surgeon.threads import one_thread
 
 _DIGITS = 16
 _ONE_AT_A_TIME = threading.Lock()
@@ -63,7 +60,7 @@ Outcome: TypeAlias = Measured | SurgeonError
 def measure_point(point: Point) -> Outcome:
     """Run one point, in whatever process this is, on one core: its numbers then depend on nothing but its settings."""
     experiment = experiment_named(point.experiment)
-    with _ONE_AT_A_TIME, _one_core():
+    with _ONE_AT_A_TIME, one_thread():
         begun = time.monotonic()
         try:
             result = experiment.run(point.config, Bench())
@@ -74,7 +71,7 @@ def measure_point(point: Point) -> Outcome:
 
 def worker_versions() -> dict[str, Any]:
     """Return the versions of everything in this process that has a part in the numbers of a point."""
-    with _ONE_AT_A_TIME, _one_core():
+    with _ONE_AT_A_TIME, one_thread():
         return versions_here()
 
 
@@ -168,13 +165,3 @@ def require_same_versions(wanted: Record, found: Record, where: str) -> None:
         raise ClusterError(
             f"sweep: {where} has {', '.join(different)}, so its numbers would not compare; install the same everywhere."
         )
-
-
-@contextlib.contextmanager
-def _one_core() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

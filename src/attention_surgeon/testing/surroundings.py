@@ -1,10 +1,12 @@
-"""What the judge leaves as it was in the process: sources of random numbers, and how many threads torch uses."""
+"""What the judge leaves as it was in the process: sources of random numbers, and the threads of torch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+from attention_surgeon.threads import one_thread
 
 
 @contextmanager
@@ -16,17 +18,6 @@ def random_state_kept() -> Iterator[None]:
             yield
         finally:
             np.random.set_state(numpy_state)  # noqa: NPY002
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread: thousands of tiny calls go faster so, ten times faster where others use the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from functools import lru_cache
 from attention_surgeon.diagnose.diagnosis import Diagnosis
 from attention_surgeon.diagnose.doctor.healthy import Alternative
 from attention_surgeon.diagnose.doctor.patients import Kind, find_kind, target_with
-from attention_surgeon.diagnose.doctor.report import Outcome
+from attention_surgeon.diagnose.doctor.report import Outcome, Result
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain
 from attention_surgeon.diagnose.hypotheses import SEEN_AT_EXTREMES, are_compatible, singles
 from attention_surgeon.diagnose.judge import diagnose
@@ -116,20 +116,29 @@ def _or_crash(examine: Callable[[], Outcome], crashed: Outcome) -> Outcome:
         return dataclasses.replace(crashed, said=f"the diagnosis raises {raised(error).error}")
 
 
-def _examine_single(kind: str, fault: Fault) -> Outcome:
-    own, target = ward(kind), target_with(find_kind(kind), (fault,))
-    found = diagnose(target, own.contract)
+def diagnose_single(own: Ward, fault: Fault) -> tuple[Result, Diagnosis]:
+    """Diagnose a target with one fault, and return what that is worth with what was said.
+
+    Raises:
+        SurgeonError: as `diagnose`.
+    """
+    found = diagnose(target_with(own.kind, (fault,)), own.contract)
     if found.names_all(fault.name) and found.verdict == "wrong":
-        others = " / ".join(" + ".join(names) for names in found.ties)
-        return Outcome(kind, "single", (fault.name,), "tied" if others else "named", others)
+        return ("tied" if found.ties else "named"), found
     if fault.operate is not None and fault.stage != "state" and fault.name not in SEEN_AT_EXTREMES:
         answers = own.answers((fault,))
         if found.verdict == "right" and are_same(answers, own.right):
-            return Outcome(kind, "single", (fault.name,), "same")
+            return "same", found
         if found.verdict != "right" and all(answer.error is not None for answer in answers):
-            return Outcome(kind, "single", (fault.name,), "raises")
-    result = "accepted" if found.verdict == "right" else "unnamed"
-    return Outcome(kind, "single", (fault.name,), result, in_words(found))
+            return "raises", found
+    return ("accepted" if found.verdict == "right" else "unnamed"), found
+
+
+def _examine_single(kind: str, fault: Fault) -> Outcome:
+    result, found = diagnose_single(ward(kind), fault)
+    ties = " / ".join(" + ".join(names) for names in found.ties)
+    said = {"tied": ties, "accepted": in_words(found), "unnamed": in_words(found)}.get(result, "")
+    return Outcome(kind, "single", (fault.name,), result, said)
 
 
 def _examine_pair(kind: str, pair: tuple[Fault, Fault]) -> Outcome:

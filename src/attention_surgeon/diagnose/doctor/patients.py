@@ -113,15 +113,18 @@ def kind_under(contract: str, options: Mapping[str, Any]) -> Kind:
 
     Args:
         contract: Its name.
-        options: Of the contract; of several kinds the one is taken that shares most of them.
+        options: Of the contract; of the kinds that are made with no other, the one is taken that shares most of them.
 
     Raises:
-        OptionError: there is no kind of such a contract.
+        OptionError: there is no kind of such a contract, or none with these options.
 
     >>> kind_under("padding_mask", {"source": "tokens"}).name
     'padding_mask, tokens'
     """
-    kind = max(kinds_of(contract), key=lambda kind: len(options.items() & kind.options.items()))
+    fitting = [kind for kind in kinds_of(contract) if {**options, **kind.options} == {**kind.options, **options}]
+    if not fitting:
+        raise OptionError(f"the doctor has no targets for the contract {contract!r} with {dict(options)}.")
+    kind = max(fitting, key=lambda kind: len(options.items() & kind.options.items()))
     return dataclasses.replace(kind, options={**kind.options, **options})
 
 

@@ -13,7 +13,7 @@ from attention_surgeon.ops import attention
 from attention_surgeon.testing.draw import generator, numbers
 from attention_surgeon.testing.exercises.explained import ExplainedError
 from attention_surgeon.testing.exercises.function_check import FunctionCheck, Mistake, called
-from attention_surgeon.testing.surroundings import one_thread
+from attention_surgeon.threads import one_thread
 
 _LENGTHS = (32, 64, 128)
 _TILE = 16
