@@ -135,6 +135,26 @@ def test_quitting_gives_the_terminal_back(screen: Screen):
     assert screen.raw.endswith(b"\x1b[?25h\x1b[?1049l")
 
 
+SILENT = """
+PythonFilter = object
+
+
+def watch(*paths, stop_event, yield_on_timeout, **settings):
+    assert yield_on_timeout
+    while not stop_event.wait(0.1):
+        yield set()
+"""
+
+
+def test_a_file_system_that_tells_of_nothing(content: Path, tmp_path: Path):
+    start_workspace(tmp_path / "lab", (content,), alone=True)
+    (tmp_path / "watchfiles.py").write_text(SILENT, encoding="utf-8")
+    with Screen("watch", folder=tmp_path / "lab", PYTHONPATH=str(tmp_path)) as screen:
+        screen.wait_for("Not begun.", "q quit")
+        save(tmp_path / "lab", RIGHT)
+        screen.wait_for("✓ attention is right.")
+
+
 def test_two_watchers_without_colour_and_a_kill(lab: Path):
     with (
         Screen("watch", folder=lab, NO_COLOR="1") as one,

@@ -108,7 +108,10 @@ KEEPING_BUGS = [
         "",
     ),
     Mutant(
-        "points made on as many cores as there are", "experiments/sweep_points.py", "    torch.set_num_threads(1)\n", ""
+        "points made on as many cores as there are",
+        "experiments/sweep_points.py",
+        "    with _ONE_AT_A_TIME, one_thread():\n        begun",
+        "    with _ONE_AT_A_TIME:\n        begun",
     ),
     Mutant("points made again every time", "experiments/sweeps.py", "if store.find(point) is None}", "}"),
     Mutant(

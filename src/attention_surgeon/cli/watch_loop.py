@@ -27,6 +27,7 @@ from attention_surgeon.course.workspace import Workspace
 from attention_surgeon.errors import SurgeonError
 
 Event: TypeAlias = tuple[str, Any]
+Stamp: TypeAlias = tuple[int, int] | None
 _TICK = 0.25  # seconds between two looks at the size of the window and at the clock
 _SETTLE_MS = 20  # an editor writes a file in more than one step
 
@@ -92,8 +93,9 @@ class Watcher:
         self.view.standings = state.exercises
         self._stop_watching.set()
         self._stop_watching = threading.Event()
-        folder = self.workspace.file(exercise).parent
-        threading.Thread(target=self._watch, args=(folder, self._stop_watching), daemon=True).start()
+        file = self.workspace.file(exercise)
+        watching = (file, _stamp(file), self._stop_watching)
+        threading.Thread(target=self._watch, args=watching, daemon=True).start()
         self.judge()
 
     def judge(self) -> None:
@@ -187,13 +189,37 @@ class Watcher:
                 if not self._stop.is_set():
                     self._happen(("error", f"a mistake in attention-surgeon: {type(error).__name__}: {error}"))
 
-    def _watch(self, folder: Path, stop: threading.Event) -> None:
+    def _watch(self, file: Path, seen: Stamp, stop: threading.Event) -> None:
+        """Tell of every save after the moment at which the file was as `seen`.
+
+        The file's own stamp is looked at too, five times a second: a save can come before the system is listening,
+        and not every file system tells of what happens in it.
+        """
         from watchfiles import PythonFilter, watch  # here, because the first screen does not need it
 
+        told = watch(
+            file.parent,
+            watch_filter=PythonFilter(),
+            stop_event=stop,
+            step=_SETTLE_MS,
+            rust_timeout=200,
+            debounce=400,
+            yield_on_timeout=True,
+        )
         try:
-            for _ in watch(
-                folder, watch_filter=PythonFilter(), stop_event=stop, step=_SETTLE_MS, rust_timeout=200, debounce=400
-            ):
-                self._happen(("saved", None))
+            for changes in told:
+                stamp = _stamp(file)
+                if changes or stamp != seen:
+                    self._happen(("saved", None))
+                seen = stamp
         except (OSError, RuntimeError) as error:
-            self._happen(("error", f"cannot watch {folder}: {error}; press j after saving."))
+            self._happen(("error", f"cannot watch {file.parent}: {error}; press j after saving."))
+
+
+def _stamp(file: Path) -> Stamp:
+    """Return when a file was last written and how long it is, None where there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
