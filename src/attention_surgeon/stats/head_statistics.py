@@ -1,0 +1,165 @@
+"""The statistics of each head: a record, the last step that makes it of sums, and the walk over dense weights."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attention_surgeon.ops import MaskLike, working_dtype
+from attention_surgeon.stats.checks import require_weights, resolve_allowed
+from attention_surgeon.stats.options import TokensLike, check_options
+from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, Strip, add_strip
+
+_CELLS_AT_ONCE = 1 << 22
+"""How many weights are looked at together: 32 MiB in float64."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class HeadStatistics:
+    """What the weights of each head say; every number is defined in `DEFINITIONS` under its name.
+
+    Tensors are `(*batch, heads)` in the working precision (float64 for float32) unless said otherwise. A number to
+    which no row contributes is NaN.
+
+    Attributes:
+        entropy: In nats.
+        entropy_share: Share of the most it could be.
+        effective_keys: exp of the entropy, row by row.
+        max_attention: The largest weight.
+        mean_max_attention: The mean over rows of the largest.
+        diagonal_mass: On the own position.
+        previous_mass: On the position before.
+        first_mass: On the first key.
+        local_mass: On keys at most `window` away.
+        global_mass: On the others.
+        local_vs_global: The one divided by the other; infinite where nothing is far.
+        mean_distance: In positions.
+        sparsity: Share of visible cells below `threshold`.
+        evenness: Overlap with even weights.
+        induction: On keys after earlier occurrences of the own token; None if the tokens are not known.
+        received: `(*batch, heads, n_k)`, what each key gets.
+        similarity: `(*batch, heads, heads)`; None if there is no axis of heads, or heads were seen one by one.
+        num_rows: How many rows counted, int64.
+        num_empty: How many rows were left out because they have no weight, int64.
+        options: Window, threshold and repeats, as they were chosen.
+    """
+
+    entropy: Tensor
+    entropy_share: Tensor
+    effective_keys: Tensor
+    max_attention: Tensor
+    mean_max_attention: Tensor
+    diagonal_mass: Tensor
+    previous_mass: Tensor
+    first_mass: Tensor
+    local_mass: Tensor
+    global_mass: Tensor
+    local_vs_global: Tensor
+    mean_distance: Tensor
+    sparsity: Tensor
+    evenness: Tensor
+    induction: Tensor | None
+    received: Tensor
+    similarity: Tensor | None
+    num_rows: Tensor
+    num_empty: Tensor
+    options: StatisticsOptions
+
+
+def head_statistics(
+    weights: Float[Tensor, "*batch q k"],
+    allowed: MaskLike | None = None,
+    *,
+    window: int = 1,
+    threshold: float = 0.01,
+    tokens: TokensLike | None = None,
+    repeat_offset: int | None = None,
+) -> HeadStatistics:
+    """Return the statistics of each head.
+
+    With another number of keys than of queries the last query stands at the last key, as in a causal mask.
+
+    Args:
+        weights: `(*batch, heads, n_q, n_k)`, rows that sum to 1, floating; a row of zeros is an empty one and is left
+            out. float16, bfloat16 and float32 are measured one precision up.
+        allowed: Who may attend: boolean or a mask of `attention_surgeon.masks`, broadcasts to `weights`. Shares of a
+            maximum and sparsity need it: without it every cell counts as visible, those above the diagonal too. A row
+            that may attend to nobody is left out, whatever it holds.
+        window: How far away a key may be and still be near, in positions.
+        threshold: Below which weight a visible cell counts as sparse.
+        tokens: The tokens of the keys, for the induction score: n_k strings or integers, or an integer tensor
+            `(n_k,)`, or `(*batch, n_k)` where sequences differ.
+        repeat_offset: Instead of `tokens`: after how many positions everything comes again.
+
+    Returns:
+        One record for all heads.
+
+    Raises:
+        ArgumentTypeError, DTypeError, DeviceError, ShapeError, MaskError: an argument of the wrong kind or shape.
+        NonFiniteError, OptionError: weights that are none, or an option out of its range.
+
+    >>> weights = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 0.0], [1.0, 0.0]]])  # two heads
+    >>> found = head_statistics(weights)
+    >>> found.effective_keys, found.num_empty
+    (tensor([1.5000, 1.0000], dtype=torch.float64), tensor([0, 1]))
+    """
+    require_weights(weights, "head_statistics")
+    visible = resolve_allowed(allowed, weights, "head_statistics")
+    options = check_options(weights.shape, weights.device, window, threshold, tokens, repeat_offset, "head_statistics")
+    leading, num_keys = weights.shape[:-2], weights.shape[-1]
+    dtype = working_dtype(weights.dtype, weights.device)
+    sums = RowSums.zeros(leading, num_keys, dtype=dtype, device=weights.device, with_gram=len(leading) > 0)
+    for strip in strips_of(weights, visible):
+        add_strip(sums, strip, options)
+    return finish(sums, options)
+
+
+def strips_of(weights: Tensor, visible: Tensor | None) -> Iterator[Strip]:
+    """Yield the rows of dense weights, some at a time, in the working precision; rows without visible keys as zeros."""
+    *leading, num_queries, num_keys = weights.shape
+    at_once = max(1, _CELLS_AT_ONCE // (math.prod(leading) * num_keys))
+    positions = torch.arange(num_keys - num_queries, num_keys, device=weights.device)
+    for start in range(0, num_queries, at_once):
+        rows = slice(start, start + at_once)
+        some = weights[..., rows, :].to(working_dtype(weights.dtype, weights.device))
+        allowed = None
+        if visible is not None:
+            allowed = visible.expand_as(weights)[..., rows, :]
+            some = some.masked_fill(~allowed.any(-1, keepdim=True), 0.0)
+        yield Strip(some, positions[rows], allowed=allowed)
+
+
+def finish(sums: RowSums, options: StatisticsOptions) -> HeadStatistics:
+    """Return the statistics that the sums over all rows amount to."""
+    return HeadStatistics(
+        entropy=sums.entropy / sums.num_rows,
+        entropy_share=sums.entropy_share / sums.num_choices,
+        effective_keys=sums.effective_keys / sums.num_rows,
+        max_attention=sums.largest.masked_fill(sums.num_rows == 0, math.nan),
+        mean_max_attention=sums.row_largest / sums.num_rows,
+        diagonal_mass=sums.own / sums.num_rows,
+        previous_mass=sums.previous / sums.num_followers,
+        first_mass=sums.first / sums.num_rows,
+        local_mass=sums.near / sums.num_rows,
+        global_mass=sums.far / sums.num_rows,
+        local_vs_global=sums.near / sums.far,
+        mean_distance=sums.distance / sums.num_rows,
+        sparsity=sums.num_small / sums.num_cells,
+        evenness=sums.even / sums.num_rows,
+        induction=None if options.repeats is None else sums.induction / sums.num_repeated,
+        received=sums.received / sums.num_rows[..., None],
+        similarity=None if sums.gram is None else _cosines(sums.gram),
+        num_rows=sums.num_rows,
+        num_empty=sums.num_empty,
+        options=options,
+    )
+
+
+def _cosines(gram: Tensor) -> Tensor:
+    lengths = gram.diagonal(dim1=-2, dim2=-1).sqrt()
+    return gram / (lengths[..., :, None] * lengths[..., None, :])
