@@ -1,25 +1,35 @@
 """Numbers about attention: from weights, or streamed from query and key without the n x n matrix; and pooled maps."""
 
-from attention_surgeon.stats.definitions import DEFINITIONS, PER_HEAD, Definition, definition_of
+from attention_surgeon.stats.analyze import analyze_attention_patterns
+from attention_surgeon.stats.compare import PatternDifference, compare_patterns
+from attention_surgeon.stats.definitions import COMPARISONS, DEFINITIONS, PER_HEAD, Definition, definition_of
 from attention_surgeon.stats.head_statistics import HeadStatistics, finish, head_statistics
 from attention_surgeon.stats.map_file import load_map
 from attention_surgeon.stats.maps import PooledMap
 from attention_surgeon.stats.pool import pool_weights
-from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, Strip, add_strip
+from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip
+from attention_surgeon.stats.strips import Strip
+from attention_surgeon.stats.top_keys import TopKeys, top_keys
 
 __all__ = [
+    "COMPARISONS",
     "DEFINITIONS",
     "PER_HEAD",
     "Definition",
     "HeadStatistics",
+    "PatternDifference",
     "PooledMap",
     "RowSums",
     "StatisticsOptions",
     "Strip",
+    "TopKeys",
     "add_strip",
+    "analyze_attention_patterns",
+    "compare_patterns",
     "definition_of",
     "finish",
     "head_statistics",
     "load_map",
     "pool_weights",
+    "top_keys",
 ]

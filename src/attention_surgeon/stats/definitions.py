@@ -111,6 +111,16 @@ DEFINITIONS: tuple[Definition, ...] = (
         "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits",
     ),
     Definition(
+        "next_mass",
+        "Next position",
+        "mean of w_qk with k = p_q + 1, over rows with p_q + 1 < n_k",
+        "share",
+        "0",
+        "1",
+        "1: every token looks at the one after it.",
+        _CLARK + ", section 3.1",
+    ),
+    Definition(
         "first_mass",
         "First position",
         "mean of w_q0",
@@ -208,19 +218,73 @@ DEFINITIONS: tuple[Definition, ...] = (
         "0",
         "1",
         "1: the two heads have the same weights; 0: no key in common.",
-        _CLARK + ", section 6 (heads compared by their maps)",
+        "Salton, Wong and Yang 1975, doi:10.1145/361219.361220 (the cosine)",
     ),
 )
 """Every statistic of a head, in the order in which they are shown."""
+
+COMPARISONS: tuple[Definition, ...] = (
+    Definition(
+        "cosine",
+        "Cosine",
+        "Σ_qk a_qk b_qk / √(Σ a² Σ b²)",
+        "share",
+        "0",
+        "1",
+        "1: the same weights; 0: no key in common.",
+        "Salton, Wong and Yang 1975, doi:10.1145/361219.361220",
+    ),
+    Definition(
+        "mse",
+        "Mean squared difference",
+        "mean over the cells of (a_qk - b_qk)²",
+        "share²",
+        "0",
+        "2 / n_k",
+        "0: the same weights. Small for long contexts, because most cells are.",
+        "Gauss 1821, Theoria combinationis",
+    ),
+    Definition(
+        "largest_difference",
+        "Largest difference",
+        "max |a_qk - b_qk|",
+        "share",
+        "0",
+        "1",
+        "1: some query has turned from one key to another altogether.",
+        "the maximum norm",
+    ),
+    Definition(
+        "total_variation",
+        "Total variation",
+        "mean of Σ_k |a_qk - b_qk| / 2",
+        "share",
+        "0",
+        "1",
+        "What part of its attention a row would have to move to other keys.",
+        "Levin, Peres and Wilmer 2009, Markov Chains and Mixing Times, proposition 4.2",
+    ),
+    Definition(
+        "jensen_shannon",
+        "Jensen-Shannon divergence",
+        "mean of Σ_k (a log (a / m) + b log (b / m)) / 2 with m = (a + b) / 2",
+        "nats",
+        "0",
+        "log 2",
+        "0: the same weights; log 2: no key in common.",
+        "Lin 1991, doi:10.1109/18.61115",
+    ),
+)
+"""Every number that two patterns are compared by; rows count that have weight in both."""
 
 PER_HEAD = tuple(each.name for each in DEFINITIONS if each.name not in ("received", "similarity"))
 """The names of those that are one number for each head."""
 
 
 def definition_of(name: str) -> Definition:
-    """Return the definition of a statistic.
+    """Return the definition of a statistic or a comparison.
 
     >>> definition_of("effective_keys").formula
     'mean of exp H_q'
     """
-    return next(each for each in DEFINITIONS if each.name == name)
+    return next(each for each in (*DEFINITIONS, *COMPARISONS) if each.name == name)

@@ -1,21 +1,17 @@
 """The statistics of each head: a record, the last step that makes it of sums, and the walk over dense weights."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.ops import MaskLike, working_dtype
 from attention_surgeon.stats.checks import require_weights, resolve_allowed
 from attention_surgeon.stats.options import TokensLike, check_options
-from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, Strip, add_strip
-
-_CELLS_AT_ONCE = 1 << 22
-"""How many weights are looked at together: 32 MiB in float64."""
+from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip
+from attention_surgeon.stats.strips import strips_of
 
 
 @final
@@ -34,6 +30,7 @@ class HeadStatistics:
         mean_max_attention: The mean over rows of the largest.
         diagonal_mass: On the own position.
         previous_mass: On the position before.
+        next_mass: On the position after.
         first_mass: On the first key.
         local_mass: On keys at most `window` away.
         global_mass: On the others.
@@ -56,6 +53,7 @@ class HeadStatistics:
     mean_max_attention: Tensor
     diagonal_mass: Tensor
     previous_mass: Tensor
+    next_mass: Tensor
     first_mass: Tensor
     local_mass: Tensor
     global_mass: Tensor
@@ -103,6 +101,7 @@ def head_statistics(
         ArgumentTypeError, DTypeError, DeviceError, ShapeError, MaskError: an argument of the wrong kind or shape.
         NonFiniteError, OptionError: weights that are none, or an option out of its range.
 
+    >>> import torch
     >>> weights = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 0.0], [1.0, 0.0]]])  # two heads
     >>> found = head_statistics(weights)
     >>> found.effective_keys, found.num_empty
@@ -119,21 +118,6 @@ def head_statistics(
     return finish(sums, options)
 
 
-def strips_of(weights: Tensor, visible: Tensor | None) -> Iterator[Strip]:
-    """Yield the rows of dense weights, some at a time, in the working precision; rows without visible keys as zeros."""
-    *leading, num_queries, num_keys = weights.shape
-    at_once = max(1, _CELLS_AT_ONCE // (math.prod(leading) * num_keys))
-    positions = torch.arange(num_keys - num_queries, num_keys, device=weights.device)
-    for start in range(0, num_queries, at_once):
-        rows = slice(start, start + at_once)
-        some = weights[..., rows, :].to(working_dtype(weights.dtype, weights.device))
-        allowed = None
-        if visible is not None:
-            allowed = visible.expand_as(weights)[..., rows, :]
-            some = some.masked_fill(~allowed.any(-1, keepdim=True), 0.0)
-        yield Strip(some, positions[rows], allowed=allowed)
-
-
 def finish(sums: RowSums, options: StatisticsOptions) -> HeadStatistics:
     """Return the statistics that the sums over all rows amount to."""
     return HeadStatistics(
@@ -143,7 +127,8 @@ def finish(sums: RowSums, options: StatisticsOptions) -> HeadStatistics:
         max_attention=sums.largest.masked_fill(sums.num_rows == 0, math.nan),
         mean_max_attention=sums.row_largest / sums.num_rows,
         diagonal_mass=sums.own / sums.num_rows,
-        previous_mass=sums.previous / sums.num_followers,
+        previous_mass=sums.previous / sums.num_with_previous,
+        next_mass=sums.next / sums.num_with_next,
         first_mass=sums.first / sums.num_rows,
         local_mass=sums.near / sums.num_rows,
         global_mass=sums.far / sums.num_rows,

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.stats.induction import Repeats
+from attention_surgeon.stats.strips import Strip
 
 
 @final
@@ -42,36 +43,6 @@ class StatisticsOptions:
 
 
 @final
-@dataclass(frozen=True)
-class Strip:
-    """The weights of some query rows.
-
-    Attributes:
-        weights: `(*batch, heads, r, c)`, in the working precision, 0 in hidden cells and empty rows.
-        positions: `(r,)`, where each query stands among the keys; below 0 if it stands before the first.
-        first_key: Which key the first column is.
-        allowed: Boolean, broadcasts to `weights`, True = may attend; None: every key of the strip is visible.
-    """
-
-    weights: Tensor
-    positions: Tensor
-    first_key: int = 0
-    allowed: Tensor | None = None
-
-    @property
-    def keys(self) -> Tensor:
-        """`(c,)`, the key of each column."""
-        num_columns = self.weights.shape[-1]
-        return torch.arange(self.first_key, self.first_key + num_columns, device=self.weights.device)
-
-    def num_visible(self) -> Tensor:
-        """How many keys each row may see, broadcasts to `(*batch, heads, r)`."""
-        if self.allowed is None:
-            return torch.tensor(self.weights.shape[-1], device=self.weights.device)
-        return self.allowed.sum(-1)
-
-
-@final
 @dataclass
 class RowSums:
     """Sums over rows, each `(*batch, heads)` unless it says otherwise. Rows without weight count in `num_empty` alone.
@@ -80,7 +51,8 @@ class RowSums:
         num_rows: How many rows counted; integer, as all that start with `num_`.
         num_empty: How many rows have no weight.
         num_choices: How many rows counted that see more than one key.
-        num_followers: How many rows counted whose position has one before it.
+        num_with_previous: How many rows counted whose position has one before it.
+        num_with_next: How many rows counted whose position has one after it.
         num_repeated: How many rows counted that see a key which follows an earlier occurrence of their token.
         num_cells: How many cells of counted rows are visible.
         num_small: How many of these are below the threshold.
@@ -91,6 +63,7 @@ class RowSums:
         row_largest: Σ_q max_k w_qk.
         own: Σ_q w_qk with k = p_q.
         previous: Σ_q w_qk with k = p_q - 1.
+        next: Σ_q w_qk with k = p_q + 1.
         first: Σ_q w_q0.
         near: Σ w_qk with |p_q - k| <= window.
         far: Σ w_qk with |p_q - k| > window.
@@ -104,7 +77,8 @@ class RowSums:
     num_rows: Tensor
     num_empty: Tensor
     num_choices: Tensor
-    num_followers: Tensor
+    num_with_previous: Tensor
+    num_with_next: Tensor
     num_repeated: Tensor
     num_cells: Tensor
     num_small: Tensor
@@ -115,6 +89,7 @@ class RowSums:
     row_largest: Tensor
     own: Tensor
     previous: Tensor
+    next: Tensor
     first: Tensor
     near: Tensor
     far: Tensor
@@ -142,7 +117,16 @@ class RowSums:
         return cls(**counts, **sums, received=received, gram=gram)
 
 
-_COUNTS = ("num_rows", "num_empty", "num_choices", "num_followers", "num_repeated", "num_cells", "num_small")
+_COUNTS = (
+    "num_rows",
+    "num_empty",
+    "num_choices",
+    "num_with_previous",
+    "num_with_next",
+    "num_repeated",
+    "num_cells",
+    "num_small",
+)
 _SUMS = (
     "entropy",
     "entropy_share",
@@ -151,6 +135,7 @@ _SUMS = (
     "row_largest",
     "own",
     "previous",
+    "next",
     "first",
     "near",
     "far",
@@ -205,14 +190,17 @@ def _add_cells(sums: RowSums, strip: Strip, has_weight: Tensor, threshold: float
 
 
 def _add_places(sums: RowSums, strip: Strip, has_weight: Tensor, window: int) -> None:
-    """Weights by where the key stands: here, before, first, near, far."""
+    """Weights by where the key stands: here, before, after, first, near, far."""
     offset = strip.keys - strip.positions[:, None]
     distance = offset.abs()
     is_near = distance <= window
     weights = strip.weights
-    sums.num_followers += (has_weight & (strip.positions > 0)).sum(-1)
+    last = sums.received.shape[-1] - 1
+    sums.num_with_previous += (has_weight & (strip.positions > 0)).sum(-1)
+    sums.num_with_next += (has_weight & (strip.positions >= -1) & (strip.positions < last)).sum(-1)
     sums.own += weights.masked_fill(offset != 0, 0.0).sum((-2, -1))
     sums.previous += weights.masked_fill(offset != -1, 0.0).sum((-2, -1))
+    sums.next += weights.masked_fill(offset != 1, 0.0).sum((-2, -1))
     sums.near += weights.masked_fill(~is_near, 0.0).sum((-2, -1))
     sums.far += weights.masked_fill(is_near, 0.0).sum((-2, -1))
     sums.distance += (weights * distance).sum((-2, -1))
