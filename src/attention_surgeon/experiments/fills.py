@@ -136,7 +136,7 @@ def _verdict(records: list[Record], n: int) -> str:
 
 
 def _draw(records: list[Record]) -> Figure:
-    names = [row["fill"].replace(", ", ",\n") for row in records]
+    names = [row["fill"] for row in records]
     charts = [
         Bars("weight that hidden keys still get", names, {"all rows": [row["hidden_weight"] for row in records]}),
         Bars("smallest sum of a row", names, {"all rows": [row["row_sum"] for row in records]}),

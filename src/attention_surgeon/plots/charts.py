@@ -167,7 +167,8 @@ def _draw_bars(axes: Axes, chart: Bars, looks: Mapping[str, tuple[str, object, s
         left = places - 0.4 + (n + 0.5) * width
         bars = axes.bar(left, heights, 0.92 * width, color=looks[name][0], label=name)
         axes.bar_label(bars, [f"{height:.2f}" for height in heights], size=7.5, color=theme.ink, padding=1.5)
-    axes.set_xticks(places, list(chart.groups))
+    room = 0.85 * _WIDTH / len(chart.groups)
+    axes.set_xticks(places, [wrapped(group, 8.5, room) for group in chart.groups])
     _draw_levels(axes, chart.levels, theme, at_right=False)
 
 
