@@ -6,6 +6,7 @@ from attention_surgeon.stats.definitions import COMPARISONS, DEFINITIONS, PER_HE
 from attention_surgeon.stats.head_statistics import HeadStatistics, finish, head_statistics
 from attention_surgeon.stats.map_file import load_map
 from attention_surgeon.stats.maps import PooledMap
+from attention_surgeon.stats.patterns import MIXED, PATTERNS, HeadPatterns, Pattern, name_patterns, patterns_from
 from attention_surgeon.stats.pool import pool_weights
 from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip
 from attention_surgeon.stats.strips import Strip
@@ -14,9 +15,13 @@ from attention_surgeon.stats.top_keys import TopKeys, top_keys
 __all__ = [
     "COMPARISONS",
     "DEFINITIONS",
+    "MIXED",
+    "PATTERNS",
     "PER_HEAD",
     "Definition",
+    "HeadPatterns",
     "HeadStatistics",
+    "Pattern",
     "PatternDifference",
     "PooledMap",
     "RowSums",
@@ -30,6 +35,8 @@ __all__ = [
     "finish",
     "head_statistics",
     "load_map",
+    "name_patterns",
+    "patterns_from",
     "pool_weights",
     "top_keys",
 ]

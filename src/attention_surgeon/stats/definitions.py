@@ -168,7 +168,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "0",
         "the longest distance",
         "How far away the keys are, weighted by what they get.",
-        "Vig and Belinkov 2019, arXiv:1906.04284, section 4.3",
+        "Vig and Belinkov 2019, arXiv:1906.04284",
     ),
     Definition(
         "sparsity",
@@ -178,7 +178,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "0",
         "1",
         "0.9: nine of ten visible keys get less than the threshold.",
-        "Correia et al. 2019, arXiv:1909.00015, section 5.2",
+        "after Correia, Niculae and Martins 2019, arXiv:1909.00015 (density)",
     ),
     Definition(
         "evenness",
@@ -188,7 +188,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "1 / n_k",
         "1",
         "1: every visible key gets the same; one minus the total variation from it.",
-        "Levin, Peres and Wilmer 2009, Markov Chains and Mixing Times, proposition 4.2",
+        "Levin, Peres and Wilmer 2009, Markov Chains and Mixing Times, section 4.1",
     ),
     Definition(
         "induction",
@@ -262,7 +262,7 @@ COMPARISONS: tuple[Definition, ...] = (
         "0",
         "1",
         "What part of its attention a row would have to move to other keys.",
-        "Levin, Peres and Wilmer 2009, Markov Chains and Mixing Times, proposition 4.2",
+        "Levin, Peres and Wilmer 2009, Markov Chains and Mixing Times, section 4.1",
     ),
     Definition(
         "jensen_shannon",
