@@ -1,0 +1,6 @@
+"""Attention as one self-contained HTML page: maps, heads, lines, steps, numbers, before and after."""
+
+from attention_surgeon.viewer.page import Page
+from attention_surgeon.viewer.view import view
+
+__all__ = ["Page", "view"]

@@ -1,0 +1,106 @@
+"""One self-contained HTML file: the program, the style and the data of a page, and nothing from elsewhere."""
+
+import base64
+import hashlib
+import html
+import json
+import os
+from pathlib import Path
+from typing import Any, final
+
+from attention_surgeon.errors import ArgumentTypeError, OptionError
+from attention_surgeon.files import write_file
+from attention_surgeon.require import kind_of
+from attention_surgeon.viewer.bundle import program, style, template
+
+_HEIGHT = 760
+"""Of the frame in a notebook, in CSS pixels."""
+
+
+@final
+class Page:
+    """A page that shows attention; made by `view` and `compare`.
+
+    Attributes:
+        document: What the page shows, as plain data.
+    """
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        """Keep the document; the HTML is made when it is asked for."""
+        self.document = document
+
+    def __repr__(self) -> str:
+        """Return the title and the size."""
+        return f"Page({self.document['title']!r}, {len(self.html().encode()) / 1e6:.1f} MB)"
+
+    def html(self) -> str:
+        """Return the whole page as text."""
+        code, css = program(), style()
+        policy = (
+            f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(css)}; img-src data: blob:; "
+            f"base-uri 'none'; form-action 'none'"
+        )
+        parts = {
+            "policy": policy,
+            "title": html.escape(_on_one_line(self.document["title"])),
+            "style": css,
+            "data": as_text(self.document),
+            "program": code,
+        }
+        page = template()
+        for name, part in parts.items():
+            before, mark, after = page.partition(f"<!--{name}-->")
+            assert mark, name
+            page = before + part + after
+        return page
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to a file that ends in .html.
+
+        Returns:
+            The path.
+
+        Raises:
+            ArgumentTypeError, OptionError: no path; another ending.
+            FileAccessError: the file cannot be written.
+        """
+        target = _checked(path)
+        write_file(target, self.html())
+        return target
+
+    def _repr_html_(self) -> str:
+        """Return a frame that holds the page, apart from the notebook around it."""
+        inside = html.escape(self.html())
+        name = html.escape(_on_one_line(self.document["title"]))
+        return (
+            f'<iframe title="{name}" srcdoc="{inside}" sandbox="allow-scripts allow-downloads" '
+            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+        )
+
+
+def as_text(document: Any) -> str:
+    r"""Return data as JSON that cannot leave a script element, whatever strings it holds.
+
+    >>> as_text({"token": "</script>"})
+    '{"token":"\\u003c/script>"}'
+    """
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _hash(content: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _checked(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentTypeError(f"Page.save: path is {kind_of(path)}, expected a string or a Path.")
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):
+        ending = f"the suffix {target.suffix}" if target.suffix else "no suffix"
+        raise OptionError(f"Page.save: {target} has {ending}; a page ends in .html.")
+    return target

@@ -1,0 +1,186 @@
+/** @file One map: its cells, its coarser levels, and what is known about a single weight. */
+
+import { readingOf, unpacked, weightsOf } from "./codec.js";
+
+/** @typedef {import("./types").Level} Level */
+/** @typedef {import("./types").MapEntry} MapEntry */
+/** @typedef {import("./types").Side} Side */
+/** @typedef {import("./types").Reading} Reading */
+
+/** The cells of one map, decoded. */
+export class Grid {
+  /**
+   * @param {Side} side
+   * @param {MapEntry} entry
+   * @param {{values: Float32Array, codes: Uint8Array | null}} largest
+   * @param {{values: Float32Array, codes: Uint8Array | null}} mean
+   * @param {Map<number, number>} strongest weights by query * numKeys + key, known better than the cells
+   */
+  constructor(side, entry, largest, mean, strongest) {
+    this.side = side;
+    this.entry = entry;
+    this.rows = side.rowEdges.length - 1;
+    this.columns = side.columnEdges.length - 1;
+    this.strongest = strongest;
+    this.codes = { largest: largest.codes, mean: mean.codes };
+    /** @type {Level} */
+    this.level = {
+      rows: this.rows,
+      columns: this.columns,
+      rowEdges: side.rowEdges,
+      columnEdges: side.columnEdges,
+      largest: largest.values,
+      mean: mean.values,
+    };
+    this.isWhole = side.detail.block === 1;
+    /** @type {Map<boolean, Level[]>} */
+    this.made = new Map();
+    if (this.isWhole) {
+      for (const [at, weight] of strongest) this.level.largest[at] = weight;
+    }
+  }
+
+  /**
+   * Returns the levels from the finest to a single cell.
+   * @param {boolean} hideSink leave out the column that gets most
+   * @returns {Level[]}
+   */
+  levels(hideSink) {
+    let levels = this.made.get(hideSink);
+    if (!levels) {
+      levels = [hideSink ? withoutColumn(this.level, this.entry.sink.column) : this.level];
+      while (levels[levels.length - 1].rows > 1 || levels[levels.length - 1].columns > 1) {
+        levels.push(halved(levels[levels.length - 1]));
+      }
+      this.made.set(hideSink, levels);
+    }
+    return levels;
+  }
+
+  /**
+   * Returns what is known about the cell in which a query and a key stand.
+   * @param {number} row the cell's
+   * @param {number} column the cell's
+   * @param {"largest" | "mean"} pooling
+   * @returns {Reading}
+   */
+  reading(row, column, pooling) {
+    const at = row * this.columns + column;
+    const value = this.level[pooling][at];
+    const codes = this.codes[pooling];
+    const entry = pooling === "mean" && this.entry.mean ? this.entry.mean : this.entry.largest;
+    if (!codes || entry.kind === "numbers") return { value, low: value, high: value };
+    const known = this.isWhole ? this.strongestReading(row, column) : null;
+    return known ?? readingOf(codes[at], entry.top, entry.steps);
+  }
+
+  /**
+   * Returns one of the strongest weights of a query, null where it is not among them.
+   * @param {number} query
+   * @param {number} key
+   * @returns {Reading | null}
+   */
+  strongestReading(query, key) {
+    const value = this.strongest.get(query * this.side.numKeys + key);
+    if (value === undefined || !this.entry.strongest) return null;
+    const off = this.entry.strongest.top / 131070;
+    return { value, low: Math.max(0, value - off), high: value + off };
+  }
+}
+
+/**
+ * Decodes one map.
+ * @param {Side} side
+ * @param {MapEntry} entry
+ * @returns {Promise<Grid>}
+ */
+export async function decoded(side, entry) {
+  const largest = await weightsOf(entry.largest);
+  const mean = entry.mean ? await weightsOf(entry.mean) : largest;
+  return new Grid(side, entry, largest, mean, await strongestOf(side, entry));
+}
+
+/**
+ * @param {Side} side
+ * @param {MapEntry} entry
+ * @returns {Promise<Map<number, number>>}
+ */
+async function strongestOf(side, entry) {
+  /** @type {Map<number, number>} */
+  const found = new Map();
+  if (!entry.strongest) return found;
+  const { count, top, data } = entry.strongest;
+  const bytes = await unpacked(data);
+  const view = new DataView(bytes.buffer);
+  const half = bytes.length / 2;
+  for (let i = 0; i < half / 2; i += 1) {
+    const key = view.getUint16(2 * i, true);
+    found.set(Math.floor(i / count) * side.numKeys + key, (view.getUint16(half + 2 * i, true) / 65535) * top);
+  }
+  return found;
+}
+
+/**
+ * Returns cells of twice the height and width; a last odd row or column keeps its size.
+ * @param {Level} fine
+ * @returns {Level}
+ */
+export function halved(fine) {
+  const rowEdges = everySecond(fine.rowEdges);
+  const columnEdges = everySecond(fine.columnEdges);
+  const rows = rowEdges.length - 1;
+  const columns = columnEdges.length - 1;
+  const largest = new Float32Array(rows * columns);
+  const mean = new Float32Array(rows * columns);
+  for (let row = 0; row < fine.rows; row += 1) {
+    const height = fine.rowEdges[row + 1] - fine.rowEdges[row];
+    for (let column = 0; column < fine.columns; column += 1) {
+      const from = row * fine.columns + column;
+      const to = (row >> 1) * columns + (column >> 1);
+      if (fine.largest[from] > largest[to]) largest[to] = fine.largest[from];
+      mean[to] += fine.mean[from] * height * (fine.columnEdges[column + 1] - fine.columnEdges[column]);
+    }
+  }
+  for (let row = 0; row < rows; row += 1) {
+    const height = rowEdges[row + 1] - rowEdges[row];
+    for (let column = 0; column < columns; column += 1) {
+      mean[row * columns + column] /= height * (columnEdges[column + 1] - columnEdges[column]);
+    }
+  }
+  return { rows, columns, rowEdges, columnEdges, largest, mean };
+}
+
+/** @param {ArrayLike<number>} edges @returns {number[]} */
+function everySecond(edges) {
+  const kept = Array.from(edges).filter((_, i) => i % 2 === 0);
+  if (edges.length % 2 === 0) kept.push(edges[edges.length - 1]);
+  return kept;
+}
+
+/** @param {Level} level @param {number} column @returns {Level} */
+function withoutColumn(level, column) {
+  const largest = level.largest.slice();
+  const mean = level.mean === level.largest ? largest : level.mean.slice();
+  for (let row = 0; row < level.rows; row += 1) {
+    largest[row * level.columns + column] = 0;
+    mean[row * level.columns + column] = 0;
+  }
+  return { ...level, largest, mean };
+}
+
+/**
+ * Returns the cell in which a position stands.
+ * @param {ArrayLike<number>} edges
+ * @param {number} position
+ * @returns {number}
+ */
+export function cellOf(edges, position) {
+  let low = 0;
+  let high = edges.length - 2;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (edges[middle] <= position) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

@@ -1,0 +1,316 @@
+/** @file The map: a canvas with cells, tokens along its edges and a cursor, for mouse, finger and keyboard. */
+
+import { drawColumnLabels, drawRowLabels, labelWidth } from "./axes.js";
+import { cellAt, clamped, fitted, showing, zoomed } from "./camera.js";
+import { isBright } from "./colour.js";
+import { contextOf, make } from "./dom.js";
+import { drawCells, pixelOf } from "./paint.js";
+import { number } from "./words.js";
+
+/** @typedef {import("./types").Camera} Camera */
+/** @typedef {import("./types").Box} Box */
+/** @typedef {import("./types").Level} Level */
+/** @typedef {import("./types").Side} Side */
+/** @typedef {import("./axes.js").Ink} Ink */
+/** @typedef {import("./paint.js").Colours} Colours */
+
+/**
+ * What a map draws.
+ * @typedef {object} Picture
+ * @property {Side} side
+ * @property {Level[]} levels
+ * @property {(level: Level) => Float32Array} choose
+ * @property {Colours} colours
+ * @property {number | null} hidden a column that is left out
+ * @property {{row: number, column: number}} cursor
+ * @property {Camera | null} camera null: all of it
+ */
+
+/** @typedef {{move: (row: number, column: number) => void, look: (camera: Camera | null) => void}} Hands */
+
+const LEAST_FOR_NUMBERS = 34;
+const LEAST_FOR_LINES = 9;
+
+/** A canvas that shows one map. */
+export class MapPanel {
+  /**
+   * @param {string} label for screen readers
+   * @param {Hands} hands what moving the cursor and the camera does
+   */
+  constructor(label, hands) {
+    this.hands = hands;
+    this.canvas = make("canvas");
+    this.element = make(
+      "div",
+      { class: "stage", tabindex: "0", role: "application", "aria-label": label, "aria-roledescription": "map" },
+      this.canvas,
+    );
+    /** @type {Picture | null} */
+    this.picture = null;
+    /** @type {Box} */
+    this.box = { left: 0, top: 0, width: 1, height: 1 };
+    /** @type {Map<number, {x: number, y: number}>} */
+    this.fingers = new Map();
+    this.listen();
+  }
+
+  /** @returns {{rows: number, columns: number}} */
+  get size() {
+    const level = this.picture?.levels[0];
+    return { rows: level?.rows ?? 1, columns: level?.columns ?? 1 };
+  }
+
+  /** @returns {Camera} */
+  get camera() {
+    const camera = this.picture?.camera;
+    return camera ? clamped(camera, this.size, this.box) : fitted(this.size, this.box);
+  }
+
+  /**
+   * @param {Picture} picture
+   * @param {Ink} ink
+   * @param {number} height at most
+   */
+  draw(picture, ink, height) {
+    this.picture = picture;
+    const width = Math.max(160, this.element.clientWidth);
+    const probe = this.canvas.getContext("2d");
+    if (!probe) return;
+    this.place(probe, picture, ink, width, height);
+    const bottom = Math.min(this.size.rows * this.camera.size, this.box.height);
+    const context = contextOf(this.canvas, width, this.box.top + bottom + 1);
+    const { side, cursor } = picture;
+    drawCells(context, picture.levels, picture.choose, this.camera, this.box, picture.colours);
+    this.drawLines(context, ink);
+    this.drawHidden(context, ink);
+    this.drawNumbers(context, ink);
+    this.drawCursor(context, ink);
+    const rows = { tokens: side.queryTokens, edges: side.rowEdges, chosen: cursor.row };
+    const columns = { tokens: side.keyTokens, edges: side.columnEdges, chosen: cursor.column };
+    drawRowLabels(context, rows, this.camera, this.box, ink);
+    drawColumnLabels(context, columns, this.camera, this.box, ink);
+  }
+
+  /**
+   * Finds the box of the cells between the labels.
+   * @param {CanvasRenderingContext2D} context
+   * @param {Picture} picture
+   * @param {Ink} ink
+   * @param {number} width
+   * @param {number} height
+   */
+  place(context, picture, ink, width, height) {
+    const { side } = picture;
+    const left = 12 + labelWidth(context, side.queryTokens, side.rowEdges, Math.min(150, width * 0.26), ink.font);
+    const top = 12 + labelWidth(context, side.keyTokens, side.columnEdges, Math.min(130, width * 0.26), ink.font);
+    this.box = { left, top, width: width - left - 1, height: Math.max(120, height - top) };
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
+  drawLines(context, ink) {
+    const { size } = this.camera;
+    if (size < LEAST_FOR_LINES) return;
+    context.strokeStyle = ink.background;
+    context.lineWidth = 1;
+    context.beginPath();
+    this.eachSeen((row, column, x, y) => {
+      if (column === Math.floor(this.camera.x)) context.rect(this.box.left, Math.round(y) - 0.5, this.seenWidth(), 0);
+      if (row === Math.floor(this.camera.y)) context.rect(Math.round(x) - 0.5, this.box.top, 0, this.seenHeight());
+    });
+    context.stroke();
+  }
+
+  seenWidth() {
+    return Math.min(this.box.width, (this.size.columns - this.camera.x) * this.camera.size);
+  }
+
+  seenHeight() {
+    return Math.min(this.box.height, (this.size.rows - this.camera.y) * this.camera.size);
+  }
+
+  /**
+   * Calls for each cell that is seen.
+   * @param {(row: number, column: number, x: number, y: number) => void} call
+   */
+  eachSeen(call) {
+    const { x, y, size } = this.camera;
+    const right = Math.min(this.size.columns, Math.ceil(x + this.box.width / size));
+    const bottom = Math.min(this.size.rows, Math.ceil(y + this.box.height / size));
+    for (let row = Math.floor(y); row < bottom; row += 1) {
+      for (let column = Math.floor(x); column < right; column += 1) {
+        call(row, column, this.box.left + (column - x) * size, this.box.top + (row - y) * size);
+      }
+    }
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
+  drawHidden(context, ink) {
+    const column = this.picture?.hidden ?? null;
+    if (column === null) return;
+    const left = this.box.left + (column - this.camera.x) * this.camera.size;
+    const right = Math.min(left + Math.max(3, this.camera.size), this.box.left + this.seenWidth());
+    const from = Math.max(left, this.box.left);
+    if (right <= from) return;
+    context.save();
+    context.beginPath();
+    context.rect(from, this.box.top, right - from, this.seenHeight());
+    context.clip();
+    context.fillStyle = ink.background;
+    context.fillRect(from, this.box.top, right - from, this.seenHeight());
+    context.strokeStyle = ink.muted;
+    context.lineWidth = 1;
+    context.beginPath();
+    for (let y = this.box.top - 60; y < this.box.top + this.seenHeight(); y += 6) {
+      context.moveTo(from, y + (right - from));
+      context.lineTo(right, y);
+    }
+    context.stroke();
+    context.restore();
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
+  drawNumbers(context, ink) {
+    const { picture } = this;
+    const { size } = this.camera;
+    if (!picture || size < LEAST_FOR_NUMBERS) return;
+    const level = picture.levels[0];
+    const values = picture.choose(level);
+    context.save();
+    context.beginPath();
+    context.rect(this.box.left, this.box.top, this.box.width, this.box.height);
+    context.clip();
+    context.font = `${Math.min(13, size / 3.1)}px ${ink.font}`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    this.eachSeen((row, column, x, y) => {
+      const value = values[row * level.columns + column];
+      if (value === 0 || column === picture.hidden) return;
+      context.fillStyle = isBright(pixelOf(value, picture.colours)) ? "#0d1526" : "#f4f8fd";
+      context.fillText(number(value), x + size / 2, y + size / 2);
+    });
+    context.restore();
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
+  drawCursor(context, ink) {
+    const { picture } = this;
+    if (!picture) return;
+    const { size, x, y } = this.camera;
+    const left = this.box.left + (picture.cursor.column - x) * size;
+    const top = this.box.top + (picture.cursor.row - y) * size;
+    context.save();
+    context.beginPath();
+    context.rect(this.box.left - 2, this.box.top - 2, this.box.width + 4, this.box.height + 4);
+    context.clip();
+    context.strokeStyle = ink.cursor;
+    context.globalAlpha = 0.35;
+    context.lineWidth = 1;
+    context.strokeRect(this.box.left, top, this.seenWidth(), size);
+    context.strokeRect(left, this.box.top, size, this.seenHeight());
+    context.globalAlpha = 1;
+    context.lineWidth = 2;
+    const grown = Math.max(0, (7 - size) / 2);
+    context.strokeRect(left - grown, top - grown, size + 2 * grown, size + 2 * grown);
+    context.restore();
+  }
+
+  listen() {
+    const { element } = this;
+    element.addEventListener("pointerdown", (event) => this.press(event));
+    element.addEventListener("pointermove", (event) => this.drag(event));
+    for (const name of ["pointerup", "pointercancel"]) {
+      element.addEventListener(name, (event) => this.fingers.delete(/** @type {PointerEvent} */ (event).pointerId));
+    }
+    element.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    element.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** @param {MouseEvent} event @returns {{x: number, y: number}} */
+  pointOf(event) {
+    const frame = this.canvas.getBoundingClientRect();
+    return { x: event.clientX - frame.left - this.box.left, y: event.clientY - frame.top - this.box.top };
+  }
+
+  /** @param {MouseEvent} event */
+  point(event) {
+    const cell = cellAt(this.camera, this.pointOf(event), this.size);
+    if (cell) this.hands.move(cell.row, cell.column);
+  }
+
+  /** @param {PointerEvent} event */
+  press(event) {
+    this.fingers.set(event.pointerId, this.pointOf(event));
+    this.element.setPointerCapture(event.pointerId);
+    this.point(event);
+  }
+
+  /** @param {PointerEvent} event */
+  drag(event) {
+    const before = this.fingers.get(event.pointerId);
+    if (!before) {
+      if (event.pointerType === "mouse") this.point(event);
+      return;
+    }
+    const now = this.pointOf(event);
+    this.fingers.set(event.pointerId, now);
+    if (this.fingers.size === 2) this.pinch(event.pointerId, before, now);
+    else this.pan(before.x - now.x, before.y - now.y);
+  }
+
+  /** @param {number} moved @param {{x: number, y: number}} before @param {{x: number, y: number}} now */
+  pinch(moved, before, now) {
+    const other = [...this.fingers].find(([id]) => id !== moved)?.[1];
+    if (!other) return;
+    const factor = Math.hypot(now.x - other.x, now.y - other.y) / Math.hypot(before.x - other.x, before.y - other.y);
+    this.hands.look(zoomed(this.camera, factor || 1, other, this.size, this.box));
+  }
+
+  /** @param {number} x @param {number} y in points */
+  pan(x, y) {
+    const camera = this.camera;
+    const moved = { ...camera, x: camera.x + x / camera.size, y: camera.y + y / camera.size };
+    this.hands.look(clamped(moved, this.size, this.box));
+  }
+
+  /** @param {WheelEvent} event */
+  wheel(event) {
+    event.preventDefault();
+    if (event.shiftKey) this.pan(event.deltaX || event.deltaY, event.deltaX ? event.deltaY : 0);
+    else this.zoom(Math.exp(-event.deltaY * 0.002), this.pointOf(event));
+  }
+
+  /** @param {number} factor @param {{x: number, y: number}} [point] null: the cursor */
+  zoom(factor, point) {
+    const { cursor } = this.picture ?? { cursor: { row: 0, column: 0 } };
+    const { x, y, size } = this.camera;
+    const at = point ?? { x: (cursor.column + 0.5 - x) * size, y: (cursor.row + 0.5 - y) * size };
+    this.hands.look(zoomed(this.camera, factor, at, this.size, this.box));
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (!this.picture || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { row, column } = this.picture.cursor;
+    const { rows, columns } = this.size;
+    const jump = event.shiftKey ? 10 : 1;
+    /** @type {Record<string, [number, number]>} */
+    const moves = {
+      ArrowUp: [row - jump, column],
+      ArrowDown: [row + jump, column],
+      ArrowLeft: [row, column - jump],
+      ArrowRight: [row, column + jump],
+      Home: [row, 0],
+      End: [row, columns - 1],
+    };
+    if (event.key in moves) {
+      const [down, across] = moves[event.key];
+      const cell = { row: Math.min(rows - 1, Math.max(0, down)), column: Math.min(columns - 1, Math.max(0, across)) };
+      this.hands.move(cell.row, cell.column);
+      if (this.picture.camera) this.hands.look(showing(this.camera, cell, this.size, this.box));
+    } else if (event.key === "+" || event.key === "=") this.zoom(1.5);
+    else if (event.key === "-") this.zoom(1 / 1.5);
+    else if (event.key === "0") this.hands.look(null);
+    else return;
+    event.preventDefault();
+  }
+}

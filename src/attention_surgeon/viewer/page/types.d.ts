@@ -1,0 +1,98 @@
+/** What the page's data looks like; made by `viewer/document.py`. */
+
+export interface Codes { kind: "codes"; top: number; steps: number; data: string }
+export interface Numbers { kind: "numbers"; data: string }
+export type Entry = Codes | Numbers;
+
+export interface Strongest { count: number; top: number; data: string }
+
+export interface StepsEntry {
+  keySize: number;
+  valueSize: number;
+  functions: string[];
+  formulas: string[];
+  query: string; key: string; value: string;
+  scores: string; scaled: string; masked: string; output: string;
+}
+
+export interface MapEntry {
+  place: string[];
+  name: string;
+  group: number | null;
+  largest: Entry;
+  mean: Entry | null;
+  strongest?: Strongest;
+  top: number;
+  sink: { column: number; share: number; topElsewhere: number };
+  numbers: (number | null)[];
+  steps: StepsEntry | null;
+}
+
+export interface Statistic {
+  name: string; title: string; formula: string; unit: string; meaning: string; source: string;
+}
+
+export interface Detail {
+  block: number; exact: boolean; fewestSteps: number | null; mostSteps: number | null; strongest: number;
+}
+
+export interface Side {
+  label: string;
+  numQueries: number;
+  numKeys: number;
+  queryTokens: string[] | null;
+  keyTokens: string[] | null;
+  rowEdges: number[];
+  columnEdges: number[];
+  detail: Detail;
+  statistics: Statistic[];
+  source: string;
+  maps: MapEntry[];
+}
+
+export interface Comparison { statistics: Statistic[]; rows: (number | null)[][] }
+
+export interface PageDocument {
+  format: string;
+  version: number;
+  title: string;
+  axes: string[];
+  sides: Side[];
+  comparison: Comparison | null;
+}
+
+/** The cells of one map at one fineness: the largest and the mean weight of each. */
+export interface Level {
+  rows: number;
+  columns: number;
+  rowEdges: ArrayLike<number>;
+  columnEdges: ArrayLike<number>;
+  largest: Float32Array;
+  mean: Float32Array;
+}
+
+/** What is known about one weight or one cell. */
+export interface Reading { value: number; low: number; high: number }
+
+export interface Camera { x: number; y: number; size: number }
+
+export interface Box { left: number; top: number; width: number; height: number }
+
+export type Pooling = "largest" | "mean";
+export type Scale = "linear" | "log";
+export type ViewName = "map" | "heads" | "lines" | "steps" | "numbers" | "compare";
+export type Theme = "auto" | "light" | "dark";
+
+export interface State {
+  view: ViewName;
+  side: number;
+  map: number;
+  row: number;
+  column: number;
+  pooling: Pooling;
+  scale: Scale;
+  hideSink: boolean;
+  theme: Theme;
+  sortBy: string;
+  camera: Camera | null;
+}
