@@ -65,6 +65,10 @@ class ClusterError(SurgeonError, RuntimeError):
     """Workers that cannot be reached, that were lost, or that cannot do the work."""
 
 
+class SurgeryError(SurgeonError, RuntimeError):
+    """An operation on a model that cannot take effect, or that did not."""
+
+
 class ContractError(SurgeonError, AssertionError):
     """An attention that is not what its contract asks; an `AssertionError`, so a test that meets it fails.
 

@@ -1,0 +1,96 @@
+"""`operate`: put a fault into the attention of a model for the length of a `with` block, and give a receipt."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from attention_surgeon.errors import SurgeryError
+from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
+from attention_surgeon.surgery.connect import connecting
+from attention_surgeon.surgery.layers import attention_layers, model_name
+from attention_surgeon.surgery.operations import find_operation
+from attention_surgeon.surgery.receipt import Receipt, Tally
+from attention_surgeon.surgery.table import Active, Patient, lay_down, take_up
+
+
+@contextmanager
+def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Choice = None) -> Iterator[Receipt]:
+    """Operate on the attention of a model, and undo it exactly at the end of the block, on an exception too.
+
+    In an operated layer the chosen heads are computed by the operated circuit, written by hand, in working precision
+    (`ops.working_dtype`); the other heads keep what the model's own function gives, bit for bit. Everything else of the
+    model stays as it is. The operation holds for every thread that runs the model. Blocks may be nested: operations on
+    the same head add up in the order in which they came.
+
+    Args:
+        model: A model of transformers that calls its attention registry, in "eager" or "sdpa"; or any module that
+            holds layers of `attention_surgeon.nn`.
+        fault: What to do: a name (`operations()` lists them), a fault of the catalogue, or an `Operation`.
+        layers: Numbers from 0, `"0-3,7"`, or a stack such as `"decoder 0"`; None: all.
+        heads: Query heads from 0, `"2,5"`; None: all.
+
+    Yields:
+        The receipt; complete after the block.
+
+    Raises:
+        SurgeryError: the operation cannot take effect (the model never calls the registry, the fault lies outside
+            attention, the shapes do not fit), or nothing called attention within the block.
+        OptionError, ArgumentTypeError: no such operation, layer or head.
+
+    >>> import torch
+    >>> from attention_surgeon.masks import causal_mask
+    >>> from attention_surgeon.models import Decoder, DecoderConfig
+    >>> model, tokens = Decoder(DecoderConfig(vocabulary_size=11)).eval(), torch.tensor([[1, 2, 3]])
+    >>> before = model(tokens, causal_mask(3))
+    >>> with operate(model, "knock_out", layers=0, heads=[2]) as receipt:
+    ...     after = model(tokens, causal_mask(3))
+    >>> receipt.changed, receipt.layers[0].others_identical, torch.equal(before, after)
+    (True, True, False)
+    >>> torch.equal(before, model(tokens, causal_mask(3)))
+    True
+    """
+    operation, numbers = find_operation(fault), read_heads(heads)
+    found = attention_layers(model)
+    chosen = choose_layers(found, layers)
+    for layer in chosen:
+        if layer.num_heads is not None:
+            check_heads(numbers, layer.num_heads, layer.name)
+    active = {layer.module: Active(operation, numbers, Tally(layer)) for layer in chosen}
+    tallies = tuple(one.tally for one in active.values())
+    receipt = Receipt(operation.name, tallies, len(found) - len(chosen))
+
+    def add(patient: Patient, module: nn.Module) -> None:
+        patient.active += (active[module],)
+
+    def remove(patient: Patient, module: nn.Module) -> None:
+        patient.active = tuple(one for one in patient.active if one is not active[module])
+
+    hooks = [layer.module.register_forward_pre_hook(_counting(active[layer.module].tally)) for layer in chosen]
+    try:
+        lay_down(active, add, connecting(chosen))
+        yield receipt
+    finally:
+        take_up(active, remove)
+        for hook in hooks:
+            hook.remove()
+        receipt.undone = True
+    _refuse_nothing(model, tallies)
+
+
+def _counting(tally: Tally) -> Callable[..., None]:
+    def count(*_: object) -> None:
+        tally.runs += 1
+
+    return count
+
+
+def _refuse_nothing(model: nn.Module, tallies: tuple[Tally, ...]) -> None:
+    bypassing = [tally for tally in tallies if tally.runs and not tally.calls]
+    if bypassing:
+        raise SurgeryError(
+            f"layer {bypassing[0].layer.name} of {model_name(model)} ran {bypassing[0].runs} times and never called "
+            f"the attention registry: nothing was operated on."
+        )
+    if not any(tally.calls for tally in tallies):
+        raise SurgeryError(f"{model_name(model)} was not run within the block: nothing was operated on.")

@@ -1,0 +1,178 @@
+"""The way into a model of transformers: its attention registry.
+
+A module asks `config._attn_implementation` for the name of its attention function. While it is operated on, it holds a
+copy of its configuration that gives our name; every other module, the model's own configuration and the masks that the
+model makes stay as they are, so what is not operated on cannot change.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attention_surgeon.errors import SurgeryError
+from attention_surgeon.masks import causal_mask
+from attention_surgeon.masks.read import read_additive
+from attention_surgeon.ops import Circuit, Operands, divide_by_root_key_size, multiply_by
+from attention_surgeon.ops.softmax import softmax
+from attention_surgeon.surgery.call import AttentionCall
+from attention_surgeon.surgery.layers import Layer
+from attention_surgeon.surgery.table import is_empty, patient_of
+
+NAME = "attention_surgeon"
+"""The name under which our function stands in the registry while anything is operated on."""
+
+_READABLE = ("eager", "sdpa")
+_SAME_SCALE = 1e-12  # relative: what two ways of writing 1/√d differ by
+
+
+def connect(layer: Layer) -> Callable[[], None]:
+    """Make a module call us; return what makes it as it was.
+
+    Raises:
+        SurgeryError: the module attends by a function whose masks cannot be read.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    module: Any = layer.module
+    own = module.config
+    name = own._attn_implementation
+    if name not in _READABLE:
+        raise SurgeryError(
+            f"layer {layer.name} attends by {name!r}, whose masks cannot be read; "
+            f"call model.set_attn_implementation('sdpa') first."
+        )
+    if is_empty():
+        AttentionInterface.register(NAME, _attend)
+        AttentionMaskInterface.register(NAME, sdpa_mask)
+    ours = copy.copy(own)
+    ours._attn_implementation_internal = NAME
+    module.config = ours
+    _LAYERS[module] = (layer, name)
+
+    def put_back() -> None:
+        module.config = own
+        del _LAYERS[module]
+        if not _LAYERS:
+            AttentionInterface._global_mapping.pop(NAME, None)
+            AttentionMaskInterface._global_mapping.pop(NAME, None)
+
+    return put_back
+
+
+_LAYERS: dict[nn.Module, tuple[Layer, str]] = {}
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **options: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attend in the place of transformers' own function, with its arguments."""
+    layer, name = _LAYERS[module]
+    call = read_call(layer, name, query, key, value, attention_mask, options)
+    return patient_of(module).attend(call)[0], None
+
+
+def read_call(
+    layer: Layer,
+    name: str,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    options: Mapping[str, Any],
+) -> AttentionCall:
+    """Return a call of the registry as one of ours.
+
+    Args:
+        layer: Which layer calls.
+        name: Its own implementation, "eager" or "sdpa".
+        query: `(batch, heads, n_q, d)`.
+        key: `(batch, kv_heads, n_k, d)`, not repeated.
+        value: `(batch, kv_heads, n_k, d_v)`.
+        attention_mask: Boolean (True = may attend), floating (added), or None.
+        options: Every other argument.
+
+    Raises:
+        SurgeryError: dropout is on, which no two computations share.
+    """
+    if options.get("dropout"):
+        raise SurgeryError(f"layer {layer.name} drops weights at random while training; call model.eval() first.")
+    mask, bias = _read_mask(attention_mask)
+    if attention_mask is None and name == "sdpa" and _is_causal(layer.module, query, options):
+        mask = causal_mask(query.shape[-2], key.shape[-2], align="start")
+    use, module = layer.use, layer.module
+    assert use is not None
+    function = use.interface.get_interface(name, use.eager)
+
+    def own() -> Tensor:
+        return function(module, query, key, value, attention_mask, **options)[0]
+
+    position_bias, softcap, sinks = (options.get(option) for option in ("position_bias", "softcap", "s_aux"))
+    scaling = options.get("scaling")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
+    return AttentionCall(
+        layer=layer,
+        query=query,
+        key=key,
+        value=value,
+        mask=mask,
+        bias=bias,
+        circuit=_healthy(scaling, query.shape[-1], sinks),
+        before_mask=_before_mask(softcap, position_bias),
+        position_bias=position_bias,
+        own=own,
+        scaling=scaling,
+        has_sinks=sinks is not None,
+    )
+
+
+def _read_mask(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    if mask is None:
+        return None, None
+    if not mask.is_floating_point():
+        return mask.bool(), None
+    allowed = read_additive(mask, "operate")
+    bias = mask.masked_fill(~allowed, 0.0)
+    return allowed, bias if bias.any() else None
+
+
+def _is_causal(module: nn.Module, query: Tensor, options: Mapping[str, Any]) -> bool:
+    """Whether "sdpa" without a mask hides the future, by transformers' own rule."""
+    asked = options.get("is_causal")
+    return query.shape[-2] > 1 and bool(getattr(module, "is_causal", True) if asked is None else asked)
+
+
+def _healthy(scaling: float, size: int, sinks: Tensor | None) -> Circuit:
+    usual = abs(scaling * size**0.5 - 1) < _SAME_SCALE
+    circuit = Circuit().replace(scale=divide_by_root_key_size if usual else multiply_by(scaling))
+    return circuit if sinks is None else circuit.replace(normalise=_softmax_with_sinks(sinks))
+
+
+def _softmax_with_sinks(sinks: Tensor) -> Callable[[Tensor, Operands], Tensor]:
+    """Return a softmax with one more score per head that belongs to no key and takes a share of each row."""
+
+    def softmax_with_sinks(masked: Tensor, operands: Operands) -> Tensor:
+        extra = sinks.to(masked.dtype).reshape(-1, 1, 1).expand(*masked.shape[:-1], 1)
+        return softmax(torch.cat([masked, extra], dim=-1), dim=-1)[..., :-1]
+
+    return softmax_with_sinks
+
+
+def _before_mask(softcap: float | None, position_bias: Tensor | None) -> Callable[[Tensor], Tensor] | None:
+    if softcap is None and position_bias is None:
+        return None
+
+    def cap_and_add(scaled: Tensor) -> Tensor:
+        if softcap is not None:
+            scaled = softcap * torch.tanh(scaled / softcap)
+        return scaled if position_bias is None else scaled + position_bias.to(scaled.dtype)
+
+    return cap_and_add

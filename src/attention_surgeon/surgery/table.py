@@ -1,0 +1,192 @@
+"""The operating table: which modules are operated on right now, by what, and what a call of theirs gives.
+
+A module lies on the table while at least one operation or observer is on it. Operations on one module add up in the
+order in which they came, and each can leave at any time, so nested and overlapping operations undo themselves exactly.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from attention_surgeon.errors import SurgeryError
+from attention_surgeon.ops import Circuit, Steps
+from attention_surgeon.surgery.call import AttentionCall
+from attention_surgeon.surgery.choose import check_heads
+from attention_surgeon.surgery.operations import Operation
+from attention_surgeon.surgery.receipt import Tally
+
+
+@final
+@dataclass(eq=False)
+class Active:
+    """One operation on one module: what, on which heads (None: all), and its tally."""
+
+    operation: Operation
+    heads: tuple[int, ...] | None
+    tally: Tally
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """What a circuit gave in one call.
+
+    Attributes:
+        steps: The five steps of all heads.
+        output: `(batch, n_q, heads, d_v)` in the model's dtype.
+    """
+
+    steps: Steps
+    output: Tensor
+
+
+Observer = Callable[[AttentionCall, Callable[[], Steps]], None]
+"""Sees a call, and can ask for the steps that it takes, operations included; asking costs the n x n matrices."""
+
+
+@final
+@dataclass(eq=False)
+class Patient:
+    """A module on the table."""
+
+    active: tuple[Active, ...] = ()
+    observers: tuple[Observer, ...] = ()
+    put_back: Callable[[], None] = field(default=lambda: None)
+
+    def attend(self, call: AttentionCall) -> tuple[Tensor, Callable[[], Steps]]:
+        """Return the output of a call, `(batch, n_q, heads, d_v)`, and what computes its steps.
+
+        Operated heads are ours, the others the model's own.
+        """
+        own = call.own()
+        active = [(one, check_heads(one.heads, call.num_heads, call.layer.name)) for one in self.active]
+        by_head = [tuple(one for one, heads in active if head in heads) for head in range(call.num_heads)]
+        theatre = _Theatre(call)
+        output = _put_together(own, by_head, theatre)
+        for one, heads in active:
+            _measure(one, heads, by_head, theatre, own, output)
+        for observer in self.observers:
+            observer(call, lambda: theatre.mixed_steps(by_head))
+        return output, lambda: theatre.mixed_steps(by_head)
+
+
+@final
+class _Theatre:
+    """The circuits of one call, each computed once: healthy, and with each set of operations that some head has."""
+
+    def __init__(self, call: AttentionCall) -> None:
+        self.call = call
+        self._computed: dict[tuple[Active, ...], Computed] = {}
+
+    def computed(self, operations: tuple[Active, ...]) -> Computed:
+        """Return what the call gives under these operations; none: the healthy mechanism."""
+        if operations not in self._computed:
+            circuit: Circuit = reduce(lambda made, one: one.operation.change(made), operations, self.call.circuit)
+            steps = self.call.steps(circuit)
+            self._computed[operations] = Computed(steps, self.call.output(circuit, steps))
+        return self._computed[operations]
+
+    def mixed_steps(self, by_head: list[tuple[Active, ...]]) -> Steps:
+        """Return the steps of all heads, each head's from its own circuit."""
+        kinds = list(dict.fromkeys(by_head))
+        first = self.computed(kinds[0]).steps
+        if len(kinds) == 1:
+            return first
+        mixed = [part.clone() for part in first]
+        for kind in kinds[1:]:
+            heads = [head for head, operations in enumerate(by_head) if operations == kind]
+            for part, other in zip(mixed, self.computed(kind).steps, strict=True):
+                part[..., heads, :, :] = other[..., heads, :, :]
+        return Steps(*mixed)
+
+
+def _put_together(own: Tensor, by_head: list[tuple[Active, ...]], theatre: _Theatre) -> Tensor:
+    kinds = [kind for kind in dict.fromkeys(by_head) if kind]
+    if not kinds:
+        return own
+    heads = torch.arange(len(by_head))
+    output = own.clone()
+    for kind in kinds:
+        mine = heads[[operations == kind for operations in by_head]].to(own.device)
+        output[..., mine, :] = theatre.computed(kind).output[..., mine, :].to(own.dtype)
+    return output
+
+
+def _measure(
+    one: Active,
+    heads: tuple[int, ...],
+    by_head: list[tuple[Active, ...]],
+    theatre: _Theatre,
+    own: Tensor,
+    output: Tensor,
+) -> None:
+    call, tally = theatre.call, one.tally
+    tally.count(call, heads)
+    for kind in dict.fromkeys(by_head[head] for head in heads):
+        mine = [head for head in heads if by_head[head] == kind]
+        operated, before = theatre.computed(kind), theatre.computed(tuple(other for other in kind if other is not one))
+        tally.weigh(call, mine, operated.steps)
+        tally.compare(operated.output[..., mine, :], before.output[..., mine, :])
+    tally.agree(theatre.computed(()).output, own, call.rows_with_keys())
+    untouched = [head for head, operations in enumerate(by_head) if not operations]
+    if untouched:
+        tally.see_others(torch.equal(output[..., untouched, :], own[..., untouched, :]))
+
+
+_LOCK = threading.RLock()
+_PATIENTS: dict[nn.Module, Patient] = {}
+
+
+def patient_of(module: nn.Module) -> Patient:
+    """Return what lies on the table for a module that is being called.
+
+    Raises:
+        SurgeryError: nothing does: the module kept our function after the operation was undone.
+    """
+    try:
+        return _PATIENTS[module]
+    except KeyError:
+        raise SurgeryError(f"{type(module).__name__} calls an operation that is over; load the model again.") from None
+
+
+def lay_down(
+    modules: Iterable[nn.Module],
+    change: Callable[[Patient, nn.Module], None],
+    connect: Callable[[nn.Module], Callable[[], None]],
+) -> None:
+    """Put modules on the table, connecting those that were not there, and change what is done to them.
+
+    Args:
+        modules: Which.
+        change: Adds an operation or an observer.
+        connect: Makes a module call us, and returns what makes it as it was.
+    """
+    with _LOCK:
+        for module in modules:
+            if module not in _PATIENTS:
+                put_back = connect(module)
+                _PATIENTS[module] = Patient(put_back=put_back)
+            change(_PATIENTS[module], module)
+
+
+def take_up(modules: Iterable[nn.Module], change: Callable[[Patient, nn.Module], None]) -> None:
+    """Undo a change; a module to which nothing is done any more leaves the table as it came."""
+    with _LOCK:
+        for module in modules:
+            patient = _PATIENTS.get(module)
+            if patient is None:
+                continue
+            change(patient, module)
+            if not patient.active and not patient.observers:
+                patient.put_back()
+                del _PATIENTS[module]
+
+
+def is_empty() -> bool:
+    """Whether nothing lies on the table."""
+    return not _PATIENTS
