@@ -4,6 +4,7 @@ import enum
 import reprlib
 from typing import SupportsIndex
 
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -31,9 +32,10 @@ class TileKind(enum.StrEnum):
 
 def kind_of(cells: Bool[Tensor, "*cells"]) -> TileKind:
     """Return the kind of a block that is written out."""
-    if not cells.any():
+    numbers = cells.view(torch.uint8)  # any() and all() of booleans take thirty times as long
+    if not numbers.amax():
         return TileKind.EMPTY
-    return TileKind.FULL if cells.all() else TileKind.MIXED
+    return TileKind.FULL if numbers.amin() else TileKind.MIXED
 
 
 def block_range(wanted: slice, size: int, axis: str, caller: str) -> range:

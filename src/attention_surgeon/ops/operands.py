@@ -5,27 +5,15 @@ working precision, and with the mask taken apart into who may attend (`allowed`)
 """
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DeviceError, DTypeError, ShapeError
+from attention_surgeon.errors import ArgumentTypeError, DeviceError
+from attention_surgeon.masks.lazy import LazyMask, MaskLike
 from attention_surgeon.masks.read import read_additive, read_yes_no
 from attention_surgeon.ops.precision import working_dtype
-from attention_surgeon.require import broadcast_shape, kind_of, require_floating
-
-
-@runtime_checkable
-class LazyMask(Protocol):
-    """A mask that writes itself out when asked; `attention_surgeon.masks` makes them."""
-
-    def dense(self, device: torch.device | str = "cpu") -> Tensor:
-        """Return the whole mask as a boolean tensor, True = may attend."""
-        ...
-
-
-MaskLike: TypeAlias = Tensor | LazyMask
+from attention_surgeon.require import kind_of, require_mask_shape, require_operands
 
 
 @dataclass(frozen=True)
@@ -89,10 +77,9 @@ def check_operands(
     attention_surgeon.errors.ShapeError: attention: mask has shape (2, 4) but the scores have shape (2, 5) \
 (*batch, n_q, n_k); the mask must broadcast to them.
     """
-    _check_tensors(Q, K, V, caller)
-    _check_shapes(Q, K, V, caller)
+    batch = require_operands(Q, K, V, caller)
     dtype = working_dtype(Q.dtype, Q.device)
-    scores_shape = (*_batch_shape(Q, K, V, caller), Q.shape[-2], K.shape[-2])
+    scores_shape = (*batch, Q.shape[-2], K.shape[-2])
     allowed, bias = resolve_mask(mask, scores_shape, device=Q.device, dtype=dtype, caller=caller)
     return Operands(Q.to(dtype), K.to(dtype), V.to(dtype), allowed, bias, Q.dtype, model_size)
 
@@ -130,7 +117,7 @@ def resolve_mask(
         mask = _dense(mask, device, caller)
     if mask.device != device:
         raise DeviceError(f"{caller}: mask is on {mask.device} and Q on {device}; move it with mask.to(Q.device).")
-    _check_mask_shape(mask, scores_shape, caller)
+    require_mask_shape(mask.shape, scores_shape, caller)
     if not mask.is_floating_point():
         return read_yes_no(mask, caller), None
     to_add = "; if it really is to be added, use Mechanism(mask=add_to_scores(mask))"
@@ -144,63 +131,4 @@ def _dense(mask: object, device: torch.device, caller: str) -> Tensor:
     raise ArgumentTypeError(
         f"{caller}: mask is {kind_of(mask)}, expected a torch.Tensor, a mask of attention_surgeon.masks "
         f"or None; wrap arrays in torch.as_tensor(...)."
-    )
-
-
-def _check_tensors(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> None:
-    for name, tensor in (("Q", Q), ("K", K), ("V", V)):
-        require_floating(tensor, name, caller)
-    for name, tensor in (("K", K), ("V", V)):
-        if tensor.dtype != Q.dtype:
-            raise DTypeError(
-                f"{caller}: Q is {Q.dtype} and {name} is {tensor.dtype}; they must agree, use {name}.to(Q.dtype)."
-            )
-        if tensor.device != Q.device:
-            raise DeviceError(
-                f"{caller}: Q is on {Q.device} and {name} on {tensor.device}; move it with {name}.to(Q.device)."
-            )
-
-
-def _check_shapes(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> None:
-    for name, tensor, axes in (("Q", Q, "n_q, d_k"), ("K", K, "n_k, d_k"), ("V", V, "n_k, d_v")):
-        if tensor.ndim < 2:
-            raise ShapeError(
-                f"{caller}: {name} has shape {tuple(tensor.shape)}, expected (*batch, {axes}); "
-                f"one vector needs a position axis: {name}[None, :]."
-            )
-    if Q.shape[-1] != K.shape[-1]:
-        hint = " K looks transposed: pass K.transpose(-2, -1)." if Q.shape[-1] == K.shape[-2] else ""
-        raise ShapeError(
-            f"{caller}: Q has shape {tuple(Q.shape)} and K {tuple(K.shape)}: the last axis, d_k, must be the same, "
-            f"not {Q.shape[-1]} and {K.shape[-1]}.{hint}"
-        )
-    if K.shape[-2] != V.shape[-2]:
-        raise ShapeError(
-            f"{caller}: K has shape {tuple(K.shape)} and V {tuple(V.shape)}: each key needs one value, so the "
-            f"next-to-last axis, n_k, must be the same, not {K.shape[-2]} and {V.shape[-2]}."
-        )
-    if Q.shape[-1] == 0:
-        raise ShapeError(f"{caller}: Q has shape {tuple(Q.shape)}: d_k is 0, so there is nothing to compare.")
-
-
-def _batch_shape(Q: Tensor, K: Tensor, V: Tensor, caller: str) -> tuple[int, ...]:
-    batch = broadcast_shape(Q.shape[:-2], K.shape[:-2], V.shape[:-2])
-    if batch is None:
-        raise ShapeError(
-            f"{caller}: Q has shape {tuple(Q.shape)}, K {tuple(K.shape)} and V {tuple(V.shape)}: "
-            f"the axes before the last two (batch, heads) must be the same or broadcast; "
-            f"shared heads are repeated with share_heads(...)."
-        )
-    return batch
-
-
-def _check_mask_shape(mask: Tensor, scores_shape: tuple[int, ...], caller: str) -> None:
-    if broadcast_shape(mask.shape, scores_shape) == tuple(scores_shape):
-        return
-    padding = mask.ndim == 2 and len(scores_shape) > 2 and mask.shape == (scores_shape[0], scores_shape[-1])
-    axes = "None, :" if len(scores_shape) == 3 else "None, None, :"
-    hint = f" A padding mask (batch, n_k) needs a query axis: mask[:, {axes}]." if padding else ""
-    raise ShapeError(
-        f"{caller}: mask has shape {tuple(mask.shape)} but the scores have shape {tuple(scores_shape)} "
-        f"(*batch, n_q, n_k); the mask must broadcast to them.{hint}"
     )

@@ -1,0 +1,191 @@
+"""The backward pass: the weights are computed again, tile by tile, in place of being kept.
+
+With `E = 2 ** (scores - shift)` and `total` its row sums, the weights are `P = E / total`. Dividing the incoming
+gradient by `total` once for each row saves dividing every tile:
+
+    G' = dO / total            a = rowsum(dO ∘ O) / total          (`ops/gradients.py` derives the plain form)
+    dV = Eᵀ G'                 dS = E ∘ (G' Vᵀ - a)                dQ = dS K · scale        dK = dSᵀ Q · scale
+
+`rowsum(dO ∘ O)` is `rowsum(P ∘ dP)`, for which the whole row would be needed (Dao et al. 2022, section 3.1 and
+appendix B.2). Dropping a weight multiplies its E in dV and its dP by `1 / (1 - p)` or 0.
+"""
+
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.kernels.drops import kept
+from attention_surgeon.kernels.forward import LEAST_CELLS, Gathered
+from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
+from attention_surgeon.kernels.problem import Block, Precision, Problem, pick
+from attention_surgeon.kernels.products import add_product
+from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, keys_of, scaled_query, tile_scores
+from attention_surgeon.kernels.tiles import Tile, Tiles
+from attention_surgeon.kernels.visible import LOG2_E
+
+
+class Gradients(NamedTuple):
+    """Gradients in the shapes of what they belong to; `bias` is None unless it was asked for."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    bias: Tensor | None
+
+
+def spread_gradient(
+    problem: Problem, made: Gathered, grad_output: Tensor, grad_logsumexp: Tensor | None, bias: Tensor | None
+) -> Gradients:
+    """Return the gradients of query, key, value and bias.
+
+    Args:
+        problem: As in the forward pass.
+        made: What it left.
+        grad_output: dL/doutput `(units, n_q, d_v)`.
+        grad_logsumexp: dL/dlogsumexp `(units, n_q)`, None: the loss does not use it.
+        bias: The floating mask if its gradient is asked for.
+    """
+    average = (grad_output * made.output).sum(-1, keepdim=True)
+    if grad_logsumexp is not None:
+        average = average - grad_logsumexp.unsqueeze(-1)
+    units, n_q, n_k = problem.sizes
+    # Heads that share a bias would add to the same numbers at the same time.
+    lanes = 1 if bias is not None else number_of_lanes(problem.query.device, units * n_q * n_k, LEAST_CELLS)
+    shares, is_disjoint = share_blocks(problem, lanes)
+    common = zero_gradients(problem, bias)
+    own = [common] + [common if is_disjoint else _own_keys(common) for _ in shares[1:]]
+    reach = Reach(problem)
+    is_careful = not (problem.is_finite() and bool(grad_output.isfinite().all()))
+    workers = [Backward(problem, made, grad_output, average, into, reach, is_careful) for into in own]
+    run_in_lanes(lambda lane, block: workers[lane].spread(block), shares)
+    for other in () if is_disjoint else own[1:]:
+        common.key.add_(other.key)
+        common.value.add_(other.value)
+    common.key.mul_(1 / LOG2_E)  # the queries in it were in units of log 2
+    return common
+
+
+def zero_gradients(problem: Problem, bias: Tensor | None) -> Gradients:
+    """Return zeros in the shape of everything that has a gradient; that of the queries is one for each unit."""
+    query = torch.zeros_like(problem.query, memory_format=torch.contiguous_format)
+    key, value = (torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (problem.key, problem.value))
+    return Gradients(query, key, value, None if bias is None else torch.zeros_like(bias, dtype=query.dtype))
+
+
+def _own_keys(common: Gradients) -> Gradients:
+    return common._replace(key=torch.zeros_like(common.key), value=torch.zeros_like(common.value))
+
+
+def share_blocks(problem: Problem, lanes: int) -> tuple[list[list[Block]], bool]:
+    """Deal the blocks to the lanes, and say whether no two lanes add to the same keys.
+
+    Whole heads where there are enough of them, else the blocks of queries by turns. The shares depend on sizes and
+    the number of lanes alone, so the sums are made in the same order every time.
+    """
+    blocks = problem.blocks()
+    starts = sorted({block.units.start for block in blocks})
+    by_heads = len(starts) % lanes == 0 or len(starts) >= 4 * lanes
+    lane_of = {start: number * lanes // len(starts) for number, start in enumerate(starts)}
+    shares: list[list[Block]] = [[] for _ in range(lanes)]
+    for number, block in enumerate(blocks):
+        shares[lane_of[block.units.start] if by_heads else number % lanes].append(block)
+    keys = [{kv for block in share for kv in problem.kv_of[block.units]} for share in shares]
+    return shares, sum(len(each) for each in keys) == len(set().union(*keys))
+
+
+@final
+class Backward:
+    """What one lane needs to compute block after block."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        made: Gathered,
+        grad_output: Tensor,
+        average: Tensor,
+        into: Gradients,
+        reach: Reach,
+        is_careful: bool,
+    ) -> None:
+        self._problem, self._made, self._into = problem, made, into
+        self._grad_output, self._average = grad_output, average
+        self._reach, self._is_careful = reach, is_careful
+        self._tiles, self._scratch = Tiles(problem), Scratch(problem.query.device)
+
+    def spread(self, block: Block) -> None:
+        """Add what the block's queries hand back to the gradients."""
+        problem = self._problem
+        tiles = self._tiles.of(block)
+        if not tiles:
+            return
+        precision = self._reach.precision(block)
+        query = scaled_query(problem, block, precision)
+        shift = None if precision is Precision.BOUNDED else self._made.shift[block].to(query.dtype)
+        total = self._made.total[block]
+        share = total.masked_fill(total == 0, 1.0).reciprocal()
+        average = self._average[block] * share
+        grad_output = self._grad_output[block] * share
+        if problem.dropout:
+            grad_output = grad_output / (1 - problem.dropout) if problem.dropout < 1 else grad_output * 0.0
+        narrow_query = query.to(problem.query.dtype)
+        for tile in tiles:
+            hidden = tile.hidden if self._is_careful else None
+            key, value = (keys_of(x, problem, block, tile.columns) for x in (problem.key, problem.value))
+            scores = tile_scores(query, key, tile, self._scratch, self._is_careful)
+            weights = exponentials(scores, shift, problem.query.dtype, self._scratch)
+            grad_scores = self._grad_scores(block, tile, weights, grad_output, average, value, hidden)
+            add_product(self._into.query[block], grad_scores, key, hidden)
+            self._add_for_keys(self._into.key, block, tile, grad_scores, narrow_query, hidden)
+            if self._into.bias is not None:
+                _add_for_bias(self._into.bias, problem, block, tile, grad_scores)
+        self._into.query[block].mul_(problem.factor / LOG2_E)
+
+    def _grad_scores(
+        self,
+        block: Block,
+        tile: Tile,
+        weights: Tensor,
+        grad_output: Tensor,
+        average: Tensor,
+        value: Tensor,
+        hidden: Tensor | None,
+    ) -> Tensor:
+        """Add to the gradient of the values and return that of the scores, in natural units."""
+        grad_weights = self._scratch.take("grad", weights.dtype, tuple(weights.shape))
+        torch.bmm(grad_output, value.expand(weights.shape[0], -1, -1).mT, out=grad_weights)  # (u, r, v) @ (u, v, c)
+        keep = kept(self._problem, block, tile.columns, weights)
+        dropped = weights if keep is None else weights * keep
+        self._add_for_keys(self._into.value, block, tile, dropped, grad_output, hidden)
+        if keep is not None:
+            grad_weights *= keep
+        grad_weights -= average
+        grad_weights *= weights
+        if hidden is not None:
+            grad_weights.masked_fill_(hidden, 0.0)
+        return grad_weights
+
+    def _add_for_keys(
+        self, into: Tensor, block: Block, tile: Tile, weights: Tensor, vectors: Tensor, hidden: Tensor | None
+    ) -> None:
+        """Add `weightsᵀ @ vectors` to the rows of `into` that the block's keys are."""
+        positions = self._problem.kv_of[block.units]
+        is_alone = len(positions) == 1 or positions == list(range(positions[0], positions[0] + len(positions)))
+        hidden = None if hidden is None else hidden.expand(weights.shape).mT
+        if is_alone:
+            add_product(pick(into[:, tile.columns], positions), weights.mT, vectors, hidden)
+            return
+        part = weights.new_zeros(weights.shape[0], weights.shape[2], vectors.shape[-1])
+        add_product(part, weights.mT, vectors, hidden)
+        where = torch.tensor(positions, device=into.device)
+        into[:, tile.columns].index_add_(0, where, part)
+
+
+def _add_for_bias(bias: Tensor, problem: Problem, block: Block, tile: Tile, grad_scores: Tensor) -> None:
+    """Add a tile's gradient to that of the bias, summed over the axes along which the bias was broadcast."""
+    visible = problem.visible
+    assert visible is not None  # a bias is a mask
+    part = bias[..., visible.rows_of(block.rows), visible.columns_of(tile.columns)]
+    for position, grad in zip(problem.mask_of[block.units], grad_scores, strict=True):
+        own = part[torch.unravel_index(torch.tensor(position), part.shape[:-2])] if part.ndim > 2 else part
+        own += grad.sum_to_size(own.shape)

@@ -1,0 +1,109 @@
+"""The forward pass: block after block of queries, tile after tile of keys, and never a whole row of scores.
+
+For a block of queries the sum and the output grow with each tile:
+
+    peak'   = max(peak, largest score of the tile)              what was summed before counts 2 ** (peak - peak')
+    total'  = total · 2 ** (peak - peak')  + Σ_j 2 ** (s_j - peak')
+    output' = output · 2 ** (peak - peak') + Σ_j 2 ** (s_j - peak') v_j
+
+and at the end `output / total`. Source: Dao et al. 2022, "FlashAttention", algorithm 1; the running maximum is from
+Milakov and Gimelshein 2018, "Online normalizer calculation for softmax". Where scores are known to be small the
+peak is 0 from beginning to end, which saves three of the seven passes over a tile.
+"""
+
+import math
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.kernels.drops import kept
+from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
+from attention_surgeon.kernels.problem import Block, Precision, Problem
+from attention_surgeon.kernels.products import add_product
+from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, keys_of, scaled_query, tile_scores
+from attention_surgeon.kernels.tiles import Tiles
+
+LEAST_CELLS = 2**19
+"""Scores below which starting threads takes longer than they save."""
+
+
+class Gathered(NamedTuple):
+    """What the forward pass leaves, of which the backward pass needs all.
+
+    Attributes:
+        output: `(units, n_q, d_v)`.
+        shift: What was subtracted from each row of scores, float64 `(units, n_q, 1)`; 0 for an empty row.
+        total: The sum of `2 ** (score - shift)` of each row `(units, n_q, 1)`; 0 for an empty row.
+    """
+
+    output: Tensor
+    shift: Tensor
+    total: Tensor
+
+    def logsumexp(self) -> Tensor:
+        """Return the natural logarithm of the sum of `exp(score)`, `(units, n_q)`; `-inf` for an empty row."""
+        return ((self.shift + self.total.double().log2()) * math.log(2)).squeeze(-1)
+
+
+def gather(problem: Problem) -> Gathered:
+    """Return the output of attention and what its softmax was normalised by."""
+    units, n_q, n_k = problem.sizes
+    query = problem.query
+    made = Gathered(
+        query.new_zeros(units, n_q, problem.value.shape[-1]),
+        query.new_zeros(units, n_q, 1, dtype=torch.float64),
+        query.new_zeros(units, n_q, 1),
+    )
+    lanes = number_of_lanes(query.device, units * n_q * n_k, LEAST_CELLS)
+    reach, is_careful = Reach(problem), not problem.is_finite()
+    workers = [Forward(problem, made, reach, is_careful) for _ in range(lanes)]
+    queue = iter(problem.blocks())  # whoever is free takes the next: no block depends on another
+    run_in_lanes(lambda lane, block: workers[lane].gather(block), [queue] * lanes)
+    return made
+
+
+@final
+class Forward:
+    """What one lane needs to compute block after block."""
+
+    def __init__(self, problem: Problem, made: Gathered, reach: Reach, is_careful: bool) -> None:
+        self._problem, self._made, self._reach, self._is_careful = problem, made, reach, is_careful
+        self._tiles, self._scratch = Tiles(problem), Scratch(problem.query.device)
+
+    def gather(self, block: Block) -> None:
+        """Compute the block's part of the output."""
+        problem = self._problem
+        tiles = self._tiles.of(block)
+        if not tiles:
+            return
+        precision = self._reach.precision(block)
+        query = scaled_query(problem, block, precision)
+        output, total = self._made.output[block], self._made.total[block]
+        peak = None if precision is Precision.BOUNDED else query.new_full(total.shape, -math.inf)
+        for tile in tiles:
+            key = keys_of(problem.key, problem, block, tile.columns)
+            scores = tile_scores(query, key, tile, self._scratch, self._is_careful)
+            shift = None
+            if peak is not None:
+                peak, shift = _raise_peak(peak, scores, total, output)
+            weights = exponentials(scores, shift, output.dtype, self._scratch)
+            total += weights.sum(-1, keepdim=True)
+            keep = kept(problem, block, tile.columns, weights)
+            if keep is not None:
+                weights *= keep
+            value = keys_of(problem.value, problem, block, tile.columns)
+            add_product(output, weights, value, tile.hidden if self._is_careful else None)
+        output /= total.masked_fill(total == 0, 1.0) * (1 - problem.dropout)
+        if peak is not None:
+            self._made.shift[block] = peak.masked_fill(peak == -math.inf, 0.0).double()
+
+
+def _raise_peak(peak: Tensor, scores: Tensor, total: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    """Take the tile's maximum into the peak, and scale down what was gathered under the old one."""
+    raised = torch.maximum(peak, scores.amax(-1, keepdim=True))
+    shift = raised.masked_fill(raised == -math.inf, 0.0)  # a row that has seen no key yet: -inf minus -inf is NaN
+    shrink = torch.exp2(peak - shift).to(total.dtype)
+    total *= shrink
+    output *= shrink
+    return raised, shift

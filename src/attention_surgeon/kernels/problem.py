@@ -1,0 +1,119 @@
+"""One call of tiled attention: its tensors in the form the loops want, and how it is cut into blocks.
+
+Heads and batch are one axis of units. Scores are kept in units of log 2, because `exp2` of torch is four times as fast
+as its `exp`: with `query' = query * scale * log2(e)`, the weight of a key is `2 ** (query' · key)` up to the row's sum.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.kernels.visible import Visible
+
+ROWS = 256
+"""Queries in a block."""
+WIDTH = 512
+"""Keys in a tile: with `ROWS` half a mebibyte of float32 scores, which stays in the cache of a core."""
+
+
+class Precision(Enum):
+    """How scores are kept from overflowing, and how exactly they are known."""
+
+    BOUNDED = "bounded"
+    """So small that `exp2` of them can be summed as they are: no maximum, nothing subtracted."""
+    SHIFTED = "shifted"
+    """The largest score so far is subtracted (online softmax, Milakov and Gimelshein 2018)."""
+    EXACT = "exact"
+    """So large that their own rounding would be seen in the weights: shifted, and computed in float64."""
+
+
+BOUNDED_BELOW = 40.0
+"""Scores up to ±40 (in log 2): sums reach 2 ** 40 n, far from the 2 ** 127 at which float32 ends."""
+EXACT_ABOVE = 512.0
+"""In units of 2 ** -23, the rounding of float32: there a score is off by about 10 ** -4."""
+
+
+class Block(NamedTuple):
+    """Some units, `slice` of the unit axis, and some of their queries."""
+
+    units: slice
+    rows: slice
+
+
+@final
+@dataclass(frozen=True)
+class Problem:
+    """Everything that stays the same during a call.
+
+    Attributes:
+        query: `(units, n_q, d_k)`, not scaled.
+        key: `(kv units, n_k, d_k)`.
+        value: `(kv units, n_k, d_v)`.
+        kv_of: For each unit the one of key and value that it reads: how heads are shared.
+        visible: The mask.
+        mask_of: For each unit the position in the mask's own batch.
+        factor: scale times log2(e).
+        dropout: Probability with which a weight is dropped.
+        seed: Of the draws.
+        coarsest: Rounding of the input's dtype, which the scores need not undercut.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    kv_of: list[int]
+    visible: Visible | None
+    mask_of: list[int]
+    factor: float
+    dropout: float = 0.0
+    seed: int = 0
+    coarsest: float = 2.0**-23
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Units, queries, keys."""
+        return len(self.kv_of), self.query.shape[-2], self.key.shape[-2]
+
+    def blocks(self) -> list[Block]:
+        """Cut the work into blocks, those of the same queries next to each other: they share the mask's tiles."""
+        units, n_q, n_k = self.sizes
+        cells = max(1, min(n_q, ROWS) * min(n_k, WIDTH))
+        together = max(1, ROWS * WIDTH // cells)
+        return [
+            Block(slice(unit, min(unit + together, units)), slice(row, min(row + ROWS, n_q)))
+            for row in range(0, n_q, ROWS)
+            for unit in range(0, units, together)
+        ]
+
+    def is_finite(self) -> bool:
+        """Say whether no operand holds NaN or infinity, by sums, which make no second tensor of that size."""
+        return all(
+            math.isfinite(float(x.detach().abs().amax())) for x in (self.query, self.key, self.value) if x.numel()
+        )
+
+
+def own_positions(own: tuple[int, ...], batch: tuple[int, ...]) -> list[int]:
+    """Return for each unit of `batch`, flattened, the position in the flattened `own` batch that broadcasts to it.
+
+    >>> own_positions((2, 1), (2, 3)), own_positions((), (2,))
+    ([0, 0, 0, 1, 1, 1], [0, 0])
+    """
+    return torch.arange(math.prod(own)).reshape(own).expand(batch).flatten().tolist()
+
+
+def pick(tensor: Tensor, positions: list[int]) -> Tensor:
+    """Return entries of the first axis: a view where they are the same or follow each other, else a copy.
+
+    >>> pick(torch.arange(3), [1, 2]).tolist(), pick(torch.arange(3), [2, 2]).tolist(), pick(torch.arange(3), [2, 0]).tolist()
+    ([1, 2], [2], [2, 0])
+    """
+    first = positions[0]
+    if all(position == first for position in positions):
+        return tensor[first : first + 1]
+    if positions == list(range(first, first + len(positions))):
+        return tensor[first : first + len(positions)]
+    return tensor[positions]

@@ -1,0 +1,90 @@
+"""The scores of one tile, in forward and backward alike: what is recomputed must be what was computed."""
+
+import math
+from typing import final
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.kernels.problem import BOUNDED_BELOW, EXACT_ABOVE, Block, Precision, Problem, pick
+from attention_surgeon.kernels.tiles import Tile
+
+
+@final
+class Reach:
+    """How large the scores of a block can be: `|q| |k|` by Cauchy and Schwarz, found in one pass over each."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._query = torch.linalg.vector_norm(problem.query, dim=-1) * abs(problem.factor)
+        self._key = torch.linalg.vector_norm(problem.key, dim=-1).amax(-1).tolist() if problem.key.numel() else [0.0]
+        self._problem = problem
+
+    def precision(self, block: Block) -> Precision:
+        """Return what the scores of a block need; NaN and infinity need the most."""
+        problem = self._problem
+        longest_key = max((self._key[kv] for kv in problem.kv_of[block.units]), default=0.0)
+        reach = float(self._query[block].amax()) * longest_key
+        if problem.visible is not None:
+            reach += problem.visible.limit
+        if reach <= BOUNDED_BELOW:
+            return Precision.BOUNDED
+        exact_above = EXACT_ABOVE * problem.coarsest / 2.0**-23
+        if reach <= exact_above or problem.query.dtype == torch.float64:
+            return Precision.SHIFTED
+        return Precision.EXACT
+
+
+@final
+class Scratch:
+    """Memory that one lane uses again for every tile."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._flat: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def take(self, name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+        """Return a contiguous tensor of this shape whose contents are old."""
+        size, flat = math.prod(shape), self._flat.get((name, dtype))
+        if flat is None or flat.numel() < size:
+            flat = self._flat[name, dtype] = torch.empty(size, dtype=dtype, device=self._device)
+        return flat[:size].view(shape)
+
+
+def scaled_query(problem: Problem, block: Block, precision: Precision) -> Tensor:
+    """Return the queries of a block in units of log 2 `(u, r, d)`, in the precision of their scores."""
+    query = problem.query[block]
+    return (query.double() if precision is Precision.EXACT else query) * problem.factor
+
+
+def tile_scores(query: Tensor, key: Tensor, tile: Tile, scratch: Scratch, is_careful: bool) -> Tensor:
+    """Return `query @ key` and what the mask adds, `(u, r, c)`.
+
+    Args:
+        query: From `scaled_query`.
+        key: `(1 or u, c, d)`.
+        tile: Which tile.
+        scratch: Where the result lies until the next tile.
+        is_careful: Whether a hidden score may be NaN, which would stay NaN whatever is added.
+    """
+    key = key.to(query.dtype).expand(query.shape[0], -1, -1)
+    scores = scratch.take("scores", query.dtype, (*query.shape[:2], key.shape[1]))
+    torch.bmm(query, key.mT, out=scores)  # (u, r, d) @ (u, d, c) -> (u, r, c)
+    if tile.added is not None:
+        scores += tile.added
+        if is_careful:
+            scores.masked_fill_(tile.added == -math.inf, -math.inf)
+    return scores
+
+
+def exponentials(scores: Tensor, shift: Tensor | None, dtype: torch.dtype, scratch: Scratch) -> Tensor:
+    """Return `2 ** (scores - shift)` in `dtype`, in place where it is the scores' own."""
+    if shift is not None:
+        scores -= shift
+    if scores.dtype != dtype:
+        scores = scratch.take("narrow", dtype, tuple(scores.shape)).copy_(scores)
+    return scores.exp2_()
+
+
+def keys_of(tensor: Tensor, problem: Problem, block: Block, columns: slice) -> Tensor:
+    """Return the keys or values that the units of a block read, `(1 or u, c, size)`."""
+    return pick(tensor[:, columns], problem.kv_of[block.units])
