@@ -95,7 +95,7 @@ def head_statistics(
         repeat_offset: Instead of `tokens`: after how many positions everything comes again.
 
     Returns:
-        One record for all heads.
+        One record for all heads; no gradient flows through it.
 
     Raises:
         ArgumentTypeError, DTypeError, DeviceError, ShapeError, MaskError: an argument of the wrong kind or shape.
@@ -134,7 +134,7 @@ def finish(sums: RowSums, options: StatisticsOptions) -> HeadStatistics:
         global_mass=sums.far / sums.num_rows,
         local_vs_global=sums.near / sums.far,
         mean_distance=sums.distance / sums.num_rows,
-        sparsity=sums.num_small / sums.num_cells,
+        sparsity=sums.num_small.to(sums.entropy.dtype) / sums.num_cells,
         evenness=sums.even / sums.num_rows,
         induction=None if options.repeats is None else sums.induction / sums.num_repeated,
         received=sums.received / sums.num_rows[..., None],

@@ -68,7 +68,7 @@ def _as_integers(tokens: TokensLike, shape: Sequence[int], device: torch.device,
 
 
 def _numbered(tokens: Sequence[str] | Sequence[int], num_keys: int, device: torch.device, caller: str) -> Tensor:
-    if isinstance(tokens, str) or not isinstance(tokens, Sequence):
+    if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str | int) for t in tokens):
         raise ArgumentTypeError(
             f"{caller}: tokens is {kind_of(tokens)}, expected a list of strings or integers, one for each key, or an "
             f"integer tensor."

@@ -110,8 +110,8 @@ class RowSums:
         with_gram: bool = False,
     ) -> "RowSums":
         """Return the sums over no rows; `leading` is `(*batch, heads)`."""
-        counts = {name: torch.zeros(*leading, dtype=torch.int64, device=device) for name in _COUNTS}
-        sums = {name: torch.zeros(*leading, dtype=dtype, device=device) for name in _SUMS}
+        counts = {name: torch.zeros(tuple(leading), dtype=torch.int64, device=device) for name in _COUNTS}
+        sums = {name: torch.zeros(tuple(leading), dtype=dtype, device=device) for name in _SUMS}
         received = torch.zeros(*leading, num_keys, dtype=dtype, device=device)
         gram = torch.zeros(*leading, leading[-1], dtype=dtype, device=device) if with_gram else None
         return cls(**counts, **sums, received=received, gram=gram)

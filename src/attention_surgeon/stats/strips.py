@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attention_surgeon.ops import working_dtype
 
-_CELLS_AT_ONCE = 1 << 22
+CELLS_AT_ONCE = 1 << 22
 """How many weights are looked at together: 32 MiB in float64."""
 
 
@@ -47,11 +47,11 @@ class Strip:
 def strips_of(weights: Tensor, visible: Tensor | None) -> Iterator[Strip]:
     """Yield the rows of dense weights, some at a time, in the working precision; rows without visible keys as zeros."""
     *leading, num_queries, num_keys = weights.shape
-    at_once = max(1, _CELLS_AT_ONCE // (math.prod(leading) * num_keys))
+    at_once = max(1, CELLS_AT_ONCE // (math.prod(leading) * num_keys))
     positions = torch.arange(num_keys - num_queries, num_keys, device=weights.device)
     for start in range(0, num_queries, at_once):
         rows = slice(start, start + at_once)
-        some = weights[..., rows, :].to(working_dtype(weights.dtype, weights.device))
+        some = weights[..., rows, :].detach().to(working_dtype(weights.dtype, weights.device))
         allowed = None
         if visible is not None:
             allowed = visible.expand_as(weights)[..., rows, :]
