@@ -28,23 +28,28 @@ _COMMENT = re.compile(r"^\s*/\*\*.*?\*/\n", re.MULTILINE | re.DOTALL)
 
 
 @cache
-def program() -> str:
-    """Return the modules as one script: imports and exports dropped, so no name may stand in two of them."""
-    parts = (_COMMENT.sub("", _EXPORT.sub("", _IMPORT.sub("", _read(f"{name}.js")))) for name in ORDER)
+def program(*more: str) -> str:
+    """Return the modules as one script: imports and exports dropped, so no name may stand in two of them.
+
+    Args:
+        more: Modules that only the page of the operating table has, in the order of `ORDER`'s rule.
+    """
+    parts = (_COMMENT.sub("", _EXPORT.sub("", _IMPORT.sub("", part(f"{name}.js")))) for name in (*ORDER, *more))
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "\n})();\n"
 
 
 @cache
 def style() -> str:
     """Return the style sheet."""
-    return _read("page.css")
+    return part("page.css")
 
 
 @cache
 def template() -> str:
     """Return the page with a comment in each place that is to be filled."""
-    return _read("page.html")
+    return part("page.html")
 
 
-def _read(name: str) -> str:
+def part(name: str) -> str:
+    """Return one of the files under `page/`."""
     return files("attention_surgeon.viewer").joinpath("page", name).read_text(encoding="utf-8")

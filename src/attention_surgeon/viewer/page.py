@@ -37,7 +37,7 @@ class Page:
         """Return the whole page as text."""
         code, css = program(), style()
         policy = (
-            f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(css)}; img-src data: blob:; "
+            f"default-src 'none'; script-src {hash_of(code)}; style-src {hash_of(css)}; img-src data: blob:; "
             f"base-uri 'none'; form-action 'none'"
         )
         parts = {
@@ -87,7 +87,8 @@ def as_text(document: Any) -> str:
     return json.dumps(document, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def _hash(content: str) -> str:
+def hash_of(content: str) -> str:
+    """Return how a policy names a script or a style that may stand in the page."""
     digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
     return f"'sha256-{digest}'"
 
