@@ -1,10 +1,9 @@
 """The maps of a subject as entries of the page's document: at the detail that fits, with the error that this makes."""
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -12,14 +11,13 @@ import torch
 from attention_surgeon.viewer.codes import MOST_STEPS, encode, packed, packed_codes, packed_numbers
 from attention_surgeon.viewer.detail import BASE64, cost_of, fits_exactly, plan_steps
 from attention_surgeon.viewer.grids import Grids, grids_of
+from attention_surgeon.viewer.parallel import in_parallel
 from attention_surgeon.viewer.subject import Map, Subject, name_of
 
-_T = TypeVar("_T")
 _MOST_CELLS = 2048
 """No map holds more cells along a side: a screen has no more points, and the eye no more use."""
 _STRONGEST = (8, 4, 2, 1)
 _SHARE_OF_STRONGEST = 0.2
-_THREADS = 2
 
 
 @final
@@ -58,8 +56,7 @@ def contents_of(subject: Subject, in_full: frozenset[int], room: float, caller: 
     strongest = 0 if subject.is_pooled else _num_strongest(len(subject.maps) * n_q, n_k, room)
     room -= len(subject.maps) * n_q * strongest * 4 * BASE64
     while True:
-        read = partial(_read, subject=subject, block=block, caller=caller)
-        costs = list(in_parallel(lambda number: cost_of(read(number)), range(len(subject.maps))))
+        costs = list(in_parallel(partial(_cost, subject=subject, block=block, caller=caller), range(len(subject.maps))))
         for number in in_full:
             costs[number] = costs[number][:1] * len(costs[number])
         plan = plan_steps(costs, room)
@@ -70,10 +67,8 @@ def contents_of(subject: Subject, in_full: frozenset[int], room: float, caller: 
     return _coded(subject, block, steps, strongest, caller)
 
 
-def in_parallel(function: Callable[[int], _T], numbers: Iterable[int]) -> Iterable[_T]:
-    """Return the results in order; NumPy and zlib let other threads work."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return pool.map(function, numbers)
+def _cost(number: int, subject: Subject, block: int, caller: str) -> list[float]:
+    return cost_of(_read(number, subject, block, caller))
 
 
 def _read(number: int, subject: Subject, block: int, caller: str) -> Grids:
@@ -133,7 +128,7 @@ def _strongest(shown: Map, count: int) -> dict[str, Any]:
 
 
 def _summary(grids: Grids) -> dict[str, Any]:
-    """Return the largest weight, and the column of cells that gets most: its share, and the largest weight elsewhere."""
+    """Return the largest weight, the column of cells that gets most, its share, and the largest weight elsewhere."""
     largest, mean = grids.largest, grids.largest if grids.mean is None else grids.mean
     widths = np.diff(np.asarray(grids.column_edges)).astype(np.float32)
     heights = np.diff(np.asarray(grids.row_edges)).astype(np.float32)

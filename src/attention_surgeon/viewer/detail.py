@@ -1,7 +1,7 @@
 """How much of the maps fits into a page: the finest cells and the most steps that its size allows.
 
 A page has a size that it keeps to. What goes is the fineness of the colours first (from 255 steps down to 7, more for
-maps that are cheap, fewer for those that are dear), then the fineness of the cells (blocks of 2 x 2 weights, 4 x 4, ...).
+maps that are cheap, fewer for those that are dear), then the fineness of the cells (blocks of 2 x 2 weights, ...).
 """
 
 from collections.abc import Sequence

@@ -32,6 +32,7 @@ def side_of(subject: Subject, in_full: frozenset[int], room: float, caller: str)
                 "group": None if subject.groups is None else subject.groups[number],
                 **entry,
                 "numbers": numbers.rows[number],
+                "pattern": numbers.patterns[number],
                 "steps": steps[number],
             }
         )

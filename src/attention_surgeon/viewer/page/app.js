@@ -1,33 +1,117 @@
 /** @file The page: its head, its tabs, and the view that is chosen. */
 
+import { CompareView } from "./compare_view.js";
+import { chooser } from "./controls.js";
 import { make } from "./dom.js";
+import { HeadsView } from "./heads_view.js";
+import { LinesView } from "./lines_view.js";
 import { MapView } from "./map_view.js";
+import { NumbersView } from "./numbers_view.js";
 import { Source } from "./source.js";
+import { StepsView } from "./steps_view.js";
 
 /** @typedef {import("./types").PageDocument} PageDocument */
+/** @typedef {import("./types").ViewName} ViewName */
+/** @typedef {{element: HTMLElement, draw: () => Promise<void>}} View */
 
-/**
- * Fills the page.
- * @param {HTMLElement} host
- * @param {PageDocument} data
- * @returns {Source}
- */
-export function start(host, data) {
-  const source = new Source(data);
-  const view = new MapView(source);
-  const head = make("div", { class: "head" }, make("h1", {}, data.title), make("p", { class: "source" }, source.side.source));
-  host.replaceChildren(head, view.element);
-  const draw = () => {
+/** @type {[ViewName, string, new (source: Source) => View][]} */
+const VIEWS = [
+  ["compare", "Compare", CompareView],
+  ["map", "Map", MapView],
+  ["heads", "Heads", HeadsView],
+  ["lines", "Lines", LinesView],
+  ["steps", "Steps", StepsView],
+  ["numbers", "Numbers", NumbersView],
+];
+
+/** What fills the page. */
+export class App {
+  /**
+   * @param {HTMLElement} host
+   * @param {PageDocument} data
+   */
+  constructor(host, data) {
+    this.source = new Source(data);
+    this.host = host;
+    /** @type {Map<ViewName, View>} */
+    this.views = new Map();
+    this.panel = make("div", { id: "view", role: "tabpanel" });
+    this.offered = VIEWS.filter(([name]) => name !== "compare" || data.sides.length > 1);
+    this.tabs = make("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...this.offered.map(([name, title]) => this.tab(name, title)));
+    this.choices = this.sideChoices();
+    const head = make("header", { class: "head" }, make("h1", {}, data.title), make("div", { class: "bar" }, ...this.choices.map(({ element }) => element)));
+    host.replaceChildren(head, make("p", { class: "source" }, this.source.side.source), this.tabs, this.panel, this.source.live);
+    this.waits = false;
+    this.source.store.listen(() => this.drawSoon());
+    addEventListener("resize", () => this.drawSoon());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawSoon());
+    void this.draw();
+  }
+
+  /** @returns {import("./controls.js").Control[]} */
+  sideChoices() {
+    const { store, data } = this.source;
+    const themes = /** @type {const} */ ([["auto", "as the system"], ["light", "light"], ["dark", "dark"]]);
+    const ground = chooser("Ground", themes, (state) => state.theme, (theme) =>
+      store.set({ theme: theme === "light" || theme === "dark" ? theme : "auto" }));
+    if (data.sides.length < 2) return [ground];
+    const sides = data.sides.map(({ label }, i) => /** @type {const} */ ([String(i), label]));
+    return [chooser("Show", sides, (state) => String(state.side), (side) => store.set({ side: Number(side) })), ground];
+  }
+
+  /** @param {ViewName} name @param {string} title @returns {HTMLElement} */
+  tab(name, title) {
+    const choose = () => this.source.store.set({ view: name });
+    const tab = make("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "view", click: choose }, title);
+    tab.addEventListener("keydown", (event) => this.key(event, name));
+    return tab;
+  }
+
+  /** @param {KeyboardEvent} event @param {ViewName} name */
+  key(event, name) {
+    const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    if (by === 0) return;
+    const at = this.offered.findIndex(([other]) => other === name) + by;
+    const [next] = this.offered[(at + this.offered.length) % this.offered.length];
+    this.source.store.set({ view: next });
+    document.getElementById(`tab-${next}`)?.focus();
+    event.preventDefault();
+  }
+
+  /** Draws once before the next picture, however often it is asked to. */
+  drawSoon() {
+    if (this.waits) return;
+    this.waits = true;
+    requestAnimationFrame(() => {
+      this.waits = false;
+      void this.draw();
+    });
+  }
+
+  async draw() {
+    const { source } = this;
+    const { view: name } = source.state;
     document.documentElement.dataset.theme = source.ground;
-    void view.draw();
-  };
-  source.store.listen(draw);
-  addEventListener("resize", draw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  draw();
-  return source;
-}
+    for (const [other] of this.offered) {
+      const tab = document.getElementById(`tab-${other}`);
+      tab?.setAttribute("aria-selected", String(other === name));
+      if (tab) tab.tabIndex = other === name ? 0 : -1;
+    }
+    for (const choice of this.choices) choice.show(source.state);
+    const view = this.view(name);
+    if (this.panel.firstElementChild !== view.element) this.panel.replaceChildren(view.element);
+    this.panel.setAttribute("aria-labelledby", `tab-${name}`);
+    await view.draw();
+    this.host.dataset.drawn = name;
+  }
 
-const host = document.getElementById("page");
-const data = document.getElementById("data");
-if (host && data?.textContent) start(host, JSON.parse(data.textContent));
+  /** @param {ViewName} name @returns {View} */
+  view(name) {
+    const found = this.views.get(name);
+    if (found) return found;
+    const made = VIEWS.find(([other]) => other === name)?.[2] ?? MapView;
+    const view = new made(this.source);
+    this.views.set(name, view);
+    return view;
+  }
+}

@@ -1,9 +1,10 @@
 /** @file Making elements. Strings only ever become text, never markup. */
 
 /**
+ * Returns an element; an attribute that is a function listens to the event of its name, a false one is left out.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
- * @param {Record<string, string | boolean | ((event: any) => void)>} [attributes] a function listens to the event of its name
+ * @param {Record<string, string | boolean | ((event: any) => void)>} [attributes]
  * @param {...(Node | string)} children
  * @returns {HTMLElementTagNameMap[T]}
  */
@@ -16,34 +17,6 @@ export function make(tag, attributes = {}, ...children) {
   }
   element.append(...children);
   return element;
-}
-
-/**
- * Returns a list to choose from.
- * @param {string} label
- * @param {readonly (readonly [string, string])[]} options value and words
- * @param {string} chosen
- * @param {(value: string) => void} choose
- * @returns {HTMLLabelElement}
- */
-export function chooser(label, options, chosen, choose) {
-  const list = make("select", { change: () => choose(list.value) });
-  for (const [value, words] of options) list.append(make("option", { value }, words));
-  list.value = chosen;
-  return make("label", { class: "field" }, make("span", {}, label), list);
-}
-
-/**
- * Returns a button that stays pressed.
- * @param {string} label
- * @param {boolean} isOn
- * @param {(isOn: boolean) => void} turn
- * @param {string} [title]
- * @returns {HTMLButtonElement}
- */
-export function toggle(label, isOn, turn, title = "") {
-  const pressed = String(isOn);
-  return make("button", { type: "button", "aria-pressed": pressed, title, click: () => turn(!isOn) }, label);
 }
 
 /**
@@ -63,4 +36,17 @@ export function contextOf(canvas, width, height) {
   if (!context) throw new Error("this browser cannot draw");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   return context;
+}
+
+/**
+ * Lets the browser save something as a file.
+ * @param {Blob} blob
+ * @param {string} name
+ */
+export function download(blob, name) {
+  const link = make("a", { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -121,7 +121,8 @@ async function strongestOf(side, entry) {
 }
 
 /**
- * Returns cells of twice the height and width; a last odd row or column keeps its size.
+ * Returns cells of twice the height and width; a last odd row or column keeps its size. The largest is the one that is
+ * furthest from 0, so that this serves differences too.
  * @param {Level} fine
  * @returns {Level}
  */
@@ -137,7 +138,7 @@ export function halved(fine) {
     for (let column = 0; column < fine.columns; column += 1) {
       const from = row * fine.columns + column;
       const to = (row >> 1) * columns + (column >> 1);
-      if (fine.largest[from] > largest[to]) largest[to] = fine.largest[from];
+      if (Math.abs(fine.largest[from]) > Math.abs(largest[to])) largest[to] = fine.largest[from];
       mean[to] += fine.mean[from] * height * (fine.columnEdges[column + 1] - fine.columnEdges[column]);
     }
   }
@@ -183,4 +184,19 @@ export function cellOf(edges, position) {
     else high = middle - 1;
   }
   return low;
+}
+
+/**
+ * Returns the difference of two levels with the same cells, and all its coarser levels.
+ * @param {Level} before
+ * @param {Level} after
+ * @returns {Level[]}
+ */
+export function differences(before, after) {
+  const of = (/** @type {"largest" | "mean"} */ name) => after[name].map((value, i) => value - before[name][i]);
+  const levels = [{ ...before, largest: of("largest"), mean: of("mean") }];
+  while (levels[levels.length - 1].rows > 1 || levels[levels.length - 1].columns > 1) {
+    levels.push(halved(levels[levels.length - 1]));
+  }
+  return levels;
 }

@@ -4,8 +4,9 @@ import { drawColumnLabels, drawRowLabels, labelWidth } from "./axes.js";
 import { cellAt, clamped, fitted, showing, zoomed } from "./camera.js";
 import { isBright } from "./colour.js";
 import { contextOf, make } from "./dom.js";
-import { drawCells, pixelOf } from "./paint.js";
-import { number } from "./words.js";
+import { drawCells, painted, pixelOf } from "./paint.js";
+import { svgOf } from "./svg.js";
+import { short } from "./words.js";
 
 /** @typedef {import("./types").Camera} Camera */
 /** @typedef {import("./types").Box} Box */
@@ -26,7 +27,7 @@ import { number } from "./words.js";
  * @property {Camera | null} camera null: all of it
  */
 
-/** @typedef {{move: (row: number, column: number) => void, look: (camera: Camera | null) => void}} Hands */
+/** @typedef {{move: (row: number, column: number) => void, look: (camera: Camera | null) => void, turn: (by: number) => void}} Hands */
 
 const LEAST_FOR_NUMBERS = 34;
 const LEAST_FOR_LINES = 9;
@@ -184,9 +185,9 @@ export class MapPanel {
     context.textBaseline = "middle";
     this.eachSeen((row, column, x, y) => {
       const value = values[row * level.columns + column];
-      if (value === 0 || column === picture.hidden) return;
+      if (Math.abs(value) < 0.005 || column === picture.hidden) return;
       context.fillStyle = isBright(pixelOf(value, picture.colours)) ? "#0d1526" : "#f4f8fd";
-      context.fillText(number(value), x + size / 2, y + size / 2);
+      context.fillText(short(value), x + size / 2, y + size / 2);
     });
     context.restore();
   }
@@ -287,6 +288,25 @@ export class MapPanel {
     this.hands.look(zoomed(this.camera, factor, at, this.size, this.box));
   }
 
+  /**
+   * Returns what is seen as SVG: the cells as a picture, one point for each, and the words as words.
+   * @param {Ink} ink
+   * @returns {string}
+   */
+  asSvg(ink) {
+    const { picture } = this;
+    if (!picture) return "";
+    const level = picture.levels[0];
+    const { camera, box } = this;
+    const left = Math.floor(camera.x);
+    const top = Math.floor(camera.y);
+    const right = Math.min(level.columns, Math.ceil(camera.x + box.width / camera.size));
+    const bottom = Math.min(level.rows, Math.ceil(camera.y + box.height / camera.size));
+    const part = { left, top, width: right - left, height: bottom - top };
+    const cells = { image: painted(picture.choose(level), level.columns, part, picture.colours), part };
+    return svgOf({ side: picture.side, cells, camera, box, ink });
+  }
+
   /** @param {KeyboardEvent} event */
   key(event) {
     if (!this.picture || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -310,6 +330,8 @@ export class MapPanel {
     } else if (event.key === "+" || event.key === "=") this.zoom(1.5);
     else if (event.key === "-") this.zoom(1 / 1.5);
     else if (event.key === "0") this.hands.look(null);
+    else if (event.key === "PageDown") this.hands.turn(1);
+    else if (event.key === "PageUp") this.hands.turn(-1);
     else return;
     event.preventDefault();
   }

@@ -1,6 +1,7 @@
 /** @file What the views draw from: the document, what is chosen, decoded maps, and the colours of the ground. */
 
 import { scaleTop } from "./colour.js";
+import { make } from "./dom.js";
 import { decoded } from "./grid.js";
 import { Store } from "./state.js";
 
@@ -10,8 +11,10 @@ import { Store } from "./state.js";
 /** @typedef {import("./types").MapEntry} MapEntry */
 /** @typedef {import("./grid.js").Grid} Grid */
 /** @typedef {import("./axes.js").Ink} Ink */
+/** @typedef {import("./types").Level} Level */
 
 const MOST_KEPT = 24;
+const SMALL = 128;
 
 /** Everything a view needs; the same for a file and for a live table, which replaces the document. */
 export class Source {
@@ -21,6 +24,9 @@ export class Source {
     this.store = new Store(beginning(data));
     /** @type {Map<string, Promise<Grid>>} */
     this.grids = new Map();
+    /** @type {Map<string, Promise<Level>>} */
+    this.thumbs = new Map();
+    this.live = make("div", { class: "hidden-word", "aria-live": "polite", role: "status" });
   }
 
   /** @returns {State} */
@@ -45,6 +51,7 @@ export class Source {
   replace(data) {
     this.data = data;
     this.grids.clear();
+    this.thumbs.clear();
     const { view, theme, scale, pooling } = this.state;
     this.store.set({ ...beginning(data), view, theme, scale, pooling });
   }
@@ -62,6 +69,47 @@ export class Source {
     this.grids.set(name, found);
     if (this.grids.size > MOST_KEPT) this.grids.delete(this.grids.keys().next().value ?? "");
     return found;
+  }
+
+  /**
+   * Returns a small picture of a map, kept for all maps.
+   * @param {number} map
+   * @param {number} [side]
+   * @returns {Promise<Level>}
+   */
+  thumb(map, side = this.state.side) {
+    const name = `${side} ${map}`;
+    const found = this.thumbs.get(name) ?? decoded(this.data.sides[side], this.data.sides[side].maps[map]).then(small);
+    this.thumbs.set(name, found);
+    return found;
+  }
+
+  /**
+   * Goes to another map.
+   * @param {number} by how many further
+   */
+  turn(by) {
+    const count = this.side.maps.length;
+    this.store.set({ map: (this.state.map + by + count) % count });
+  }
+
+  /**
+   * Says something to those who listen to the page.
+   * @param {string} words
+   */
+  tell(words) {
+    if (this.live.textContent !== words) this.live.textContent = words;
+  }
+
+  /**
+   * Returns a name for a file that is saved.
+   * @param {string} ending
+   * @returns {string}
+   */
+  fileName(ending) {
+    const words = `${this.data.title} ${this.entry.name}`.normalize("NFKD").toLowerCase();
+    const plain = words.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60);
+    return `${plain || "attention"}.${ending}`;
   }
 
   /** @returns {"light" | "dark"} */
@@ -112,4 +160,10 @@ function beginning(data) {
     sortBy: "",
     camera: null,
   };
+}
+
+/** @param {Grid} grid @returns {Level} */
+function small(grid) {
+  const levels = grid.levels(false);
+  return levels.find((level) => level.rows <= SMALL && level.columns <= SMALL) ?? levels[0];
 }

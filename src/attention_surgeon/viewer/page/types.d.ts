@@ -25,6 +25,7 @@ export interface MapEntry {
   top: number;
   sink: { column: number; share: number; topElsewhere: number };
   numbers: (number | null)[];
+  pattern: { name: string; score: number | null } | null;
   steps: StepsEntry | null;
 }
 

@@ -56,6 +56,41 @@ export function number(weight) {
 }
 
 /**
+ * Returns any number with four digits that count; the sign is a real minus.
+ * @param {number} value
+ * @param {boolean} [withPlus]
+ * @returns {string}
+ */
+export function signed(value, withPlus = false) {
+  if (value === Infinity || value === -Infinity) return value < 0 ? "−∞" : "∞";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const digits = size >= 1e-3 && size < 1e5 ? String(Number(size.toPrecision(4))) : size.toExponential(2);
+  return `${value < 0 ? "−" : withPlus ? "+" : ""}${digits.replace("e-", "e−")}`;
+}
+
+/**
+ * Returns a statistic with three digits that count.
+ * @param {number} value
+ * @returns {string}
+ */
+export function figure(value) {
+  const size = Math.abs(value);
+  if (value === 0) return "0";
+  if (size < 0.001) return signed(Number(value.toPrecision(2)));
+  return size >= 100 ? value.toFixed(0) : value.toFixed(size >= 10 ? 1 : 3);
+}
+
+/**
+ * Returns a weight as it stands in a cell, two digits after the point.
+ * @param {number} weight
+ * @returns {string}
+ */
+export function short(weight) {
+  return weight.toFixed(2).replace("-", "−");
+}
+
+/**
  * Returns a weight with all the digits that are known, and by how much it may be off.
  * @param {import("./types").Reading} reading
  * @returns {string}

@@ -1,0 +1,97 @@
+/** @file Before, after and the signed difference, under one cursor; and how far each pair of maps is apart. */
+
+import { button, mapChoice, poolingChoice, scaleChoice, Toolbar } from "./controls.js";
+import { scaleTop } from "./colour.js";
+import { make } from "./dom.js";
+import { differences } from "./grid.js";
+import { legend } from "./legend.js";
+import { MapPanel } from "./map.js";
+import { detailWords, keyName, meaningOf, queryName } from "./names.js";
+import { FigureTable } from "./numbers_view.js";
+import { savePicture } from "./save.js";
+import { number, signed } from "./words.js";
+
+/** @typedef {import("./source.js").Source} Source */
+/** @typedef {import("./types").Level} Level */
+
+/** Two sides and their difference. */
+export class CompareView {
+  /** @param {Source} source */
+  constructor(source) {
+    this.source = source;
+    const { store, data } = source;
+    const hands = {
+      move: (/** @type {number} */ row, /** @type {number} */ column) => store.set({ row, column }),
+      look: (/** @type {import("./types").Camera | null} */ camera) => store.set({ camera }),
+      turn: (/** @type {number} */ by) => source.turn(by),
+    };
+    const names = [...data.sides.map((side) => side.label), "difference"];
+    this.panels = names.map((name) => new MapPanel(`Map of ${name}; arrow keys move the cell in all three`, hands));
+    const figures = names.map((name, i) => make("figure", {}, make("figcaption", {}, name), this.panels[i].element));
+    this.bar = new Toolbar([
+      ...mapChoice(source),
+      scaleChoice(store),
+      ...poolingChoice(source),
+      button("+", () => this.panels[2].zoom(1.6), "Zoom in"),
+      button("−", () => this.panels[2].zoom(1 / 1.6), "Zoom out"),
+      button("Fit", () => store.set({ camera: null })),
+      button("PNG of the difference", () => savePicture(this.panels[2].canvas, source.fileName("png"))),
+    ]);
+    this.says = make("p", { class: "says" });
+    this.legend = make("div", { class: "legend" });
+    this.note = make("p", { class: "note" });
+    this.table = new FigureTable(source, "distances");
+    this.element = make(
+      "div", {}, this.bar.element, this.says, make("div", { class: "three" }, ...figures), this.legend, this.note,
+      make("h2", {}, "How far apart, map by map"), this.table.element,
+    );
+  }
+
+  /** Draws what is chosen. */
+  async draw() {
+    const { source } = this;
+    const { map } = source.state;
+    const [before, after] = await Promise.all([source.grid(map, 0), source.grid(map, 1)]);
+    const { state, data } = source;
+    if (state.map !== map || state.view !== "compare") return;
+    this.bar.show(state);
+    const apart = differences(before.level, after.level);
+    const [first, second] = data.sides;
+    const top = scaleTop(Math.max(before.entry.top, after.entry.top));
+    const weights = { ...source.colours(), top };
+    const largest = apart[0][state.pooling].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const signs = { ...weights, meaning: /** @type {const} */ ("differences"), top: scaleTop(largest) };
+    const choose = (/** @type {Level} */ level) => level[state.pooling];
+    const shared = { choose, hidden: null, cursor: { row: state.row, column: state.column }, camera: state.camera };
+    const height = Math.max(240, Math.min(innerHeight - 330, 620));
+    this.panels[0].draw({ ...shared, side: first, levels: before.levels(false), colours: weights }, source.ink, height);
+    this.panels[1].draw({ ...shared, side: second, levels: after.levels(false), colours: weights }, source.ink, height);
+    this.panels[2].draw({ ...shared, side: first, levels: apart, colours: signs }, source.ink, height);
+    this.say(before, after);
+    const meaning = meaningOf(first, state.pooling);
+    this.legend.replaceChildren(legend(weights, source.ink, meaning), legend(signs, source.ink, `${second.label} less ${first.label}`));
+    this.note.textContent = detailWords(first);
+    this.showDistances();
+  }
+
+  /**
+   * @param {import("./grid.js").Grid} before
+   * @param {import("./grid.js").Grid} after
+   */
+  say(before, after) {
+    const { state, side } = this.source;
+    const values = [before, after].map((grid) => grid.reading(state.row, state.column, state.pooling).value);
+    const [query, key] = [queryName(side, state.row), keyName(side, state.column)];
+    const change = signed(values[1] - values[0], true);
+    const words = `'${query}' gave ${number(values[0])} of its attention to '${key}', now ${number(values[1])} (${change}).`;
+    this.says.replaceChildren(words, make("small", {}, side.maps[state.map].name));
+    this.source.tell(words);
+  }
+
+  showDistances() {
+    const { comparison, sides } = this.source.data;
+    if (!comparison) return;
+    const rows = sides[0].maps.map(({ name, place }, i) => ({ name, place, pattern: "", numbers: comparison.rows[i] }));
+    this.table.show(comparison.statistics, rows);
+  }
+}

@@ -1,0 +1,48 @@
+/** @file The strongest partners of a token. */
+
+/** @typedef {import("./types").Level} Level */
+/** @typedef {{cell: number, weight: number}} Partner */
+
+/**
+ * Returns the columns that get most from a row, the strongest first.
+ * @param {Float32Array} values
+ * @param {Level} level
+ * @param {number} row
+ * @param {number} count
+ * @returns {Partner[]}
+ */
+export function strongestColumns(values, level, row, count) {
+  return strongest(level.columns, (column) => values[row * level.columns + column], count);
+}
+
+/**
+ * Returns the rows that give most to a column, the strongest first.
+ * @param {Float32Array} values
+ * @param {Level} level
+ * @param {number} column
+ * @param {number} count
+ * @returns {Partner[]}
+ */
+export function strongestRows(values, level, column, count) {
+  return strongest(level.rows, (row) => values[row * level.columns + column], count);
+}
+
+/**
+ * @param {number} length
+ * @param {(cell: number) => number} weightAt
+ * @param {number} count
+ * @returns {Partner[]}
+ */
+function strongest(length, weightAt, count) {
+  /** @type {Partner[]} */
+  const found = [];
+  for (let cell = 0; cell < length; cell += 1) {
+    const weight = weightAt(cell);
+    if (weight > 0 && (found.length < count || weight > found[found.length - 1].weight)) {
+      const place = found.findIndex((partner) => weight > partner.weight);
+      found.splice(place < 0 ? found.length : place, 0, { cell, weight });
+      found.length = Math.min(found.length, count);
+    }
+  }
+  return found;
+}
