@@ -26,6 +26,7 @@ from attention_surgeon.cli.doctor import doctor
 from attention_surgeon.cli.experiment import experiment
 from attention_surgeon.cli.faults import faults
 from attention_surgeon.cli.lessons import hint, history, journal, list_exercises, progress, reset, undo
+from attention_surgeon.cli.operate import operate
 from attention_surgeon.cli.report import report
 from attention_surgeon.cli.start import start, update
 from attention_surgeon.cli.trace import trace
@@ -41,6 +42,7 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 
 app.command("trace")(trace)
+app.command("operate")(operate)
 app.command("report")(report)
 app.command("diagnose")(diagnose)
 app.command("faults")(faults)

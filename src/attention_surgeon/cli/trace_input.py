@@ -101,8 +101,15 @@ def _tokens(request: Request) -> list[str]:
 def _text(request: Request) -> str:
     if request.file is not None:
         return read_text(request.file)
-    if request.text != "-":
-        return request.text or ""
+    return request.text or "" if request.text != "-" else read_standard_input()
+
+
+def read_standard_input() -> str:
+    """Return the text that was handed in.
+
+    Raises:
+        FileFormatError: it is not UTF-8.
+    """
     content = sys.stdin.buffer.read()
     try:
         return content.decode()

@@ -8,13 +8,12 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from attention_surgeon.errors import OptionError, ShapeError, SurgeryError
-from attention_surgeon.ops import Steps
 from attention_surgeon.surgery.call import AttentionCall
 from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
 from attention_surgeon.surgery.connect import connecting
 from attention_surgeon.surgery.inputs import ModelInput, ModelOutput, TextLike, prepare, run_model
 from attention_surgeon.surgery.layers import Layer, attention_layers, model_name
-from attention_surgeon.surgery.table import Observer, Patient, lay_down, take_up
+from attention_surgeon.surgery.table import Observer, Patient, Sight, lay_down, take_up
 from attention_surgeon.trace import AttentionTrace
 
 
@@ -112,8 +111,8 @@ def capture(
     found: list[CapturedLayer] = []
     given = prepare(model, text, tokenizer, target)
 
-    def see(call: AttentionCall, steps: Callable[[], Steps]) -> None:
-        found.append(_captured(call, steps(), numbers, model_name(model), given))
+    def see(sight: Sight) -> None:
+        found.append(_captured(sight, numbers, model_name(model), given))
 
     output = _run(model, given, see, layers)
     return Capture(
@@ -156,7 +155,7 @@ def visit_layers(
     0 (1, 4, 3, 16)
     1 (1, 4, 3, 16)
     """
-    return _run(model, prepare(model, text, tokenizer, target), lambda call, steps: visit(call), layers)
+    return _run(model, prepare(model, text, tokenizer, target), lambda sight: visit(sight.call), layers)
 
 
 @contextmanager
@@ -185,9 +184,9 @@ def observe(model: nn.Module, observer: Observer, *, layers: Choice = None) -> I
 def _run(model: nn.Module, given: ModelInput, observer: Observer, layers: Choice) -> ModelOutput:
     seen: set[str] = set()
 
-    def note(call: AttentionCall, steps: Callable[[], Steps]) -> None:
-        seen.add(call.layer.name)
-        observer(call, steps)
+    def note(sight: Sight) -> None:
+        seen.add(sight.call.layer.name)
+        observer(sight)
 
     with observe(model, note, layers=layers) as watched:
         output = run_model(model, given)
@@ -197,9 +196,8 @@ def _run(model: nn.Module, given: ModelInput, observer: Observer, layers: Choice
     return output
 
 
-def _captured(
-    call: AttentionCall, steps: Steps, heads: tuple[int, ...] | None, source: str, given: ModelInput
-) -> CapturedLayer:
+def _captured(sight: Sight, heads: tuple[int, ...] | None, source: str, given: ModelInput) -> CapturedLayer:
+    call = sight.call
     if call.query.ndim != 4 or call.query.shape[0] != 1:
         raise ShapeError(f"capture: the query has shape {tuple(call.query.shape)}; capture one text at a time.")
     layer, chosen = call.layer, check_heads(heads, call.num_heads, call.layer.name)
@@ -217,10 +215,10 @@ def _captured(
         key_tokens=key_names,
         axes=("head", "query", "key"),
         **{name: record(getattr(operands, name)) for name in ("query", "key", "value")},
-        **{name: record(part) for name, part in steps._asdict().items()},
+        **{name: record(part) for name, part in sight.steps()._asdict().items()},
         allowed=None if operands.allowed is None else operands.allowed.expand(1, *shape)[0, list(chosen)].cpu(),
         bias=None if bias is None else record(bias),
-        step_functions=tuple(call.circuit.mechanism.step_names().values()),
+        step_functions=sight.step_names(),
         source=f"{source}, layer {layer.name}",
     )
     return CapturedLayer(layer.name, layer.stack, layer.index, chosen, tuple(head // group for head in chosen), trace)

@@ -181,10 +181,12 @@ def _see_all(allowed: Tensor) -> Tensor:
 
 
 def _mirror(allowed: Tensor) -> Tensor:
-    """Mirror a causal mask, and leave keys hidden that nobody may see: padding stays padding."""
+    """Mirror who comes before and who after; a key that nobody may see (padding) stays hidden."""
     n_q, n_k = allowed.shape[-2:]
-    mirrored = allowed.transpose(-2, -1) if n_q == n_k else reverse_mask(n_q, n_k).dense(allowed.device)
-    return mirrored & allowed.any(-2, keepdim=True)
+    seen, seeing = allowed.any(-2, keepdim=True), allowed.any(-1, keepdim=True)
+    order = allowed | ~seen | ~seeing  # without padding, which has no order
+    mirrored = order.transpose(-2, -1) if n_q == n_k else reverse_mask(n_q, n_k).dense(allowed.device)
+    return mirrored & seen
 
 
 _ALIASES = {"no_scale": "scale_missing", "average_heads": "heads_averaged"}

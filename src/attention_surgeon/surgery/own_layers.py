@@ -75,5 +75,5 @@ def _attend(layer: Layer, module: AttentionLayer, own: Circuit, operands: Operan
         position_bias=None,
         own=own_output,
     )
-    output, steps = patient_of(module).attend(call)
-    return steps()._replace(output=output.transpose(-3, -2))
+    output, sight = patient_of(module).attend(call)
+    return sight.steps()._replace(output=output.transpose(-3, -2))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from attention_surgeon.errors import SurgeryError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.masks.read import read_additive
-from attention_surgeon.ops import Circuit, Operands, divide_by_root_key_size, multiply_by
+from attention_surgeon.ops import Circuit, Operands, divide_by_root_key_size, leave_unscaled, multiply_by
 from attention_surgeon.ops.softmax import softmax
 from attention_surgeon.surgery.call import AttentionCall
 from attention_surgeon.surgery.layers import Layer
@@ -151,8 +151,10 @@ def _is_causal(module: nn.Module, query: Tensor, options: Mapping[str, Any]) -> 
 
 
 def _healthy(scaling: float, size: int, sinks: Tensor | None) -> Circuit:
-    usual = abs(scaling * size**0.5 - 1) < _SAME_SCALE
-    circuit = Circuit().replace(scale=divide_by_root_key_size if usual else multiply_by(scaling))
+    scale = leave_unscaled if scaling == 1 else multiply_by(scaling)
+    if abs(scaling * size**0.5 - 1) < _SAME_SCALE:
+        scale = divide_by_root_key_size
+    circuit = Circuit().replace(scale=scale)
     return circuit if sinks is None else circuit.replace(normalise=_softmax_with_sinks(sinks))
 
 

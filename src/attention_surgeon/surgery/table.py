@@ -45,8 +45,27 @@ class Computed:
     output: Tensor
 
 
-Observer = Callable[[AttentionCall, Callable[[], Steps]], None]
-"""Sees a call, and can ask for the steps that it takes, operations included; asking costs the n x n matrices."""
+@final
+class Sight:
+    """What can be seen of a call, operations included; asking for the steps costs the n x n matrices."""
+
+    def __init__(self, theatre: "_Theatre", by_head: "list[tuple[Active, ...]]") -> None:
+        """Look at the call that `theatre` computes."""
+        self.call = theatre.call
+        self._theatre, self._by_head = theatre, by_head
+
+    def steps(self) -> Steps:
+        """Return the steps of all heads, each head's from its own circuit, in working precision."""
+        return self._theatre.mixed_steps(self._by_head)
+
+    def step_names(self) -> tuple[str, ...]:
+        """Return the function of each step; where heads differ, each one that runs, with | between them."""
+        circuits = [self._theatre.circuit(kind) for kind in dict.fromkeys(self._by_head)]
+        by_circuit = [circuit.mechanism.step_names().values() for circuit in circuits]
+        return tuple(" | ".join(dict.fromkeys(names)) for names in zip(*by_circuit, strict=True))
+
+
+Observer = Callable[[Sight], None]
 
 
 @final
@@ -58,8 +77,8 @@ class Patient:
     observers: tuple[Observer, ...] = ()
     put_back: Callable[[], None] = field(default=lambda: None)
 
-    def attend(self, call: AttentionCall) -> tuple[Tensor, Callable[[], Steps]]:
-        """Return the output of a call, `(batch, n_q, heads, d_v)`, and what computes its steps.
+    def attend(self, call: AttentionCall) -> tuple[Tensor, Sight]:
+        """Return the output of a call, `(batch, n_q, heads, d_v)`, and what can be seen of it.
 
         Operated heads are ours, the others the model's own.
         """
@@ -70,9 +89,10 @@ class Patient:
         output = _put_together(own, by_head, theatre)
         for one, heads in active:
             _measure(one, heads, by_head, theatre, own, output)
+        sight = Sight(theatre, by_head)
         for observer in self.observers:
-            observer(call, lambda: theatre.mixed_steps(by_head))
-        return output, lambda: theatre.mixed_steps(by_head)
+            observer(sight)
+        return output, sight
 
 
 @final
@@ -83,10 +103,14 @@ class _Theatre:
         self.call = call
         self._computed: dict[tuple[Active, ...], Computed] = {}
 
+    def circuit(self, operations: tuple[Active, ...]) -> Circuit:
+        """Return the healthy circuit with these operations in it, one after the other."""
+        return reduce(lambda made, one: one.operation.change(made), operations, self.call.circuit)
+
     def computed(self, operations: tuple[Active, ...]) -> Computed:
         """Return what the call gives under these operations; none: the healthy mechanism."""
         if operations not in self._computed:
-            circuit: Circuit = reduce(lambda made, one: one.operation.change(made), operations, self.call.circuit)
+            circuit = self.circuit(operations)
             steps = self.call.steps(circuit)
             self._computed[operations] = Computed(steps, self.call.output(circuit, steps))
         return self._computed[operations]

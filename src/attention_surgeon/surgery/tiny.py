@@ -10,12 +10,11 @@ from attention_surgeon.models import (
     Corpus,
     Decoder,
     DecoderConfig,
-    StepRecord,
     TrainingConfig,
     shipped_corpus,
     train,
 )
-from attention_surgeon.models.checkpoint import Checkpoint, load_checkpoint
+from attention_surgeon.models.checkpoint import Checkpoint, list_checkpoints, load_checkpoint
 
 _TRAINING = TrainingConfig(num_steps=300, evaluate_every=300, save_every=100)
 _PARAMETERS = "model."
@@ -26,7 +25,7 @@ def load_tiny(path: Path | None, on_note: Callable[[str], None]) -> tuple[Decode
 
     Args:
         path: A checkpoint that `models.train` wrote; None: the built-in one, which is trained on first use.
-        on_note: Called with a sentence before and while it is trained.
+        on_note: Called with a sentence before it is trained.
 
     Raises:
         FileAccessError, FileFormatError: a checkpoint that cannot be read, or is of something else.
@@ -35,12 +34,10 @@ def load_tiny(path: Path | None, on_note: Callable[[str], None]) -> tuple[Decode
         return from_checkpoint(load_checkpoint(path), path)
     corpus = Corpus.from_text(shipped_corpus())
     model = Decoder(DecoderConfig(vocabulary_size=corpus.tokenizer.size))
-
-    def say(record: StepRecord) -> None:
-        if record.step == 1:
-            on_note(f"training the tiny decoder, {_TRAINING.num_steps} steps, once")
-
-    train(model, corpus, _TRAINING, folder=_folder(), on_step=say)
+    folder = _folder()
+    if folder is None or not list_checkpoints(folder):
+        on_note(f"training the tiny decoder, {_TRAINING.num_steps} steps, once")
+    train(model, corpus, _TRAINING, folder=folder)
     return model.eval(), corpus.tokenizer
 
 

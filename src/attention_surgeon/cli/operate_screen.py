@@ -1,0 +1,178 @@
+"""What `surgeon operate` shows: where it operated, the receipt, and a table of before and after."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from attention_surgeon.cli.cells import fit, shortened, visible
+from attention_surgeon.cli.lines import count, labelled_lines, text_lines
+from attention_surgeon.surgery import Effect, LayerReceipt, Operation, Prediction, layer_statistics
+
+_FORMAT, _VERSION = "attention-surgeon operation", 1
+_MOST_ROWS = 6
+_COLUMN = 22
+_SHOWN = ("entropy", "mean_distance")
+
+
+def effect_lines(effect: Effect, model: str, width: int, page: Path | None) -> Iterator[Text]:
+    """Yield the whole screen, no line wider than `width` cells."""
+    receipt = effect.receipt
+    called = [layer for layer in receipt.layers if layer.calls]
+    where = f"{model} · {_places(called)}" if called else model
+    yield from text_lines(f"{receipt.operation} · {where}", width, "heading")
+    for label, text in _receipt_parts(effect, called):
+        yield from labelled_lines(label, text, width, indent=2, room=11)
+    yield Text("")
+    yield from _table_lines(effect, called, width)
+    if effect.kind == "nothing":
+        yield from text_lines(_no_token(effect), width, "quiet")
+    if not receipt.changed:
+        yield Text("")
+        yield from text_lines(nothing_changed(effect), width, "bad")
+    if page is not None:
+        size = page.stat().st_size / 1e6
+        yield from text_lines(f"compare page: {page} ({size:.1f} MB)", width, "quiet")
+
+
+def _no_token(effect: Effect) -> str:
+    """Say what is compared where no token is predicted."""
+    if effect.cosine is None:
+        return "This model predicts no token; its attention is what is compared."
+    return "An encoder has no next token; compared is where the text as a whole stands: 1 is where it stood."
+
+
+def nothing_changed(effect: Effect) -> str:
+    """Say that the operation did nothing on this text, and what may be the reason."""
+    hidden = sum(layer.hidden for layer in effect.receipt.layers)
+    about_mask = " The model hides nothing in this text that a mask could." if not hidden else ""
+    return f"✗ {effect.receipt.operation} changed nothing on this text.{about_mask}"
+
+
+def operations_lines(known: Sequence[Operation], width: int) -> Iterator[Text]:
+    """Yield everything that can be done, one operation per entry."""
+    room = max(len(operation.name) for operation in known)
+    for operation in known:
+        yield from labelled_lines(operation.name, operation.summary, width, indent=0, room=room + 2)
+    yield Text("")
+    yield from text_lines(f"{count(len(known), 'operation')} · surgeon operate MODEL --fault NAME", width, "quiet")
+
+
+def operations_as_json(known: Sequence[Operation]) -> str:
+    """Return the same for machines."""
+    rows = [{"name": operation.name, "summary": operation.summary} for operation in known]
+    return json.dumps({"format": "attention-surgeon operations", "version": _VERSION, "operations": rows})
+
+
+def as_json_text(effect: Effect, model: str, page: Path | None) -> str:
+    """Return everything but the tensors for machines; what is not finite is a string."""
+    predictions = [[vars(one) for one in side] for side in effect.predictions]
+    document: dict[str, Any] = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "model": model,
+        "tokens": list(effect.before.tokens),
+        "receipt": effect.receipt.as_dict() | {"restored": effect.is_restored},
+        "predicts": effect.kind,
+        "predictions": {"before": predictions[0], "after": predictions[1]},
+        "loss": {"before": effect.before.loss, "after": effect.after.loss},
+        "cosine": effect.cosine,
+        "page": None if page is None else str(page),
+    }
+    return json.dumps(_finite(document), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    is_odd = (isinstance(value, float) and value in (float("inf"), float("-inf"))) or value != value
+    return str(value) if is_odd else value
+
+
+def _places(layers: Sequence[LayerReceipt]) -> str:
+    names = ", ".join(layer.name for layer in layers)
+    heads = layers[0].heads or ()
+    same = all(layer.heads == heads for layer in layers)
+    told = _numbers(heads)
+    if same and layers[0].others_identical is None:
+        told = f"all {len(heads)} heads"
+    elif not same:
+        told = "all heads"
+    groups = layers[0].kv_heads or ()
+    shared = f" (key/value {_numbers(groups)})" if same and len(groups) < len(heads) else ""
+    return f"{'layer' if len(layers) == 1 else 'layers'} {shortened(names, 40)} · {told}{shared}"
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    return f"head {numbers[0]}" if len(numbers) == 1 else f"heads {', '.join(str(number) for number in numbers)}"
+
+
+def _receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tuple[str, str]]:
+    """Yield what the receipt says, in words."""
+    receipt = effect.receipt
+    calls, runs = sum(layer.calls for layer in called), sum(layer.runs for layer in called)
+    parts = [f"called {calls}/{runs}"]
+    errors = [layer.row_sum_error for layer in called if layer.row_sum_error is not None]
+    if errors:
+        parts.append(f"rows sum to 1 {'(max error' if max(errors) < 1e-3 else 'no more (off by'} {max(errors):.1g})")
+    hidden, used = (sum(getattr(layer, name) for layer in called) for name in ("hidden", "hidden_used"))
+    parts.append(f"{count(hidden, 'forbidden cell')}, {used} used")
+    leaked, broken = (sum(getattr(layer, name) for layer in called) for name in ("leaked", "num_not_finite"))
+    if leaked:
+        parts.append(f"{count(leaked, 'cell')} used that the model hides")
+    if broken:
+        parts.append(f"{count(broken, 'output')} not finite")
+    identical = [layer.others_identical for layer in called if layer.others_identical is not None]
+    if identical:
+        parts.append(f"untouched heads {'bit-identical' if all(identical) else 'CHANGED'}")
+    if receipt.num_other_layers:
+        parts.append(f"{count(receipt.num_other_layers, 'other layer')} untouched")
+    parts.append("undone exactly" if effect.is_restored else "NOT undone")
+    yield "receipt", " · ".join(parts)
+    agreement = max((layer.agreement for layer in called), default=0.0)
+    size = max((layer.size for layer in called), default=0.0)
+    yield "healthy", f"the same by hand differs from the model's own attention by at most {agreement:.1g}"
+    yield "change", f"head outputs, at most {size:.3g} in size, moved by up to {receipt.change:.3g}"
+
+
+def _table_lines(effect: Effect, called: Sequence[LayerReceipt], width: int) -> Iterator[Text]:
+    room = max(width - 2 * _COLUMN, 8)
+    yield Text.assemble(" " * room, (f"{'before':<{_COLUMN}}after", "quiet"))
+    for label, before, after in _rows(effect, called):
+        cells = (fit(before, _COLUMN - 2), "  ", shortened(after, _COLUMN))
+        yield Text.assemble((fit(label, room), "quiet"), *cells)
+
+
+def _rows(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tuple[str, str, str]]:
+    before, after = effect.predictions
+    for place in range(max(len(before), len(after))):
+        yield effect.kind if place == 0 else "", _prediction(before, place), _prediction(after, place)
+    if effect.before.loss is not None:
+        yield "loss (nats per token)", f"{effect.before.loss:.3f}", _number(effect.after.loss)
+    if effect.cosine is not None:
+        yield "cosine of mean state", "1.0000", f"{effect.cosine:.4f}"
+    for layer in called[:_MOST_ROWS]:
+        yield from _statistics_rows(effect, layer)
+
+
+def _statistics_rows(effect: Effect, layer: LayerReceipt) -> Iterator[tuple[str, str, str]]:
+    heads = list(layer.heads or ())
+    sides = [layer_statistics(captured.layer(layer.name)) for captured in (effect.before, effect.after)]
+    names = {"entropy": "entropy", "mean_distance": "distance"}
+    for name in _SHOWN:
+        numbers = [None if side is None else float(getattr(side, name)[heads].mean()) for side in sides]
+        yield f"{names[name]}, layer {layer.name}", _number(numbers[0]), _number(numbers[1])
+
+
+def _prediction(side: Sequence[Prediction], place: int) -> str:
+    if place >= len(side):
+        return "no number any more" if not side else ""
+    return f'"{visible(side[place].outcome)}" {side[place].probability:.3f}'
+
+
+def _number(number: float | None) -> str:
+    return "no weights any more" if number is None else f"{number:.3f}"
