@@ -9,6 +9,8 @@ from attention_surgeon.stats.maps import PooledMap
 from attention_surgeon.stats.patterns import MIXED, PATTERNS, HeadPatterns, Pattern, name_patterns, patterns_from
 from attention_surgeon.stats.pool import pool_weights
 from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip
+from attention_surgeon.stats.scan import scan_attention, scan_map
+from attention_surgeon.stats.scan_record import AttentionScan
 from attention_surgeon.stats.strips import Strip
 from attention_surgeon.stats.top_keys import TopKeys, top_keys
 
@@ -18,6 +20,7 @@ __all__ = [
     "MIXED",
     "PATTERNS",
     "PER_HEAD",
+    "AttentionScan",
     "Definition",
     "HeadPatterns",
     "HeadStatistics",
@@ -38,5 +41,7 @@ __all__ = [
     "name_patterns",
     "patterns_from",
     "pool_weights",
+    "scan_attention",
+    "scan_map",
     "top_keys",
 ]

@@ -40,8 +40,7 @@ def pool_weights(
     n_q, n_k = _sizes(weights)
     down, across = window_edges(n_q, n_k, resolution, rows, columns, "pool_weights")
     window = weights.detach()[..., down[0] : down[-1], across[0] : across[-1]].cpu()
-    largest = _reduce(_reduce(window, across, -1, torch.amax), down, -2, torch.amax)
-    mass = _reduce(_reduce(window.double(), across, -1, torch.sum), down, -2, torch.sum)
+    largest, mass = _pooled(window, down, across, torch.amax), _pooled(window.double(), down, across, torch.sum)
     areas = torch.tensor(down).diff()[:, None] * torch.tensor(across).diff()
     return PooledMap(largest.float(), (mass / areas).float(), down, across, n_q, n_k)
 
@@ -61,14 +60,19 @@ def window_edges(n_q: int, n_k: int, resolution: int, rows: slice, columns: slic
     return found[0], found[1]
 
 
-def _reduce(tensor: Tensor, edges: Edges, dim: int, how: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Reduce along `dim` between each two edges: whole cells at once, then the smaller last one."""
-    size, count = edges[1] - edges[0], (edges[-1] - edges[0]) // (edges[1] - edges[0])
-    whole = tensor.movedim(dim, -1)
-    parts = [how(whole[..., : count * size].unflatten(-1, (count, size)), -1)]
-    if count * size < whole.shape[-1]:
-        parts.append(how(whole[..., count * size :], -1)[..., None])
-    return torch.cat(parts, -1).movedim(-1, dim)
+def _pooled(window: Tensor, rows: Edges, columns: Edges, how: Callable[[Tensor, int], Tensor]) -> Tensor:
+    across = by_cells(window.contiguous(), columns[1] - columns[0], how)
+    return by_cells(across.mT.contiguous(), rows[1] - rows[0], how).mT
+
+
+def by_cells(tensor: Tensor, cell_len: int, how: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Reduce each `cell_len` numbers along the last axis to one; the last of them may be fewer."""
+    *leading, length = tensor.shape
+    count, rest = divmod(length, cell_len)
+    if not rest:
+        return how(tensor.view(*leading, count, cell_len), -1)
+    parts = [how(tensor[..., : count * cell_len].unflatten(-1, (count, cell_len)), -1)] if count else []
+    return torch.cat([*parts, how(tensor[..., count * cell_len :], -1)[..., None]], -1)
 
 
 def _sizes(weights: Tensor) -> tuple[int, int]:

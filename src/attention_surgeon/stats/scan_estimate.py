@@ -1,0 +1,63 @@
+"""From the numbers of rows, all of them or a sample, to the statistics of a head and how sure they are.
+
+Every statistic of a head is a ratio of two sums over its rows, such as Σ H_q over the number of rows that count. Of a
+stratified sample both sums are estimated, and the error of their ratio r = y / x is that of the sum of the residuals
+y_q - r x_q (Cochran 1977, Sampling Techniques, sections 5.6 and 6.11):
+
+    se(r)² = Σ_h N_h² (1 - n_h / N_h) s_h² / n_h / x²      s_h²: variance of the residuals in stratum h
+"""
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.stats.scan_rows import COLUMNS, RowTable
+from attention_surgeon.stats.scan_sample import Strata
+
+RATIOS = {
+    "entropy": ("entropy", "num_rows"),
+    "entropy_share": ("entropy_share", "num_choices"),
+    "effective_keys": ("effective_keys", "num_rows"),
+    "mean_max_attention": ("row_largest", "num_rows"),
+    "diagonal_mass": ("own", "num_rows"),
+    "previous_mass": ("previous", "num_with_previous"),
+    "next_mass": ("next", "num_with_next"),
+    "first_mass": ("first", "num_rows"),
+    "local_mass": ("near", "num_rows"),
+    "global_mass": ("far", "num_rows"),
+    "local_vs_global": ("near", "far"),
+    "mean_distance": ("distance", "num_rows"),
+    "sparsity": ("num_small", "num_cells"),
+    "evenness": ("even", "num_rows"),
+    "induction": ("induction", "num_repeated"),
+    "output_norm": ("output_norm", "num_rows"),
+}
+"""Each statistic with the two columns of `RowTable` whose sums it is the ratio of. The largest weight is no ratio."""
+
+
+def column_sums(table: RowTable, weights: Tensor | None) -> dict[str, Tensor]:
+    """Return the sum of each column; `weights` `(r,)` says for how many rows each row speaks, None: for itself."""
+    numbers = table.numbers if weights is None else table.numbers * weights[:, None]
+    return dict(zip(COLUMNS, numbers.sum(0), strict=True))
+
+
+def standard_errors(table: RowTable, rows: Tensor, strata: Strata) -> dict[str, float]:
+    """Return the standard error of each statistic of a sample, NaN where it cannot be told."""
+    sums = column_sums(table, strata.weights(rows))
+    stratum = strata.stratum[rows]
+    drawn = torch.bincount(stratum, minlength=len(strata.sizes)).double()
+    found = {}
+    for name, (above, below) in RATIOS.items():
+        residuals = table[above] - sums[above] / sums[below] * table[below]
+        variance = _variances(residuals, stratum, drawn)
+        # A run of which every row was drawn adds no error; of the others there are two rows at least.
+        left = strata.sizes.double() * (strata.sizes - drawn) * variance / drawn
+        found[name] = float(left.sum().sqrt() / sums[below])
+    return found
+
+
+def _variances(numbers: Tensor, stratum: Tensor, drawn: Tensor) -> Tensor:
+    """Return the variance of the numbers of each stratum, with n - 1 below."""
+    zeros = torch.zeros_like(drawn)
+    mean = zeros.index_add(0, stratum, numbers) / drawn.clamp(min=1)
+    squares = zeros.index_add(0, stratum, (numbers - mean[stratum]) ** 2)
+    return squares / (drawn - 1).clamp(min=1)
