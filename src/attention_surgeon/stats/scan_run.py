@@ -14,6 +14,7 @@ from attention_surgeon.stats.scan_head import ScanHead
 from attention_surgeon.stats.scan_parts import Buffers
 from attention_surgeon.stats.scan_plan import Plan, RowGroup
 from attention_surgeon.stats.scan_rows import GroupResult
+from attention_surgeon.threads import one_thread
 
 _MOST_WORKERS = 8
 """Each holds 32 MiB of weights."""
@@ -59,7 +60,8 @@ def workers(device: torch.device) -> Iterator[Workers]:
         return
     pool = ThreadPoolExecutor(number, "scan", initializer=torch.set_num_threads, initargs=(1,))
     try:
-        yield Workers(pool, number)
+        with one_thread():  # the caller only adds up; more threads of torch's would wait actively beside the workers
+            yield Workers(pool, number)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
