@@ -21,7 +21,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def alternate(
     """Time all contenders by turns.
 
     Each turn calls every contender once, and every other turn in the opposite order, so that nobody always follows
-    the same one. The garbage collector waits until a call is over.
+    the same one. The garbage collector waits until a turn is over.
 
     Args:
         contenders: What to call, by name.
@@ -77,23 +78,32 @@ def alternate(
             work()
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     begun = time.perf_counter()
-    for turn in range(turns):
-        if turn and time.perf_counter() - begun > at_most:
-            break
-        for name in list(contenders)[:: -1 if turn % 2 else 1]:
-            taken[name].append(_seconds(contenders[name]))
+    with _uncollected():
+        for turn in range(turns):
+            if turn and time.perf_counter() - begun > at_most:
+                break
+            for name in list(contenders)[:: -1 if turn % 2 else 1]:
+                taken[name].append(_seconds(contenders[name]))
+            gc.collect()
     return {name: Timing(tuple(each)) for name, each in taken.items()}
 
 
 def _seconds(work: Work) -> float:
-    gc.collect()
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector away, and what is there already out of its sight, so that a call of it is short."""
     was_on = gc.isenabled()
     gc.disable()
-    begun = time.perf_counter()
+    gc.freeze()
     try:
-        work()
-        return time.perf_counter() - begun
+        yield
     finally:
+        gc.unfreeze()
         if was_on:
             gc.enable()
 

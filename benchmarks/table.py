@@ -1,0 +1,102 @@
+"""One table of speeds: ours and each peer, by turns in one run. `make bench` runs it.
+
+    python -m benchmarks.table                     measure everything, store it, and print the table
+    python -m benchmarks.table --quick             small sizes and few turns, in a minute or two; nothing is stored
+    python -m benchmarks.table --only attention    one part (also: kernels, scan, start-up, diagnosis, verdict)
+    python -m benchmarks.table --stored            print what is stored; docs/benchmarks.md shows that
+    python -m benchmarks.table --headlines         the same, the lines for the README alone
+
+A time is the median of the turns. What stands under a peer is its time and how many times as long ours took: below 1.00
+ours is faster. "Extra memory" is by how much a call raises the memory of a fresh process, its result included. Under
+three or more sizes of one kind stands how the cost grows with n, the slope of a line through the logarithms.
+"""
+
+import argparse
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from benchmarks.layout import headlines, markdown
+from benchmarks.rows import Row, Stored
+
+RESULTS = Path(__file__).parent / "results" / "table.json"
+PARTS = {
+    "attention": "benchmarks.attention",
+    "kernels": "benchmarks.kernels",
+    "scan": "benchmarks.scan",
+    "start-up": "benchmarks.startup",
+    "diagnosis": "benchmarks.diagnosis",
+    "verdict": "benchmarks.verdict",
+}
+"""Which file measures which part: each has `rows(is_quick) -> Iterator[Row]`."""
+
+
+def measure(part: str, is_quick: bool, console: Console) -> list[Row]:
+    """Measure one part, saying on the screen what is done."""
+    rows: Callable[[bool], Iterator[Row]] = import_module(PARTS[part]).rows
+    found = []
+    with console.status(part) as status:
+        for row in rows(is_quick):
+            found.append(row)
+            status.update(f"{part}: {row.what}, {row.tokens or ''} {row.who}")
+    return found
+
+
+def machine() -> dict[str, object]:
+    """Return what the numbers were taken on, and how busy it was before they were."""
+    information = Path("/proc/cpuinfo")
+    text = information.read_text(encoding="utf-8") if information.exists() else ""
+    model = re.search(r"model name\s*: (.*)", text)
+    return {
+        "processor": model[1] if model else platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", choices=list(PARTS), action="append", help="a part to measure or show; may be repeated"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes, few turns; nothing is stored")
+    parser.add_argument("--stored", action="store_true", help="measure nothing, show what is stored")
+    parser.add_argument("--headlines", action="store_true", help="show only what the README shows of it")
+    options = parser.parse_args()
+    stored = Stored() if options.quick else Stored.read(RESULTS)
+    asked = [part for part in PARTS if part in (options.only or PARTS)]
+    if options.headlines:
+        print("\n".join(headlines(stored, asked)))
+        return 0
+    if not options.stored:
+        _measure_all(asked, options.quick, stored)
+    print("\n".join(markdown(stored, asked)))
+    return 0
+
+
+def _measure_all(parts: list[str], is_quick: bool, stored: Stored) -> None:
+    console = Console(stderr=True)
+    for part in parts:
+        if find_spec(PARTS[part]) is None:
+            console.print(f"{part}: there is no {PARTS[part]}")
+            continue
+        before = machine()
+        stored.put(part, before, measure(part, is_quick, console))
+        if not is_quick:
+            stored.write(RESULTS)  # part by part: what is measured is not lost
+
+
+if __name__ == "__main__":
+    sys.exit(main())
