@@ -6,12 +6,13 @@ python -m benchmarks.diagnosis --times 20   more often
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from attention_surgeon.diagnose import diagnose
 from attention_surgeon.diagnose.doctor.examine import ward
 from attention_surgeon.diagnose.doctor.patients import find_kind, target_with
+from benchmarks.rows import OURS, Row, rows_of
+from benchmarks.side_by_side import Timing, alternate
 
 KINDS = {"function": ("attention", "attention, NumPy", "causal_attention"), "module": ("self", "multihead", "grouped")}
 BUDGET = {"function": 150, "module": 400}
@@ -25,19 +26,21 @@ def seconds_of(kind: str, num_times: int) -> dict[str, list[float]]:
     own = find_kind(kind)
     faults = ward(kind).faults
     wrong = [target_with(own, (fault,)) for fault in faults[:: max(1, len(faults) // NUM_TARGETS)]]
-    taken: dict[str, list[float]] = {"right": [], "one fault": []}
-    for turn in range(num_times + 1):
-        for name, target in [("right", target_with(own)), *(("one fault", target) for target in wrong)]:
-            one = _timed(lambda target=target: diagnose(target, own.make_contract()))
-            if turn:
-                taken[name].append(one)
-    return taken
+    targets = dict(enumerate([target_with(own), *wrong]))
+    timings = alternate(
+        {str(n): lambda target=target: diagnose(target, own.make_contract()) for n, target in targets.items()},
+        turns=num_times,
+    )
+    right, *others = timings.values()
+    return {"right": list(right.taken), "one fault": [one for timing in others for one in timing.taken]}
 
 
-def _timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+def rows(is_quick: bool = False) -> Iterator[Row]:
+    """Yield a row for one kind of function and one of module, for the table of speeds."""
+    for what, kinds in KINDS.items():
+        for name, taken in seconds_of(kinds[0], 1 if is_quick else 5).items():
+            timings = {OURS: Timing(tuple(taken))}
+            yield from rows_of(f"diagnose a {what}", None, name, timings, notes={OURS: f"budget {BUDGET[what]} ms"})
 
 
 def main() -> None:

@@ -15,14 +15,13 @@ import os
 import pty
 import select
 import signal
-import statistics
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +31,8 @@ from rich.table import Table
 from attention_surgeon.course import Course, Exercise, load_course
 from attention_surgeon.course.objects import digest
 from attention_surgeon.course.start import start_workspace
+from benchmarks.rows import OURS, Row, rows_of
+from benchmarks.side_by_side import Timing, Work, alternate
 
 SURGEON = [sys.executable, "-c", "from attention_surgeon.cli import main; main()"]
 NUM_SAVES, NUM_COLD = 15, 3
@@ -122,38 +123,55 @@ def _save(watching: Watching, file: Path, text: str) -> float:
     return time.perf_counter() - begun
 
 
-def whole_process(command: list[str], folder: Path) -> float:
-    """Return the median seconds of a command."""
-    taken = []
-    for _ in range(NUM_COLD):
-        begun = time.perf_counter()
-        subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False)
-        taken.append(time.perf_counter() - begun)
-    return statistics.median(taken)
+def whole_processes(subject: Subject, exercise: Exercise, folder: Path) -> dict[str, Timing]:
+    """Return how long "check" and plain "pytest" take, by turns."""
+    commands = {
+        "check": ([*SURGEON, "check", subject.exercise], folder),
+        "pytest": (_pytest(exercise), folder / exercise.folder),
+    }
+    return alternate({name: _process(*command) for name, command in commands.items()}, turns=NUM_COLD, warm_up=0)
 
 
-def measure() -> Iterator[tuple[str, ...]]:
-    """Yield a row for each subject."""
+def _process(command: list[str], folder: Path) -> Work:
+    return lambda: subprocess.run(command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False)
+
+
+def measured(subjects: Sequence[Subject]) -> Iterator[tuple[Subject, dict[str, Timing]]]:
+    """Yield for each subject the times of "watch", its "first screen", "check" and "pytest"."""
     course = load_course()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start_workspace(folder)
-        for subject in SUBJECTS:
-            exercise = course.exercise(subject.exercise)
+        for subject in subjects:
             warm, first = saves(course, subject, folder)
-            cold = whole_process([*SURGEON, "check", subject.exercise], folder)
-            plain = whole_process(_pytest(exercise), folder / exercise.folder)
-            median = statistics.median(warm)
-            yield (
-                subject.exercise,
-                f"{1000 * median:.0f} ms",
-                f"{1000 * max(warm):.0f} ms",
-                f"{1000 * subject.budget:.0f} ms",
-                "kept" if median <= subject.budget else "MISSED",
-                f"{first:.2f} s",
-                f"{cold:.1f} s",
-                f"{plain:.1f} s",
-            )
+            cold = whole_processes(subject, course.exercise(subject.exercise), folder)
+            yield subject, {"watch": Timing(tuple(warm)), "first screen": Timing((first,)), **cold}
+
+
+def measure() -> Iterator[tuple[str, ...]]:
+    """Yield the cells of a row for each subject."""
+    for subject, times in measured(SUBJECTS):
+        warm = times["watch"]
+        yield (
+            subject.exercise,
+            f"{1000 * warm.median:.0f} ms",
+            f"{1000 * max(warm.taken):.0f} ms",
+            f"{1000 * subject.budget:.0f} ms",
+            "kept" if warm.median <= subject.budget else "MISSED",
+            f"{times['first screen'].median:.2f} s",
+            f"{times['check'].median:.1f} s",
+            f"{times['pytest'].median:.1f} s",
+        )
+
+
+def rows(is_quick: bool = False) -> Iterator[Row]:
+    """Yield rows for the table of speeds, of one function and one module; a quick run has the function alone."""
+    for subject, times in measured((SUBJECTS[1],) if is_quick else (SUBJECTS[1], SUBJECTS[3])):
+        notes = {OURS: f"budget {1000 * subject.budget:.0f} ms"}
+        watch = {OURS: times["watch"]}
+        yield from rows_of("from saving to the verdict in surgeon watch", None, subject.exercise, watch, notes=notes)
+        cold = {OURS: times["check"], "pytest": times["pytest"]}
+        yield from rows_of("surgeon check, cold", None, subject.exercise, cold)
 
 
 def _pytest(exercise: Exercise) -> list[str]:
