@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, final
 
 import numpy as np
 import torch
 
-from attention_surgeon.viewer.codes import MOST_STEPS, encode, packed, packed_codes, packed_numbers
-from attention_surgeon.viewer.detail import BASE64, cost_of, fits_exactly, plan_steps
+from attention_surgeon.stats import PooledMap
+from attention_surgeon.viewer.codes import encode, packed, packed_codes, packed_numbers
+from attention_surgeon.viewer.detail import BASE64, Choice, costs_of, fits_exactly, plan
 from attention_surgeon.viewer.grids import Grids, grids_of
 from attention_surgeon.viewer.parallel import in_parallel
-from attention_surgeon.viewer.subject import Map, Subject, name_of
+from attention_surgeon.viewer.subject import Subject, name_of
 
-_MOST_CELLS = 2048
-"""No map holds more cells along a side: a screen has no more points, and the eye no more use."""
 _STRONGEST = (8, 4, 2, 1)
-_SHARE_OF_STRONGEST = 0.2
+_SHARE_OF_STRONGEST = 0.15
+_MOST_COLUMNS = np.iinfo(np.uint16).max
 
 
 @final
@@ -26,105 +25,89 @@ class Contents:
     """What the page holds of the maps.
 
     Attributes:
-        maps: One entry per map: its grids, its strongest weights, its sink.
-        row_edges: Where the rows of cells begin, and where the last one ends.
-        column_edges: The same for the columns.
-        detail: What is held and how exactly, for the page to say.
+        maps: One entry per map: its grids, its strongest weights, its sink, and which of the frames is its own.
+        frames: Cells of one size each: `block`, `rowEdges` and `columnEdges`.
     """
 
     maps: list[dict[str, Any]]
-    row_edges: tuple[int, ...]
-    column_edges: tuple[int, ...]
-    detail: dict[str, Any]
+    frames: list[dict[str, Any]]
 
 
-def contents_of(subject: Subject, in_full: frozenset[int], room: float, caller: str) -> Contents:
-    """Return the maps at the best detail that fits into `room` bytes.
+def contents_of(subjects: Sequence[Subject], in_full: frozenset[int], room: float, caller: str) -> list[Contents]:
+    """Return the maps of one subject, or of two that are compared, at the best detail that fits.
 
     Args:
-        subject: What is shown.
-        in_full: Numbers of the maps that are held with all steps whatever it costs.
-        room: How many bytes the maps may take in the page.
+        subjects: What is shown; the same map of two subjects gets the same cells.
+        in_full: Numbers of the maps that are held weight by weight in all steps.
+        room: How many bytes the maps of all subjects may take in the page.
         caller: What the messages call the function that was called.
+
+    Raises:
+        NonFiniteError, OptionError: numbers that are no weights.
     """
-    n_q, n_k = subject.sizes
-    block = 1
-    while not subject.is_pooled and max(n_q, n_k) > _MOST_CELLS * block:
-        block *= 2
-    if not subject.is_pooled and block == 1 and fits_exactly(len(subject.maps) * n_q * n_k, room):
-        return _exact(subject, caller)
-    strongest = 0 if subject.is_pooled else _num_strongest(len(subject.maps) * n_q, n_k, room)
-    room -= len(subject.maps) * n_q * strongest * 4 * BASE64
-    while True:
-        costs = list(in_parallel(partial(_cost, subject=subject, block=block, caller=caller), range(len(subject.maps))))
-        for number in in_full:
-            costs[number] = costs[number][:1] * len(costs[number])
-        plan = plan_steps(costs, room)
-        if plan is not None or block >= max(n_q, n_k):
-            break
-        block *= 2
-    steps = plan.steps if plan is not None else (MOST_STEPS,) * len(subject.maps)
-    return _coded(subject, block, steps, strongest, caller)
+    first = subjects[0]
+    n_q, n_k = first.sizes
+    count = len(first.maps) * len(subjects)
+    if not first.is_pooled and fits_exactly(count * n_q * n_k, room):
+        return [_contents(subject, [None] * len(subject.maps), 0, caller) for subject in subjects]
+    strongest = 0 if first.is_pooled else _num_strongest(count * n_q, n_k, room)
+    room -= count * n_q * strongest * 4 * BASE64
+    costs = np.sum(
+        [list(in_parallel(lambda i, of=each: costs_of(of.maps[i]), range(len(each.maps)))) for each in subjects], 0
+    )
+    choices = plan(costs.tolist(), room, in_full)
+    return [_contents(subject, choices, strongest, caller) for subject in subjects]
 
 
-def _cost(number: int, subject: Subject, block: int, caller: str) -> list[float]:
-    return cost_of(_read(number, subject, block, caller))
-
-
-def _read(number: int, subject: Subject, block: int, caller: str) -> Grids:
-    name = name_of(subject.axes, subject.places[number])
-    return grids_of(subject.maps[number], block, name, caller)
-
-
-def _exact(subject: Subject, caller: str) -> Contents:
-    grids = [_read(number, subject, 1, caller) for number in range(len(subject.maps))]
-    maps = [{"largest": packed_numbers(each.largest), "mean": None, **_summary(each)} for each in grids]
-    detail = {"block": 1, "exact": True, "fewestSteps": None, "mostSteps": None, "strongest": 0}
-    return Contents(maps, grids[0].row_edges, grids[0].column_edges, detail)
-
-
-def _coded(subject: Subject, block: int, steps: Sequence[int], strongest: int, caller: str) -> Contents:
-    edges: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+def _contents(subject: Subject, choices: Sequence[Choice | None], strongest: int, caller: str) -> Contents:
+    frames: dict[int, dict[str, Any]] = {}
 
     def entry(number: int) -> dict[str, Any]:
-        grids = _read(number, subject, block, caller)
-        if number == 0:
-            edges.append((grids.row_edges, grids.column_edges))
-        mean = None if grids.mean is None else packed_codes(encode(grids.mean, steps[number]))
-        return {
-            "largest": packed_codes(encode(grids.largest, steps[number])),
-            "mean": mean,
-            **_summary(grids),
-            **({"strongest": _strongest(subject.maps[number], strongest)} if strongest else {}),
-        }
+        choice, shown = choices[number], subject.maps[number]
+        block = 1 if choice is None else choice.block
+        grids = grids_of(shown, block, name_of(subject.axes, subject.places[number]), caller)
+        frames[block] = _frame(grids)
+        found = {"frame": block, "steps": None if choice is None else choice.steps, **_summary(grids)}
+        found |= _cells(grids, choice)
+        if strongest and not isinstance(shown, PooledMap):
+            found["strongest"] = _strongest(shown, strongest)
+        return found
 
     maps = list(in_parallel(entry, range(len(subject.maps))))
-    shown_block = edges[0][0][1] - edges[0][0][0]
-    detail = {
-        "block": shown_block,
-        "exact": False,
-        "fewestSteps": min(steps),
-        "mostSteps": max(steps),
-        "strongest": strongest,
-    }
-    return Contents(maps, *edges[0], detail)
+    order = sorted(frames)
+    for each in maps:
+        each["frame"] = order.index(each["frame"])
+    return Contents(maps, [frames[block] for block in order])
+
+
+def _cells(grids: Grids, choice: Choice | None) -> dict[str, Any]:
+    if choice is None:
+        return {"largest": packed_numbers(grids.largest), "mean": None}
+    largest = packed_codes(encode(grids.largest, choice.steps))
+    return {"largest": largest, "mean": None if grids.mean is None else packed_codes(encode(grids.mean, choice.steps))}
+
+
+def _frame(grids: Grids) -> dict[str, Any]:
+    down, across = grids.row_edges, grids.column_edges
+    block = max(down[1] - down[0], across[1] - across[0])
+    return {"block": block, "rowEdges": list(down), "columnEdges": list(across)}
 
 
 def _num_strongest(num_rows: int, n_k: int, room: float) -> int:
     """Return how many of the largest weights of each row are kept on their own."""
-    if n_k > np.iinfo(np.uint16).max:
+    if n_k > _MOST_COLUMNS:
         return 0
     fitting = (k for k in _STRONGEST if k < n_k and num_rows * k * 4 * BASE64 <= _SHARE_OF_STRONGEST * room)
     return next(fitting, 0)
 
 
-def _strongest(shown: Map, count: int) -> dict[str, Any]:
+def _strongest(shown: torch.Tensor, count: int) -> dict[str, Any]:
     """Return the columns and the weights of the largest of each row, two bytes each."""
-    assert isinstance(shown, torch.Tensor)
     values, columns = shown.float().topk(count, dim=-1)
     top = float(values.max())
-    codes = (values.numpy() * (65535 / top if top else 0.0)).round().astype("<u2")
-    return {"count": count, "top": top, "data": packed(columns.numpy().astype("<u2").tobytes() + codes.tobytes())}
+    codes = (values.cpu().numpy() * (65535 / top if top else 0.0)).round().astype("<u2")
+    keys = columns.cpu().numpy().astype("<u2")
+    return {"count": count, "top": top, "data": packed(keys.tobytes() + codes.tobytes())}
 
 
 def _summary(grids: Grids) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The statistics of each map, for the wall to sort by and for the table."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -49,18 +48,13 @@ def numbers_of(subject: Subject) -> Numbers:
     with one_thread():  # each map is small: two maps at a time are faster than two threads on one
         found = list(in_parallel(lambda number: _measured(subject, number, options), range(len(subject.maps))))
     names = [name for name in PER_HEAD if any(getattr(each, name) is not None for each in found)]
-    rows = [[_number(getattr(each, name)) for name in names] for each in found]
+    rows = [[plain_number(getattr(each, name)) for name in names] for each in found]
     return Numbers([describe(definition_of(name)) for name in names], rows, [_pattern(each) for each in found])
 
 
 def describe(definition: Definition) -> dict[str, Any]:
     """Return a definition as plain data."""
     return asdict(definition)
-
-
-def numbers(values: Sequence[Tensor | None]) -> list[float | None]:
-    """Return scalars as plain numbers; None where there is no finite one."""
-    return [_number(value) for value in values]
 
 
 def _options(subject: Subject) -> StatisticsOptions:
@@ -90,10 +84,11 @@ def _causal(weights: Tensor) -> Tensor | None:
 
 def _pattern(found: HeadStatistics) -> dict[str, Any] | None:
     named = patterns_from(found)
-    return {"name": named.name(), "score": _number(torch.tensor(named.score()))}
+    return {"name": named.name(), "score": plain_number(torch.tensor(named.score()))}
 
 
-def _number(value: Tensor | None) -> float | None:
+def plain_number(value: Tensor | None) -> float | None:
+    """Return a scalar with the digits that float32 has; None where it is not finite."""
     if value is None:
         return None
     number = float(value)

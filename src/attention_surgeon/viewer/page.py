@@ -30,8 +30,13 @@ class Page:
         self.document = document
 
     def __repr__(self) -> str:
-        """Return the title and the size."""
-        return f"Page({self.document['title']!r}, {len(self.html().encode()) / 1e6:.1f} MB)"
+        """Return the title and the number of maps."""
+        return f"Page({self.title!r}, {len(self.document['sides'][0]['maps'])} maps)"
+
+    @property
+    def title(self) -> str:
+        """What stands above everything."""
+        return self.document["title"]
 
     def html(self) -> str:
         """Return the whole page as text."""

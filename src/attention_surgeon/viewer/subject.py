@@ -1,11 +1,13 @@
 """What a page shows, whatever it was made from: maps of weights or pooled maps, with places, tokens and steps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, final
 
 from torch import Tensor
 
+from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
+from attention_surgeon.require import kind_of, require_count
 from attention_surgeon.stats.maps import PooledMap
 from attention_surgeon.trace import AttentionTrace
 
@@ -47,9 +49,70 @@ class Subject:
         return first.shape[-2], first.shape[-1]
 
     @property
+    def all_tokens(self) -> tuple[str, ...]:
+        """The tokens of the queries and of the keys."""
+        return (self.query_tokens or ()) + (self.key_tokens or ())
+
+    @property
     def is_pooled(self) -> bool:
         """Whether the weights themselves are not there, only cells of many weights."""
         return isinstance(self.maps[0], PooledMap)
+
+
+def with_tokens(
+    subject: Subject,
+    tokens: Sequence[str] | None,
+    key_tokens: Sequence[str] | None,
+    key_value_heads: int | None,
+    caller: str,
+) -> Subject:
+    """Return the subject with tokens and shared heads that were given; without them, with its own.
+
+    Raises:
+        ArgumentTypeError, ShapeError, OptionError: no strings, too many or too few, heads that cannot be shared so.
+    """
+    n_q, n_k = subject.sizes
+    queries = subject.query_tokens if tokens is None else _checked(tokens, n_q, "tokens", "queries", caller)
+    keys = subject.key_tokens if key_tokens is None else _checked(key_tokens, n_k, "key_tokens", "keys", caller)
+    if tokens is not None and key_tokens is None:
+        if n_q != n_k:
+            raise ShapeError(
+                f"{caller}: there are {n_q} queries but {n_k} keys, and tokens names only the queries; "
+                f"name the keys with key_tokens=[...]."
+            )
+        keys = queries
+    groups = subject.groups if key_value_heads is None else _groups(subject, key_value_heads, caller)
+    return replace(subject, query_tokens=queries, key_tokens=keys, groups=groups)
+
+
+def _checked(tokens: Sequence[str], count: int, name: str, axis: str, caller: str) -> tuple[str, ...]:
+    if isinstance(tokens, str) or not isinstance(tokens, Sequence):
+        given = "one string" if isinstance(tokens, str) else kind_of(tokens)
+        raise ArgumentTypeError(f"{caller}: {name} is {given}, expected a list of {count} strings, one for each token.")
+    for index, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise ArgumentTypeError(
+                f"{caller}: {name}[{index}] is {kind_of(token)}, expected a string; turn token ids into text with "
+                f"tokenizer.convert_ids_to_tokens(ids)."
+            )
+    if len(tokens) != count:
+        raise ShapeError(
+            f"{caller}: {len(tokens)} {name} for {count} {axis}; each needs exactly one. "
+            f"Special tokens such as [CLS] count too."
+        )
+    return tuple(tokens)
+
+
+def _groups(subject: Subject, key_value_heads: int, caller: str) -> tuple[int, ...]:
+    require_count(key_value_heads, "key_value_heads", caller)
+    dim = len(subject.axes) - 1
+    heads = list(dict.fromkeys(place[dim] for place in subject.places)) if subject.axes else [""]
+    if len(heads) % key_value_heads:
+        raise OptionError(
+            f"{caller}: key_value_heads is {key_value_heads}, but {len(heads)} heads cannot share them evenly."
+        )
+    share = len(heads) // key_value_heads
+    return tuple(heads.index(place[dim]) // share if subject.axes else 0 for place in subject.places)
 
 
 def name_of(axes: Sequence[str], place: Place) -> str:

@@ -3,9 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from attention_surgeon.viewer.document import document_of, side_of
+from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
+from attention_surgeon.require import kind_of
+from attention_surgeon.viewer.document import document_of
 from attention_surgeon.viewer.page import Page
 from attention_surgeon.viewer.read import read
+from attention_surgeon.viewer.subject import Subject, name_of, with_tokens
+
+_PROGRAM = 100_000
+"""Bytes set aside for the program, the style and the numbers of a page."""
+_PER_MAP = 500
+_LEAST_MEGABYTES = 0.2
 
 
 def view(
@@ -15,10 +23,145 @@ def view(
     key_tokens: Sequence[str] | None = None,
     axes: Sequence[str] | None = None,
     title: str | None = None,
+    key_value_heads: int | None = None,
+    in_full: Sequence[Sequence[int | str]] = (),
     max_megabytes: float = 5.0,
 ) -> Page:
-    """Return a page."""
-    subject = read(what, axes, "view")
-    room = max_megabytes * 1e6 - 150_000
-    side = side_of(subject, frozenset(), room, "view")
-    return Page(document_of(title or "Attention", subject.axes, [side], None))
+    """Return one self-contained page that shows attention: as a map, as a wall of heads, as lines, steps and numbers.
+
+    Nothing is left out in silence: the page keeps to its size by holding weights less finely, and says how finely.
+
+    Args:
+        what: One of
+
+            - an `AttentionTrace`, or a list or dictionary of them, one for each layer;
+            - weights as a `torch.Tensor` or NumPy array of any floating dtype: `(n_q, n_k)`, `(heads, n_q, n_k)`,
+              `(batch, heads, n_q, n_k)` or `(layers, batch, heads, n_q, n_k)`, or a list of these, one for each layer;
+            - what a model of transformers returned, with its `attentions`;
+            - a `stats.PooledMap`, of which only the cells are known.
+        tokens: One string for each query; for the keys too, where there are as many.
+        key_tokens: One string for each key.
+        axes: Names of the axes before queries and keys, where they are not the usual ones: `("layer", "head")`.
+        title: Stands above everything; None: the beginning of the text.
+        key_value_heads: How many heads of keys and values the heads share; found by itself in a trace.
+        in_full: Places, such as `[(0, 3)]` for layer 0, head 3, that are held weight by weight in 255 steps, whatever
+            the others lose.
+        max_megabytes: The size that the page keeps to, in 10⁶ bytes.
+
+    Returns:
+        A page: shown by a notebook, written by `save`.
+
+    Raises:
+        ArgumentTypeError, DTypeError, ShapeError, NonFiniteError, OptionError: nothing that could be shown, or options
+            that do not fit it; the text says which and the way out.
+
+    >>> import torch
+    >>> page = view(torch.eye(2), tokens=["cat", "sat"])
+    >>> page.title
+    'cat sat'
+    """
+    subject = with_tokens(read(what, axes, "view"), tokens, key_tokens, key_value_heads, "view")
+    room = _room([subject], max_megabytes, "view")
+    words = _title(title, subject, "view")
+    return Page(document_of([subject], words, [""], _places(subject, in_full, "view"), room, "view"))
+
+
+def compare(
+    before: Any,
+    after: Any,
+    *,
+    tokens: Sequence[str] | None = None,
+    key_tokens: Sequence[str] | None = None,
+    axes: Sequence[str] | None = None,
+    title: str | None = None,
+    labels: tuple[str, str] = ("before", "after"),
+    key_value_heads: int | None = None,
+    max_megabytes: float = 5.0,
+) -> Page:
+    """Return a page with two sets of maps of one text side by side: before, after, and the signed difference.
+
+    Args:
+        before: As for `view`.
+        after: Of the same axes and sizes as `before`.
+        tokens: As for `view`, as are `key_tokens`, `axes`, `title`, `key_value_heads` and `max_megabytes`.
+        key_tokens: See `tokens`.
+        axes: See `tokens`.
+        title: See `tokens`.
+        labels: What the two are called.
+        key_value_heads: See `tokens`.
+        max_megabytes: See `tokens`.
+
+    Returns:
+        A page that opens with the comparison; the other views show either side.
+
+    Raises:
+        ArgumentTypeError, DTypeError, ShapeError, NonFiniteError, OptionError: as `view`; or two that cannot be laid
+            over each other.
+
+    >>> import torch
+    >>> page = compare(torch.eye(2), torch.full((2, 2), 0.5), tokens=["cat", "sat"])
+    >>> page.document["comparison"]["rows"][0][:2]
+    [0.7071068, 0.25]
+    """
+    options = (tokens, key_tokens, key_value_heads, "compare")
+    sides = [with_tokens(read(what, axes, "compare"), *options) for what in (before, after)]
+    _check_alike(*sides)
+    if len(labels) != 2 or not all(isinstance(label, str) for label in labels):
+        raise OptionError(f"compare: labels is {labels!r}, expected two strings such as ('before', 'after').")
+    room = _room(sides, max_megabytes, "compare")
+    return Page(document_of(sides, _title(title, sides[0], "compare"), labels, frozenset(), room, "compare"))
+
+
+def _places(subject: Subject, in_full: Sequence[Sequence[int | str]], caller: str) -> frozenset[int]:
+    """Return the numbers of the maps at the places of `in_full`.
+
+    Raises:
+        OptionError: there is no map at one of them.
+    """
+    known = {place: number for number, place in enumerate(subject.places)}
+    found = set()
+    for wanted in in_full:
+        place = tuple(str(at) for at in wanted) if isinstance(wanted, Sequence) else (str(wanted),)
+        if place not in known:
+            first, last = (name_of(subject.axes, subject.places[end]) for end in (0, -1))
+            raise OptionError(f"{caller}: in_full names {wanted!r}, but the maps are {first} to {last}.")
+        found.add(known[place])
+    return frozenset(found)
+
+
+def _room(subjects: Sequence[Subject], max_megabytes: float, caller: str) -> float:
+    """Return how many bytes the maps may take."""
+    if isinstance(max_megabytes, bool) or not isinstance(max_megabytes, int | float):
+        raise ArgumentTypeError(f"{caller}: max_megabytes is {kind_of(max_megabytes)}, expected a number.")
+    if not max_megabytes >= _LEAST_MEGABYTES:
+        raise OptionError(
+            f"{caller}: max_megabytes is {max_megabytes}, expected at least {_LEAST_MEGABYTES}: the program takes "
+            f"{_PROGRAM / 1e6} of it."
+        )
+    first = subjects[0]
+    texts = sum(len(token.encode("utf-8", "surrogatepass")) + 8 for token in first.all_tokens)
+    return max_megabytes * 1e6 - _PROGRAM - len(subjects) * (texts + _PER_MAP * len(first.maps))
+
+
+def _check_alike(before: Subject, after: Subject) -> None:
+    if (before.axes, before.places, before.sizes) != (after.axes, after.places, after.sizes):
+        raise ShapeError(
+            f"compare: before has {_words(before)}, after {_words(after)}; a comparison lays map over map, so they "
+            f"must be the same."
+        )
+    if before.is_pooled != after.is_pooled:
+        raise OptionError("compare: one of before and after is pooled, the other is not; pool both with pool_weights.")
+
+
+def _words(subject: Subject) -> str:
+    maps = f"{len(subject.maps)} map{'s' if len(subject.maps) > 1 else ''}"
+    return f"{maps} of {subject.sizes[0]} queries and {subject.sizes[1]} keys"
+
+
+def _title(title: str | None, subject: Subject, caller: str) -> str:
+    if title is None:
+        words = " ".join(subject.query_tokens or ())
+        return (f"{words[:69]}…" if len(words) > 70 else words).strip() or "Attention"
+    if not isinstance(title, str):
+        raise ArgumentTypeError(f"{caller}: title is {kind_of(title)}, expected a string.")
+    return title

@@ -37,32 +37,74 @@ export class App {
     this.views = new Map();
     this.panel = make("div", { id: "view", role: "tabpanel" });
     this.offered = VIEWS.filter(([name]) => name !== "compare" || data.sides.length > 1);
-    this.tabs = make("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...this.offered.map(([name, title]) => this.tab(name, title)));
+    this.tabs = make(
+      "div",
+      { class: "tabs", role: "tablist", "aria-label": "Views" },
+      ...this.offered.map(([name, title]) => this.tab(name, title)),
+    );
     this.choices = this.sideChoices();
-    const head = make("header", { class: "head" }, make("h1", {}, data.title), make("div", { class: "bar" }, ...this.choices.map(({ element }) => element)));
-    host.replaceChildren(head, make("p", { class: "source" }, this.source.side.source), this.tabs, this.panel, this.source.live);
+    const head = make(
+      "header",
+      { class: "head" },
+      make("h1", {}, data.title),
+      make("div", { class: "bar" }, ...this.choices.map(({ element }) => element)),
+    );
+    host.replaceChildren(
+      head,
+      make("p", { class: "source" }, this.source.side.source),
+      this.tabs,
+      this.panel,
+      this.source.live,
+    );
     this.waits = false;
     this.source.store.listen(() => this.drawSoon());
-    addEventListener("resize", () => this.drawSoon());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawSoon());
+    this.ends = new AbortController();
+    const { signal } = this.ends;
+    addEventListener("resize", () => this.drawSoon(), { signal });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawSoon(), { signal });
     void this.draw();
+  }
+
+  /** Lets go of the window, for a page in which another takes its place. */
+  close() {
+    this.ends.abort();
   }
 
   /** @returns {import("./controls.js").Control[]} */
   sideChoices() {
     const { store, data } = this.source;
-    const themes = /** @type {const} */ ([["auto", "as the system"], ["light", "light"], ["dark", "dark"]]);
-    const ground = chooser("Ground", themes, (state) => state.theme, (theme) =>
-      store.set({ theme: theme === "light" || theme === "dark" ? theme : "auto" }));
+    const themes = /** @type {const} */ ([
+      ["auto", "as the system"],
+      ["light", "light"],
+      ["dark", "dark"],
+    ]);
+    const ground = chooser(
+      "Ground",
+      themes,
+      (state) => state.theme,
+      (theme) => store.set({ theme: theme === "light" || theme === "dark" ? theme : "auto" }),
+    );
     if (data.sides.length < 2) return [ground];
     const sides = data.sides.map(({ label }, i) => /** @type {const} */ ([String(i), label]));
-    return [chooser("Show", sides, (state) => String(state.side), (side) => store.set({ side: Number(side) })), ground];
+    return [
+      chooser(
+        "Show",
+        sides,
+        (state) => String(state.side),
+        (side) => store.set({ side: Number(side) }),
+      ),
+      ground,
+    ];
   }
 
   /** @param {ViewName} name @param {string} title @returns {HTMLElement} */
   tab(name, title) {
     const choose = () => this.source.store.set({ view: name });
-    const tab = make("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "view", click: choose }, title);
+    const tab = make(
+      "button",
+      { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "view", click: choose },
+      title,
+    );
     tab.addEventListener("keydown", (event) => this.key(event, name));
     return tab;
   }

@@ -28,7 +28,9 @@ import { floatsOf } from "./codec.js";
  */
 export async function pairOf(steps, row, column, numKeys, weight) {
   const names = /** @type {const} */ (["query", "key", "value", "scores", "scaled", "masked", "output"]);
-  const [query, key, value, scores, scaled, masked, output] = await Promise.all(names.map((name) => floatsOf(steps[name])));
+  const [query, key, value, scores, scaled, masked, output] = await Promise.all(
+    names.map((name) => floatsOf(steps[name])),
+  );
   const at = row * numKeys + column;
   const line = masked.subarray(row * numKeys, (row + 1) * numKeys);
   const largest = line.reduce((most, score) => Math.max(most, score), -Infinity);

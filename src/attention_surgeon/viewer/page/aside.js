@@ -21,17 +21,19 @@ export class Aside {
   /** @param {Grid} grid */
   draw(grid) {
     const { source } = this;
-    const { state, side, entry } = source;
+    const { state, frame, entry, cell: chosen } = source;
     const level = grid.levels(state.hideSink)[0];
     const values = level[state.pooling];
-    const { row, column } = state;
+    const { row, column } = chosen;
     const given = strongestColumns(values, level, row, COUNT).map(({ cell, weight }) =>
-      this.partner(keyName(side, cell), weight, entry.top, () => source.store.set({ column: cell })));
+      this.partner(keyName(frame, cell), weight, entry.top, () => source.move(row, cell)),
+    );
     const taken = strongestRows(values, level, column, COUNT).map(({ cell, weight }) =>
-      this.partner(queryName(side, cell), weight, entry.top, () => source.store.set({ row: cell })));
+      this.partner(queryName(frame, cell), weight, entry.top, () => source.move(cell, column)),
+    );
     this.element.replaceChildren(
-      section(`'${queryName(side, row)}' gives most to`, given),
-      section(`'${keyName(side, column)}' gets most from`, taken),
+      section(`'${queryName(frame, row)}' gives most to`, given),
+      section(`'${keyName(frame, column)}' gets most from`, taken),
       ...this.about(),
     );
   }
@@ -47,7 +49,11 @@ export class Aside {
     const bar = make("span", { class: "bar-of" });
     bar.style.width = `${Math.max(1, (100 * weight) / (top || 1))}%`;
     const words = make("bdi", {}, name);
-    return make("li", {}, make("button", { type: "button", click: go }, bar, words, make("span", { class: "figure" }, number(weight))));
+    return make(
+      "li",
+      {},
+      make("button", { type: "button", click: go }, bar, words, make("span", { class: "figure" }, number(weight))),
+    );
   }
 
   /** @returns {HTMLElement[]} */
@@ -56,7 +62,14 @@ export class Aside {
     const rows = side.statistics.flatMap((statistic, i) => {
       const value = entry.numbers[i];
       if (value === null) return [];
-      return [make("div", { title: `${statistic.formula}. ${statistic.meaning}` }, make("dt", {}, statistic.title), make("dd", {}, figure(value)))];
+      return [
+        make(
+          "div",
+          { title: `${statistic.formula}. ${statistic.meaning}` },
+          make("dt", {}, statistic.title),
+          make("dd", {}, figure(value)),
+        ),
+      ];
     });
     if (rows.length === 0) return [];
     const pattern = entry.pattern ? `, pattern: ${entry.pattern.name}` : "";

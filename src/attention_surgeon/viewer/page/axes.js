@@ -20,7 +20,7 @@ const ROW = 15;
 export function labelOf(tokens, edges, cell, longest = 24) {
   const first = edges[cell];
   const last = edges[cell + 1] - 1;
-  if (!tokens) return first === last ? String(first) : `${first}–${last}`;
+  if (!tokens) return String(first);
   const label = visible(tokens[first], longest);
   return first === last ? label : `${label}…`;
 }

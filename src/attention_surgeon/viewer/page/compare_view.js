@@ -21,7 +21,7 @@ export class CompareView {
     this.source = source;
     const { store, data } = source;
     const hands = {
-      move: (/** @type {number} */ row, /** @type {number} */ column) => store.set({ row, column }),
+      move: (/** @type {number} */ row, /** @type {number} */ column) => source.move(row, column),
       look: (/** @type {import("./types").Camera | null} */ camera) => store.set({ camera }),
       turn: (/** @type {number} */ by) => source.turn(by),
     };
@@ -42,8 +42,15 @@ export class CompareView {
     this.note = make("p", { class: "note" });
     this.table = new FigureTable(source, "distances");
     this.element = make(
-      "div", {}, this.bar.element, this.says, make("div", { class: "three" }, ...figures), this.legend, this.note,
-      make("h2", {}, "How far apart, map by map"), this.table.element,
+      "div",
+      {},
+      this.bar.element,
+      this.says,
+      make("div", { class: "three" }, ...figures),
+      this.legend,
+      this.note,
+      make("h2", {}, "How far apart, map by map"),
+      this.table.element,
     );
   }
 
@@ -62,15 +69,29 @@ export class CompareView {
     const largest = apart[0][state.pooling].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const signs = { ...weights, meaning: /** @type {const} */ ("differences"), top: scaleTop(largest) };
     const choose = (/** @type {Level} */ level) => level[state.pooling];
-    const shared = { choose, hidden: null, cursor: { row: state.row, column: state.column }, camera: state.camera };
+    const shared = { choose, hidden: null, cursor: source.cell, camera: state.camera };
     const height = Math.max(240, Math.min(innerHeight - 330, 620));
-    this.panels[0].draw({ ...shared, side: first, levels: before.levels(false), colours: weights }, source.ink, height);
-    this.panels[1].draw({ ...shared, side: second, levels: after.levels(false), colours: weights }, source.ink, height);
-    this.panels[2].draw({ ...shared, side: first, levels: apart, colours: signs }, source.ink, height);
+    const width = this.panels[0].element.clientWidth;
+    this.panels[0].draw(
+      { ...shared, frame: before.frame, levels: before.levels(false), colours: weights },
+      source.ink,
+      width,
+      height,
+    );
+    this.panels[1].draw(
+      { ...shared, frame: after.frame, levels: after.levels(false), colours: weights },
+      source.ink,
+      width,
+      height,
+    );
+    this.panels[2].draw({ ...shared, frame: before.frame, levels: apart, colours: signs }, source.ink, width, height);
     this.say(before, after);
-    const meaning = meaningOf(first, state.pooling);
-    this.legend.replaceChildren(legend(weights, source.ink, meaning), legend(signs, source.ink, `${second.label} less ${first.label}`));
-    this.note.textContent = detailWords(first);
+    const meaning = meaningOf(before.frame, state.pooling);
+    this.legend.replaceChildren(
+      legend(weights, source.ink, meaning),
+      legend(signs, source.ink, `${second.label} less ${first.label}`),
+    );
+    this.note.textContent = detailWords(source);
     this.showDistances();
   }
 
@@ -79,9 +100,9 @@ export class CompareView {
    * @param {import("./grid.js").Grid} after
    */
   say(before, after) {
-    const { state, side } = this.source;
-    const values = [before, after].map((grid) => grid.reading(state.row, state.column, state.pooling).value);
-    const [query, key] = [queryName(side, state.row), keyName(side, state.column)];
+    const { state, side, frame, cell } = this.source;
+    const values = [before, after].map((grid) => grid.reading(cell.row, cell.column, state.pooling).value);
+    const [query, key] = [queryName(frame, cell.row), keyName(frame, cell.column)];
     const change = signed(values[1] - values[0], true);
     const words = `'${query}' gave ${number(values[0])} of its attention to '${key}', now ${number(values[1])} (${change}).`;
     this.says.replaceChildren(words, make("small", {}, side.maps[state.map].name));

@@ -18,7 +18,10 @@ export function chooser(label, options, chosen, choose) {
   const list = make("select", { change: () => choose(list.value) });
   for (const [value, words] of options) list.append(make("option", { value }, words));
   const element = make("label", { class: "field" }, make("span", {}, label), list);
-  return { element, show: (state) => void (list.value = chosen(state)) };
+  const show = (/** @type {State} */ state) => {
+    list.value = chosen(state);
+  };
+  return { element, show };
 }
 
 /**
@@ -69,11 +72,15 @@ export function mapChoice(source) {
   const { maps } = source.side;
   if (maps.length === 1) return [];
   const options = maps.map((entry, i) => /** @type {const} */ ([String(i), entry.name]));
-  const go = (/** @type {number} */ map) => source.store.set({ map: (map + maps.length) % maps.length });
   return [
-    button("‹", () => go(source.state.map - 1), "Map before"),
-    chooser("Map", options, (state) => String(state.map), (value) => go(Number(value))),
-    button("›", () => go(source.state.map + 1), "Next map"),
+    button("‹", () => source.turn(-1), "Map before"),
+    chooser(
+      "Map",
+      options,
+      (state) => String(state.map),
+      (value) => source.open(Number(value)),
+    ),
+    button("›", () => source.turn(1), "Next map"),
   ];
 }
 
@@ -83,9 +90,16 @@ export function mapChoice(source) {
  * @returns {Control}
  */
 export function scaleChoice(store) {
-  const options = /** @type {const} */ ([["linear", "linear"], ["log", "logarithmic"]]);
-  return chooser("Colours", options, (state) => state.scale, (value) =>
-    store.set({ scale: value === "log" ? "log" : "linear" }));
+  const options = /** @type {const} */ ([
+    ["linear", "linear"],
+    ["log", "logarithmic"],
+  ]);
+  return chooser(
+    "Colours",
+    options,
+    (state) => state.scale,
+    (value) => store.set({ scale: value === "log" ? "log" : "linear" }),
+  );
 }
 
 /**
@@ -94,10 +108,17 @@ export function scaleChoice(store) {
  * @returns {Control[]}
  */
 export function poolingChoice(source) {
-  if (source.side.detail.block === 1) return [];
-  const options = /** @type {const} */ ([["largest", "its largest weight"], ["mean", "its mean"]]);
+  if (source.side.frames.every(({ block }) => block === 1)) return [];
+  const options = /** @type {const} */ ([
+    ["largest", "its largest weight"],
+    ["mean", "its mean"],
+  ]);
   return [
-    chooser("A cell shows", options, (state) => state.pooling, (value) =>
-      source.store.set({ pooling: value === "mean" ? "mean" : "largest" })),
+    chooser(
+      "A cell shows",
+      options,
+      (state) => state.pooling,
+      (value) => source.store.set({ pooling: value === "mean" ? "mean" : "largest" }),
+    ),
   ];
 }

@@ -4,35 +4,35 @@ import { readingOf, unpacked, weightsOf } from "./codec.js";
 
 /** @typedef {import("./types").Level} Level */
 /** @typedef {import("./types").MapEntry} MapEntry */
-/** @typedef {import("./types").Side} Side */
+/** @typedef {import("./types").Frame} Frame */
 /** @typedef {import("./types").Reading} Reading */
 
 /** The cells of one map, decoded. */
 export class Grid {
   /**
-   * @param {Side} side
+   * @param {Frame} frame
    * @param {MapEntry} entry
    * @param {{values: Float32Array, codes: Uint8Array | null}} largest
    * @param {{values: Float32Array, codes: Uint8Array | null}} mean
    * @param {Map<number, number>} strongest weights by query * numKeys + key, known better than the cells
    */
-  constructor(side, entry, largest, mean, strongest) {
-    this.side = side;
+  constructor(frame, entry, largest, mean, strongest) {
+    this.frame = frame;
     this.entry = entry;
-    this.rows = side.rowEdges.length - 1;
-    this.columns = side.columnEdges.length - 1;
+    this.rows = frame.rowEdges.length - 1;
+    this.columns = frame.columnEdges.length - 1;
     this.strongest = strongest;
     this.codes = { largest: largest.codes, mean: mean.codes };
     /** @type {Level} */
     this.level = {
       rows: this.rows,
       columns: this.columns,
-      rowEdges: side.rowEdges,
-      columnEdges: side.columnEdges,
+      rowEdges: frame.rowEdges,
+      columnEdges: frame.columnEdges,
       largest: largest.values,
       mean: mean.values,
     };
-    this.isWhole = side.detail.block === 1;
+    this.isWhole = frame.block === 1;
     /** @type {Map<boolean, Level[]>} */
     this.made = new Map();
     if (this.isWhole) {
@@ -75,13 +75,31 @@ export class Grid {
   }
 
   /**
+   * Returns the strongest known weight within a cell, null where none is known there.
+   * @param {number} row
+   * @param {number} column
+   * @returns {{query: number, key: number, weight: number} | null}
+   */
+  strongestWithin(row, column) {
+    const { rowEdges, columnEdges, numKeys } = this.frame;
+    let best = null;
+    for (let query = rowEdges[row]; query < rowEdges[row + 1]; query += 1) {
+      for (let key = columnEdges[column]; key < columnEdges[column + 1]; key += 1) {
+        const weight = this.strongest.get(query * numKeys + key);
+        if (weight !== undefined && weight > (best?.weight ?? 0)) best = { query, key, weight };
+      }
+    }
+    return best;
+  }
+
+  /**
    * Returns one of the strongest weights of a query, null where it is not among them.
    * @param {number} query
    * @param {number} key
    * @returns {Reading | null}
    */
   strongestReading(query, key) {
-    const value = this.strongest.get(query * this.side.numKeys + key);
+    const value = this.strongest.get(query * this.frame.numKeys + key);
     if (value === undefined || !this.entry.strongest) return null;
     const off = this.entry.strongest.top / 131070;
     return { value, low: Math.max(0, value - off), high: value + off };
@@ -90,22 +108,22 @@ export class Grid {
 
 /**
  * Decodes one map.
- * @param {Side} side
+ * @param {Frame} frame
  * @param {MapEntry} entry
  * @returns {Promise<Grid>}
  */
-export async function decoded(side, entry) {
+export async function decoded(frame, entry) {
   const largest = await weightsOf(entry.largest);
   const mean = entry.mean ? await weightsOf(entry.mean) : largest;
-  return new Grid(side, entry, largest, mean, await strongestOf(side, entry));
+  return new Grid(frame, entry, largest, mean, await strongestOf(frame, entry));
 }
 
 /**
- * @param {Side} side
+ * @param {Frame} frame
  * @param {MapEntry} entry
  * @returns {Promise<Map<number, number>>}
  */
-async function strongestOf(side, entry) {
+async function strongestOf(frame, entry) {
   /** @type {Map<number, number>} */
   const found = new Map();
   if (!entry.strongest) return found;
@@ -115,7 +133,7 @@ async function strongestOf(side, entry) {
   const half = bytes.length / 2;
   for (let i = 0; i < half / 2; i += 1) {
     const key = view.getUint16(2 * i, true);
-    found.set(Math.floor(i / count) * side.numKeys + key, (view.getUint16(half + 2 * i, true) / 65535) * top);
+    found.set(Math.floor(i / count) * frame.numKeys + key, (view.getUint16(half + 2 * i, true) / 65535) * top);
   }
   return found;
 }
@@ -194,6 +212,7 @@ export function cellOf(edges, position) {
  */
 export function differences(before, after) {
   const of = (/** @type {"largest" | "mean"} */ name) => after[name].map((value, i) => value - before[name][i]);
+  /** @type {Level[]} */
   const levels = [{ ...before, largest: of("largest"), mean: of("mean") }];
   while (levels[levels.length - 1].rows > 1 || levels[levels.length - 1].columns > 1) {
     levels.push(halved(levels[levels.length - 1]));

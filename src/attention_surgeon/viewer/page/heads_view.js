@@ -20,11 +20,20 @@ export class HeadsView {
     const { store, side } = source;
     const statistics = side.statistics.map(({ name, title }) => /** @type {const} */ ([name, title]));
     this.bar = new Toolbar([
-      chooser("Sort by", [[OWN_ORDER, "layer and head"], ...statistics], (state) => state.sortBy, (sortBy) => store.set({ sortBy })),
+      chooser(
+        "Sort by",
+        [[OWN_ORDER, "layer and head"], ...statistics],
+        (state) => state.sortBy,
+        (sortBy) => store.set({ sortBy }),
+      ),
       scaleChoice(store),
       ...poolingChoice(source),
     ]);
-    this.wall = make("div", { class: "wall", role: "group", "aria-label": "All maps. Arrow keys go from map to map, Enter opens one." });
+    this.wall = make("div", {
+      class: "wall",
+      role: "group",
+      "aria-label": "All maps. Arrow keys go from map to map, Enter opens one.",
+    });
     this.note = make("p", { class: "note" });
     this.legend = make("div", { class: "legend" });
     this.element = make("div", {}, this.bar.element, this.note, this.wall, this.legend);
@@ -36,7 +45,7 @@ export class HeadsView {
   /** Draws what is chosen. */
   async draw() {
     const { source } = this;
-    const { state, side } = source;
+    const { state } = source;
     this.bar.show(state);
     const shown = JSON.stringify([state.sortBy, state.scale, state.pooling, state.side, source.ground]);
     if (shown !== this.shown) this.build();
@@ -46,16 +55,25 @@ export class HeadsView {
       tile.setAttribute("aria-current", String(tile.dataset.map === String(state.map)));
     }
     const colours = { ...source.colours(), top: 1 };
-    this.legend.replaceChildren(legend(colours, source.ink, `share of each map's own largest ${meaningOf(side, state.pooling)}`));
+    this.legend.replaceChildren(
+      legend(
+        colours,
+        source.ink,
+        `${meaningOf(source.frame, state.pooling)}, each map on its own scale up to its largest`,
+      ),
+    );
   }
 
   build() {
     const { state, side } = this.source;
     const place = side.statistics.findIndex(({ name }) => name === state.sortBy);
     const order = side.maps.map((_, i) => i);
-    if (place >= 0) order.sort((a, b) => (side.maps[b].numbers[place] ?? -Infinity) - (side.maps[a].numbers[place] ?? -Infinity));
+    if (place >= 0)
+      order.sort((a, b) => (side.maps[b].numbers[place] ?? -Infinity) - (side.maps[a].numbers[place] ?? -Infinity));
     this.seen.disconnect();
-    this.wall.replaceChildren(...(place < 0 ? this.rows(order) : [make("div", { class: "tiles" }, ...order.map((i) => this.tile(i, place)))]));
+    this.wall.replaceChildren(
+      ...(place < 0 ? this.rows(order) : [make("div", { class: "tiles" }, ...order.map((i) => this.tile(i, place)))]),
+    );
     const statistic = side.statistics[place];
     this.note.textContent = statistic ? `${statistic.title}: ${statistic.formula}. ${statistic.meaning}` : "";
   }
@@ -70,12 +88,21 @@ export class HeadsView {
     const rows = Map.groupBy(order, (i) => side.maps[i].place.slice(0, -1).join(", "));
     return [...rows].map(([layer, maps]) => {
       const axes = data.axes.slice(0, -1);
-      const name = layer && make("h2", {}, layer.split(", ").map((at, i) => `${axes[i]} ${at}`).join(", "));
+      const name =
+        layer &&
+        make(
+          "h2",
+          {},
+          layer
+            .split(", ")
+            .map((at, i) => `${axes[i]} ${at}`)
+            .join(", "),
+        );
       return make("section", { class: "layer" }, name, make("div", { class: "tiles" }, ...this.groups(maps)));
     });
   }
 
-  /** @param {number[]} maps @returns {HTMLElement[]} */
+  /** @param {number[]} maps one map for each head @returns {HTMLElement[]} */
   groups(maps) {
     const { side } = this.source;
     if (side.maps[maps[0]].group === null) return maps.map((i) => this.tile(i, -1));
@@ -102,7 +129,13 @@ export class HeadsView {
     const label = `${entry.name}${pattern}${value === null ? "" : `, ${side.statistics[place].title} ${number(value)}`}`;
     const tile = make(
       "button",
-      { type: "button", class: "tile", "aria-label": label, title: label, click: () => store.set({ map, view: "map", camera: null }) },
+      {
+        type: "button",
+        class: "tile",
+        "aria-label": label,
+        title: label,
+        click: () => store.set({ map, view: "map", camera: null }),
+      },
       make("canvas", { width: "1", height: "1" }),
       make("span", {}, words),
     );
@@ -149,7 +182,14 @@ export class HeadsView {
     const top = tiles[at].offsetTop;
     const across = Math.max(1, tiles.filter((tile) => tile.offsetTop === top).length);
     /** @type {Record<string, number>} */
-    const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across, Home: -at, End: tiles.length - 1 - at };
+    const moves = {
+      ArrowLeft: -1,
+      ArrowRight: 1,
+      ArrowUp: -across,
+      ArrowDown: across,
+      Home: -at,
+      End: tiles.length - 1 - at,
+    };
     if (!(event.key in moves)) return;
     event.preventDefault();
     const next = tiles[Math.min(tiles.length - 1, Math.max(0, at + moves[event.key]))];

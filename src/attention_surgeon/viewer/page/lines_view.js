@@ -2,7 +2,7 @@
 
 import { mapChoice, poolingChoice, toggle, Toolbar } from "./controls.js";
 import { contextOf, make } from "./dom.js";
-import { labelOf } from "./axes.js";
+import { labelOf, labelWidth } from "./axes.js";
 import { css } from "./colour.js";
 import { pixelOf } from "./paint.js";
 import { detailWords, hiddenWords, keyName, queryName } from "./names.js";
@@ -25,11 +25,16 @@ export class LinesView {
     this.bar = new Toolbar([
       ...mapChoice(source),
       ...poolingChoice(source),
-      toggle("Hide the sink", (state) => state.hideSink, (hideSink) => store.set({ hideSink })),
+      toggle(
+        "Hide the sink",
+        (state) => state.hideSink,
+        (hideSink) => store.set({ hideSink }),
+      ),
     ]);
     this.says = make("p", { class: "says" });
     this.canvas = make("canvas");
-    const label = "Lines from the chosen token. Arrow up and down choose the token; Page Up and Page Down change the map.";
+    const label =
+      "Lines from the chosen token. Arrow up and down choose the token; Page Up and Page Down change the map.";
     this.stage = make("div", { class: "stage", tabindex: "0", role: "application", "aria-label": label }, this.canvas);
     this.note = make("p", { class: "note" });
     this.element = make("div", {}, this.bar.element, this.says, this.stage, this.note);
@@ -44,20 +49,20 @@ export class LinesView {
   async draw() {
     const { source } = this;
     const grid = await source.grid();
-    const { state, side, entry } = source;
+    const { state, frame, entry, cell } = source;
     if (grid.entry !== entry || state.view !== "lines") return;
     this.bar.show(state);
     const level = grid.levels(state.hideSink)[0];
-    this.scrollTo(state.row, level);
+    this.scrollTo(cell.row, level);
     this.paint(level);
-    const strongest = strongestColumns(level[state.pooling], level, state.row, NAMED);
-    const named = strongest.map(({ cell, weight }) => `'${keyName(side, cell)}' (${number(weight)})`);
+    const strongest = strongestColumns(level[state.pooling], level, cell.row, NAMED);
+    const named = strongest.map((partner) => `'${keyName(frame, partner.cell)}' (${number(partner.weight)})`);
     const words = named.length
-      ? `'${queryName(side, state.row)}' gives most to ${named.join(", ")}.`
-      : `'${queryName(side, state.row)}' gives nothing to anybody.`;
+      ? `'${queryName(frame, cell.row)}' gives most to ${named.join(", ")}.`
+      : `'${queryName(frame, cell.row)}' gives nothing to anybody.`;
     this.says.replaceChildren(words, make("small", {}, entry.name));
     source.tell(words);
-    this.note.textContent = `${hiddenWords(source)}The ${MOST_LINES} strongest lines are drawn. ${detailWords(side)}`;
+    this.note.textContent = `${hiddenWords(source)}${level.columns > MOST_LINES ? `The ${MOST_LINES} strongest lines are drawn. ` : ""}${detailWords(source)}`;
   }
 
   /** @param {number} row @param {Level} level */
@@ -72,11 +77,11 @@ export class LinesView {
   /** @param {Level} level */
   paint(level) {
     const { source } = this;
-    const { state, side } = source;
+    const { state, frame, cell: chosen } = source;
     const ink = source.ink;
-    const width = Math.min(760, Math.max(200, this.stage.clientWidth));
+    const width = Math.min(640, Math.max(200, this.stage.clientWidth));
     const context = contextOf(this.canvas, width, this.fitting * ROW);
-    const column = Math.min(230, width * 0.34);
+    const column = this.columnWidth(context, width, ink.font);
     const values = level[state.pooling];
     this.drawLines(context, level, column, width - column);
     context.font = `13px ${ink.font}`;
@@ -85,17 +90,31 @@ export class LinesView {
       const cell = this.first + i;
       const y = (i + 0.5) * ROW;
       if (cell < level.rows) {
-        context.fillStyle = cell === state.row ? ink.cursor : ink.ink;
+        context.fillStyle = cell === chosen.row ? ink.cursor : ink.ink;
         context.textAlign = "right";
-        context.fillText(labelOf(side.queryTokens, side.rowEdges, cell), column - 8, y, column - 12);
+        context.fillText(labelOf(frame.queryTokens, frame.rowEdges, cell), column - 8, y, column - 12);
       }
       if (cell < level.columns) {
-        const weight = values[state.row * level.columns + cell];
+        const weight = values[chosen.row * level.columns + cell];
         context.fillStyle = weight > 0 ? ink.ink : ink.muted;
         context.textAlign = "left";
-        context.fillText(labelOf(side.keyTokens, side.columnEdges, cell), width - column + 8, y, column - 12);
+        context.fillText(labelOf(frame.keyTokens, frame.columnEdges, cell), width - column + 8, y, column - 12);
       }
     }
+  }
+
+  /**
+   * Returns how wide each of the two columns of tokens is.
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} width
+   * @param {string} font
+   * @returns {number}
+   */
+  columnWidth(context, width, font) {
+    const { frame } = this.source;
+    const most = Math.min(230, width * 0.34);
+    const queries = labelWidth(context, frame.queryTokens, frame.rowEdges, most, font);
+    return 14 + Math.max(queries, labelWidth(context, frame.keyTokens, frame.columnEdges, most, font));
   }
 
   /**
@@ -106,8 +125,8 @@ export class LinesView {
    */
   drawLines(context, level, from, to) {
     const { source } = this;
-    const { state } = source;
-    const lines = strongestColumns(level[state.pooling], level, state.row, MOST_LINES).reverse();
+    const { state, cell: chosen } = source;
+    const lines = strongestColumns(level[state.pooling], level, chosen.row, MOST_LINES).reverse();
     const y = (/** @type {number} */ cell) => (cell - this.first + 0.5) * ROW;
     const colours = { ...source.colours(), top: 1 };
     context.lineCap = "round";
@@ -116,8 +135,8 @@ export class LinesView {
       context.lineWidth = 0.75 + 8 * weight;
       const middle = (from + to) / 2;
       context.beginPath();
-      context.moveTo(from, y(state.row));
-      context.bezierCurveTo(middle, y(state.row), middle, y(cell), to, y(cell));
+      context.moveTo(from, y(chosen.row));
+      context.bezierCurveTo(middle, y(chosen.row), middle, y(cell), to, y(cell));
       context.stroke();
     }
   }
@@ -125,7 +144,8 @@ export class LinesView {
   /** @param {PointerEvent} event */
   point(event) {
     const row = this.first + Math.floor((event.clientY - this.canvas.getBoundingClientRect().top) / ROW);
-    if (row >= 0 && row < this.source.side.rowEdges.length - 1) this.source.store.set({ row });
+    const { frame, cell } = this.source;
+    if (row >= 0 && row < frame.rowEdges.length - 1) this.source.move(row, cell.column);
   }
 
   /** @param {WheelEvent} event */
@@ -136,8 +156,9 @@ export class LinesView {
 
   /** @param {number} by */
   move(by) {
-    const last = this.source.side.rowEdges.length - 2;
-    this.source.store.set({ row: Math.min(last, Math.max(0, this.source.state.row + by)) });
+    const { frame, cell } = this.source;
+    const last = frame.rowEdges.length - 2;
+    this.source.move(Math.min(last, Math.max(0, cell.row + by)), cell.column);
   }
 
   /** @param {KeyboardEvent} event */

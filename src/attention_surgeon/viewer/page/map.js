@@ -11,14 +11,14 @@ import { short } from "./words.js";
 /** @typedef {import("./types").Camera} Camera */
 /** @typedef {import("./types").Box} Box */
 /** @typedef {import("./types").Level} Level */
-/** @typedef {import("./types").Side} Side */
+/** @typedef {import("./types").Frame} Frame */
 /** @typedef {import("./axes.js").Ink} Ink */
 /** @typedef {import("./paint.js").Colours} Colours */
 
 /**
  * What a map draws.
  * @typedef {object} Picture
- * @property {Side} side
+ * @property {Frame} frame
  * @property {Level[]} levels
  * @property {(level: Level) => Float32Array} choose
  * @property {Colours} colours
@@ -70,24 +70,23 @@ export class MapPanel {
   /**
    * @param {Picture} picture
    * @param {Ink} ink
+   * @param {number} width at most
    * @param {number} height at most
    */
-  draw(picture, ink, height) {
+  draw(picture, ink, width, height) {
     this.picture = picture;
-    const width = Math.max(160, this.element.clientWidth);
     const probe = this.canvas.getContext("2d");
     if (!probe) return;
     this.place(probe, picture, ink, width, height);
-    const bottom = Math.min(this.size.rows * this.camera.size, this.box.height);
-    const context = contextOf(this.canvas, width, this.box.top + bottom + 1);
-    const { side, cursor } = picture;
+    const context = contextOf(this.canvas, this.box.left + this.seenWidth() + 2, this.box.top + this.seenHeight() + 2);
+    const { frame, cursor } = picture;
     drawCells(context, picture.levels, picture.choose, this.camera, this.box, picture.colours);
     this.drawLines(context, ink);
     this.drawHidden(context, ink);
     this.drawNumbers(context, ink);
     this.drawCursor(context, ink);
-    const rows = { tokens: side.queryTokens, edges: side.rowEdges, chosen: cursor.row };
-    const columns = { tokens: side.keyTokens, edges: side.columnEdges, chosen: cursor.column };
+    const rows = { tokens: frame.queryTokens, edges: frame.rowEdges, chosen: cursor.row };
+    const columns = { tokens: frame.keyTokens, edges: frame.columnEdges, chosen: cursor.column };
     drawRowLabels(context, rows, this.camera, this.box, ink);
     drawColumnLabels(context, columns, this.camera, this.box, ink);
   }
@@ -101,10 +100,10 @@ export class MapPanel {
    * @param {number} height
    */
   place(context, picture, ink, width, height) {
-    const { side } = picture;
-    const left = 12 + labelWidth(context, side.queryTokens, side.rowEdges, Math.min(150, width * 0.26), ink.font);
-    const top = 12 + labelWidth(context, side.keyTokens, side.columnEdges, Math.min(130, width * 0.26), ink.font);
-    this.box = { left, top, width: width - left - 1, height: Math.max(120, height - top) };
+    const { frame } = picture;
+    const left = 12 + labelWidth(context, frame.queryTokens, frame.rowEdges, Math.min(150, width * 0.26), ink.font);
+    const top = 12 + labelWidth(context, frame.keyTokens, frame.columnEdges, Math.min(130, width * 0.26), ink.font);
+    this.box = { left, top, width: Math.max(60, width - left - 2), height: Math.max(120, height - top) };
   }
 
   /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
@@ -304,7 +303,7 @@ export class MapPanel {
     const bottom = Math.min(level.rows, Math.ceil(camera.y + box.height / camera.size));
     const part = { left, top, width: right - left, height: bottom - top };
     const cells = { image: painted(picture.choose(level), level.columns, part, picture.colours), part };
-    return svgOf({ side: picture.side, cells, camera, box, ink });
+    return svgOf({ frame: picture.frame, cells, camera, box, ink });
   }
 
   /** @param {KeyboardEvent} event */

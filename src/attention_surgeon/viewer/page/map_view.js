@@ -5,14 +5,18 @@ import { button, mapChoice, poolingChoice, scaleChoice, toggle, Toolbar } from "
 import { make } from "./dom.js";
 import { legend } from "./legend.js";
 import { MapPanel } from "./map.js";
-import { detailWords, hiddenWords, meaningOf, sayCell } from "./names.js";
+import { detailWords, hiddenWords, meaningOf, sayCell, withinWords } from "./names.js";
 import { savePicture, saveText } from "./save.js";
 import { withError } from "./words.js";
 
 /** @typedef {import("./source.js").Source} Source */
 /** @typedef {import("./grid.js").Grid} Grid */
 
-const HELP = "Arrow keys move the cell, with Shift by ten; plus, minus and 0 zoom; Page Up and Page Down change the map.";
+const HELP =
+  "Arrow keys move the cell, with Shift by ten; plus, minus and 0 zoom; Page Up and Page Down change the map.";
+
+const NARROW = 980; // as in page.css
+const ASIDE = 330;
 
 /** Shows one map. */
 export class MapView {
@@ -21,7 +25,7 @@ export class MapView {
     this.source = source;
     const { store } = source;
     this.panel = new MapPanel(`Map of the weights. ${HELP}`, {
-      move: (row, column) => store.set({ row, column }),
+      move: (row, column) => source.move(row, column),
       look: (camera) => store.set({ camera }),
       turn: (by) => source.turn(by),
     });
@@ -29,7 +33,11 @@ export class MapView {
       ...mapChoice(source),
       scaleChoice(store),
       ...poolingChoice(source),
-      toggle("Hide the sink", (state) => state.hideSink, (hideSink) => store.set({ hideSink })),
+      toggle(
+        "Hide the sink",
+        (state) => state.hideSink,
+        (hideSink) => store.set({ hideSink }),
+      ),
       button("+", () => this.panel.zoom(1.6), "Zoom in"),
       button("−", () => this.panel.zoom(1 / 1.6), "Zoom out"),
       button("Fit", () => store.set({ camera: null })),
@@ -40,40 +48,43 @@ export class MapView {
     this.legend = make("div", { class: "legend" });
     this.note = make("p", { class: "note" });
     this.aside = new Aside(source);
-    const main = make("div", { class: "main" }, this.says, this.panel.element, this.legend, this.note);
-    this.element = make("div", {}, this.bar.element, make("div", { class: "beside" }, main, this.aside.element));
+    const main = make("div", { class: "main" }, this.panel.element, this.legend, this.note);
+    this.beside = make("div", { class: "beside" }, main, this.aside.element);
+    this.element = make("div", {}, this.bar.element, this.says, this.beside);
   }
 
   /** Draws what is chosen. */
   async draw() {
     const { source } = this;
     const grid = await source.grid();
-    const { state, side, entry } = source;
+    const { state, frame, entry } = source;
     if (grid.entry !== entry || state.view !== "map") return; // something else was chosen meanwhile
     this.bar.show(state);
     const picture = {
-      side,
+      frame,
       levels: grid.levels(state.hideSink),
       choose: (/** @type {import("./types").Level} */ level) => level[state.pooling],
       colours: source.colours(),
       hidden: state.hideSink ? entry.sink.column : null,
-      cursor: { row: state.row, column: state.column },
+      cursor: source.cell,
       camera: state.camera,
     };
-    this.panel.draw(picture, source.ink, Math.max(280, innerHeight - 265));
+    const width = this.beside.clientWidth - (innerWidth > NARROW ? ASIDE : 0);
+    this.panel.draw(picture, source.ink, width, Math.max(320, innerHeight - 225));
     this.say(grid);
-    this.legend.replaceChildren(legend(source.colours(), source.ink, meaningOf(side, state.pooling)));
-    this.note.textContent = hiddenWords(source) + detailWords(side);
+    this.legend.replaceChildren(legend(source.colours(), source.ink, meaningOf(frame, state.pooling)));
+    this.note.textContent = hiddenWords(source) + detailWords(source);
     this.aside.draw(grid);
   }
 
   /** @param {Grid} grid */
   say(grid) {
-    const { state, side, entry } = this.source;
-    const reading = grid.reading(state.row, state.column, state.pooling);
-    const words = sayCell(side, state, reading.value);
-    const place = `query ${side.rowEdges[state.row]}, key ${side.columnEdges[state.column]}`;
-    const exactly = make("small", {}, `${entry.name} · ${place} · weight ${withError(reading)}`);
+    const { state, frame, entry, cell } = this.source;
+    const reading = grid.reading(cell.row, cell.column, state.pooling);
+    const words = sayCell(frame, cell, state.pooling, reading.value);
+    const place = `query ${frame.rowEdges[cell.row]}, key ${frame.columnEdges[cell.column]}`;
+    const within = withinWords(grid, cell);
+    const exactly = make("small", {}, `${entry.name} · ${place} · weight ${withError(reading)}${within}`);
     this.says.replaceChildren(`${words}.`, exactly);
     this.source.tell(`${words}.`);
   }

@@ -1,78 +1,107 @@
 /** @file What rows, columns, maps and what is held of them are called. */
 
-import { labelOf } from "./axes.js";
 import { counted, number, percent, sentence, visible } from "./words.js";
 
-/** @typedef {import("./types").Side} Side */
-/** @typedef {import("./types").State} State */
+/** @typedef {import("./types").Frame} Frame */
+/** @typedef {import("./types").Pooling} Pooling */
 /** @typedef {import("./source.js").Source} Source */
+/** @typedef {import("./grid.js").Grid} Grid */
+
+/** @param {Frame} frame @param {number} row @returns {string} */
+export function queryName(frame, row) {
+  return nameOf(frame.queryTokens, frame.rowEdges, row, "query");
+}
+
+/** @param {Frame} frame @param {number} column @returns {string} */
+export function keyName(frame, column) {
+  return nameOf(frame.keyTokens, frame.columnEdges, column, "key");
+}
 
 /**
- * Returns the token of a row or column; its position where there are no tokens.
+ * Returns the token with which a row or column begins; its position where there are no tokens.
  * @param {string[] | null} tokens
  * @param {number[]} edges
  * @param {number} cell
  * @param {string} axis
  * @returns {string}
  */
-export function nameOf(tokens, edges, cell, axis) {
-  return tokens ? visible(tokens[edges[cell]]) : `${axis} ${labelOf(null, edges, cell)}`;
-}
-
-/** @param {Side} side @param {number} row @returns {string} */
-export function queryName(side, row) {
-  return nameOf(side.queryTokens, side.rowEdges, row, "query");
-}
-
-/** @param {Side} side @param {number} column @returns {string} */
-export function keyName(side, column) {
-  return nameOf(side.keyTokens, side.columnEdges, column, "key");
+function nameOf(tokens, edges, cell, axis) {
+  if (tokens) return visible(tokens[edges[cell]]);
+  const last = edges[cell + 1] - 1;
+  return last === edges[cell] ? `${axis} ${last}` : `${axis} ${edges[cell]} to ${last}`;
 }
 
 /**
  * Says what a cell means.
- * @param {Side} side
- * @param {State} state
+ * @param {Frame} frame
+ * @param {{row: number, column: number}} cell
+ * @param {Pooling} pooling
  * @param {number} value
  * @returns {string}
  */
-export function sayCell(side, state, value) {
-  const { row, column } = state;
-  const rows = side.rowEdges[row + 1] - side.rowEdges[row];
-  const columns = side.columnEdges[column + 1] - side.columnEdges[column];
-  const [query, key] = [queryName(side, row), keyName(side, column)];
+export function sayCell(frame, { row, column }, pooling, value) {
+  const rows = frame.rowEdges[row + 1] - frame.rowEdges[row];
+  const columns = frame.columnEdges[column + 1] - frame.columnEdges[column];
+  const [query, key] = [queryName(frame, row), keyName(frame, column)];
   if (rows * columns === 1) return sentence(query, key, value);
-  const which = state.pooling === "largest" ? "the largest weight is" : "the mean weight is";
-  const from = `From ${counted(rows, "query", "queries")} at '${query}' to ${counted(columns, "key")} at '${key}'`;
+  const which = pooling === "largest" ? "the largest weight is" : "the mean weight is";
+  const from = `From the ${counted(rows, "query", "queries")} at '${query}' to the ${counted(columns, "key")} at '${key}'`;
   return `${from} ${which} ${number(value)}`;
 }
 
-/** @param {Side} side @param {import("./types").Pooling} pooling @returns {string} */
-export function meaningOf(side, pooling) {
-  if (side.detail.block === 1) return "attention weight";
-  return `${pooling === "largest" ? "largest" : "mean"} weight of ${side.detail.block} × ${side.detail.block}`;
+/**
+ * Names the strongest weight within a cell of many, where it is known.
+ * @param {Grid} grid
+ * @param {{row: number, column: number}} cell
+ * @returns {string}
+ */
+export function withinWords(grid, { row, column }) {
+  const found = grid.isWhole ? null : grid.strongestWithin(row, column);
+  if (!found) return "";
+  const { queryTokens, keyTokens } = grid.frame;
+  const query = at(queryTokens, found.query);
+  return ` · strongest in it: query ${query} to key ${at(keyTokens, found.key)}, ${number(found.weight)}`;
+}
+
+/** @param {string[] | null} tokens @param {number} position @returns {string} */
+function at(tokens, position) {
+  return tokens ? `'${visible(tokens[position])}' (${position})` : String(position);
+}
+
+/** @param {Frame} frame @param {Pooling} pooling @returns {string} */
+export function meaningOf(frame, pooling) {
+  if (frame.block === 1) return "attention weight";
+  return `${pooling === "largest" ? "largest" : "mean"} weight of ${frame.block} × ${frame.block}`;
 }
 
 /** @param {Source} source @returns {string} */
-export function hiddenWords({ state, side, entry }) {
+export function hiddenWords({ state, frame, entry }) {
   if (!state.hideSink) return "";
   const share = percent(entry.sink.share);
-  return `Hidden: the column of '${keyName(side, entry.sink.column)}', which gets ${share} of the attention of this map. `;
+  return `Hidden: the column of '${keyName(frame, entry.sink.column)}', which gets ${share} of the attention of this map. `;
 }
 
 /**
- * Says what the page holds and how exactly.
- * @param {Side} side
+ * Says what the page holds of the chosen map and how exactly, and of how many it holds less.
+ * @param {Source} source
  * @returns {string}
  */
-export function detailWords(side) {
-  const { detail } = side;
-  if (detail.exact) return "Every weight is held exactly (float32).";
-  const cells = `${side.rowEdges.length - 1} × ${side.columnEdges.length - 1} cells`;
-  const block = detail.block === 1 ? "one for each weight" : `the largest and the mean of ${detail.block} × ${detail.block} weights each`;
-  const { fewestSteps, mostSteps } = detail;
-  const steps = fewestSteps === mostSteps ? `${mostSteps}` : `${fewestSteps} to ${mostSteps}`;
-  return `Every map holds ${cells}, ${block}, rounded to ${steps} steps up to its largest; the error of a cell stands beside its number.${strongestWords(detail.strongest)}`;
+export function detailWords({ frame, entry, side }) {
+  if (entry.steps === null) return "Every weight is held exactly (float32).";
+  const cells = `${frame.rowEdges.length - 1} × ${frame.columnEdges.length - 1} cells`;
+  const block =
+    frame.block === 1
+      ? "one for each weight"
+      : `the largest and the mean of ${frame.block} × ${frame.block} weights each`;
+  const held = `This map is held in ${cells}, ${block}, rounded to ${entry.steps} steps up to its largest; the error of a cell stands beside its number.`;
+  return `${held}${strongestWords(entry.strongest?.count ?? 0)}${othersWords(side)}`;
+}
+
+/** @param {import("./types").Side} side @returns {string} */
+function othersWords(side) {
+  const whole = side.maps.filter((entry) => side.frames[entry.frame].block === 1).length;
+  if (whole === side.maps.length || side.maps.length === 1) return "";
+  return ` ${whole} of ${side.maps.length} maps are held weight by weight, the others in larger cells; a larger page, max_megabytes=…, holds more.`;
 }
 
 /** @param {number} count @returns {string} */

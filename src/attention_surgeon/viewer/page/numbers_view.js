@@ -44,7 +44,10 @@ export class FigureTable {
     const first = make("th", { scope: "col" }, make("button", { type: "button", click: () => this.sort(-1) }, "map"));
     const pattern = hasPatterns ? [make("th", { scope: "col" }, "pattern")] : [];
     const body = this.order().map((i) => this.line(i, hasPatterns));
-    this.table.replaceChildren(make("thead", {}, make("tr", {}, first, ...pattern, ...titles)), make("tbody", {}, ...body));
+    this.table.replaceChildren(
+      make("thead", {}, make("tr", {}, first, ...pattern, ...titles)),
+      make("tbody", {}, ...body),
+    );
     const chosen = statistics[this.sorted.column];
     this.note.textContent = chosen
       ? `${chosen.title}: ${chosen.formula}. ${chosen.meaning} Source: ${chosen.source}`
@@ -56,14 +59,18 @@ export class FigureTable {
     const isChosen = this.sorted.column === i;
     const order = isChosen ? (this.sorted.isDown ? "descending" : "ascending") : "none";
     const sign = isChosen ? (this.sorted.isDown ? " ↓" : " ↑") : "";
-    const press = make("button", { type: "button", title: statistic.formula, click: () => this.sort(i) }, statistic.title + sign);
+    const press = make(
+      "button",
+      { type: "button", title: statistic.formula, click: () => this.sort(i) },
+      statistic.title + sign,
+    );
     return make("th", { scope: "col", "aria-sort": order }, press, make("small", {}, statistic.unit));
   }
 
   /** @param {number} i @param {boolean} hasPatterns @returns {HTMLElement} */
   line(i, hasPatterns) {
     const row = this.rows[i];
-    const open = make("button", { type: "button", click: () => this.source.store.set({ map: i }) }, row.name);
+    const open = make("button", { type: "button", click: () => this.source.open(i) }, row.name);
     const cells = row.numbers.map((value) => make("td", {}, value === null ? "–" : figure(value)));
     const pattern = hasPatterns ? [make("td", { class: "word" }, row.pattern)] : [];
     const isChosen = i === this.source.state.map;
@@ -123,7 +130,12 @@ export class NumbersView {
   /** Draws what is chosen. */
   async draw() {
     const { side } = this.source;
-    const rows = side.maps.map(({ name, place, pattern, numbers }) => ({ name, place, pattern: pattern?.name ?? "", numbers }));
+    const rows = side.maps.map(({ name, place, pattern, numbers }) => ({
+      name,
+      place,
+      pattern: pattern?.name ?? "",
+      numbers,
+    }));
     this.table.show(side.statistics, rows);
     if (side.statistics.length === 0) this.table.note.textContent = "Pooled maps have no statistics of their own here.";
   }

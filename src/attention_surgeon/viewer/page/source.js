@@ -2,7 +2,7 @@
 
 import { scaleTop } from "./colour.js";
 import { make } from "./dom.js";
-import { decoded } from "./grid.js";
+import { cellOf, decoded } from "./grid.js";
 import { Store } from "./state.js";
 
 /** @typedef {import("./types").PageDocument} PageDocument */
@@ -12,6 +12,7 @@ import { Store } from "./state.js";
 /** @typedef {import("./grid.js").Grid} Grid */
 /** @typedef {import("./axes.js").Ink} Ink */
 /** @typedef {import("./types").Level} Level */
+/** @typedef {import("./types").Frame} Frame */
 
 const MOST_KEPT = 24;
 const SMALL = 128;
@@ -44,6 +45,36 @@ export class Source {
     return this.side.maps[this.state.map];
   }
 
+  /** @returns {Frame} */
+  get frame() {
+    return frameOf(this.side, this.entry);
+  }
+
+  /** @returns {{row: number, column: number}} the cell of the chosen query and key */
+  get cell() {
+    const { rowEdges, columnEdges } = this.frame;
+    return { row: cellOf(rowEdges, this.state.query), column: cellOf(columnEdges, this.state.key) };
+  }
+
+  /**
+   * Chooses the query and the key at which a cell begins.
+   * @param {number} row
+   * @param {number} column
+   */
+  move(row, column) {
+    const { rowEdges, columnEdges } = this.frame;
+    this.store.set({ query: rowEdges[row], key: columnEdges[column] });
+  }
+
+  /**
+   * Chooses a map; a camera over cells of another size would look elsewhere.
+   * @param {number} map
+   */
+  open(map) {
+    const isAlike = this.side.maps[map].frame === this.entry.frame;
+    this.store.set({ map, camera: isAlike ? this.state.camera : null });
+  }
+
   /**
    * Takes a new document with the same views, as a live table sends it.
    * @param {PageDocument} data
@@ -64,11 +95,17 @@ export class Source {
    */
   grid(map = this.state.map, side = this.state.side) {
     const name = `${side} ${map}`;
-    const found = this.grids.get(name) ?? decoded(this.data.sides[side], this.data.sides[side].maps[map]);
+    const found = this.grids.get(name) ?? this.decoded(map, side);
     this.grids.delete(name); // and set again: the last one used stands last
     this.grids.set(name, found);
     if (this.grids.size > MOST_KEPT) this.grids.delete(this.grids.keys().next().value ?? "");
     return found;
+  }
+
+  /** @param {number} map @param {number} side @returns {Promise<Grid>} */
+  decoded(map, side) {
+    const { [side]: shown } = this.data.sides;
+    return decoded(frameOf(shown, shown.maps[map]), shown.maps[map]);
   }
 
   /**
@@ -79,7 +116,7 @@ export class Source {
    */
   thumb(map, side = this.state.side) {
     const name = `${side} ${map}`;
-    const found = this.thumbs.get(name) ?? decoded(this.data.sides[side], this.data.sides[side].maps[map]).then(small);
+    const found = this.thumbs.get(name) ?? this.decoded(map, side).then(small);
     this.thumbs.set(name, found);
     return found;
   }
@@ -90,7 +127,7 @@ export class Source {
    */
   turn(by) {
     const count = this.side.maps.length;
-    this.store.set({ map: (this.state.map + by + count) % count });
+    this.open((this.state.map + by + count) % count);
   }
 
   /**
@@ -108,7 +145,10 @@ export class Source {
    */
   fileName(ending) {
     const words = `${this.data.title} ${this.entry.name}`.normalize("NFKD").toLowerCase();
-    const plain = words.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60);
+    const plain = words
+      .replace(/[^a-z0-9]+/g, "-")
+      .replace(/^-|-$/g, "")
+      .slice(0, 60);
     return `${plain || "attention"}.${ending}`;
   }
 
@@ -145,14 +185,25 @@ export class Source {
   }
 }
 
+/**
+ * Returns the cells of a map with the tokens of its side.
+ * @param {Side} side
+ * @param {MapEntry} entry
+ * @returns {Frame}
+ */
+export function frameOf(side, entry) {
+  const { numQueries, numKeys, queryTokens, keyTokens } = side;
+  return { ...side.frames[entry.frame], numQueries, numKeys, queryTokens, keyTokens };
+}
+
 /** @param {PageDocument} data @returns {State} */
 function beginning(data) {
   return {
     view: data.sides.length > 1 ? "compare" : "map",
     side: 0,
     map: 0,
-    row: 0,
-    column: 0,
+    query: 0,
+    key: 0,
     pooling: "largest",
     scale: "linear",
     hideSink: false,

@@ -20,15 +20,27 @@ export class StepsView {
   constructor(source) {
     this.source = source;
     const { store, side } = source;
-    const queries = side.rowEdges.slice(0, -1).map((_, i) => /** @type {const} */ ([String(i), `${i} ${queryName(side, i)}`]));
-    const keys = side.columnEdges.slice(0, -1).map((_, i) => /** @type {const} */ ([String(i), `${i} ${keyName(side, i)}`]));
-    const isHeld = side.maps.some((entry) => entry.steps);
+    const isHeld = side.maps.some((entry) => entry.call);
+    const named = (/** @type {number} */ count, /** @type {(at: number) => string} */ name) =>
+      Array.from({ length: isHeld ? count : 0 }, (_, i) => /** @type {const} */ ([String(i), `${i} ${name(i)}`]));
+    const queries = named(side.numQueries, (i) => queryName(source.frame, i));
+    const keys = named(side.numKeys, (i) => keyName(source.frame, i));
     this.bar = new Toolbar([
       ...mapChoice(source),
       ...(isHeld
         ? [
-            chooser("From", queries, (state) => String(state.row), (row) => store.set({ row: Number(row) })),
-            chooser("to", keys, (state) => String(state.column), (column) => store.set({ column: Number(column) })),
+            chooser(
+              "From",
+              queries,
+              (state) => String(state.query),
+              (query) => store.set({ query: Number(query) }),
+            ),
+            chooser(
+              "to",
+              keys,
+              (state) => String(state.key),
+              (key) => store.set({ key: Number(key) }),
+            ),
           ]
         : []),
     ]);
@@ -41,21 +53,22 @@ export class StepsView {
     const { source } = this;
     const { entry, side } = source;
     this.bar.show(source.state);
-    if (!entry.steps) {
+    if (!entry.call) {
       this.body.replaceChildren(make("p", { class: "note" }, NOT_HELD));
       return;
     }
     const grid = await source.grid();
-    const { row, column } = source.state;
-    const weight = grid.level.largest[row * grid.columns + column];
-    const pair = await pairOf(entry.steps, row, column, side.numKeys, weight);
-    const { state } = source;
-    if (source.entry !== entry || state.row !== row || state.column !== column) return;
-    const [query, key] = [queryName(side, row), keyName(side, column)];
+    const { query: row, key: column } = source.state;
+    const { row: line, column: place } = source.cell;
+    const weight = grid.reading(line, place, "largest").value;
+    const pair = await pairOf(entry.call, row, column, side.numKeys, weight);
+    const { state, frame } = source;
+    if (source.entry !== entry || state.query !== row || state.key !== column) return;
+    const [query, key] = [queryName(frame, line), keyName(frame, place)];
     const words = `${sentence(query, key, weight)}.`;
     this.body.replaceChildren(
       make("p", { class: "says" }, words, make("small", {}, entry.name)),
-      ...this.steps(entry.steps, pair, query, key),
+      ...this.steps(entry.call, pair, query, key),
     );
     source.tell(words);
   }
@@ -72,19 +85,41 @@ export class StepsView {
     const sum = pair.terms.reduce((total, { product }) => total + product, 0);
     const softmax = pair.total > 0 ? pair.share / pair.total : 0;
     return [
-      step(1, "Score", score, `The ${pair.terms.length} products of '${query}' and '${key}' add up to ${signed(sum)}.`,
-        differs("score", pair.score, sum, steps.functions[0]), termTable(pair.terms)),
+      step(
+        1,
+        "Score",
+        score,
+        `The ${pair.terms.length} products of '${query}' and '${key}' add up to ${signed(sum)}.`,
+        differs("score", pair.score, sum, steps.functions[0]),
+        termTable(pair.terms),
+      ),
       step(2, "Scale", scale, `${signed(pair.score)} becomes ${signed(pair.scaled)}.`),
-      step(3, "Mask", mask, pair.masked === -Infinity
-        ? `'${query}' may not attend to '${key}': the score is set to −∞.`
-        : pair.masked === pair.scaled ? `'${query}' may attend to '${key}': the score stays ${signed(pair.masked)}.`
-          : `A bias is added: the score becomes ${signed(pair.masked)}.`),
-      step(4, "Normalise", normalise,
+      step(
+        3,
+        "Mask",
+        mask,
+        pair.masked === -Infinity
+          ? `'${query}' may not attend to '${key}': the score is set to −∞.`
+          : pair.masked === pair.scaled
+            ? `'${query}' may attend to '${key}': the score stays ${signed(pair.masked)}.`
+            : `A bias is added: the score becomes ${signed(pair.masked)}.`,
+      ),
+      step(
+        4,
+        "Normalise",
+        normalise,
         `e to the power of ${signed(pair.masked)} − ${signed(pair.largest)} (the largest score of the row) is ${signed(pair.share)}; ` +
-        `divided by ${signed(pair.total)}, the sum over all keys, this is ${signed(softmax)}.`,
-        differs("weight", pair.weight, softmax, steps.functions[3])),
-      step(5, "Combine", combine,
-        `${signed(pair.weight)} of the value of '${key}' goes into the output of '${query}'.`, "", partTable(pair.parts)),
+          `divided by ${signed(pair.total)}, the sum over all keys, this is ${signed(softmax)}.`,
+        differs("weight", pair.weight, softmax, steps.functions[3]),
+      ),
+      step(
+        5,
+        "Combine",
+        combine,
+        `${signed(pair.weight)} of the value of '${key}' goes into the output of '${query}'.`,
+        "",
+        partTable(pair.parts),
+      ),
     ];
   }
 }
@@ -121,15 +156,28 @@ function differs(what, recorded, computed, name) {
 /** @param {Pair["terms"]} terms @returns {HTMLElement} */
 function termTable(terms) {
   const most = Math.max(...terms.map(({ product }) => Math.abs(product)), 1e-30);
-  const rows = terms.map(({ query, key, product }, i) => [String(i), signed(query), signed(key), signed(product), bar(product, most)]);
+  const rows = terms.map(({ query, key, product }, i) => [
+    String(i),
+    signed(query),
+    signed(key),
+    signed(product),
+    bar(product, most),
+  ]);
   return table(["i", "query", "key", "product", ""], rows);
 }
 
 /** @param {Pair["parts"]} parts @returns {HTMLElement} */
 function partTable(parts) {
-  const most = Math.max(...parts.map(({ output, contribution }) => Math.max(Math.abs(output), Math.abs(contribution))), 1e-30);
+  const most = Math.max(
+    ...parts.map(({ output, contribution }) => Math.max(Math.abs(output), Math.abs(contribution))),
+    1e-30,
+  );
   const rows = parts.map(({ value, contribution, output }, i) => [
-    String(i), signed(value), signed(contribution), signed(output), bar(contribution, most),
+    String(i),
+    signed(value),
+    signed(contribution),
+    signed(output),
+    bar(contribution, most),
   ]);
   return table(["i", "value", "contribution", "output", ""], rows);
 }
@@ -138,7 +186,11 @@ function partTable(parts) {
 function table(heads, rows) {
   const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col" }, name)));
   const body = rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, cell))));
-  return make("div", { class: "scroll", tabindex: "0" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
+  return make(
+    "div",
+    { class: "scroll", tabindex: "0" },
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)),
+  );
 }
 
 /** @param {number} value @param {number} most @returns {HTMLElement} */

@@ -4,26 +4,29 @@ import { labelOf, stride } from "./axes.js";
 
 /** @typedef {import("./types").Camera} Camera */
 /** @typedef {import("./types").Box} Box */
-/** @typedef {import("./types").Side} Side */
+/** @typedef {import("./types").Frame} Frame */
 /** @typedef {import("./axes.js").Ink} Ink */
 /** @typedef {{left: number, top: number, width: number, height: number}} Part */
 
 /**
  * Returns a map as SVG: the cells as a picture with one point each, the tokens as text.
- * @param {{side: Side, cells: {image: ImageData, part: Part}, camera: Camera, box: Box, ink: Ink}} drawn
+ * @param {{frame: Frame, cells: {image: ImageData, part: Part}, camera: Camera, box: Box, ink: Ink}} drawn
  * @returns {string}
  */
-export function svgOf({ side, cells, camera, box, ink }) {
+export function svgOf({ frame, cells, camera, box, ink }) {
   const { part, image } = cells;
   const width = part.width * camera.size;
   const height = part.height * camera.size;
   const picture = `<image x="${box.left}" y="${box.top}" width="${width}" height="${height}" preserveAspectRatio="none" style="image-rendering: pixelated" href="${addressOf(image)}"/>`;
-  const rows = labels(side.queryTokens, side.rowEdges, part.top, part.height, camera.size).map(({ label, middle }) =>
-    `<text x="${box.left - 6}" y="${box.top + middle}" text-anchor="end">${xml(label)}</text>`);
-  const columns = labels(side.keyTokens, side.columnEdges, part.left, part.width, camera.size).map(({ label, middle }) => {
-    const [x, y] = [box.left + middle, box.top - 6];
-    return `<text x="${x}" y="${y}" transform="rotate(-90 ${x} ${y})">${xml(label)}</text>`;
-  });
+  const rows = labels(frame.queryTokens, frame.rowEdges, part.top, part.height, camera.size).map(
+    ({ label, middle }) => `<text x="${box.left - 6}" y="${box.top + middle}" text-anchor="end">${xml(label)}</text>`,
+  );
+  const columns = labels(frame.keyTokens, frame.columnEdges, part.left, part.width, camera.size).map(
+    ({ label, middle }) => {
+      const [x, y] = [box.left + middle, box.top - 6];
+      return `<text x="${x}" y="${y}" transform="rotate(-90 ${x} ${y})">${xml(label)}</text>`;
+    },
+  );
   const size = `width="${box.left + width + 2}" height="${box.top + height + 2}"`;
   const letters = `font-family="${xml(ink.font)}" font-size="12" fill="${ink.ink}" dominant-baseline="middle"`;
   const ground = `<rect width="100%" height="100%" fill="${ink.background}"/>`;

@@ -19,6 +19,8 @@ export interface MapEntry {
   place: string[];
   name: string;
   group: number | null;
+  frame: number;
+  steps: number | null;
   largest: Entry;
   mean: Entry | null;
   strongest?: Strongest;
@@ -26,15 +28,22 @@ export interface MapEntry {
   sink: { column: number; share: number; topElsewhere: number };
   numbers: (number | null)[];
   pattern: { name: string; score: number | null } | null;
-  steps: StepsEntry | null;
+  call: StepsEntry | null;
 }
 
 export interface Statistic {
   name: string; title: string; formula: string; unit: string; meaning: string; source: string;
 }
 
-export interface Detail {
-  block: number; exact: boolean; fewestSteps: number | null; mostSteps: number | null; strongest: number;
+/** How the cells of a map lie: the same for all maps whose cells have one size. */
+export interface Cells { block: number; rowEdges: number[]; columnEdges: number[] }
+
+/** The cells of one map with the tokens of its side. */
+export interface Frame extends Cells {
+  numQueries: number;
+  numKeys: number;
+  queryTokens: string[] | null;
+  keyTokens: string[] | null;
 }
 
 export interface Side {
@@ -43,9 +52,7 @@ export interface Side {
   numKeys: number;
   queryTokens: string[] | null;
   keyTokens: string[] | null;
-  rowEdges: number[];
-  columnEdges: number[];
-  detail: Detail;
+  frames: Cells[];
   statistics: Statistic[];
   source: string;
   maps: MapEntry[];
@@ -88,8 +95,8 @@ export interface State {
   view: ViewName;
   side: number;
   map: number;
-  row: number;
-  column: number;
+  query: number;
+  key: number;
   pooling: Pooling;
   scale: Scale;
   hideSink: boolean;
