@@ -361,4 +361,24 @@ BAD_CALLS = [
         "OptionError",
         "plot_fault: theme is 'blue', expected 'light' or 'dark'.",
     ),
+    BadCall(
+        'plots.plot_head_statistics(surgeon.stats.head_statistics(torch.eye(3).expand(2, 2, 3, 3)), "entropie")',
+        "OptionError",
+        "plot_head_statistics: there is no statistic 'entropie'; there are entropy, entropy_share, effective_keys, max_attention, mean_max_attention, diagonal_mass, previous_mass, next_mass, first_mass, local_mass, global_mass, local_vs_global, mean_distance, sparsity, evenness, induction.",
+    ),
+    BadCall(
+        'plots.plot_head_statistics(surgeon.stats.head_statistics(torch.eye(3).expand(2, 2, 3, 3)), "induction")',
+        "OptionError",
+        "plot_head_statistics: induction was not measured; head_statistics needs tokens=... for it.",
+    ),
+    BadCall(
+        "plots.plot_head_statistics(surgeon.stats.head_statistics(torch.eye(3)))",
+        "ShapeError",
+        "plot_head_statistics: the statistics have shape (), expected (layers, heads); stack the weights of the layers, of one sequence: torch.stack([...]) of (heads, n_q, n_k).",
+    ),
+    BadCall(
+        "plots.plot_head_statistics(surgeon.stats.head_statistics(torch.eye(3).expand(2, 2, 3, 3)), highest=0)",
+        "OptionError",
+        "plot_head_statistics: highest is 0, expected a number above 0.",
+    ),
 ]

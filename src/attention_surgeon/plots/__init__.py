@@ -8,6 +8,7 @@ from attention_surgeon.plots.charts import Bars, Chart, Line, plot_charts
 from attention_surgeon.plots.fault import plot_fault
 from attention_surgeon.plots.fields import plot_fields
 from attention_surgeon.plots.grid import plot_multihead_attention, plot_scale_comparison
+from attention_surgeon.plots.head_statistics import plot_head_statistics
 from attention_surgeon.plots.heatmap import plot_attention_heatmap
 from attention_surgeon.plots.mask import plot_mask
 from attention_surgeon.plots.save import save_figure
@@ -21,6 +22,7 @@ __all__ = [
     "plot_charts",
     "plot_fault",
     "plot_fields",
+    "plot_head_statistics",
     "plot_mask",
     "plot_multihead_attention",
     "plot_scale_comparison",
