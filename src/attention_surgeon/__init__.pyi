@@ -2,6 +2,7 @@
 from .diagnose import Diagnosis
 from .errors import SurgeonError
 from .experiments import compare_masking, experiment_scaling_factor
+from .kernels import tiled_attention
 from .masks import (
     causal_mask,
     create_causal_mask,
@@ -22,8 +23,11 @@ from .nn import (
 )
 from .ops import Mechanism, attention, attention_gradients, softmax, topk_attention
 from .plots import plot_attention_heatmap, plot_mask, plot_multihead_attention, save_figure
+from .stats import analyze_attention_patterns, head_statistics, scan_attention
+from .surgery import capture, operate
 from .testing import check_attention
 from .trace import AttentionTrace, load_trace, record
+from .viewer import compare, view
 
 __version__: str
 
@@ -39,15 +43,20 @@ __all__ = [
     "SelfAttention",
     "SimpleAttention",
     "SurgeonError",
+    "analyze_attention_patterns",
     "attention",
     "attention_gradients",
+    "capture",
     "causal_mask",
     "check_attention",
+    "compare",
     "compare_masking",
     "create_causal_mask",
     "create_reverse_mask",
     "experiment_scaling_factor",
+    "head_statistics",
     "load_trace",
+    "operate",
     "padding_mask",
     "plot_attention_heatmap",
     "plot_mask",
@@ -56,7 +65,10 @@ __all__ = [
     "reverse_mask",
     "save_figure",
     "scaled_dot_product_attention",
+    "scan_attention",
     "softmax",
+    "tiled_attention",
     "topk_attention",
+    "view",
     "window_mask",
 ]
