@@ -30,6 +30,7 @@ from attention_surgeon.cli.operate import operate
 from attention_surgeon.cli.report import report
 from attention_surgeon.cli.start import start, update
 from attention_surgeon.cli.trace import trace
+from attention_surgeon.cli.view import view
 from attention_surgeon.cli.watch import watch
 from attention_surgeon.errors import SurgeonError
 
@@ -43,6 +44,7 @@ app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 
 app.command("trace")(trace)
 app.command("operate")(operate)
+app.command("view")(view)
 app.command("report")(report)
 app.command("diagnose")(diagnose)
 app.command("faults")(faults)

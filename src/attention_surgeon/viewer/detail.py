@@ -72,7 +72,11 @@ def _improved(places: list[int], costs: Sequence[Sequence[float]], room: float) 
     """Return the places with what room is left spent on better ones, the cheapest step up first."""
     left = room - sum(each[place] for each, place in zip(costs, places, strict=True))
     improved = list(places)
-    steps = sorted((each[place - 1] - each[place], number) for number, (each, place) in enumerate(zip(costs, places, strict=True)) if place)
+    steps = sorted(
+        (each[place - 1] - each[place], number)
+        for number, (each, place) in enumerate(zip(costs, places, strict=True))
+        if place
+    )
     for dearer, number in steps:
         if dearer <= left:
             improved[number] -= 1

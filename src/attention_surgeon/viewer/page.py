@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -12,7 +13,9 @@ from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.files import write_file
 from attention_surgeon.require import kind_of
 from attention_surgeon.viewer.bundle import program, style, template
+from attention_surgeon.viewer.subject import Subject
 
+_PICTURES = (".png", ".svg", ".pdf")
 _HEIGHT = 760
 """Of the frame in a notebook, in CSS pixels."""
 
@@ -25,9 +28,10 @@ class Page:
         document: What the page shows, as plain data.
     """
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        """Keep the document; the HTML is made when it is asked for."""
+    def __init__(self, document: dict[str, Any], subjects: Sequence[Subject] = ()) -> None:
+        """Keep the document and the weights; the HTML, or a picture, is made when it is asked for."""
         self.document = document
+        self._subjects = subjects
 
     def __repr__(self) -> str:
         """Return the title and the number of maps."""
@@ -59,18 +63,27 @@ class Page:
             page = before + part + after
         return page
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page to a file that ends in .html.
+    def save(self, path: str | os.PathLike[str], *, place: Sequence[int | str] = ()) -> Path:
+        """Write the page to a file that ends in .html, or a picture of its maps to .png, .svg or .pdf.
+
+        Args:
+            path: Where; a file that stands there is replaced.
+            place: For a picture: which maps it shows, at most 64: `(0,)` is layer 0, `(0, 3)` its head 3.
 
         Returns:
             The path.
 
         Raises:
-            ArgumentTypeError, OptionError: no path; another ending.
+            ArgumentTypeError, OptionError: no path, another ending, no map there or too many, a comparison as a picture.
             FileAccessError: the file cannot be written.
         """
         target = _checked(path)
-        write_file(target, self.html())
+        if target.suffix.lower() in _PICTURES:
+            from attention_surgeon.viewer.picture import save_picture  # here, because it loads matplotlib
+
+            save_picture(self._subjects, self.title, place, target)
+        else:
+            write_file(target, self.html())
         return target
 
     def _repr_html_(self) -> str:
@@ -106,7 +119,7 @@ def _checked(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise ArgumentTypeError(f"Page.save: path is {kind_of(path)}, expected a string or a Path.")
     target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm"):
+    if target.suffix.lower() not in (".html", ".htm", *_PICTURES):
         ending = f"the suffix {target.suffix}" if target.suffix else "no suffix"
-        raise OptionError(f"Page.save: {target} has {ending}; a page ends in .html.")
+        raise OptionError(f"Page.save: {target} has {ending}; a page ends in .html, a picture in .png, .svg or .pdf.")
     return target

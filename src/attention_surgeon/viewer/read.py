@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,11 @@ def read(what: Any, axes: Sequence[str] | None, caller: str) -> Subject:
         return _of_trace(what, caller)
     if isinstance(what, Tensor | np.ndarray | PooledMap):
         return _of_weights(what, axes, caller)
+    if _is_capture(what):
+        return replace(
+            _of_layers([layer.trace for layer in what.layers], [layer.name for layer in what.layers], None, caller),
+            source=what.source,
+        )
     if _is_outputs(what):
         return read(_attentions(what, caller), axes, caller)
     if isinstance(what, Mapping):
@@ -146,6 +152,12 @@ _EAGER = (
     'transformers gives attentions only with model.set_attn_implementation("eager") and '
     "model(..., output_attentions=True)."
 )
+
+
+def _is_capture(what: Any) -> bool:
+    """Tell what `surgery.capture` returns, which stands in a room beside this one."""
+    layers = getattr(what, "layers", None)
+    return isinstance(layers, tuple) and bool(layers) and all(hasattr(layer, "trace") for layer in layers)
 
 
 def _is_outputs(what: Any) -> bool:

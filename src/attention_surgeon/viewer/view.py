@@ -63,7 +63,7 @@ def view(
     subject = with_tokens(read(what, axes, "view"), tokens, key_tokens, key_value_heads, "view")
     room = _room([subject], max_megabytes, "view")
     words = _title(title, subject, "view")
-    return Page(document_of([subject], words, [""], _places(subject, in_full, "view"), room, "view"))
+    return Page(document_of([subject], words, [""], _places(subject, in_full, "view"), room, "view"), [subject])
 
 
 def compare(
@@ -109,7 +109,7 @@ def compare(
     if len(labels) != 2 or not all(isinstance(label, str) for label in labels):
         raise OptionError(f"compare: labels is {labels!r}, expected two strings such as ('before', 'after').")
     room = _room(sides, max_megabytes, "compare")
-    return Page(document_of(sides, _title(title, sides[0], "compare"), labels, frozenset(), room, "compare"))
+    return Page(document_of(sides, _title(title, sides[0], "compare"), labels, frozenset(), room, "compare"), sides)
 
 
 def _places(subject: Subject, in_full: Sequence[Sequence[int | str]], caller: str) -> frozenset[int]:

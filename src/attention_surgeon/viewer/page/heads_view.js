@@ -3,7 +3,6 @@
 import { chooser, poolingChoice, scaleChoice, Toolbar } from "./controls.js";
 import { make } from "./dom.js";
 import { legend } from "./legend.js";
-import { meaningOf } from "./names.js";
 import { painted } from "./paint.js";
 import { number } from "./words.js";
 
@@ -59,7 +58,7 @@ export class HeadsView {
       legend(
         colours,
         source.ink,
-        `${meaningOf(source.frame, state.pooling)}, each map on its own scale up to its largest`,
+        `${state.pooling} weight, each map on a scale of its own up to its largest`,
       ),
     );
   }

@@ -16,6 +16,7 @@ import { Store } from "./state.js";
 
 const MOST_KEPT = 24;
 const SMALL = 128;
+const LONG = 64; // from here on most weights are so small that linear colours leave a map blank
 
 /** Everything a view needs; the same for a file and for a live table, which replaces the document. */
 export class Source {
@@ -205,7 +206,7 @@ function beginning(data) {
     query: 0,
     key: 0,
     pooling: "largest",
-    scale: "linear",
+    scale: Math.max(data.sides[0].numQueries, data.sides[0].numKeys) > LONG ? "log" : "linear",
     hideSink: false,
     theme: "auto",
     sortBy: "",

@@ -1,0 +1,89 @@
+"""From the options of `surgeon view` to a file."""
+
+import webbrowser
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attention_surgeon.cli.cells import visible
+from attention_surgeon.cli.console import note, write
+from attention_surgeon.cli.operate_run import text_of
+from attention_surgeon.cli.trace_input import Request, make_trace
+from attention_surgeon.errors import OptionError
+from attention_surgeon.files import require_place
+from attention_surgeon.trace import load_trace
+from attention_surgeon.viewer import Page, view
+
+_WAYS = (
+    'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
+    "surgeon view --trace FILE; surgeon view --model DIR --text ..."
+)
+
+
+class ViewRequest(NamedTuple):
+    """The options; None where one was not given."""
+
+    text: str | None
+    file: Path | None
+    trace: Path | None
+    model: str | None
+    mask: str | None
+    no_scale: bool
+    first: int | None
+    layer: str | None
+    out: Path
+    megabytes: float
+    open_it: bool
+
+
+def run_view(request: ViewRequest) -> int:
+    """Write the page or the picture, say so, and return the exit code.
+
+    Raises:
+        OptionError: options that exclude each other.
+        SurgeonError: as the text, the trace, the model and the file demand.
+    """
+    _check(request)
+    require_place(request.out)
+    page = view(_subject(request), max_megabytes=request.megabytes)
+    page.save(request.out, place=() if request.layer is None else (request.layer,))
+    size = request.out.stat().st_size
+    write(f"{visible(str(request.out))}: {visible(page.title)}, {_maps(page)}, {_words(size)}\n")
+    if request.open_it:
+        webbrowser.open(request.out.resolve().as_uri())
+    return 0
+
+
+def _check(request: ViewRequest) -> None:
+    sources = {"--text": request.text, "--file": request.file, "--trace": request.trace}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise OptionError(f"{' and '.join(given)} given; {_WAYS}.")
+    if not given and request.model is None:
+        raise OptionError(f"nothing to show; {_WAYS}.")
+    own = {"--mask": request.mask, "--no-scale": request.no_scale or None, "--first": request.first}
+    others = [name for name, value in own.items() if value is not None]
+    if others and (request.model is not None or request.trace is not None):
+        raise OptionError(f"{', '.join(others)} change the untrained vectors, and go with --text or --file alone.")
+    if request.model is not None and request.trace is not None:
+        raise OptionError("--trace shows what was saved, so it goes without --model.")
+
+
+def _subject(request: ViewRequest) -> Any:
+    if request.trace is not None:
+        return load_trace(request.trace)
+    if request.model is None:
+        parts = (request.text, request.file, None, request.mask, request.no_scale, None, None, None, request.first)
+        return make_trace(Request(*parts))
+    from attention_surgeon.surgery import capture, load_model  # here, because it loads transformers
+
+    loaded = load_model(request.model, note)
+    return capture(loaded.model, text_of(request.text, request.file), tokenizer=loaded.tokenizer)
+
+
+def _maps(page: Page) -> str:
+    count = len(page.document["sides"][0]["maps"])
+    return f"{count} map{'s' if count > 1 else ''}"
+
+
+def _words(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
