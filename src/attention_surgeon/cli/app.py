@@ -28,6 +28,7 @@ from attention_surgeon.cli.faults import faults
 from attention_surgeon.cli.lessons import hint, history, journal, list_exercises, progress, reset, undo
 from attention_surgeon.cli.operate import operate
 from attention_surgeon.cli.report import report
+from attention_surgeon.cli.serve import serve
 from attention_surgeon.cli.start import start, update
 from attention_surgeon.cli.trace import trace
 from attention_surgeon.cli.view import view
@@ -50,6 +51,7 @@ app.command("diagnose")(diagnose)
 app.command("faults")(faults)
 app.command("doctor")(doctor)
 app.add_typer(experiment)
+app.command("serve")(serve)
 app.command("start")(start)
 app.command("watch")(watch)
 app.command("check")(check)

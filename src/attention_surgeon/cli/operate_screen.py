@@ -21,9 +21,9 @@ def effect_lines(effect: Effect, model: str, width: int, page: Path | None) -> I
     """Yield the whole screen, no line wider than `width` cells."""
     receipt = effect.receipt
     called = [layer for layer in receipt.layers if layer.calls]
-    where = f"{model} · {_places(called)}" if called else model
+    where = f"{model} · {place_of(called)}" if called else model
     yield from text_lines(f"{receipt.operation} · {where}", width, "heading")
-    for label, text in _receipt_parts(effect, called):
+    for label, text in receipt_parts(effect, called):
         yield from labelled_lines(label, text, width, indent=2, room=11)
     yield Text("")
     yield from _table_lines(effect, called, width)
@@ -93,7 +93,8 @@ def _finite(value: Any) -> Any:
     return str(value) if is_odd else value
 
 
-def _places(layers: Sequence[LayerReceipt]) -> str:
+def place_of(layers: Sequence[LayerReceipt]) -> str:
+    """Say which layers and heads were operated on."""
     names = ", ".join(layer.name for layer in layers)
     heads = layers[0].heads or ()
     same = all(layer.heads == heads for layer in layers)
@@ -111,7 +112,7 @@ def _numbers(numbers: Sequence[int]) -> str:
     return f"head {numbers[0]}" if len(numbers) == 1 else f"heads {', '.join(str(number) for number in numbers)}"
 
 
-def _receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tuple[str, str]]:
+def receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tuple[str, str]]:
     """Yield what the receipt says, in words."""
     receipt = effect.receipt
     calls, runs = sum(layer.calls for layer in called), sum(layer.runs for layer in called)

@@ -17,7 +17,7 @@ Reading: TypeAlias = Callable[[Operands, Tensor], Operands]
 """`(operands, scores) -> operands` with another mask."""
 
 
-def _read_mask_as(read: Reading) -> Operation:
+def read_mask_as(read: Reading) -> Operation:
     """Return the operation after which every step sees the mask that `read` makes of the one that was given."""
 
     def reading(step: Step) -> Step:
@@ -47,7 +47,7 @@ def change_allowed(change: Callable[[Tensor], Tensor]) -> Operation:
         one_matrix = scores[(0,) * (scores.ndim - 2)]
         return dataclasses.replace(operands, allowed=change(torch.broadcast_tensors(operands.allowed, one_matrix)[0]))
 
-    return _read_mask_as(read)
+    return read_mask_as(read)
 
 
 def invert(allowed: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ FAULTS: tuple[Fault, ...] = (
             Sighting("AI-Hypercomputer/maxtext", 878),
             Sighting("tensorflow/addons", 133, "pull"),
         ),
-        operate=_read_mask_as(_take_nothing),
+        operate=read_mask_as(_take_nothing),
         wraps=True,
     ),
     Fault(
@@ -202,7 +202,7 @@ FAULTS: tuple[Fault, ...] = (
         question="Take the second sequence of your batch alone: does it get the same answer?",
         pointer="Look at how the mask meets the batch: only its first entry is taken.",
         fix='scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))  # mask (batch, n_k)',
-        operate=_read_mask_as(_take_first),
+        operate=read_mask_as(_take_first),
         wraps=True,
     ),
     Fault(
@@ -236,7 +236,7 @@ FAULTS: tuple[Fault, ...] = (
         pointer="Look at what happens when the mask is None: a causal one is put in its place.",
         fix="F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=False)",
         sightings=(Sighting("huggingface/transformers", 48172),),
-        operate=_read_mask_as(_take_none_for_causal),
+        operate=read_mask_as(_take_none_for_causal),
         wraps=True,
     ),
 )

@@ -1,0 +1,55 @@
+"""What the operating table lets a person choose for a model."""
+
+from typing import Any, NamedTuple
+
+from attention_surgeon.cli.serve_operation import MASKS, SCALES
+from attention_surgeon.faults import catalogue
+from attention_surgeon.surgery import BUILT_IN, LoadedModel, attention_layers, operations
+from attention_surgeon.surgery.layers import model_name
+
+_ELSEWHERE = ("no_scale", "drop_mask", "reverse_mask", "temperature:2")
+"""What has a control of its own."""
+_EXAMPLES = {"tiny": "the harbour in winter"}
+_EXAMPLE = "The cat sat on the mat because it was tired."
+
+
+class Stack(NamedTuple):
+    """Layers that are counted together: all of most models; encoder, decoder and cross of some."""
+
+    name: str
+    num_layers: int
+    num_heads: int
+
+
+def stacks_of(loaded: LoadedModel) -> tuple[Stack, ...]:
+    """Return the stacks of a model; where only a call could tell the number of heads, 0 of them."""
+    found: dict[str, list[int]] = {}
+    for layer in attention_layers(loaded.model):
+        found.setdefault(layer.stack, []).append(layer.num_heads or 0)
+    return tuple(Stack(name, len(heads), max(heads)) for name, heads in found.items())
+
+
+def offer_of(loaded: LoadedModel, most_tokens: int) -> dict[str, Any]:
+    """Return what can be chosen, as the page takes it."""
+    return {
+        "model": loaded.name,
+        "summary": f"{BUILT_IN.get(loaded.name, model_name(loaded.model))}.",
+        "example": _EXAMPLES.get(loaded.name, _EXAMPLE),
+        "mostTokens": most_tokens,
+        "stacks": [
+            {"name": stack.name, "numLayers": stack.num_layers, "numHeads": stack.num_heads}
+            for stack in stacks_of(loaded)
+        ],
+        "masks": [[value.partition(":")[0], words] for value, words in MASKS],
+        "scales": [list(choice) for choice in SCALES],
+        "faults": [
+            {"name": operation.name, "group": _group(operation.name), "summary": operation.summary}
+            for operation in operations()
+            if operation.name not in _ELSEWHERE
+        ],
+    }
+
+
+def _group(name: str) -> str:
+    stages = {fault.name: fault.stage for fault in catalogue()}
+    return f"faults of the {stages[name]}" if name in stages else "operations"

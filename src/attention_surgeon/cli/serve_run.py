@@ -1,0 +1,32 @@
+"""From the options of `surgeon serve` to a server that runs until Ctrl-C."""
+
+import webbrowser
+
+from attention_surgeon.cli.console import note, write
+from attention_surgeon.cli.serve_table import ModelTable
+from attention_surgeon.viewer.live import Address, serve
+
+_USUAL = ("tiny", "minilm")
+
+
+def run_serve(model: str, port: int | None, *, is_opened: bool) -> int:
+    """Load the model, print the address, and serve until Ctrl-C.
+
+    Raises:
+        SurgeonError: the model cannot be loaded, the port is taken, or the server is not installed.
+    """
+
+    def ready(address: Address) -> None:
+        write(f"{address.url}\n")
+        note("the operating table, for this computer alone · Ctrl-C ends it")
+        if is_opened:
+            webbrowser.open(address.url)
+
+    def mistake(error: BaseException) -> None:
+        note(f"an operation failed: {type(error).__name__}: {error}")
+
+    table = ModelTable([model, *(name for name in _USUAL if name != model)], on_note=note)
+    table.load(model)
+    serve(table, port=port, on_ready=ready, on_mistake=mistake)
+    note("ended")
+    return 0

@@ -1,0 +1,145 @@
+"""The operating table behind `surgeon serve`: a request of the page as an operation on a model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, final
+
+from attention_surgeon.cli.serve_offer import offer_of, stacks_of
+from attention_surgeon.cli.serve_operation import operation_of
+from attention_surgeon.cli.serve_screen import predictions_of, receipt_of
+from attention_surgeon.errors import OptionError, SurgeonError
+from attention_surgeon.surgery import Capture, LoadedModel, attention_layers, before_and_after, capture, load_model
+from attention_surgeon.surgery.inputs import prepare
+from attention_surgeon.trace import AttentionTrace
+from attention_surgeon.viewer import compare, view
+from attention_surgeon.viewer.live import Answer, StillWanted, TableRequest
+
+MOST_TOKENS = 128
+
+
+@final
+class ModelTable:
+    """Models, loaded when they are asked for and kept."""
+
+    def __init__(self, names: Sequence[str], on_note: Callable[[str], None] = lambda note: None) -> None:
+        """Know the names; load nothing yet."""
+        self._names, self._on_note = tuple(names), on_note
+        self._loaded: dict[str, LoadedModel] = {}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, the one to begin with first."""
+        return self._names
+
+    def load(self, name: str) -> LoadedModel:
+        """Return a model, loaded on first use.
+
+        Raises:
+            SurgeonError: as `surgery.load_model` and `surgery.attention_layers`; no tokenizer, so no text can be read.
+        """
+        if name not in self._loaded:
+            loaded = load_model(name, self._on_note)
+            attention_layers(loaded.model)  # one that cannot be operated on is refused before a page offers it
+            if loaded.tokenizer is None:
+                raise OptionError(f"{name} came without a tokenizer, so it cannot read a text that is typed.")
+            self._loaded[name] = loaded
+        return self._loaded[name]
+
+    def describe(self, model: str, still_wanted: StillWanted) -> dict[str, Any]:
+        """Return what can be chosen for a model."""
+        return offer_of(self.load(model), most_tokens_of(self.load(model)))
+
+    def operate(self, request: TableRequest, still_wanted: StillWanted) -> Answer:
+        """Operate, look, and undo.
+
+        Raises:
+            SurgeonError: the text, the operation or its place does not fit the model.
+        """
+        loaded = self.load(request.model)
+        _check_length(loaded, request.text)
+        stack = _stack_of(loaded, request.stack)
+        operation = operation_of(request)
+        with _watched(loaded, still_wanted):
+            if operation is None:
+                return _as_it_is(loaded, request.text, stack)
+            effect = before_and_after(
+                loaded.model,
+                operation,
+                request.text,
+                layers=_layers_of(stack, request.layers),
+                heads=request.heads,
+                tokenizer=loaded.tokenizer,
+            )
+        still_wanted()
+        predictions = predictions_of(loaded, effect.before, effect.after)
+        before, after, title = (
+            _maps(effect.before, stack),
+            _maps(effect.after, stack),
+            f"{loaded.name}: {operation.name}",
+        )
+        try:
+            return Answer(compare(before, after, title=title).document, receipt_of(effect), predictions)
+        except (
+            SurgeonError
+        ) as error:  # a fault may leave numbers that no map can show, and the rest is true all the same
+            receipt = (*receipt_of(effect), f"no map of what came out: {error} The maps show the model as it was.")
+            return Answer(view(before, title=title).document, receipt, predictions)
+
+
+def most_tokens_of(loaded: LoadedModel) -> int:
+    """Return how many tokens a text may have: what the model can read, and no more than a page shows at once."""
+    config = getattr(loaded.model, "config", None)
+    lengths = (getattr(config, name, None) for name in ("context_len", "max_position_embeddings", "n_positions"))
+    return min(MOST_TOKENS, *(length for length in lengths if isinstance(length, int) and length > 0))
+
+
+def _as_it_is(loaded: LoadedModel, text: str, stack: str) -> Answer:
+    captured = capture(loaded.model, text, tokenizer=loaded.tokenizer)
+    page = view(_maps(captured, stack), title=f"{loaded.name}, as it is")
+    return Answer(page.document, receipt_of(None), predictions_of(loaded, captured))
+
+
+def _check_length(loaded: LoadedModel, text: str) -> None:
+    if not text:
+        raise OptionError("the text is empty; type a few words.")
+    most, given = most_tokens_of(loaded), len(prepare(loaded.model, text, loaded.tokenizer).tokens)
+    if given > most:
+        raise OptionError(f"the text has {given:,} tokens; {most} are the most here.")
+
+
+def _stack_of(loaded: LoadedModel, name: str) -> str:
+    """Return the stack that is meant; none named: the first.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    names = [stack.name for stack in stacks_of(loaded)]
+    if name and name not in names:
+        known = ", ".join(filter(None, names)) or "one stack only, which has no name"
+        raise OptionError(f"stack is {name!r}; {loaded.name} has {known}.")
+    return name or names[0]
+
+
+def _layers_of(stack: str, layers: tuple[int, ...] | None) -> str | tuple[int, ...] | None:
+    """Return the layers of one stack as `operate` takes them."""
+    if not stack:
+        return layers
+    return stack if layers is None else f"{stack} {','.join(map(str, layers))}"
+
+
+def _maps(captured: Capture, stack: str) -> dict[str, AttentionTrace]:
+    """Return what a page shows: one stack, as all maps of a page have one size."""
+    return {str(layer.index): layer.trace for layer in captured.layers if layer.stack == stack}
+
+
+@contextmanager
+def _watched(loaded: LoadedModel, still_wanted: StillWanted) -> Iterator[None]:
+    """Let each attention layer ask before it runs whether its work is wanted still."""
+    hooks = [
+        layer.module.register_forward_pre_hook(lambda *_: still_wanted()) for layer in attention_layers(loaded.model)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

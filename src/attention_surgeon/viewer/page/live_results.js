@@ -1,0 +1,52 @@
+/** @file What an operation gave, in words and numbers: the receipt, and what the model says before and after. */
+
+import { make } from "./dom.js";
+import { percent, visible } from "./words.js";
+
+/** @typedef {import("./live_types").Predictions} Predictions */
+/** @typedef {import("./live_types").PredictionRow} PredictionRow */
+
+/**
+ * Returns the receipt and the predictions.
+ * @param {string[]} receipt
+ * @param {Predictions} predictions
+ * @returns {HTMLElement[]}
+ */
+export function said(receipt, predictions) {
+  const lines = receipt.map((line) => make("li", {}, line));
+  return [
+    make("section", { "aria-label": "Receipt" }, make("h2", {}, "Receipt"), make("ul", {}, ...lines)),
+    make("section", { "aria-label": predictions.title }, make("h2", {}, predictions.title), table(predictions)),
+  ];
+}
+
+/** @param {Predictions} predictions @returns {HTMLTableElement} */
+function table({ rows, facts }) {
+  const hasAfter = [...rows, ...facts].some(({ after }) => after !== null);
+  const heads = ["", hasAfter ? "before" : "now", ...(hasAfter ? ["after"] : [])];
+  const titles = heads.map((title) => make("th", { scope: "col" }, title));
+  const bars = rows.map((row) => line(visible(row.label), [row.before, row.after].map(bar)));
+  const words = facts.map((fact) =>
+    line(
+      fact.label,
+      [fact.before, fact.after].map((text) => text ?? ""),
+    ),
+  );
+  return make("table", {}, make("thead", {}, make("tr", {}, ...titles)), make("tbody", {}, ...bars, ...words));
+}
+
+/** @param {string} label @param {(Node | string)[]} cells @returns {HTMLTableRowElement} */
+function line(label, cells) {
+  const shown = cells.filter((cell) => cell !== "").map((cell) => make("td", { class: "number" }, cell));
+  return make("tr", {}, make("th", { scope: "row" }, label), ...shown);
+}
+
+/** @param {number | null} share @returns {Node | string} */
+function bar(share) {
+  if (share === null) return "";
+  const words = percent(share);
+  const meter = make("meter", { min: "0", max: "1", value: String(share), "aria-hidden": "true" });
+  const made = document.createDocumentFragment();
+  made.append(meter, words);
+  return made;
+}

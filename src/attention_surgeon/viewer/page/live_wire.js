@@ -1,0 +1,73 @@
+/** @file Talking to the server: the token, one question at a time, and what went wrong in words. */
+
+/** @typedef {import("./live_types").Settings} Settings */
+
+const KEPT = "attention-surgeon token";
+
+/** A question that got no answer; `isOutdated` where a newer one took its place. */
+export class Unanswered extends Error {
+  /** @param {string} words @param {boolean} isOutdated */
+  constructor(words, isOutdated) {
+    super(words);
+    this.isOutdated = isOutdated;
+  }
+}
+
+/** The way to the server. */
+export class Wire {
+  constructor() {
+    this.token = takeToken();
+    this.page = crypto.randomUUID();
+    this.number = 0;
+    this.ends = new AbortController();
+  }
+
+  /**
+   * Asks, and gives up every question before.
+   * @param {"model" | "operate" | "page"} path
+   * @param {Settings} settings
+   * @returns {Promise<Response>}
+   */
+  async ask(path, settings) {
+    this.ends.abort();
+    this.ends = new AbortController();
+    this.number += 1;
+    const body = JSON.stringify({ page: this.page, number: this.number, ...settings });
+    const headers = { "content-type": "application/json", "x-surgeon-token": this.token };
+    /** @type {Response} */
+    let response;
+    try {
+      response = await fetch(`/${path}`, {
+        method: "POST",
+        headers,
+        body,
+        signal: this.ends.signal,
+        credentials: "omit",
+      });
+    } catch (error) {
+      const isOutdated = error instanceof DOMException && error.name === "AbortError";
+      throw new Unanswered("The server does not answer; it has ended. Start it again with: surgeon serve", isOutdated);
+    }
+    if (response.ok) return response;
+    throw new Unanswered(await reason(response), response.status === 409);
+  }
+}
+
+/** Takes the token out of the address, where it would be read over a shoulder, into storage of this port alone. */
+function takeToken() {
+  const given = new URLSearchParams(location.search).get("token");
+  if (given === null) return localStorage.getItem(KEPT) ?? "";
+  localStorage.setItem(KEPT, given);
+  history.replaceState(null, "", `/${location.hash}`);
+  return given;
+}
+
+/** @param {Response} response @returns {Promise<string>} */
+async function reason(response) {
+  try {
+    const { error } = await response.json();
+    return typeof error === "string" ? error : `The server answered ${response.status}.`;
+  } catch {
+    return `The server answered ${response.status}.`;
+  }
+}
