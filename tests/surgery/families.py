@@ -104,9 +104,13 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-@cache
 def make(name: str, implementation: str = "eager") -> Any:
     """Return the model of a family, made once; tests must leave it as they found it."""
+    return _made(name, implementation)
+
+
+@cache  # which takes make(name) and make(name, "eager") for two calls
+def _made(name: str, implementation: str) -> Any:
     family = FAMILIES[name]
     config = family.config()
     config._attn_implementation = implementation

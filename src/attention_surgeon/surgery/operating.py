@@ -20,8 +20,9 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
 
     In an operated layer the chosen heads are computed by the operated circuit, written by hand, in working precision
     (`ops.working_dtype`); the other heads keep what the model's own function gives, bit for bit. Everything else of the
-    model stays as it is. The operation holds for every thread that runs the model. Blocks may be nested: operations on
-    the same head add up in the order in which they came.
+    model stays as it is. The operation holds for every thread that runs the model; a thread without a block of its
+    own must not be inside the model when one begins or ends. Blocks may be nested: operations on the same head add up
+    in the order in which they came.
 
     Args:
         model: A model of transformers that calls its attention registry, in "eager" or "sdpa"; or any module that

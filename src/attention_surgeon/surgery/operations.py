@@ -42,11 +42,13 @@ class Operation:
         name: As it is asked for, its number included: `temperature:2`.
         summary: What it does, in one sentence.
         change: From the healthy circuit to the operated one.
+        is_for_cross: Whether it means anything where keys are of another text than queries.
     """
 
     name: str
     summary: str
     change: Callable[[Circuit], Circuit]
+    is_for_cross: bool = True
 
 
 def find_operation(fault: object) -> Operation:
@@ -83,7 +85,7 @@ which the model applies before and after its attention function.
         raise OptionError(f"operate: {name} takes no number; these do: {takes}.")
     if name in _OWN:
         summary, change = _OWN[name]
-        return Operation(name, summary, change)
+        return Operation(name, summary, change, is_for_cross=name != "reverse_mask")
     if name in _ALIASES:
         return _from_fault(find_fault(_ALIASES[name]), name)
     if name in {known.name for known in catalogue()}:
@@ -185,6 +187,8 @@ def _mirror(allowed: Tensor) -> Tensor:
     n_q, n_k = allowed.shape[-2:]
     seen, seeing = allowed.any(-2, keepdim=True), allowed.any(-1, keepdim=True)
     order = allowed | ~seen | ~seeing  # without padding, which has no order
+    if n_q > 1 and order.all():
+        return allowed
     mirrored = order.transpose(-2, -1) if n_q == n_k else reverse_mask(n_q, n_k).dense(allowed.device)
     return mirrored & seen
 

@@ -19,7 +19,7 @@ from attention_surgeon.ops import Circuit, Operands, divide_by_root_key_size, le
 from attention_surgeon.ops.softmax import softmax
 from attention_surgeon.surgery.call import AttentionCall
 from attention_surgeon.surgery.layers import Layer
-from attention_surgeon.surgery.table import is_empty, patient_of
+from attention_surgeon.surgery.table import patient_of
 
 NAME = "attention_surgeon"
 """The name under which our function stands in the registry while anything is operated on."""
@@ -45,7 +45,7 @@ def connect(layer: Layer) -> Callable[[], None]:
             f"layer {layer.name} attends by {name!r}, whose masks cannot be read; "
             f"call model.set_attn_implementation('sdpa') first."
         )
-    if is_empty():
+    if not _LAYERS:
         AttentionInterface.register(NAME, _attend)
         AttentionMaskInterface.register(NAME, sdpa_mask)
     ours = copy.copy(own)

@@ -105,7 +105,9 @@ class _Theatre:
 
     def circuit(self, operations: tuple[Active, ...]) -> Circuit:
         """Return the healthy circuit with these operations in it, one after the other."""
-        return reduce(lambda made, one: one.operation.change(made), operations, self.call.circuit)
+        is_cross = self.call.layer.stack == "cross"
+        acting = [one.operation for one in operations if one.operation.is_for_cross or not is_cross]
+        return reduce(lambda made, operation: operation.change(made), acting, self.call.circuit)
 
     def computed(self, operations: tuple[Active, ...]) -> Computed:
         """Return what the call gives under these operations; none: the healthy mechanism."""
