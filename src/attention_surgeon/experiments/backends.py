@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import final
+from typing import Any, final
 
 from attention_surgeon.errors import LoadError, OptionError
 from attention_surgeon.experiments.result import Record
 from attention_surgeon.experiments.settings import suggestion
-from attention_surgeon.experiments.sweep_config import Point
-from attention_surgeon.experiments.sweep_points import Outcome
+from attention_surgeon.experiments.sweep_points import measure_point
 from attention_surgeon.require import require_count
 
 BACKENDS = ("local", "dask", "ray")
@@ -28,8 +27,14 @@ class Workers(abc.ABC):
         """What all of them work with."""
 
     @abc.abstractmethod
-    def measure(self, points: Mapping[str, Point]) -> Iterator[tuple[str, Outcome]]:
+    def measure(
+        self, points: Mapping[str, Any], work: Callable[[Any], Any] = measure_point
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the name of each point once, as they are done, with its outcome, whatever becomes of single workers.
+
+        Args:
+            points: What is to be made, by name; the names tell what they are made from.
+            work: Makes the outcome of one of them, in another process; it may depend on nothing but the point.
 
         Raises:
             ClusterError: there is nobody left to work, or a point ends every worker that takes it up.

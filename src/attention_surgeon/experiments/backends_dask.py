@@ -16,9 +16,7 @@ from typing import Any, final
 from attention_surgeon.errors import ClusterError
 from attention_surgeon.experiments.backends import Backend, Workers, require_package
 from attention_surgeon.experiments.result import Record
-from attention_surgeon.experiments.sweep_config import Point
 from attention_surgeon.experiments.sweep_points import (
-    Outcome,
     measure_point,
     require_same_versions,
     worker_versions,
@@ -69,7 +67,9 @@ class DaskWorkers(Workers):
         """What all of them work with."""
         return self._versions
 
-    def measure(self, points: Mapping[str, Point]) -> Iterator[tuple[str, Outcome]]:
+    def measure(
+        self, points: Mapping[str, Any], work: Callable[[Any], Any] = measure_point
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the name of each point once; what was in the hands of a worker that died is given to another one.
 
         Raises:
@@ -77,8 +77,7 @@ class DaskWorkers(Workers):
         """
         done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         futures = {
-            self._client.submit(measure_point, point, key=f"surgeon-{name}", pure=True): name
-            for name, point in points.items()
+            self._client.submit(work, point, key=f"surgeon-{name}", pure=True): name for name, point in points.items()
         }
         for future in futures:
             future.add_done_callback(done.put)
@@ -91,7 +90,7 @@ class DaskWorkers(Workers):
             outcome = self._result(future, points[futures[future]])
             yield futures.pop(future), outcome
 
-    def _result(self, future: Any, point: Point) -> Outcome:
+    def _result(self, future: Any, point: Any) -> Any:
         """Return what came back; if its worker died before it was fetched, it is made again and waited for."""
         import distributed
         from distributed.client import FutureCancelledError

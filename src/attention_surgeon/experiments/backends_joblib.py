@@ -10,8 +10,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from attention_surgeon.errors import ClusterError
 from attention_surgeon.experiments.backends import Backend, Workers
 from attention_surgeon.experiments.result import Record
-from attention_surgeon.experiments.sweep_config import Point
-from attention_surgeon.experiments.sweep_points import Outcome, measure_point, worker_versions
+from attention_surgeon.experiments.sweep_points import measure_point, worker_versions
 
 _MOST_LOSSES = 3
 _ONE_AT_A_TIME: dict[str, Any] = {"batch_size": 1}  # joblib's own types forget that it may be a number
@@ -36,7 +35,9 @@ class JoblibWorkers(Workers):
         """Those of this process, from which the others are started."""
         return worker_versions()
 
-    def measure(self, points: Mapping[str, Point]) -> Iterator[tuple[str, Outcome]]:
+    def measure(
+        self, points: Mapping[str, Any], work: Callable[[Any], Any] = measure_point
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the name of each point once; what was in the hands of a process that died is given to another one.
 
         Raises:
@@ -45,7 +46,7 @@ class JoblibWorkers(Workers):
         missing, losses = dict(points), 0
         while missing:
             try:
-                for name, outcome in self._call(dict(missing)):
+                for name, outcome in self._call(dict(missing), work):
                     losses = 0
                     del missing[name]
                     yield name, outcome
@@ -58,12 +59,12 @@ class JoblibWorkers(Workers):
                     ) from None
                 self._on_note(f"a process was killed; the {len(missing)} points that are left are given out again")
 
-    def _call(self, points: Mapping[str, Point]) -> Iterator[tuple[str, Outcome]]:
+    def _call(self, points: Mapping[str, Any], work: Callable[[Any], Any]) -> Iterator[tuple[str, Any]]:
         num_jobs = min(self._num_jobs, len(points))
         # One point at a time to each: they take long, and what comes back is kept at once.
         parallel: Any = joblib.Parallel(num_jobs, return_as="generator_unordered", pre_dispatch="all", **_ONE_AT_A_TIME)
-        yield from parallel(joblib.delayed(_measure_named)(*named) for named in points.items())
+        yield from parallel(joblib.delayed(_measure_named)(*named, work) for named in points.items())
 
 
-def _measure_named(name: str, point: Point) -> tuple[str, Outcome]:
-    return name, measure_point(point)
+def _measure_named(name: str, point: Any, work: Callable[[Any], Any]) -> tuple[str, Any]:
+    return name, work(point)

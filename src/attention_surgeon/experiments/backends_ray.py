@@ -8,8 +8,7 @@ from typing import Any, final
 from attention_surgeon.errors import ClusterError
 from attention_surgeon.experiments.backends import Backend, Workers, require_package
 from attention_surgeon.experiments.result import Record
-from attention_surgeon.experiments.sweep_config import Point
-from attention_surgeon.experiments.sweep_points import Outcome, measure_point, worker_versions
+from attention_surgeon.experiments.sweep_points import measure_point, worker_versions
 
 _MOST_RETRIES = 3
 _TO_CONNECT = 5.0
@@ -62,13 +61,15 @@ class RayWorkers(Workers):
         """What they work with."""
         return self._versions
 
-    def measure(self, points: Mapping[str, Point]) -> Iterator[tuple[str, Outcome]]:
+    def measure(
+        self, points: Mapping[str, Any], work: Callable[[Any], Any] = measure_point
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the name of each point once.
 
         Raises:
             ClusterError: the cluster is gone, or a point killed several workers one after another.
         """
-        make = self._ray.remote(max_retries=_MOST_RETRIES)(measure_point)
+        make = self._ray.remote(max_retries=_MOST_RETRIES)(work)
         pending = {make.remote(point): name for name, point in points.items()}
         while pending:
             (ready, *_), _ = self._ray.wait(list(pending), num_returns=1)
