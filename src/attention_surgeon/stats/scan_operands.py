@@ -72,7 +72,7 @@ class ScanOperands:
 
 
 def check_operands(
-    query: Tensor, key: Tensor, value: Tensor | None, mask: MaskLike | None, scale: float | None, caller: str
+    query: Tensor, key: Tensor, value: Tensor | None, mask: MaskLike | None, scale: float | int | None, caller: str
 ) -> ScanOperands:
     """Return the operands of a scan, checked.
 
@@ -117,7 +117,7 @@ def _check_leading(query: Tensor, tensor: Tensor, name: str, caller: str) -> Non
         )
 
 
-def _checked_scale(scale: float | None, key_size: int, caller: str) -> float:
+def _checked_scale(scale: float | int | None, key_size: int, caller: str) -> float:
     if scale is None:
         return 1 / math.sqrt(key_size)
     if isinstance(scale, bool) or not isinstance(scale, int | float):

@@ -1,4 +1,8 @@
-"""Which rows to look at where there is no time for all: so many of each run of neighbours, drawn with a seed."""
+"""Which rows to look at where there is no time for all: so many of each run of neighbours, drawn with a seed.
+
+The first rows are all looked at. Under a causal mask they see few keys and give each of them much, unlike all others; a
+sample that happens to miss the extreme ones would not only err but believe itself sure.
+"""
 
 from dataclasses import dataclass
 from typing import final
@@ -11,6 +15,9 @@ from attention_surgeon.stats.maps import Edges
 LEAST_OF_EACH = 2
 """Rows of each stratum, without which nothing can be said about the error."""
 
+_SHARE_LOOKED_AT = 32
+"""The runs that begin in the first so-manieth of the rows are looked at whole."""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -20,7 +27,7 @@ class Strata:
     Attributes:
         stratum: `(n_q,)`, to which run each row belongs.
         sizes: `(strata,)`, how many rows each has.
-        turn: `(n_q,)`, as which of its run a row is drawn, from 0.
+        turn: `(n_q,)`, as which of its run a row is drawn, from 0; the first runs all at once.
     """
 
     stratum: Tensor
@@ -41,6 +48,7 @@ class Strata:
         order = (stratum + drawn).argsort()
         turn = torch.empty(num_rows, dtype=torch.int64)
         turn[order] = torch.arange(num_rows) - (sizes.cumsum(0) - sizes)[stratum]
+        turn[stratum <= stratum[num_rows // _SHARE_LOOKED_AT]] = 0
         return cls(stratum, sizes, turn)
 
     @property

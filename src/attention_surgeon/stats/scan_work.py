@@ -36,7 +36,7 @@ class Effort:
         seed: Of the sample.
     """
 
-    at_most: float | None = None
+    at_most: float | int | None = None
     num_rows: int | None = None
     seed: int = 0
 
@@ -82,7 +82,7 @@ class HeadWork:
         self._look(totals, torch.arange(first, last), 0.0, 1.0)
         return FoundHead(totals, None)
 
-    def _sampled(self, strata: Strata, wanted: int, at_most: float | None) -> FoundHead:
+    def _sampled(self, strata: Strata, wanted: int, at_most: float | int | None) -> FoundHead:
         """Look at `wanted` rows of each stratum, at more while there is time, at all where there is time for that."""
         totals, begun = HeadTotals(self.head, self.plan), time.perf_counter()
         most, first = strata.largest, 0
