@@ -68,6 +68,18 @@ def require_count(value: Any, name: str, caller: str, least: int = 1, why: str =
         raise OptionError(message)
 
 
+def require_probability(value: float, name: str, caller: str) -> None:
+    """Refuse what is no probability.
+
+    Raises:
+        ArgumentTypeError, OptionError: no number; outside [0, 1].
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ArgumentTypeError(f"{caller}: {name} is {value!r}, expected a number from 0 to 1.")
+    if not 0 <= value <= 1:
+        raise OptionError(f"{caller}: {name} is {value}, expected a probability from 0 to 1.")
+
+
 def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...] | None:
     """Return the shape to which all of `shapes` broadcast, None if they do not fit.
 

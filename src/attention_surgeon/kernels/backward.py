@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.kernels.drops import kept
-from attention_surgeon.kernels.forward import LEAST_CELLS, Gathered
+from attention_surgeon.kernels.forward import Gathered
 from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
-from attention_surgeon.kernels.problem import Block, Precision, Problem, pick
+from attention_surgeon.kernels.problem import Block, Precision, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
-from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, keys_of, scaled_query, tile_scores
+from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, scaled_query, spread, tile_scores
 from attention_surgeon.kernels.tiles import Tile, Tiles
 from attention_surgeon.kernels.visible import LOG2_E
 
@@ -51,12 +51,12 @@ def spread_gradient(
         average = average - grad_logsumexp.unsqueeze(-1)
     units, n_q, n_k = problem.sizes
     # Heads that share a bias would add to the same numbers at the same time.
-    lanes = 1 if bias is not None else number_of_lanes(problem.query.device, units * n_q * n_k, LEAST_CELLS)
+    lanes = 1 if bias is not None else number_of_lanes(problem.query.device, units * n_q * n_k)
     shares, is_disjoint = share_blocks(problem, lanes)
     common = zero_gradients(problem, bias)
     own = [common] + [common if is_disjoint else _own_keys(common) for _ in shares[1:]]
     reach = Reach(problem)
-    is_careful = not (problem.is_finite() and bool(grad_output.isfinite().all()))
+    is_careful = not (problem.is_finite() and all_finite(grad_output))
     workers = [Backward(problem, made, grad_output, average, into, reach, is_careful) for into in own]
     run_in_lanes(lambda lane, block: workers[lane].spread(block), shares)
     for other in () if is_disjoint else own[1:]:
@@ -108,6 +108,7 @@ class Backward:
         reach: Reach,
         is_careful: bool,
     ) -> None:
+        """Keep what is common to the lanes, and make what each has of its own."""
         self._problem, self._made, self._into = problem, made, into
         self._grad_output, self._average = grad_output, average
         self._reach, self._is_careful = reach, is_careful
@@ -129,9 +130,10 @@ class Backward:
         if problem.dropout:
             grad_output = grad_output / (1 - problem.dropout) if problem.dropout < 1 else grad_output * 0.0
         narrow_query = query.to(problem.query.dtype)
+        kv = places(problem.kv_of[block.units])
         for tile in tiles:
             hidden = tile.hidden if self._is_careful else None
-            key, value = (keys_of(x, problem, block, tile.columns) for x in (problem.key, problem.value))
+            key, value = problem.key[kv, tile.columns], problem.value[kv, tile.columns]
             scores = tile_scores(query, key, tile, self._scratch, self._is_careful)
             weights = exponentials(scores, shift, problem.query.dtype, self._scratch)
             grad_scores = self._grad_scores(block, tile, weights, grad_output, average, value, hidden)
@@ -153,7 +155,7 @@ class Backward:
     ) -> Tensor:
         """Add to the gradient of the values and return that of the scores, in natural units."""
         grad_weights = self._scratch.take("grad", weights.dtype, tuple(weights.shape))
-        torch.bmm(grad_output, value.expand(weights.shape[0], -1, -1).mT, out=grad_weights)  # (u, r, v) @ (u, v, c)
+        torch.bmm(grad_output, spread(value, weights.shape[0]).mT, out=grad_weights)  # (u, r, v) @ (u, v, c)
         keep = kept(self._problem, block, tile.columns, weights)
         dropped = weights if keep is None else weights * keep
         self._add_for_keys(self._into.value, block, tile, dropped, grad_output, hidden)
@@ -170,15 +172,14 @@ class Backward:
     ) -> None:
         """Add `weightsᵀ @ vectors` to the rows of `into` that the block's keys are."""
         positions = self._problem.kv_of[block.units]
-        is_alone = len(positions) == 1 or positions == list(range(positions[0], positions[0] + len(positions)))
+        kv = places(positions)
         hidden = None if hidden is None else hidden.expand(weights.shape).mT
-        if is_alone:
-            add_product(pick(into[:, tile.columns], positions), weights.mT, vectors, hidden)
+        if isinstance(kv, slice) and len(positions) == kv.stop - kv.start:
+            add_product(into[kv, tile.columns], weights.mT, vectors, hidden)
             return
         part = weights.new_zeros(weights.shape[0], weights.shape[2], vectors.shape[-1])
         add_product(part, weights.mT, vectors, hidden)
-        where = torch.tensor(positions, device=into.device)
-        into[:, tile.columns].index_add_(0, where, part)
+        into[:, tile.columns].index_add_(0, torch.tensor(positions, device=into.device), part)
 
 
 def _add_for_bias(bias: Tensor, problem: Problem, block: Block, tile: Tile, grad_scores: Tensor) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.problem import ROWS, Block, Problem
+from attention_surgeon.kernels.problem import Block, Problem
 
 _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _ALL_BITS = 2**64 - 1
@@ -17,7 +17,7 @@ def kept(problem: Problem, block: Block, columns: slice, like: Tensor) -> Tensor
     """
     if not problem.dropout:
         return None
-    place = (block.units.start, block.rows.start // ROWS, columns.start, columns.stop)
+    place = (block.units.start, block.rows.start, columns.start, columns.stop)
     generator = torch.Generator(like.device).manual_seed(_mixed(problem.seed, place))
     return torch.empty_like(like).bernoulli_(1 - problem.dropout, generator=generator)
 

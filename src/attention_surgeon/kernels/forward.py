@@ -19,13 +19,10 @@ from torch import Tensor
 
 from attention_surgeon.kernels.drops import kept
 from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
-from attention_surgeon.kernels.problem import Block, Precision, Problem
+from attention_surgeon.kernels.problem import Block, Precision, Problem, places
 from attention_surgeon.kernels.products import add_product
-from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, keys_of, scaled_query, tile_scores
+from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, scaled_query, tile_scores
 from attention_surgeon.kernels.tiles import Tiles
-
-LEAST_CELLS = 2**19
-"""Scores below which starting threads takes longer than they save."""
 
 
 class Gathered(NamedTuple):
@@ -55,7 +52,7 @@ def gather(problem: Problem) -> Gathered:
         query.new_zeros(units, n_q, 1, dtype=torch.float64),
         query.new_zeros(units, n_q, 1),
     )
-    lanes = number_of_lanes(query.device, units * n_q * n_k, LEAST_CELLS)
+    lanes = number_of_lanes(query.device, units * n_q * n_k)
     reach, is_careful = Reach(problem), not problem.is_finite()
     workers = [Forward(problem, made, reach, is_careful) for _ in range(lanes)]
     queue = iter(problem.blocks())  # whoever is free takes the next: no block depends on another
@@ -68,6 +65,7 @@ class Forward:
     """What one lane needs to compute block after block."""
 
     def __init__(self, problem: Problem, made: Gathered, reach: Reach, is_careful: bool) -> None:
+        """Keep what is common to the lanes, and make what each has of its own."""
         self._problem, self._made, self._reach, self._is_careful = problem, made, reach, is_careful
         self._tiles, self._scratch = Tiles(problem), Scratch(problem.query.device)
 
@@ -81,8 +79,9 @@ class Forward:
         query = scaled_query(problem, block, precision)
         output, total = self._made.output[block], self._made.total[block]
         peak = None if precision is Precision.BOUNDED else query.new_full(total.shape, -math.inf)
+        kv = places(problem.kv_of[block.units])
         for tile in tiles:
-            key = keys_of(problem.key, problem, block, tile.columns)
+            key = problem.key[kv, tile.columns]
             scores = tile_scores(query, key, tile, self._scratch, self._is_careful)
             shift = None
             if peak is not None:
@@ -92,8 +91,7 @@ class Forward:
             keep = kept(problem, block, tile.columns, weights)
             if keep is not None:
                 weights *= keep
-            value = keys_of(problem.value, problem, block, tile.columns)
-            add_product(output, weights, value, tile.hidden if self._is_careful else None)
+            add_product(output, weights, problem.value[kv, tile.columns], tile.hidden if self._is_careful else None)
         output /= total.masked_fill(total == 0, 1.0) * (1 - problem.dropout)
         if peak is not None:
             self._made.shift[block] = peak.masked_fill(peak == -math.inf, 0.0).double()

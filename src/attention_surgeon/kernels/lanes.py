@@ -6,6 +6,7 @@ Python's lock while it computes.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
@@ -13,9 +14,13 @@ import torch
 Item = TypeVar("Item")
 
 
-def number_of_lanes(device: torch.device, num_cells: int, least_cells: int) -> int:
+LEAST_CELLS = 2**19
+"""Scores below which starting threads takes longer than they save."""
+
+
+def number_of_lanes(device: torch.device, num_cells: int) -> int:
     """Return how many lanes are worth it: torch's number of threads on a CPU, 1 where there is little to do."""
-    if device.type != "cpu" or num_cells < least_cells:
+    if device.type != "cpu" or num_cells < LEAST_CELLS:
         return 1
     return torch.get_num_threads()
 
@@ -25,38 +30,36 @@ def run_in_lanes(work: Callable[[int, Item], None], shares: Sequence[Iterable[It
 
     One share is worked on by the caller itself. Otherwise the caller waits: an error in a lane ends the others at
     their next item and is raised here, and so is Ctrl-C; no thread is left when this returns or raises.
+
+    >>> done = []
+    >>> run_in_lanes(lambda lane, item: done.append((lane, item)), [[1, 2], [3]])
+    >>> sorted(done)
+    [(0, 1), (0, 2), (1, 3)]
     """
     if len(shares) == 1:
         for item in shares[0]:
             work(0, item)
         return
-    threads_before = torch.get_num_threads()
-    is_inference = torch.is_inference_mode_enabled()
-    stop, failures = threading.Event(), []
+    stop = threading.Event()
+    is_inference = torch.is_inference_mode_enabled()  # modes belong to a thread, so each lane enters them anew
 
     def lane(number: int) -> None:
-        torch.set_num_threads(1)  # of this thread; also the default of threads to come, so it is set back below
-        try:
-            with torch.inference_mode(is_inference), torch.no_grad():
-                for item in shares[number]:
-                    if stop.is_set():
-                        return
-                    work(number, item)
-        except BaseException as failure:  # handed to the caller, whatever it is
-            failures.append(failure)
-            stop.set()
+        torch.set_num_threads(1)
+        with torch.inference_mode(is_inference), torch.no_grad():
+            for item in shares[number]:
+                if stop.is_set():
+                    return
+                work(number, item)
 
-    threads = [threading.Thread(target=lane, args=(number,), daemon=True) for number in range(len(shares))]
+    threads_before = torch.get_num_threads()
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(len(shares), thread_name_prefix="attention lane") as pool:
+            try:
+                lanes = [pool.submit(lane, number) for number in range(len(shares))]
+                wait(lanes, return_when=FIRST_EXCEPTION)
+            finally:
+                stop.set()  # all have ended, or one has failed, or Ctrl-C was pressed
     finally:
-        stop.set()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-        torch.set_num_threads(threads_before)
-    if failures:
-        raise failures[0]
+        torch.set_num_threads(threads_before)  # a lane's 1 is also what threads to come would start with
+    for each in lanes:
+        each.result()

@@ -47,15 +47,15 @@ class Block(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Problem:
-    """Everything that stays the same during a call.
+    """Everything that stays the same during a call; the first six are those of `Operands`.
 
     Attributes:
-        query: `(units, n_q, d_k)`, not scaled.
-        key: `(kv units, n_k, d_k)`.
-        value: `(kv units, n_k, d_v)`.
-        kv_of: For each unit the one of key and value that it reads: how heads are shared.
+        query: Not scaled.
+        key: As it came.
+        value: As it came.
+        kv_of: How heads are shared.
         visible: The mask.
-        mask_of: For each unit the position in the mask's own batch.
+        mask_of: How the mask is shared.
         factor: scale times log2(e).
         dropout: Probability with which a weight is dropped.
         seed: Of the draws.
@@ -78,42 +78,40 @@ class Problem:
         """Units, queries, keys."""
         return len(self.kv_of), self.query.shape[-2], self.key.shape[-2]
 
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Queries and keys of a tile."""
+        return ROWS, WIDTH
+
     def blocks(self) -> list[Block]:
         """Cut the work into blocks, those of the same queries next to each other: they share the mask's tiles."""
         units, n_q, n_k = self.sizes
-        cells = max(1, min(n_q, ROWS) * min(n_k, WIDTH))
-        together = max(1, ROWS * WIDTH // cells)
+        rows, width = self.tile
+        cells = max(1, min(n_q, rows) * min(n_k, width))
+        together = max(1, rows * width // cells)
         return [
-            Block(slice(unit, min(unit + together, units)), slice(row, min(row + ROWS, n_q)))
-            for row in range(0, n_q, ROWS)
+            Block(slice(unit, min(unit + together, units)), slice(row, min(row + rows, n_q)))
+            for row in range(0, n_q, rows)
             for unit in range(0, units, together)
         ]
 
     def is_finite(self) -> bool:
-        """Say whether no operand holds NaN or infinity, by sums, which make no second tensor of that size."""
-        return all(
-            math.isfinite(float(x.detach().abs().amax())) for x in (self.query, self.key, self.value) if x.numel()
-        )
+        """Say whether no operand holds NaN or infinity."""
+        return all(all_finite(x) for x in (self.query, self.key, self.value))
 
 
-def own_positions(own: tuple[int, ...], batch: tuple[int, ...]) -> list[int]:
-    """Return for each unit of `batch`, flattened, the position in the flattened `own` batch that broadcasts to it.
+def all_finite(x: Tensor) -> bool:
+    """Say whether a tensor holds neither NaN nor infinity, without making a second one of its size."""
+    return not x.numel() or all(math.isfinite(end) for end in torch.aminmax(x))
 
-    >>> own_positions((2, 1), (2, 3)), own_positions((), (2,))
-    ([0, 0, 0, 1, 1, 1], [0, 0])
+
+def places(positions: list[int]) -> slice | list[int]:
+    """Return how to index for `positions`: by a slice, which makes a view, where they follow each other.
+
+    >>> places([1, 2]), places([2, 0]), places([2, 2])
+    (slice(1, 3, None), [2, 0], slice(2, 3, None))
     """
-    return torch.arange(math.prod(own)).reshape(own).expand(batch).flatten().tolist()
-
-
-def pick(tensor: Tensor, positions: list[int]) -> Tensor:
-    """Return entries of the first axis: a view where they are the same or follow each other, else a copy.
-
-    >>> pick(torch.arange(3), [1, 2]).tolist(), pick(torch.arange(3), [2, 2]).tolist(), pick(torch.arange(3), [2, 0]).tolist()
-    ([1, 2], [2], [2, 0])
-    """
-    first = positions[0]
-    if all(position == first for position in positions):
-        return tensor[first : first + 1]
-    if positions == list(range(first, first + len(positions))):
-        return tensor[first : first + len(positions)]
-    return tensor[positions]
+    first, count = positions[0], len(positions)
+    if positions.count(first) == count:
+        return slice(first, first + 1)  # one for all, which broadcasts
+    return slice(first, first + count) if positions == list(range(first, first + count)) else positions

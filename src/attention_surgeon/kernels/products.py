@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from attention_surgeon.kernels.scores import spread
+
 
 def add_product(total: Tensor, weights: Tensor, vectors: Tensor, hidden: Tensor | None) -> None:
     """Add `weights @ vectors` to `total`: `(u, m, n) @ (u, n, d) -> (u, m, d)`.
@@ -14,7 +16,7 @@ def add_product(total: Tensor, weights: Tensor, vectors: Tensor, hidden: Tensor 
         hidden: True where a weight is hidden; there 0 times NaN shall be 0. None: nothing is hidden, or everything
             is finite, and the plain product is right.
     """
-    vectors = vectors.expand(total.shape[0], -1, -1)
+    vectors = spread(vectors, total.shape[0])
     if hidden is None or bool((is_finite := vectors.isfinite()).all()):
         total.baddbmm_(weights, vectors)
         return

@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.problem import BOUNDED_BELOW, EXACT_ABOVE, Block, Precision, Problem, pick
+from attention_surgeon.kernels.problem import BOUNDED_BELOW, EXACT_ABOVE, Block, Precision, Problem
 from attention_surgeon.kernels.tiles import Tile
 
 
@@ -15,6 +15,7 @@ class Reach:
     """How large the scores of a block can be: `|q| |k|` by Cauchy and Schwarz, found in one pass over each."""
 
     def __init__(self, problem: Problem) -> None:
+        """Measure queries and keys."""
         self._query = torch.linalg.vector_norm(problem.query, dim=-1) * abs(problem.factor)
         self._key = torch.linalg.vector_norm(problem.key, dim=-1).amax(-1).tolist() if problem.key.numel() else [0.0]
         self._problem = problem
@@ -39,6 +40,7 @@ class Scratch:
     """Memory that one lane uses again for every tile."""
 
     def __init__(self, device: torch.device) -> None:
+        """Begin with none."""
         self._device = device
         self._flat: dict[tuple[str, torch.dtype], Tensor] = {}
 
@@ -66,7 +68,7 @@ def tile_scores(query: Tensor, key: Tensor, tile: Tile, scratch: Scratch, is_car
         scratch: Where the result lies until the next tile.
         is_careful: Whether a hidden score may be NaN, which would stay NaN whatever is added.
     """
-    key = key.to(query.dtype).expand(query.shape[0], -1, -1)
+    key = spread(key.to(query.dtype), query.shape[0])
     scores = scratch.take("scores", query.dtype, (*query.shape[:2], key.shape[1]))
     torch.bmm(query, key.mT, out=scores)  # (u, r, d) @ (u, d, c) -> (u, r, c)
     if tile.added is not None:
@@ -76,6 +78,11 @@ def tile_scores(query: Tensor, key: Tensor, tile: Tile, scratch: Scratch, is_car
     return scores
 
 
+def spread(tensor: Tensor, units: int) -> Tensor:
+    """Return `(1 or units, ...)` as `(units, ...)`, without a copy."""
+    return tensor if tensor.shape[0] == units else tensor.expand(units, -1, -1)
+
+
 def exponentials(scores: Tensor, shift: Tensor | None, dtype: torch.dtype, scratch: Scratch) -> Tensor:
     """Return `2 ** (scores - shift)` in `dtype`, in place where it is the scores' own."""
     if shift is not None:
@@ -83,8 +90,3 @@ def exponentials(scores: Tensor, shift: Tensor | None, dtype: torch.dtype, scrat
     if scores.dtype != dtype:
         scores = scratch.take("narrow", dtype, tuple(scores.shape)).copy_(scores)
     return scores.exp2_()
-
-
-def keys_of(tensor: Tensor, problem: Problem, block: Block, columns: slice) -> Tensor:
-    """Return the keys or values that the units of a block read, `(1 or u, c, size)`."""
-    return pick(tensor[:, columns], problem.kv_of[block.units])

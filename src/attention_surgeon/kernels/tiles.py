@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.problem import WIDTH, Block, Problem
+from attention_surgeon.kernels.problem import Block, Problem
 from attention_surgeon.kernels.visible import runs_of_keys
 from attention_surgeon.masks import TileKind
 
@@ -34,6 +34,7 @@ class Tiles:
     """Finds the tiles of block after block, one lane's own; heads that share a mask share its tiles."""
 
     def __init__(self, problem: Problem) -> None:
+        """Begin with no block."""
         self._problem = problem
         self._rows: slice | None = None
         self._positions: list[int] = []
@@ -49,7 +50,7 @@ class Tiles:
             positions = positions[:1]
         if block.rows != self._rows:
             self._rows, self._positions, self._cells = block.rows, [], {}
-            self._runs = list(runs_of_keys(problem.visible, block.rows, problem.sizes[2], WIDTH))
+            self._runs = list(runs_of_keys(problem.visible, block.rows, problem.sizes[2], problem.tile[1]))
         if positions != self._positions:
             self._positions = positions
             self._tiles = [tile for columns, is_full in self._runs if (tile := self._tile(columns, is_full))]

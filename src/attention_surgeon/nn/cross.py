@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import MultiheadAttention as TorchMultiheadAttention
 
+from attention_surgeon.kernels import Implementation
 from attention_surgeon.nn.layer import Attended, AttentionLayer
 from attention_surgeon.nn.torch_convert import check_source, fill_from_torch
 from attention_surgeon.ops import MaskLike
@@ -54,9 +55,11 @@ class CrossAttention(AttentionLayer):
         context: Float[Tensor, "*rest n_k width"],
         mask: MaskLike | None = None,
         return_weights: bool = False,
+        *,
+        implementation: Implementation = "readable",
     ) -> Attended:
         """Return the output, shaped like `x`, or `(output, weights)`; see `AttentionLayer.attend`."""
-        return self.attend(x, context, mask, return_weights)
+        return self.attend(x, context, mask, return_weights, implementation)
 
     @classmethod
     def from_torch(cls, module: TorchMultiheadAttention) -> "CrossAttention":

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from attention_surgeon.errors import ArgumentTypeError, ConversionError, ShapeError
-from attention_surgeon.nn.mechanism import changed_steps, require_probability
+from attention_surgeon.nn.mechanism import changed_steps
 from attention_surgeon.nn.multi_head import multi_head_attention_forward
 from attention_surgeon.nn.nested import check_nested, nest, pad_nested
 from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism
-from attention_surgeon.require import kind_of, require_count, require_tensor
+from attention_surgeon.require import kind_of, require_count, require_probability, require_tensor
 
 
 def _stay_in_charge(module: nn.Module, inputs: Any) -> None:

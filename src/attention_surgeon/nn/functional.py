@@ -10,10 +10,10 @@ from torch import Tensor
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, ShapeError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.nn.autocast import result_dtype
-from attention_surgeon.nn.mechanism import require_probability, with_dropout
+from attention_surgeon.nn.mechanism import with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism, Operands, check_operands, multiply_by, resolve_mask, share_heads
-from attention_surgeon.require import broadcast_shape, require_switch, require_tensor
+from attention_surgeon.require import broadcast_shape, require_probability, require_switch, require_tensor
 
 _CALLER = "scaled_dot_product_attention"
 

@@ -15,12 +15,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attention_surgeon.errors import DeviceError, DTypeError, ShapeError
+from attention_surgeon.errors import DeviceError, DTypeError, OptionError, ShapeError
+from attention_surgeon.kernels import Implementation, attention_named
+from attention_surgeon.masks import Mask
 from attention_surgeon.nn.autocast import under_autocast
-from attention_surgeon.nn.mechanism import require_mechanism, require_probability, with_dropout
+from attention_surgeon.nn.mechanism import require_mechanism, with_dropout
 from attention_surgeon.nn.torch_convert import to_torch
-from attention_surgeon.ops import Circuit, LazyMask, Linears, MaskLike, Mechanism, check_operands
-from attention_surgeon.require import require_count, require_floating, require_switch
+from attention_surgeon.ops import (
+    Circuit,
+    LazyMask,
+    Linears,
+    MaskLike,
+    Mechanism,
+    check_operands,
+    divide_by_root_key_size,
+    leave_unscaled,
+)
+from attention_surgeon.require import require_count, require_floating, require_probability, require_switch
 
 Attended: TypeAlias = (
     Float[Tensor, "*batch n_q embed"] | tuple[Float[Tensor, "*batch n_q embed"], Float[Tensor, "*_heads n_q n_k"]]
@@ -107,17 +118,22 @@ class AttentionLayer(nn.Module, ABC):
         """Attend; each layer says from what to what."""
 
     def project(
-        self, x: Float[Tensor, "*batch n_q embed"], context: Float[Tensor, "*rest n_k width"] | None = None
+        self,
+        x: Float[Tensor, "*batch n_q embed"],
+        context: Float[Tensor, "*rest n_k width"] | None = None,
+        *,
+        share_heads: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return Q, K and V as the mechanism gets them, `(*batch, num_heads, n, head_dim)`.
 
         Args:
             x: What asks, `(*batch, n_q, embed_dim)`.
             context: What answers, `(*batch, n_k, context_dim)`; None: `x` itself.
+            share_heads: Whether shared heads are repeated, so that every query head finds its own.
 
         Returns:
-            Q `(*batch, num_heads, n_q, head_dim)`, K and V `(*batch, num_heads, n_k, head_dim)`; shared heads are
-            repeated, so that every query head finds its own.
+            Q `(*batch, num_heads, n_q, head_dim)`, K and V `(*batch, num_heads, n_k, head_dim)`, or with `num_kv_heads`
+            heads where they are not repeated.
 
         Raises:
             ArgumentTypeError, DTypeError, DeviceError, ShapeError: `x` or `context` does not fit the projections.
@@ -127,9 +143,17 @@ class AttentionLayer(nn.Module, ABC):
             context = x
         self._check_input("context" if context is not x else "x, as its own context,", context, self.key)
         counts = {"num_heads": self.num_heads, "num_kv_heads": self.num_kv_heads}
-        return self.circuit.heads(x, context, self.linears, **counts)
+        circuit = self.circuit if share_heads else self.circuit.replace(share=_leave_shared)
+        return circuit.heads(x, context, self.linears, **counts)
 
-    def attend(self, x: Tensor, context: Tensor, mask: MaskLike | None, return_weights: bool) -> Attended:
+    def attend(
+        self,
+        x: Tensor,
+        context: Tensor,
+        mask: MaskLike | None,
+        return_weights: bool,
+        implementation: Implementation = "readable",
+    ) -> Attended:
         """Project, run the mechanism, merge the heads: the `forward` of every layer.
 
         Args:
@@ -138,6 +162,8 @@ class AttentionLayer(nn.Module, ABC):
             mask: As for `ops.attention` (boolean: True = may attend; floating: added), and here without a head axis:
                 `(n_q, n_k)` for all, `(*batch, n_q, n_k)` per sequence, or with one, `(*batch, heads, n_q, n_k)`.
             return_weights: Whether to return `(output, weights)` in place of the output alone.
+            implementation: "readable", the circuit; "tiled" or "triton", a kernel that computes what a usual circuit
+                does and never forms the weights (`kernels`). In training each draws its dropout in its own way.
 
         Returns:
             output `(*batch, n_q, embed_dim)`; weights `(*batch, heads, n_q, n_k)`, those that were used: in training
@@ -145,9 +171,12 @@ class AttentionLayer(nn.Module, ABC):
 
         Raises:
             ArgumentTypeError, DTypeError, DeviceError, MaskError, ShapeError: each with the way out.
+            OptionError: no implementation of that name, or one that cannot do what is asked.
         """
         caller = type(self).__name__
         require_switch(return_weights, "return_weights", caller)
+        if implementation != "readable":
+            return self._attend_by_kernel(x, context, mask, return_weights, implementation)
         Q, K, V = self.project(x, context)
         if mask is not None:
             mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
@@ -156,6 +185,30 @@ class AttentionLayer(nn.Module, ABC):
         gathered, weights = self.circuit.replace(mechanism=dropped).run(given)
         output = self.circuit.finish(x, gathered.to(Q.dtype), self.linears)  # (..., heads, q, size) -> (..., q, embed)
         return (output, weights.to(Q.dtype)) if return_weights else output
+
+    def _attend_by_kernel(
+        self, x: Tensor, context: Tensor, mask: MaskLike | None, return_weights: bool, implementation: Implementation
+    ) -> Tensor:
+        caller = type(self).__name__
+        kernel = attention_named(implementation, caller)
+        if return_weights:
+            raise OptionError(
+                f"{caller}: implementation={implementation!r} never forms the weights; "
+                f"leave return_weights out, or use implementation='readable'."
+            )
+        use_scale = self.mechanism.scale is not leave_unscaled
+        if changed := (self.circuit if use_scale else self.circuit.replace(scale=divide_by_root_key_size)).changed():
+            raise OptionError(
+                f"{caller}: implementation={implementation!r} computes the usual circuit only, and this layer has "
+                f"{', '.join(changed)}; use implementation='readable'."
+            )
+        require_probability(self.dropout, "dropout", caller)
+        Q, K, V = self.project(x, context, share_heads=False)
+        if mask is not None:
+            mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
+        dropout = self.dropout if self.training else 0.0
+        gathered = kernel(Q, K, V, mask, scale=use_scale, use_shared_heads=True, dropout=dropout)
+        return self.circuit.finish(x, gathered, self.linears)  # (..., heads, q, size) -> (..., q, embed)
 
     def to_torch(self) -> nn.MultiheadAttention:
         """Return a `torch.nn.MultiheadAttention(batch_first=True)` that computes the same, with copied parameters.
@@ -206,11 +259,18 @@ def without_heads(attended: Attended) -> Attended:
 
 def _with_head_axis(mask: MaskLike, input_ndim: int, device: torch.device) -> MaskLike:
     """Give a mask with batch axes the head axis that the input does not have, so that axes meet their own kind."""
+    if isinstance(mask, Mask):
+        return mask.with_heads() if 3 <= len(mask.shape) <= input_ndim else mask
     if isinstance(mask, LazyMask):
         mask = mask.dense(device)
     if isinstance(mask, Tensor) and 3 <= mask.ndim <= input_ndim:
         return mask.unsqueeze(-3)  # (..., n_q, n_k) -> (..., 1, n_q, n_k)
     return mask
+
+
+def _leave_shared(x: Tensor, num_heads: int) -> Tensor:
+    """Repeat nothing: a kernel finds the head that a query head shares."""
+    return x
 
 
 def _check_sizes(caller: str, embed_dim: int, num_heads: int, num_kv_heads: int, context_dim: int) -> None:

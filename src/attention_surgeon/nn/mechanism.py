@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, OptionError
+from attention_surgeon.errors import ArgumentTypeError
 from attention_surgeon.ops import Mechanism, Operands, attention_dropout
 from attention_surgeon.require import kind_of
 
@@ -57,15 +57,3 @@ def changed_steps(mechanism: Mechanism) -> list[str]:
     usual = Mechanism()
     names = mechanism.step_names()
     return [f"{step}={names[step]}" for step in names if getattr(mechanism, step) is not getattr(usual, step)]
-
-
-def require_probability(value: float, name: str, caller: str) -> None:
-    """Refuse what is no probability.
-
-    Raises:
-        ArgumentTypeError, OptionError: no number; outside [0, 1].
-    """
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ArgumentTypeError(f"{caller}: {name} is {value!r}, expected a number from 0 to 1.")
-    if not 0 <= value <= 1:
-        raise OptionError(f"{caller}: {name} is {value}, expected a probability from 0 to 1.")

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import MultiheadAttention as TorchMultiheadAttention
 
+from attention_surgeon.kernels import Implementation
 from attention_surgeon.nn.layer import Attended, AttentionLayer, without_heads
 from attention_surgeon.nn.torch_convert import check_source, fill_from_torch
 from attention_surgeon.ops import MaskLike, Mechanism, leave_unscaled
@@ -39,13 +40,18 @@ class SimpleAttention(AttentionLayer):
         super().__init__(n_embd, use_output=False, mechanism=Mechanism(scale=leave_unscaled))
 
     def forward(
-        self, x: Float[Tensor, "*batch n_q embed"], mask: MaskLike | None = None, return_weights: bool = False
+        self,
+        x: Float[Tensor, "*batch n_q embed"],
+        mask: MaskLike | None = None,
+        return_weights: bool = False,
+        *,
+        implementation: Implementation = "readable",
     ) -> Attended:
         """Return the output, shaped like `x`, or `(output, weights)` with weights `(*batch, n, n)`.
 
         Arguments and errors as for `AttentionLayer.attend`.
         """
-        return without_heads(self.attend(x, x, mask, return_weights))
+        return without_heads(self.attend(x, x, mask, return_weights, implementation))
 
     @classmethod
     def from_torch(cls, module: TorchMultiheadAttention) -> "SimpleAttention":
@@ -93,13 +99,18 @@ class SelfAttention(AttentionLayer):
         super().__init__(embed_dim, dropout=dropout, bias=bias, use_output=False)
 
     def forward(
-        self, x: Float[Tensor, "*batch n_q embed"], mask: MaskLike | None = None, return_weights: bool = False
+        self,
+        x: Float[Tensor, "*batch n_q embed"],
+        mask: MaskLike | None = None,
+        return_weights: bool = False,
+        *,
+        implementation: Implementation = "readable",
     ) -> Attended:
         """Return the output, shaped like `x`, or `(output, weights)` with weights `(*batch, n, n)`.
 
         Arguments and errors as for `AttentionLayer.attend`.
         """
-        return without_heads(self.attend(x, x, mask, return_weights))
+        return without_heads(self.attend(x, x, mask, return_weights, implementation))
 
     @classmethod
     def from_torch(cls, module: TorchMultiheadAttention) -> "SelfAttention":
@@ -151,10 +162,15 @@ class MultiHeadAttention(AttentionLayer):
         super().__init__(embed_dim, num_heads=num_heads, dropout=dropout, bias=bias)
 
     def forward(
-        self, x: Float[Tensor, "*batch n_q embed"], mask: MaskLike | None = None, return_weights: bool = False
+        self,
+        x: Float[Tensor, "*batch n_q embed"],
+        mask: MaskLike | None = None,
+        return_weights: bool = False,
+        *,
+        implementation: Implementation = "readable",
     ) -> Attended:
         """Return the output, shaped like `x`, or `(output, weights)`; see `AttentionLayer.attend`."""
-        return self.attend(x, x, mask, return_weights)
+        return self.attend(x, x, mask, return_weights, implementation)
 
     @classmethod
     def from_torch(cls, module: TorchMultiheadAttention) -> "MultiHeadAttention":

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import MultiheadAttention as TorchMultiheadAttention
 
+from attention_surgeon.kernels import Implementation
 from attention_surgeon.nn.layer import Attended, AttentionLayer
 from attention_surgeon.nn.torch_convert import check_source, fill_from_torch
 from attention_surgeon.ops import MaskLike
@@ -39,10 +40,15 @@ class MultiQueryAttention(AttentionLayer):
         super().__init__(embed_dim, num_heads=num_heads, num_kv_heads=1, dropout=dropout, bias=bias)
 
     def forward(
-        self, x: Float[Tensor, "*batch n_q embed"], mask: MaskLike | None = None, return_weights: bool = False
+        self,
+        x: Float[Tensor, "*batch n_q embed"],
+        mask: MaskLike | None = None,
+        return_weights: bool = False,
+        *,
+        implementation: Implementation = "readable",
     ) -> Attended:
         """Return the output, shaped like `x`, or `(output, weights)`; see `AttentionLayer.attend`."""
-        return self.attend(x, x, mask, return_weights)
+        return self.attend(x, x, mask, return_weights, implementation)
 
     @classmethod
     def from_torch(cls, module: TorchMultiheadAttention) -> "MultiQueryAttention":
@@ -90,10 +96,15 @@ class GroupedQueryAttention(AttentionLayer):
         super().__init__(embed_dim, num_heads=num_heads, num_kv_heads=num_kv_heads, dropout=dropout, bias=bias)
 
     def forward(
-        self, x: Float[Tensor, "*batch n_q embed"], mask: MaskLike | None = None, return_weights: bool = False
+        self,
+        x: Float[Tensor, "*batch n_q embed"],
+        mask: MaskLike | None = None,
+        return_weights: bool = False,
+        *,
+        implementation: Implementation = "readable",
     ) -> Attended:
         """Return the output, shaped like `x`, or `(output, weights)`; see `AttentionLayer.attend`."""
-        return self.attend(x, x, mask, return_weights)
+        return self.attend(x, x, mask, return_weights, implementation)
 
     @classmethod
     def from_torch(cls, module: TorchMultiheadAttention, num_kv_heads: int) -> "GroupedQueryAttention":

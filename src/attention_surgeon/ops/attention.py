@@ -1,22 +1,46 @@
 """Scaled dot-product attention, written to be read: the oracle that every faster form is compared with."""
 
 import math
+from typing import Literal, overload
 
 from jaxtyping import Float
 from torch import Tensor
 
+from attention_surgeon.kernels import Implementation, attention_named
 from attention_surgeon.ops.operands import MaskLike, check_operands
 from attention_surgeon.ops.softmax import softmax
 from attention_surgeon.require import require_switch
 
 
+@overload
+def attention(
+    Q: Tensor,
+    K: Tensor,
+    V: Tensor,
+    mask: MaskLike | None = ...,
+    scale: bool = ...,
+    *,
+    implementation: Literal["readable"] = ...,
+) -> tuple[Tensor, Tensor]: ...
+@overload
+def attention(
+    Q: Tensor,
+    K: Tensor,
+    V: Tensor,
+    mask: MaskLike | None = ...,
+    scale: bool = ...,
+    *,
+    implementation: Literal["tiled", "triton"],
+) -> tuple[Tensor, None]: ...
 def attention(
     Q: Float[Tensor, "*_batch q d"],
     K: Float[Tensor, "*_batch k d"],
     V: Float[Tensor, "*_batch k v"],
     mask: MaskLike | None = None,
     scale: bool = True,
-) -> tuple[Tensor, Tensor]:
+    *,
+    implementation: Implementation = "readable",
+) -> tuple[Tensor, Tensor | None]:
     """Return what each query gathered, and from where: `softmax(Q Kᵀ / √d_k) V` and the softmax.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", equation 1.
@@ -28,13 +52,17 @@ def attention(
         mask: Boolean, or integers 0 and 1: True = may attend. Floating: added to the scaled scores. A mask object of
             `attention_surgeon.masks`. It broadcasts to `(*batch, n_q, n_k)`. None: every query sees every key.
         scale: Whether to divide the scores by √d_k.
+        implementation: "readable" is what stands below; "tiled" is `kernels.tiled_attention` and "triton"
+            `kernels.triton_attention`, which never form the weights. None stands in for another.
 
     Returns:
         output `(*batch, n_q, d_v)` and weights `(*batch, n_q, n_k)`, both in the dtype of Q. Each row of the weights
-        sums to 1; a query that may attend to no key has weights 0, output 0 and gradient 0.
+        sums to 1; a query that may attend to no key has weights 0, output 0 and gradient 0. The weights are None where
+        an implementation never forms them.
 
     Raises:
         ShapeError, DTypeError, DeviceError, MaskError, ArgumentTypeError: each names what was given and the way out.
+        OptionError, DeviceError: no implementation of that name; one that cannot run here.
 
     Differs from PyTorch's `scaled_dot_product_attention`: the weights are returned, sums run one precision up
     (`ops.precision`), and a floating mask that holds only 0s and 1s is refused.
@@ -49,6 +77,8 @@ def attention(
     tensor([[6.6976]])
     """
     require_switch(scale, "scale", "attention", " Another factor: Mechanism(scale=multiply_by(factor)).")
+    if implementation != "readable":
+        return attention_named(implementation, "attention")(Q, K, V, mask, scale=scale), None
     given = check_operands(Q, K, V, mask)
 
     scores = given.query @ given.key.transpose(-2, -1)  # (..., q, d) @ (..., d, k) -> (..., q, k)

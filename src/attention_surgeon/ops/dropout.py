@@ -4,11 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.ops.operands import Operands
 from attention_surgeon.ops.softmax import softmax
 from attention_surgeon.ops.steps import Step
-from attention_surgeon.require import require_floating
+from attention_surgeon.require import require_floating, require_probability
 
 
 def attention_dropout(
@@ -31,7 +30,7 @@ def attention_dropout(
     tensor([0., 0., 2., 0.])
     """
     require_floating(weights, "weights", "attention_dropout")
-    _check_probability(p)
+    require_probability(p, "p", "attention_dropout")
     if p == 0:
         return weights
     if p == 1:
@@ -46,17 +45,10 @@ def softmax_with_dropout(p: float, generator: torch.Generator | None = None) -> 
     Raises:
         ArgumentTypeError, OptionError: `p` is no number in [0, 1].
     """
-    _check_probability(p)
+    require_probability(p, "p", "attention_dropout")
 
     def normalise(masked: Tensor, operands: Operands) -> Tensor:
         return attention_dropout(softmax(masked, dim=-1), p, generator)
 
     normalise.__name__ = normalise.__qualname__ = f"softmax_with_dropout({p})"
     return normalise
-
-
-def _check_probability(p: float) -> None:
-    if not isinstance(p, int | float) or isinstance(p, bool):
-        raise ArgumentTypeError(f"attention_dropout: p is {p!r}, expected a number from 0 to 1.")
-    if not 0 <= p <= 1:
-        raise OptionError(f"attention_dropout: p is {p}, expected a probability from 0 to 1.")
