@@ -209,7 +209,8 @@ def test_a_trace_of_another_kind(tmp_path: Path, surgeon: Surgeon):
     lines = ran.out.splitlines()
     assert lines[0:2] == ["a b c", "2 batches · 3 queries · 7 keys · d_k 5 · d_v 5 · bfloat16"]
     assert "weights, batch 0 of 0 to 1: each row shows whom its token attends to" in lines
-    assert lines[-1] == "Strongest: 'a' gives 't' 0.14 of its attention (as strong: 20 other pairs)."
+    assert lines[-2] == "Strongest: 'a' gives 't' 0.14 of its attention (as strong: 20 other pairs)."
+    assert lines[-1] == "Pattern: uniform, 1.00 of the attention."
 
 
 def test_nothing_at_all_is_not_drawn(tmp_path: Path, surgeon: Surgeon):
@@ -346,3 +347,12 @@ def test_main_leaves_with_the_exit_code(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SystemExit) as left:
         app.main(["anything"])
     assert left.value.code == 3
+
+
+def test_weights_that_are_none_have_no_pattern(tmp_path: Path, surgeon: Surgeon):
+    x = torch.tensor([[1.0, 2.0], [0.0, 1.0]])
+    over_queries = Mechanism(normalise=lambda masked, operands: masked.softmax(dim=-2))
+    ran = surgeon("trace", "--load", saved(record(x, x, x, mechanism=over_queries), tmp_path))
+    assert ran.code == 1
+    assert "Strongest:" in ran.out
+    assert "Pattern:" not in ran.out

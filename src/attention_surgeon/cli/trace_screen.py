@@ -10,10 +10,12 @@ from attention_surgeon.cli.console import make_console, note, show, write
 from attention_surgeon.cli.grid import grid_lines
 from attention_surgeon.cli.table import step_lines
 from attention_surgeon.errors import OptionError
+from attention_surgeon.stats import MIXED, name_patterns
 from attention_surgeon.trace import AttentionTrace, Check, StrongestPair
 
 _LONGEST_NAME = 24
 _PLURALS = {"batch": "batches"}
+_OF_WEIGHTS = ("finite", "hidden", "rows")  # the checks that weights pass which a pattern can be told of
 
 
 def print_trace(trace: AttentionTrace, *, head: int, as_json: bool, save: Path | None) -> int:
@@ -53,6 +55,8 @@ def screen_lines(trace: AttentionTrace, head: int, checks: Sequence[Check], widt
     yield from grid_lines(drawn, width)
     yield Text("")
     yield from (Text(fit(line, width)) for line in folded(_strongest(drawn), width))
+    if drawn.weights.any() and all(check.passed for check in checks if check.name in _OF_WEIGHTS):
+        yield from (Text(fit(line, width)) for line in folded(_pattern(drawn), width))
 
 
 def _sizes(trace: AttentionTrace) -> str:
@@ -96,6 +100,15 @@ def _strongest(trace: AttentionTrace) -> str:
     other = trace.strongest_pair(skip_self=True)
     between = f"between two tokens {_link(other)}" if other else "nobody attends to another"
     return f"Strongest: {_link(strongest, to_itself=True)}; {between}."
+
+
+def _pattern(trace: AttentionTrace) -> str:
+    """Say which pattern names the head, and how much of its attention that accounts for."""
+    tokens = trace.key_tokens if trace.query_tokens == trace.key_tokens else None
+    found = name_patterns(trace.weights, trace.allowed, tokens=tokens)
+    if found.name() == MIXED:
+        return f"Pattern: {MIXED}; none accounts for half of the attention."
+    return f"Pattern: {found.name()}, {found.score():.2f} of the attention."
 
 
 def _link(pair: StrongestPair, to_itself: bool = False) -> str:
