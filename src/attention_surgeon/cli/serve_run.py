@@ -4,7 +4,8 @@ import webbrowser
 
 from attention_surgeon.cli.console import note, write
 from attention_surgeon.cli.serve_table import ModelTable
-from attention_surgeon.viewer.live import Address, serve
+from attention_surgeon.surgery import load_model
+from attention_surgeon.viewer.live import Serving, serve
 
 _USUAL = ("tiny", "minilm")
 
@@ -16,16 +17,16 @@ def run_serve(model: str, port: int | None, *, is_opened: bool) -> int:
         SurgeonError: the model cannot be loaded, the port is taken, or the server is not installed.
     """
 
-    def ready(address: Address) -> None:
-        write(f"{address.url}\n")
+    def ready(serving: Serving) -> None:
+        write(f"{serving.url}\n")
         note("the operating table, for this computer alone · Ctrl-C ends it")
         if is_opened:
-            webbrowser.open(address.url)
+            webbrowser.open(serving.url)
 
     def mistake(error: BaseException) -> None:
         note(f"an operation failed: {type(error).__name__}: {error}")
 
-    table = ModelTable([model, *(name for name in _USUAL if name != model)], on_note=note)
+    table = ModelTable([model, *(name for name in _USUAL if name != model)], lambda name: load_model(name, note))
     table.load(model)
     serve(table, port=port, on_ready=ready, on_mistake=mistake)
     note("ended")

@@ -1,29 +1,31 @@
 """The operating table behind `surgeon serve`: a request of the page as an operation on a model."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, final
 
 from attention_surgeon.cli.serve_offer import offer_of, stacks_of
 from attention_surgeon.cli.serve_operation import operation_of
 from attention_surgeon.cli.serve_screen import predictions_of, receipt_of
 from attention_surgeon.errors import OptionError, SurgeonError
-from attention_surgeon.surgery import Capture, LoadedModel, attention_layers, before_and_after, capture, load_model
+from attention_surgeon.surgery import Capture, LoadedModel, attention_layers, before_and_after, capture
 from attention_surgeon.surgery.inputs import prepare
+from attention_surgeon.threads import one_thread
 from attention_surgeon.trace import AttentionTrace
 from attention_surgeon.viewer import compare, view
 from attention_surgeon.viewer.live import Answer, StillWanted, TableRequest
 
 MOST_TOKENS = 128
+_SMALL = 50_000_000
 
 
 @final
 class ModelTable:
     """Models, loaded when they are asked for and kept."""
 
-    def __init__(self, names: Sequence[str], on_note: Callable[[str], None] = lambda note: None) -> None:
-        """Know the names; load nothing yet."""
-        self._names, self._on_note = tuple(names), on_note
+    def __init__(self, names: Sequence[str], load: Callable[[str], LoadedModel]) -> None:
+        """Know the names, and how a model is loaded; load nothing yet."""
+        self._names, self._load = tuple(names), load
         self._loaded: dict[str, LoadedModel] = {}
 
     @property
@@ -38,7 +40,7 @@ class ModelTable:
             SurgeonError: as `surgery.load_model` and `surgery.attention_layers`; no tokenizer, so no text can be read.
         """
         if name not in self._loaded:
-            loaded = load_model(name, self._on_note)
+            loaded = self._load(name)
             attention_layers(loaded.model)  # one that cannot be operated on is refused before a page offers it
             if loaded.tokenizer is None:
                 raise OptionError(f"{name} came without a tokenizer, so it cannot read a text that is typed.")
@@ -59,7 +61,7 @@ class ModelTable:
         _check_length(loaded, request.text)
         stack = _stack_of(loaded, request.stack)
         operation = operation_of(request)
-        with _watched(loaded, still_wanted):
+        with _few_threads(loaded), _watched(loaded, still_wanted):
             if operation is None:
                 return _as_it_is(loaded, request.text, stack)
             effect = before_and_after(
@@ -82,8 +84,21 @@ class ModelTable:
         except (
             SurgeonError
         ) as error:  # a fault may leave numbers that no map can show, and the rest is true all the same
-            receipt = (*receipt_of(effect), f"no map of what came out: {error} The maps show the model as it was.")
+            receipt = (
+                *receipt_of(effect),
+                f"no map of what came out: {_without_caller(error)} The maps show the model as it was.",
+            )
             return Answer(view(before, title=title).document, receipt, predictions)
+
+
+def _without_caller(error: SurgeonError) -> str:
+    return str(error).removeprefix("compare: ")
+
+
+def _few_threads(loaded: LoadedModel) -> AbstractContextManager[None]:
+    """Return what makes a small model run in one thread: for a short text, threads cost more time than they save."""
+    size = sum(parameter.numel() for parameter in loaded.model.parameters())
+    return one_thread() if size < _SMALL else nullcontext()
 
 
 def most_tokens_of(loaded: LoadedModel) -> int:

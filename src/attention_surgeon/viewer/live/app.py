@@ -19,6 +19,7 @@ from attention_surgeon.viewer.live.table import StillWanted, Table
 from attention_surgeon.viewer.live.turns import Turns
 from attention_surgeon.viewer.page import Page
 
+_MOST_HEADER_BYTES = 16_384
 _DRAINED_BYTES, _DRAINED_SECONDS = 1 << 20, 0.5
 """How much of a refused body is read and thrown away, so that its sender gets to read why."""
 
@@ -46,7 +47,7 @@ class App:
         try:
             response = await self._answer(request)
         except Refusal as refusal:
-            response = refused(refusal)
+            response = refused(refusal, to_program=request.method != "GET")
         except ClientDisconnect:
             return
         for name, value in HEADERS.items():
@@ -131,10 +132,7 @@ class App:
             raise Refusal(422, str(error)) from None
         except Exception as error:  # noqa: BLE001  the server must live; what happened is told where it was started
             self._on_mistake(error)
-            raise Refusal(
-                500,
-                f"the operation failed by a mistake of this program ({type(error).__name__}); the model is as it was.",
-            ) from None
+            raise Refusal(500, f"the operation failed by a mistake of this program: {type(error).__name__}.") from None
 
 
 def as_json(data: Any) -> bytes:
@@ -142,10 +140,12 @@ def as_json(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 
 
-def refused(refusal: Refusal) -> Response:
-    """Return the answer that says why not."""
-    response = _json(as_json({"error": str(refusal)}), refusal.status)
-    response.headers["content-security-policy"] = "default-src 'none'; frame-ancestors 'none'"
+def refused(refusal: Refusal, *, to_program: bool) -> Response:
+    """Return the answer that says why not, to the page's program as JSON, to a person as text."""
+    if to_program:
+        response = _json(as_json({"error": str(refusal)}), refusal.status)
+    else:
+        response = Response(f"{refusal}\n", refusal.status, media_type="text/plain")
     if refusal.status == 503:
         response.headers["retry-after"] = "1"
     if refusal.status == 405:
@@ -161,8 +161,10 @@ def _headers_of(request: Request) -> dict[str, str]:
     """Return the headers by name.
 
     Raises:
-        Refusal: one of those that decide who passes stands there twice, so that two readers could read two things.
+        Refusal: too many; or one stands there twice, so that two readers could read two things.
     """
+    if sum(len(name) + len(value) for name, value in request.headers.raw) > _MOST_HEADER_BYTES:
+        raise Refusal(431, f"the headers are larger than {_MOST_HEADER_BYTES:,} bytes.")
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         if name in headers and name not in ("cookie", "accept", "accept-language", "accept-encoding"):

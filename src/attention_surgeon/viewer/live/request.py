@@ -11,7 +11,7 @@ from attention_surgeon.viewer.live.limits import Limits
 from attention_surgeon.viewer.live.refusal import Refusal
 
 _WRONG, _NO_JSON = 422, 400
-_NAME_LEN, _MOST_NUMBERS, _HIGHEST = 80, 512, 1_000_000_000_000
+_NAME_LEN, _PATH_LEN, _MOST_NUMBERS, _HIGHEST = 80, 4_096, 512, 1_000_000_000_000
 _PRINTED = 60
 """How much of what was given a sentence repeats."""
 
@@ -93,8 +93,9 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _name(field: str, value: object, limits: Limits) -> str:
     if not isinstance(value, str):
         raise _wrong(field, value, "text")
-    if len(value) > _NAME_LEN or not value.isprintable():
-        raise _wrong(field, value, f"at most {_NAME_LEN} printable characters")
+    most = _PATH_LEN if field == "model" else _NAME_LEN  # a model's name may be a folder
+    if len(value) > most or not value.isprintable():
+        raise _wrong(field, value, f"at most {most:,} printable characters")
     return value
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, final
+from typing import Any, Protocol, TypeAlias, final, runtime_checkable
 
 from attention_surgeon.viewer.live.request import TableRequest
 
@@ -26,6 +26,7 @@ class Answer:
     predictions: dict[str, Any]
 
 
+@runtime_checkable
 class Table(Protocol):
     """Models on which a page may operate. Its methods are called from one thread, one after the other.
 

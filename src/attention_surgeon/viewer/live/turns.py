@@ -12,8 +12,6 @@ from attention_surgeon.viewer.live.refusal import Refusal
 from attention_surgeon.viewer.live.table import StillWanted
 
 _T = TypeVar("_T")
-_GRACE = 2.0
-"""How long after its time is over a piece of work may take to notice, in seconds."""
 _PAGES_KEPT = 256
 _OUTDATED = "this page has asked for something newer."
 
@@ -87,7 +85,7 @@ class Turns:
         watch.start()
         running = asyncio.get_running_loop().run_in_executor(self._thread, work, watch.check)
         running.add_done_callback(self._next_turn)
-        done, _ = await asyncio.wait({running}, timeout=seconds + _GRACE)
+        done, _ = await asyncio.wait({running}, timeout=seconds + self._limits.grace_seconds)
         if not done:  # it does not look at its watch; its turn lasts until it ends all the same
             raise watch.too_long()
         return running.result()
@@ -117,7 +115,7 @@ class Turns:
             return
         waiting = [other for other in self._waiting if not other.turn.done()]
         if len(waiting) >= self._limits.most_waiting:
-            raise Refusal(503, f"{len(waiting)} requests wait already; try again in a moment.")
+            raise Refusal(503, f"{_requests_wait(len(waiting))} already; try again in a moment.")
         self._waiting = deque([*waiting, watch])
         await watch.turn
 
@@ -131,3 +129,7 @@ class Turns:
                 self._at_work = watch
                 watch.turn.set_result(None)
                 return
+
+
+def _requests_wait(count: int) -> str:
+    return "1 request waits" if count == 1 else f"{count} requests wait"

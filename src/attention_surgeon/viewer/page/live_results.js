@@ -6,6 +6,8 @@ import { percent, visible } from "./words.js";
 /** @typedef {import("./live_types").Predictions} Predictions */
 /** @typedef {import("./live_types").PredictionRow} PredictionRow */
 
+const NO_PREDICTION = "This model predicts no token. An operation is measured by how far it moves the mean of the last states.";
+
 /**
  * Returns the receipt and the predictions.
  * @param {string[]} receipt
@@ -16,7 +18,7 @@ export function said(receipt, predictions) {
   const lines = receipt.map((line) => make("li", {}, line));
   return [
     make("section", { "aria-label": "Receipt" }, make("h2", {}, "Receipt"), make("ul", {}, ...lines)),
-    make("section", { "aria-label": predictions.title }, make("h2", {}, predictions.title), table(predictions)),
+    make("section", { "aria-label": predictions.title }, make("h2", {}, predictions.title), predictions.rows.length + predictions.facts.length > 0 ? table(predictions) : make("p", { class: "note" }, NO_PREDICTION)),
   ];
 }
 
@@ -44,9 +46,9 @@ function line(label, cells) {
 /** @param {number | null} share @returns {Node | string} */
 function bar(share) {
   if (share === null) return "";
-  const words = percent(share);
-  const meter = make("meter", { min: "0", max: "1", value: String(share), "aria-hidden": "true" });
+  const filled = make("span");
+  filled.style.width = `${100 * share}%`;
   const made = document.createDocumentFragment();
-  made.append(meter, words);
+  made.append(make("span", { class: "share", "aria-hidden": "true" }, filled), percent(share));
   return made;
 }

@@ -22,16 +22,18 @@ _HIGHEST_PORT = 65_535
 
 @final
 @dataclass(frozen=True)
-class Address:
-    """Where the page is.
+class Serving:
+    """A server that runs.
 
     Attributes:
         port: Of 127.0.0.1.
         token: What the address needs besides.
+        stop: Ends it, from any thread; what is at work then is undone first.
     """
 
     port: int
     token: str
+    stop: Callable[[], None]
 
     @property
     def url(self) -> str:
@@ -44,7 +46,7 @@ def serve(
     *,
     port: int | None = None,
     limits: Limits | None = None,
-    on_ready: Callable[[Address], None] = lambda address: None,
+    on_ready: Callable[[Serving], None] = lambda serving: None,
     on_mistake: Callable[[BaseException], None] = lambda error: None,
 ) -> None:
     """Serve the operating table to this computer alone, until Ctrl-C.
@@ -53,7 +55,7 @@ def serve(
         table: What operates.
         port: Of 127.0.0.1; 0: any free one; None: the usual one, or the next that is free.
         limits: How much a page may ask; None: the usual bounds.
-        on_ready: Called with the address once connections are taken.
+        on_ready: Called once connections are taken.
         on_mistake: Called with what an operation raised that no sentence was written for.
 
     Raises:
@@ -62,12 +64,18 @@ def serve(
     """
     _require_server()
     listening = bind(port)
-    from attention_surgeon.viewer.live.run import run  # here, because it needs starlette and uvicorn
+    from attention_surgeon.viewer.live.app import App  # here, because these need starlette and uvicorn
+    from attention_surgeon.viewer.live.run import run
 
     number = listening.getsockname()[1]
     guard = Guard(number)
     with listening, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-        run(listening, table, guard, limits or Limits(), lambda: on_ready(Address(number, guard.token)), on_mistake)
+        run(
+            listening,
+            App(table, guard, limits or Limits(), on_mistake),
+            limits or Limits(),
+            lambda stop: on_ready(Serving(number, guard.token, stop)),
+        )
 
 
 def bind(port: int | None) -> socket.socket:
