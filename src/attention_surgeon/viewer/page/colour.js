@@ -11,7 +11,7 @@ const DIFFERENCES = {
   dark: "#ffc9a3 #f5a15d #d07a35 #96521e #54321b #171c24 #133f3c #11695f #1b998b #59c7b6 #b0efe2",
 };
 const DECADES = 4;
-const SHADES = 256;
+const SHADES = 255; // odd, so that one of them is exactly the middle: no difference
 
 /** @param {string} hex @returns {number[]} */
 function channels(hex) {
@@ -19,7 +19,7 @@ function channels(hex) {
 }
 
 /**
- * Returns 256 colours from a few, as pixels of a canvas.
+ * Returns all shades from a few colours, as pixels of a canvas.
  * @param {string} stops
  * @returns {Uint32Array}
  */

@@ -15,9 +15,9 @@ import { make } from "./dom.js";
  * @returns {Control}
  */
 export function chooser(label, options, chosen, choose) {
-  const list = make("select", { change: () => choose(list.value) });
+  const list = make("select", { "aria-label": label, change: () => choose(list.value) });
   for (const [value, words] of options) list.append(make("option", { value }, words));
-  const element = make("label", { class: "field" }, make("span", {}, label), list);
+  const element = make("label", { class: "field" }, make("span", { "aria-hidden": "true" }, label), list);
   const show = (/** @type {State} */ state) => {
     list.value = chosen(state);
   };

@@ -55,11 +55,7 @@ export class HeadsView {
     }
     const colours = { ...source.colours(), top: 1 };
     this.legend.replaceChildren(
-      legend(
-        colours,
-        source.ink,
-        `${state.pooling} weight, each map on a scale of its own up to its largest`,
-      ),
+      legend(colours, source.ink, `${state.pooling} weight, each map on a scale of its own up to its largest`),
     );
   }
 

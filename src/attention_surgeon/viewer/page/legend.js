@@ -1,6 +1,6 @@
 /** @file The scale of colours, always beside what it explains. */
 
-import { css, shadesOf, signedPosition, ticks } from "./colour.js";
+import { css, shadeAt, shadesOf, signedPosition, ticks } from "./colour.js";
 import { contextOf, make } from "./dom.js";
 import { number } from "./words.js";
 
@@ -21,7 +21,7 @@ export function legend(colours, ink, meaning) {
   const context = contextOf(canvas, WIDTH + 40, 30);
   const shades = shadesOf(colours.meaning, colours.ground);
   for (let x = 0; x < WIDTH; x += 1) {
-    context.fillStyle = css(shades[Math.min(255, Math.floor((x / WIDTH) * 256))]);
+    context.fillStyle = css(shades[shadeAt(x / (WIDTH - 1))]);
     context.fillRect(20 + x, 0, 1, 12);
   }
   context.strokeStyle = ink.line;

@@ -214,6 +214,22 @@ export class MapPanel {
     context.restore();
   }
 
+  /**
+   * Moves the cursor; the next key starts from there, even before the picture follows.
+   * @param {number} row
+   * @param {number} column
+   */
+  move(row, column) {
+    if (this.picture) this.picture = { ...this.picture, cursor: { row, column } };
+    this.hands.move(row, column);
+  }
+
+  /** @param {Camera | null} camera */
+  look(camera) {
+    if (this.picture) this.picture = { ...this.picture, camera };
+    this.hands.look(camera);
+  }
+
   listen() {
     const { element } = this;
     element.addEventListener("pointerdown", (event) => this.press(event));
@@ -234,7 +250,7 @@ export class MapPanel {
   /** @param {MouseEvent} event */
   point(event) {
     const cell = cellAt(this.camera, this.pointOf(event), this.size);
-    if (cell) this.hands.move(cell.row, cell.column);
+    if (cell) this.move(cell.row, cell.column);
   }
 
   /** @param {PointerEvent} event */
@@ -262,14 +278,14 @@ export class MapPanel {
     const other = [...this.fingers].find(([id]) => id !== moved)?.[1];
     if (!other) return;
     const factor = Math.hypot(now.x - other.x, now.y - other.y) / Math.hypot(before.x - other.x, before.y - other.y);
-    this.hands.look(zoomed(this.camera, factor || 1, other, this.size, this.box));
+    this.look(zoomed(this.camera, factor || 1, other, this.size, this.box));
   }
 
   /** @param {number} x @param {number} y in points */
   pan(x, y) {
     const camera = this.camera;
     const moved = { ...camera, x: camera.x + x / camera.size, y: camera.y + y / camera.size };
-    this.hands.look(clamped(moved, this.size, this.box));
+    this.look(clamped(moved, this.size, this.box));
   }
 
   /** @param {WheelEvent} event */
@@ -284,7 +300,7 @@ export class MapPanel {
     const { cursor } = this.picture ?? { cursor: { row: 0, column: 0 } };
     const { x, y, size } = this.camera;
     const at = point ?? { x: (cursor.column + 0.5 - x) * size, y: (cursor.row + 0.5 - y) * size };
-    this.hands.look(zoomed(this.camera, factor, at, this.size, this.box));
+    this.look(zoomed(this.camera, factor, at, this.size, this.box));
   }
 
   /**
@@ -324,11 +340,11 @@ export class MapPanel {
     if (event.key in moves) {
       const [down, across] = moves[event.key];
       const cell = { row: Math.min(rows - 1, Math.max(0, down)), column: Math.min(columns - 1, Math.max(0, across)) };
-      this.hands.move(cell.row, cell.column);
-      if (this.picture.camera) this.hands.look(showing(this.camera, cell, this.size, this.box));
+      this.move(cell.row, cell.column);
+      if (this.picture.camera) this.look(showing(this.camera, cell, this.size, this.box));
     } else if (event.key === "+" || event.key === "=") this.zoom(1.5);
     else if (event.key === "-") this.zoom(1 / 1.5);
-    else if (event.key === "0") this.hands.look(null);
+    else if (event.key === "0") this.look(null);
     else if (event.key === "PageDown") this.hands.turn(1);
     else if (event.key === "PageUp") this.hands.turn(-1);
     else return;

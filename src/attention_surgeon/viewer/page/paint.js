@@ -44,6 +44,29 @@ export function painted(values, columns, part, colours) {
   return image;
 }
 
+/** @type {WeakMap<Float32Array, {name: string, cells: HTMLCanvasElement}>} */
+const kept = new WeakMap();
+
+/**
+ * Returns a part of a level as a canvas; the last one is kept, because a cursor that moves changes no cell.
+ * @param {Float32Array} values
+ * @param {number} columns
+ * @param {{left: number, top: number, width: number, height: number}} part
+ * @param {Colours} colours
+ * @returns {HTMLCanvasElement}
+ */
+function cellsOf(values, columns, part, colours) {
+  const name = JSON.stringify([part, colours]);
+  const found = kept.get(values);
+  if (found?.name === name) return found.cells;
+  const cells = document.createElement("canvas");
+  cells.width = part.width;
+  cells.height = part.height;
+  cells.getContext("2d")?.putImageData(painted(values, columns, part, colours), 0, 0);
+  kept.set(values, { name, cells });
+  return cells;
+}
+
 /**
  * Draws what a camera sees of a map into a box of a canvas.
  * @param {CanvasRenderingContext2D} context
@@ -62,10 +85,7 @@ export function drawCells(context, levels, choose, camera, box, colours) {
   const right = Math.min(level.columns, Math.ceil(camera.x / 2 ** depth + box.width / size));
   const bottom = Math.min(level.rows, Math.ceil(camera.y / 2 ** depth + box.height / size));
   const part = { left, top, width: right - left, height: bottom - top };
-  const cells = document.createElement("canvas");
-  cells.width = part.width;
-  cells.height = part.height;
-  cells.getContext("2d")?.putImageData(painted(choose(level), level.columns, part, colours), 0, 0);
+  const cells = cellsOf(choose(level), level.columns, part, colours);
   context.save();
   context.beginPath();
   context.rect(box.left, box.top, box.width, box.height);

@@ -1,0 +1,333 @@
+"""The page in a real browser: every view, by mouse, keyboard, finger, in light and dark, wide and narrow."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser
+
+from attention_surgeon.stats import pool_weights
+from attention_surgeon.trace import record
+from attention_surgeon.viewer import compare, view
+from tests.viewer.conftest import Opener
+from tests.viewer.probes import HOSTILE, TOKENS, trace, weights
+
+GROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(14, 19, 27)"}
+
+
+def words_of(weight: float, query: str, key: str) -> str:
+    return f"'{query}' gives {weight:.2f} of its attention to '{key}'"
+
+
+def test_the_map_says_the_cell_under_the_mouse_exactly(opened: Opener):
+    weight = torch.tensor([[0.75, 0.25, 0.0], [0.5, 0.125, 0.375], [0.1, 0.3, 0.6]])
+    shown = opened(view(weight, tokens=["the", "cat", "sat"]))
+    assert "'the' gives 0.75 of its attention to 'the'" in shown.says
+    box = shown.stage.locator("canvas").bounding_box()
+    assert box
+    shown.page.mouse.move(box["x"] + box["width"] - 40, box["y"] + box["height"] / 2)
+    assert words_of(0.375, "cat", "sat") in shown.says
+    assert "weight 0.375" in shown.says
+    assert words_of(0.375, "cat", "sat") in shown.heard
+
+
+def test_zoom_to_an_exact_cell_of_a_long_text(opened: Opener):
+    weight = torch.full((512, 512), 0.0)
+    weight[:, 0] = 0.5
+    weight[torch.arange(512), torch.arange(512)] += 0.5
+    weight[300] = 0.0
+    weight[300, 411], weight[300, 17] = 0.8125, 0.1875
+    shown = opened(view(weight, tokens=[f"w{i}" for i in range(512)]))
+    shown.stage.focus()
+    for _ in range(30):
+        shown.page.keyboard.press("Shift+ArrowDown")
+    for _ in range(41):
+        shown.page.keyboard.press("Shift+ArrowRight")
+    shown.page.keyboard.press("ArrowRight")
+    assert "'w300' gives 0.81 of its attention to 'w411'" in shown.says
+    for _ in range(12):
+        shown.page.keyboard.press("+")
+    assert "weight 0.8125" in shown.says
+    box = shown.stage.locator("canvas").bounding_box()
+    assert box
+    found = shown.page.evaluate(
+        "() => { const c = document.querySelector('.stage canvas'), r = devicePixelRatio;"
+        "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let dark = 0;"
+        "for (let i = 0; i < d.length; i += 4) if (d[i] < 60 && d[i + 2] > 60 && d[i + 2] < 140) dark += 1;"
+        "return dark; }"
+    )
+    assert found > 2000  # the one strong cell is now a large dark square
+    shown.page.keyboard.press("0")
+    assert "'w300'" in shown.says
+
+
+def test_wheel_and_drag_move_the_map(opened: Opener):
+    shown = opened(view(torch.eye(128)))
+    box = shown.stage.locator("canvas").bounding_box()
+    assert box
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    shown.page.mouse.move(*middle)
+    before = shown.says
+    for _ in range(8):
+        shown.page.mouse.wheel(0, -300)
+        shown.settle()
+    assert shown.says == before  # the cell under the mouse stays there
+    shown.page.mouse.down()
+    shown.page.mouse.move(middle[0] - 200, middle[1] - 100)
+    shown.page.mouse.up()
+    shown.page.mouse.move(*middle)
+    assert shown.says != before
+
+
+def test_the_sink_is_hidden_with_its_share_stated(opened: Opener):
+    weight = torch.tensor([[0.9, 0.1, 0.0], [0.6, 0.2, 0.2], [0.9, 0.05, 0.05]])
+    shown = opened(view(weight, tokens=["[CLS]", "cat", "sat"]))
+    assert "Hidden" not in shown.page.locator(".note").first.inner_text()
+    shown.page.get_by_role("button", name="Hide the sink").click()
+    shown.settle()
+    assert (
+        "Hidden: the column of '[CLS]', which gets 80 % of the attention"
+        in shown.page.locator(".note").first.inner_text()
+    )
+    assert shown.page.get_by_role("button", name="Hide the sink").get_attribute("aria-pressed") == "true"
+    assert "scale from 0 to 0.20" in (shown.page.locator(".legend canvas").get_attribute("aria-label") or "")
+
+
+def test_logarithmic_colours_show_what_linear_ones_hide(opened: Opener):
+    weight = torch.tensor([[0.999, 0.001], [0.5, 0.5]])
+    shown = opened(view(weight))
+    shown.choose("Colours", "logarithmic")
+    assert "logarithmic scale from 0 to 1.00" in (
+        shown.page.locator(".legend canvas").get_attribute("aria-label") or ""
+    )
+
+
+def test_the_wall_sorts_groups_and_opens(opened: Opener):
+    sharp, broad = torch.eye(11), torch.full((11, 11), 1 / 11)
+    stacked = torch.stack([torch.stack([broad, sharp]), torch.stack([sharp, broad])])
+    shown = opened(view(stacked, axes=("layer", "head"), key_value_heads=1))
+    shown.go("heads")
+    assert shown.page.locator(".tile").count() == 4
+    assert shown.page.locator(".group").count() == 2
+    assert shown.page.locator(".group > span").first.inner_text() == "key/value head 0"
+    shown.page.wait_for_selector(".tile[data-drawn]")
+    shown.choose("Sort by", "Entropy")
+    labels = [tile.get_attribute("aria-label") for tile in shown.page.locator(".tile").all()]
+    assert [label and label.split(", uniform")[0].split(", diagonal")[0] for label in labels] == [
+        "layer 0, head 0", "layer 1, head 1", "layer 0, head 1", "layer 1, head 0",
+    ]  # fmt: skip
+    shown.page.locator(".tile").nth(1).click()
+    shown.page.wait_for_selector("#page[data-drawn=map]")
+    assert "layer 1, head 1" in shown.says
+
+
+def test_lines_name_the_strongest_keys(opened: Opener):
+    shown = opened(view(trace(), title="lines"))
+    shown.go("lines")
+    shown.stage.focus()
+    shown.page.keyboard.press("ArrowDown")
+    row = trace().weights[0, 1]
+    best = int(row.argmax())
+    assert f"'cat' gives most to '{TOKENS[best]}' ({row[best]:.2f})" in shown.says
+    assert shown.heard.startswith("'cat' gives most to")
+
+
+def test_the_steps_of_a_pair_add_up(opened: Opener):
+    made = trace(causal=True)
+    shown = opened(view(made))
+    shown.go("steps")
+    shown.choose("From", "2 sat")
+    shown.choose("to", "1 cat")
+    text = shown.page.locator(".steps").inner_text()
+    score, scaled, weight = (float(getattr(made, name)[0, 2, 1]) for name in ("scores", "scaled", "weights"))
+    assert f"add up to {_signed(score)}." in text
+    assert f"{_signed(score)} becomes {_signed(scaled)}." in text
+    assert f"this is {_signed(weight)}." in text
+    assert shown.page.locator(".step").first.locator("tbody tr").count() == 7
+    assert shown.page.locator(".step").last.locator("tbody tr").count() == 2
+    shown.choose("to", "4 mat")
+    assert "'sat' may not attend to 'mat': the score is set to −∞." in shown.page.locator(".steps").inner_text()
+    assert shown.page.locator(".warning").count() == 0
+
+
+def _signed(value: float) -> str:
+    return f"{float(f'{value:.4g}'):g}".replace("-", "−")
+
+
+def test_a_step_that_was_replaced_is_told(opened: Opener):
+    from attention_surgeon.ops import Mechanism
+
+    def halve(masked: torch.Tensor, operands: object) -> torch.Tensor:
+        return masked.softmax(-1) / 2
+
+    made = record(torch.ones(3, 2), torch.eye(2), torch.eye(2), mechanism=Mechanism(normalise=halve))
+    shown = opened(view(made))
+    shown.go("steps")
+    assert "The weight that was recorded is 0.25: this call ran halve." in shown.page.locator(".warning").inner_text()
+
+
+def test_weights_alone_have_no_steps_and_the_page_says_why(opened: Opener):
+    shown = opened(view(torch.eye(3)))
+    shown.go("steps")
+    assert "The steps are not in this page" in shown.page.locator(".steps").inner_text()
+
+
+def test_numbers_sort_and_are_saved(opened: Opener):
+    stacked = torch.stack([torch.full((7, 7), 1 / 7), torch.eye(7), weights(7, 7)])
+    shown = opened(view(stacked, tokens=list("abcdefg"), title="=1+1"))
+    shown.go("numbers")
+    shown.page.get_by_role("button", name="Entropy", exact=True).click()
+    names = shown.page.locator("tbody th").all_inner_texts()
+    assert names == ["head 0", "head 2", "head 1"]
+    assert shown.page.locator("th[aria-sort=descending]").count() == 1
+    assert "Shannon" in shown.page.locator(".note").first.inner_text()
+    table = shown.saved("Save CSV").decode().splitlines()
+    assert table[0].startswith("head,pattern,entropy,")
+    assert len(table) == 4
+    found = json.loads(shown.saved("Save JSON"))
+    assert abs(found["maps"][0]["numbers"]["entropy"] - 1.945910) < 1e-5
+    assert found["maps"][1] | {"numbers": 0} == {"place": {"head": "1"}, "pattern": "diagonal", "numbers": 0}
+
+
+def test_the_map_is_saved_as_png_and_svg(opened: Opener):
+    shown = opened(view(trace(), title="<b>"))
+    assert shown.saved("PNG").startswith(b"\x89PNG")
+    drawing = shown.saved("SVG").decode()
+    assert drawing.startswith("<svg ")
+    assert drawing.count(">cat</text>") == 2
+
+
+def test_before_and_after_share_one_cursor(opened: Opener):
+    before, after = weights(2, 5, 5), weights(2, 5, 5, seed=1)
+    shown = opened(compare(before, after, tokens=TOKENS))
+    assert shown.page.locator(".three canvas").count() == 3
+    shown.stage.focus()
+    shown.page.keyboard.press("ArrowRight")
+    change = f"{float(after[0, 0, 1] - before[0, 0, 1]):+.4g}".replace("-", "−")
+    assert f"'the' gave {before[0, 0, 1]:.2f} of its attention to 'cat', now 0.063 ({change})." in shown.says
+    assert shown.page.locator("table.numbers tbody tr").count() == 2
+    shown.go("map")
+    shown.choose("Show", "after")
+    assert "0.063 of its attention to 'cat'" in shown.says
+
+
+def test_a_comparison_with_itself_is_blank(opened: Opener):
+    same = weights(5, 5)
+    shown = opened(compare(same, same, tokens=TOKENS))
+    cells = shown.page.locator(".three canvas").nth(2)
+    colour = cells.evaluate(
+        "c => [...c.getContext('2d').getImageData(c.width - 30, c.height - 30, 1, 1).data].slice(0, 3)"
+    )
+    assert colour == [251, 250, 247]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system_and_the_choice(scheme: str, opened: Opener):
+    shown = opened(view(trace()), color_scheme=scheme)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert shown.page.evaluate(ground) == GROUNDS[scheme]
+    other = "dark" if scheme == "light" else "light"
+    shown.choose("Ground", other)
+    assert shown.page.evaluate(ground) == GROUNDS[other]
+
+
+def test_everything_fits_a_phone(opened: Opener):
+    shown = opened(compare(trace(), trace(causal=True)), has_touch=True, device_scale_factor=2)
+    shown.page.set_viewport_size({"width": 390, "height": 844})
+    for name in ("compare", "map", "heads", "lines", "steps", "numbers"):
+        shown.go(name)
+        shown.settle()
+        assert shown.overflow() <= 0, name
+    shown.go("map")
+    box = shown.stage.locator("canvas").bounding_box()
+    assert box
+    assert box["width"] <= 390
+    shown.page.touchscreen.tap(box["x"] + box["width"] - 20, box["y"] + box["height"] - 20)
+    assert "to 'mat'" in shown.says
+
+
+def test_the_keyboard_alone_reaches_everything(opened: Opener):
+    shown = opened(view(trace()))
+    press = shown.page.keyboard.press
+    press("Tab")  # the ground
+    press("Tab")  # the tabs
+    focused = "document.activeElement.id || document.activeElement.textContent"
+    assert shown.page.evaluate(focused) == "tab-map"
+    for name in ("heads", "lines", "steps", "numbers", "map"):
+        press("ArrowRight")
+        shown.page.wait_for_selector(f"#page[data-drawn={name}]")
+        assert shown.page.evaluate(focused) == f"tab-{name}"
+    for _ in range(20):
+        press("Tab")
+        if shown.page.evaluate("document.activeElement.className") == "stage":
+            break
+    press("ArrowDown")
+    press("End")
+    assert "'cat' gives" in shown.says
+    assert "to 'mat'" in shown.says
+    press("PageDown")
+    assert "head 1" in shown.says
+    assert shown.page.evaluate("document.activeElement.className") == "stage"
+
+
+def test_a_screen_reader_finds_names_and_roles(opened: Opener):
+    shown = opened(view(trace()))
+    assert shown.page.get_by_role("tablist").count() == 1
+    assert shown.page.get_by_role("tab", selected=True).inner_text() == "Map"
+    assert shown.page.get_by_role("tabpanel").get_attribute("aria-labelledby") == "tab-map"
+    assert "Arrow keys" in (shown.stage.get_attribute("aria-label") or "")
+    named = "e => Boolean(e.ariaLabel || e.textContent.trim() || e.labels?.length)"
+    unnamed = f"[...document.querySelectorAll('button, select')].filter(e => !({named})(e)).length"
+    assert shown.page.evaluate(unnamed) == 0
+    assert shown.page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_hostile_tokens_are_shown_as_text_and_run_nothing(opened: Opener):
+    made = torch.eye(20)[None] * 0.5 + torch.full((20, 20), 0.5 / 20)
+    title = "</title><script>alert(9)</script>"
+    shown = opened(compare(made, made, tokens=HOSTILE, title=title, labels=("<i>", "<script>alert(10)</script>")))
+    for name in ("compare", "map", "heads", "lines", "steps", "numbers"):
+        shown.go(name)
+        shown.settle()
+    assert shown.page.locator("h1").inner_text() == title
+    shown.go("map")
+    shown.stage.focus()
+    for token in ("</script><script>alert(1)</script>", "<!--<script>", "-->", "<img src=x onerror=alert(2)>"):
+        assert f"to '{token}'" in shown.says
+        shown.page.keyboard.press("ArrowRight")
+    assert shown.page.locator("img, iframe, object").count() == 0
+    assert shown.page.evaluate("document.scripts.length") == 2
+    drawing = shown.saved("SVG").decode()
+    assert "<script" not in drawing
+    shown.page.keyboard.press("Home")
+    for _ in range(12):
+        shown.page.keyboard.press("ArrowRight")
+    assert shown.overflow() <= 0
+
+
+def test_a_pooled_map_says_what_its_cells_are(opened: Opener):
+    pooled = pool_weights(torch.eye(1030), resolution=128)
+    shown = opened(view(pooled))
+    assert "From the 9 queries at 'query 0 to 8' to the 9 keys at 'key 0 to 8' the largest weight is 1.00" in shown.says
+    shown.choose("A cell shows", "its mean")
+    assert "the mean weight is 0.11" in shown.says
+    assert "9 × 9 weights" in shown.page.locator(".note").first.inner_text()
+
+
+def test_a_page_in_a_notebook_is_shut_in(browser: Browser, tmp_path: Path):
+    made = view(trace(), title='"><script>alert(1)</script>')._repr_html_()
+    (tmp_path / "notebook.html").write_text(f"<!doctype html><title>n</title>{made}", encoding="utf-8")
+    page = browser.new_page()
+    problems: list[str] = []
+    page.on("dialog", lambda dialog: problems.append(dialog.message))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((tmp_path / "notebook.html").as_uri())
+    frame = page.frame_locator("iframe")
+    frame.locator("#page[data-drawn=map]").wait_for()
+    assert "of its attention to 'the'" in frame.locator(".says").inner_text()
+    frame.locator("#tab-heads").click()
+    frame.locator(".tile[data-drawn]").first.wait_for()
+    assert page.evaluate("document.querySelector('iframe').contentDocument") is None  # another origin
+    assert not problems
+    page.close()
