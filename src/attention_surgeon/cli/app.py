@@ -28,8 +28,10 @@ from attention_surgeon.cli.faults import faults
 from attention_surgeon.cli.lessons import hint, history, journal, list_exercises, progress, reset, undo
 from attention_surgeon.cli.operate import operate
 from attention_surgeon.cli.report import report
+from attention_surgeon.cli.scan import scan
 from attention_surgeon.cli.serve import serve
 from attention_surgeon.cli.start import start, update
+from attention_surgeon.cli.sweep import sweep
 from attention_surgeon.cli.trace import trace
 from attention_surgeon.cli.view import view
 from attention_surgeon.cli.watch import watch
@@ -45,7 +47,9 @@ app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 
 app.command("trace")(trace)
 app.command("operate")(operate)
+app.command("sweep")(sweep)
 app.command("view")(view)
+app.command("scan")(scan)
 app.command("report")(report)
 app.command("diagnose")(diagnose)
 app.command("faults")(faults)

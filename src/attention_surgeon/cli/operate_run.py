@@ -77,8 +77,12 @@ def text_of(text: str | None, file: Path | None) -> str:
 def _write_page(effect: Effect, loaded: LoadedModel, path: Path) -> Path:
     from attention_surgeon.viewer import compare  # here, because most runs write no page
 
-    title = f"{loaded.name}: {effect.receipt.operation}"
-    compare(effect.before, effect.after, title=title).save(path)
+    stack = next(layer.name for layer in effect.receipt.layers if layer.calls).rpartition(" ")[0]
+    sides = [
+        {layer.name: layer.trace for layer in side.layers if layer.stack == stack}  # a page shows maps of one size
+        for side in (effect.before, effect.after)
+    ]
+    compare(*sides, title=f"{loaded.name}: {effect.receipt.operation}").save(path)
     return path
 
 

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
+from safetensors import SafetensorError
 from torch import nn
 
 from attention_surgeon.errors import ArgumentTypeError, FileAccessError, FileFormatError, LoadError
@@ -93,7 +94,7 @@ def _load_folder(folder: Path) -> tuple[nn.Module, Any]:
     logging.disable_progress_bar()
     try:
         model = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise FileFormatError(f"{folder} holds no model that transformers can load: {_first_line(error)}") from error
     finally:
         if bar:

@@ -131,15 +131,24 @@ def cut_text(loaded: LoadedModel, text: str, window: int) -> Windows:
     tokenizer, longest = loaded.tokenizer, _longest(loaded.model)
     if tokenizer is None:
         raise OptionError(f"sweep: {loaded.name} came without a tokenizer, so no text can be read.")
-    if not hasattr(tokenizer, "build_inputs_with_special_tokens"):
-        ids, around = [int(one) for one in tokenizer.encode(text)], lambda piece: piece
-    else:
-        ids, around = tokenizer.encode(text, add_special_tokens=False), tokenizer.build_inputs_with_special_tokens
+    before, ids, behind = _encode(tokenizer, text)
     if len(ids) < 2:
         raise OptionError(f"sweep: the text has {len(ids)} tokens, expected at least two.")
-    size = min(window, longest - len(around([])))
+    size = min(window, longest - len(before) - len(behind))
     pieces = [ids[begin : begin + size] for begin in range(0, len(ids), size)]
-    return tuple(tuple(around(piece)) for piece in pieces if len(piece) > 1)
+    return tuple((*before, *piece, *behind) for piece in pieces if len(piece) > 1)
+
+
+def _encode(tokenizer: Any, text: str) -> tuple[list[int], list[int], list[int]]:
+    """Return the ids of a text between those that the tokenizer puts before and behind it."""
+    whole = [int(one) for one in tokenizer.encode(text)]
+    if not hasattr(tokenizer, "convert_ids_to_tokens"):  # not of transformers: it puts nothing around a text
+        return [], whole, []
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    for begin in range(len(whole) - len(ids) + 1):
+        if whole[begin : begin + len(ids)] == ids:
+            return whole[:begin], ids, whole[begin + len(ids) :]
+    return [], ids, []
 
 
 def try_here(loaded: LoadedModel) -> Try:

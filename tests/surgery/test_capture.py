@@ -1,0 +1,111 @@
+"""A capture is what the model did: the same weights, the same output, tokens by name; and one layer at a time."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from attention_surgeon.errors import OptionError
+from attention_surgeon.masks import Mask
+from attention_surgeon.surgery import AttentionCall, LoadedModel, capture, load_model, operate, visit_layers
+from tests.surgery.families import make
+
+IDS = [3, 14, 15, 9, 26, 5]
+
+
+@pytest.fixture(scope="module")
+def minilm() -> LoadedModel:
+    return load_model("minilm")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "bert", "t5", "bart", "mistral"])
+def test_every_layer_passes_the_checks_of_a_trace(name: str) -> None:
+    for layer in capture(make(name), IDS).layers:
+        failed = {check.name for check in layer.trace.checks() if not check.passed}
+        assert failed <= ({"finite"} if layer.trace.allowed is not None else set())
+
+
+def test_stacks_tokens_and_heads() -> None:
+    captured = capture(make("bart"), IDS, target=[7, 8, 9], heads=[2, 0])
+    assert [layer.name for layer in captured.layers] == [
+        *("encoder 0", "encoder 1", "decoder 0", "cross 0", "decoder 1", "cross 1")
+    ]
+    assert captured.target_tokens == ("2", "7", "8")  # shifted, behind the token that begins
+    cross = captured.layer("cross 1")
+    assert (cross.heads, cross.trace.query_tokens, cross.trace.key_tokens) == ((0, 2), ("2", "7", "8"), captured.tokens)
+    assert cross.trace.weights.shape == (2, 3, 6)
+    with pytest.raises(OptionError, match="no layer 'cross 2' was captured; there are encoder 0"):
+        captured.layer("cross 2")
+
+
+@torch.no_grad()
+def test_loss_and_logits_are_those_of_the_model() -> None:
+    ids = torch.tensor([IDS])
+    captured = capture(make("gpt2"), IDS)
+    own = make("gpt2")(ids, labels=ids)
+    assert captured.loss == pytest.approx(float(own.loss), rel=1e-6)
+    assert captured.logits is not None
+    assert torch.equal(captured.logits, own.logits[0])
+    pair = make("t5")(input_ids=ids, labels=ids[:, :3])
+    assert capture(make("t5"), ids, target=IDS[:3]).loss == pytest.approx(float(pair.loss), rel=1e-6)
+    assert capture(make("bert"), IDS).loss is None
+
+
+def test_within_an_operation_it_is_what_the_operated_model_did() -> None:
+    healthy = capture(make("llama"), IDS)
+    with operate(make("llama"), "uniform", layers=1, heads=[4]):
+        operated = capture(make("llama"), IDS)
+    assert torch.equal(operated.layer(0).trace.weights, healthy.layer(0).trace.weights)
+    own, new = healthy.layer(1).trace.weights, operated.layer(1).trace.weights
+    assert torch.equal(own[[0, 1, 2, 3, 5]], new[[0, 1, 2, 3, 5]])
+    expected = torch.ones(6, 6).tril() / torch.arange(1, 7)[:, None]
+    assert torch.allclose(new[4], expected, atol=1e-7)
+    assert operated.layer(1).trace.step_functions[3] == "softmax_over_keys | evenly"
+
+
+def test_query_and_key_as_the_attention_function_gets_them() -> None:
+    seen: list[AttentionCall] = []
+    output = visit_layers(make("llama", "sdpa"), IDS, seen.append)
+    assert [call.layer.name for call in seen] == ["0", "1"]
+    call = seen[0]
+    assert (call.query.shape, call.key.shape) == ((1, 6, 6, 10), (1, 2, 6, 10))
+    assert isinstance(call.mask, Mask)  # not written out
+    assert call.scaling == pytest.approx(10**-0.5)
+    captured = capture(make("llama", "sdpa"), IDS)
+    assert torch.equal(call.query[0], captured.layer(0).trace.query)
+    assert output.loss == captured.loss
+
+
+def test_a_long_text_makes_nothing_of_n_by_n() -> None:
+    model, ids = make("gpt2", "sdpa"), torch.randint(3, 31, (1, 29), generator=torch.Generator().manual_seed(0))
+    sizes: list[int] = []
+
+    def look(call: AttentionCall) -> None:
+        sizes.extend(part.numel() for part in vars(call).values() if isinstance(part, torch.Tensor))
+
+    visit_layers(model, ids, look)
+    assert max(sizes) == 3 * 29 * 5  # heads, positions, size: nothing is 29 x 29 for each head
+
+
+def test_minilm_is_read(minilm: LoadedModel) -> None:
+    captured = capture(minilm.model, "The cat sat on the mat.", tokenizer=minilm.tokenizer)
+    assert captured.tokens == ("[CLS]", "the", "cat", "sat", "on", "the", "mat", ".", "[SEP]")
+    assert len(captured.layers) == 6
+    assert captured.layers[5].trace.weights.shape == (12, 9, 9)
+    assert captured.states is not None
+    assert captured.states.shape == (9, 384)
+    for layer in captured.layers:
+        assert all(check.passed for check in layer.trace.checks())
+
+
+def test_a_text_needs_a_tokenizer() -> None:
+    with pytest.raises(OptionError, match="a text needs a tokenizer"):
+        capture(make("gpt2"), "The cat")
+
+
+def test_pictures_have_numbered_positions() -> None:
+    given: dict[str, Any] = {"pixel_values": torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))}
+    captured = capture(make("vit"), given)
+    assert captured.layers[0].trace.query_tokens == tuple(str(place) for place in range(10))
+    assert captured.logits is not None
+    assert captured.logits.shape == (5,)
