@@ -57,7 +57,7 @@ STATS_BUGS = [
         "torch.maximum(sums.largest, largest.amax(-1))",
         "largest.amax(-1)",
     ),
-    Mutant("previous is next", "stats/row_sums.py", "masked_fill(offset != -1, 0.0)", "masked_fill(offset != 1, 0.0)"),
+    Mutant("previous is next", "stats/row_sums.py", "offset == -1, offset == 1", "offset == 1, offset == -1"),
     Mutant(
         "rows without a previous position count",
         "stats/head_statistics.py",
@@ -85,8 +85,8 @@ STATS_BUGS = [
     Mutant(
         "distance with a sign",
         "stats/row_sums.py",
-        "sums.distance += (weights * distance)",
-        "sums.distance += (weights * offset)",
+        "distance[None].to(weights.dtype)",
+        "offset[None].to(weights.dtype)",
     ),
     Mutant(
         "hidden cells are sparse",

@@ -147,6 +147,12 @@ def test_blocks_of_documents_by_hand(monkeypatch: pytest.MonkeyPatch):
     assert block_overlap(weights, None).item() == pytest.approx(7 / 9)
 
 
+def test_no_block_at_all_and_no_row_at_all():
+    overlap = block_overlap(torch.stack([torch.eye(5), torch.zeros(5, 5)]), None)
+    assert overlap[0] == 0
+    assert overlap[1].isnan()
+
+
 @pytest.mark.parametrize("missing", [3, -3])
 def test_blocks_where_there_are_more_keys_or_more_queries(missing: int):
     run = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1])

@@ -27,6 +27,9 @@ def block_overlap(weights: Tensor, visible: Tensor | None) -> Tensor:
         `(*batch, heads)`, from 0 to 1; NaN where every row is empty.
     """
     runs = _runs(weights, visible)
+    if not bool((runs >= 0).any()):  # as in most heads: nothing to add up
+        is_empty = (weights > 0).any(-1).any(-1).logical_not()
+        return weights.new_zeros(is_empty.shape).masked_fill(is_empty, float("nan"))
     of_keys = _runs_of_keys(runs, weights.shape[-1])
     parts = [_overlap_of(strip, runs, of_keys, weights.shape[-2]) for strip in strips_of(weights, visible)]
     overlap, num_rows = (torch.stack(each).sum(0) for each in zip(*parts, strict=True))
@@ -38,8 +41,9 @@ def _runs(weights: Tensor, visible: Tensor | None) -> Tensor:
     likeness, last = [], None
     for strip in strips_of(weights, visible):
         rows = strip.weights if last is None else torch.cat([last, strip.weights], dim=-2)
-        rows = rows / rows.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
-        likeness.append((rows[..., 1:, :] * rows[..., :-1, :]).sum(-1))
+        lengths = torch.linalg.vector_norm(rows, dim=-1)
+        products = (rows[..., 1:, :] * rows[..., :-1, :]).sum(-1)
+        likeness.append(products / (lengths[..., 1:] * lengths[..., :-1]).clamp(min=torch.finfo(rows.dtype).tiny))
         last = strip.weights[..., -1:, :]
     begins = torch.cat(likeness, dim=-1) < SAME_RUN
     runs = torch.cat([torch.zeros_like(weights[..., :1, 0], dtype=torch.bool), begins], dim=-1).long().cumsum(-1)

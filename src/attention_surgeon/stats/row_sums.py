@@ -190,20 +190,20 @@ def _add_cells(sums: RowSums, strip: Strip, has_weight: Tensor, threshold: float
 
 
 def _add_places(sums: RowSums, strip: Strip, has_weight: Tensor, window: int) -> None:
-    """Weights by where the key stands: here, before, after, first, near, far."""
+    """Weights by where the key stands: here, before, after, near, far; and how far away; and the first key."""
+    weights, last = strip.weights, sums.received.shape[-1] - 1
     offset = strip.keys - strip.positions[:, None]
     distance = offset.abs()
     is_near = distance <= window
-    weights = strip.weights
-    last = sums.received.shape[-1] - 1
+    kinds = torch.stack([offset == 0, offset == -1, offset == 1, is_near, ~is_near]).to(weights.dtype)
+    kinds = torch.cat([kinds, distance[None].to(weights.dtype)]).flatten(1)
+    found = weights.flatten(-2) @ kinds.mT  # (..., h, rc) @ (rc, 6) -> (..., h, 6): one pass for all six
+    for total, each in zip(
+        (sums.own, sums.previous, sums.next, sums.near, sums.far, sums.distance), found.unbind(-1), strict=True
+    ):
+        total += each
     sums.num_with_previous += (has_weight & (strip.positions > 0)).sum(-1)
     sums.num_with_next += (has_weight & (strip.positions >= -1) & (strip.positions < last)).sum(-1)
-    sums.own += weights.masked_fill(offset != 0, 0.0).sum((-2, -1))
-    sums.previous += weights.masked_fill(offset != -1, 0.0).sum((-2, -1))
-    sums.next += weights.masked_fill(offset != 1, 0.0).sum((-2, -1))
-    sums.near += weights.masked_fill(~is_near, 0.0).sum((-2, -1))
-    sums.far += weights.masked_fill(is_near, 0.0).sum((-2, -1))
-    sums.distance += (weights * distance).sum((-2, -1))
     if strip.first_key == 0:
         sums.first += weights[..., 0].sum(-1)
 
