@@ -40,13 +40,14 @@ PARTS = {
 
 
 def measure(part: str, is_quick: bool, console: Console) -> list[Row]:
-    """Measure one part, saying on the screen what is done."""
+    """Measure one part, with a line on the screen for each row that is there."""
     rows: Callable[[bool], Iterator[Row]] = import_module(PARTS[part]).rows
     found = []
-    with console.status(part) as status:
+    with console.status(part):
         for row in rows(is_quick):
             found.append(row)
-            status.update(f"{part}: {row.what}, {row.tokens or ''} {row.who}")
+            took = row.note if row.seconds is None else f"{row.seconds:.3g} s"
+            console.print(f"{part}: {row.what}, {row.tokens or ''} {row.setting}: {row.who} {took}", highlight=False)
     return found
 
 
