@@ -10,6 +10,7 @@ from attention_surgeon.stats.patterns import MIXED, PATTERNS, HeadPatterns, Patt
 from attention_surgeon.stats.pool import pool_weights
 from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip
 from attention_surgeon.stats.scan import scan_attention, scan_map
+from attention_surgeon.stats.scan_file import load_scans, save_scans
 from attention_surgeon.stats.scan_record import AttentionScan
 from attention_surgeon.stats.strips import Strip
 from attention_surgeon.stats.top_keys import TopKeys, top_keys
@@ -38,9 +39,11 @@ __all__ = [
     "finish",
     "head_statistics",
     "load_map",
+    "load_scans",
     "name_patterns",
     "patterns_from",
     "pool_weights",
+    "save_scans",
     "scan_attention",
     "scan_map",
     "top_keys",

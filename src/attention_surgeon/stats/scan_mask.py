@@ -13,6 +13,8 @@ from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.masks.read import read_additive, read_yes_no
 from attention_surgeon.require import kind_of, require_mask_shape
 
+_BLOCKS_ASKED = 16
+
 
 @final
 @dataclass(frozen=True)
@@ -71,6 +73,14 @@ class HeadMask:
         if cells.dtype == torch.bool:
             return _of_cells(cells)
         return _of_added(cells)
+
+    def share_seen(self, runs: Sequence[range], num_keys: int, device: torch.device) -> float:
+        """Return about which share of the keys these rows see, from a few blocks."""
+        step = max(-(-num_keys // _BLOCKS_ASKED), 1)
+        kinds = [
+            self.block(runs, start, min(start + step, num_keys), device).kind for start in range(0, num_keys, step)
+        ]
+        return sum({TileKind.EMPTY: 0.0, TileKind.MIXED: 0.5, TileKind.FULL: 1.0}[kind] for kind in kinds) / len(kinds)
 
     def _cells(self, mask: Mask, run: range, columns: slice, device: torch.device) -> Tensor:
         return mask.tile(slice(run.start, run.stop), columns, device)[self.place]

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from attention_surgeon.stats.maps import cell_edges
 from attention_surgeon.stats.row_sums import StatisticsOptions
 from attention_surgeon.stats.scan_head import ScanHead
-from attention_surgeon.stats.scan_plan import Plan, groups_of
+from attention_surgeon.stats.scan_plan import Plan, RowGroup, groups_of
 from attention_surgeon.stats.scan_run import Workers
 from attention_surgeon.stats.scan_sample import LEAST_OF_EACH, Strata
 from attention_surgeon.stats.scan_totals import HeadTotals
@@ -20,6 +21,8 @@ OnProgress: TypeAlias = Callable[[float], None]
 """Called with the share of the work that is done, from 0 to 1."""
 
 _STRATA_WITHOUT_MAP = 128
+
+_GROUPS_ASKED = 16
 
 _AT_ONCE = 8
 """Rows of each stratum after which the clock is looked at again."""
@@ -101,6 +104,16 @@ class HeadWork:
     def _look(self, totals: HeadTotals, rows: Tensor, before: float, after: float) -> None:
         """Add what is found of some rows, and tell how far the work is."""
         groups = list(groups_of(rows.to(self.head.query.device), self.head.num_keys, self.head.query.element_size()))
-        for number, result in enumerate(self.crew.scan(self.head, groups, self.plan, self.options), 1):
+        done = self._work_of(groups)
+        for result, share in zip(self.crew.scan(self.head, groups, self.plan, self.options), done, strict=True):
             totals.add(result)
-            self.on_progress(before + (after - before) * number / len(groups))
+            self.on_progress(before + (after - before) * share)
+
+    def _work_of(self, groups: list[RowGroup]) -> list[float]:
+        """Return the share of the work that is done after each group, as far as a few of them tell; the last is 1."""
+        asked = groups[:: -(-len(groups) // _GROUPS_ASKED)]
+        seen = [
+            self.head.mask.share_seen(group.runs[:1], self.head.num_keys, self.head.query.device) for group in asked
+        ]
+        each = np.interp(np.linspace(0, 1, len(groups)), np.linspace(0, 1, len(asked)), seen) + 1e-3
+        return [*(each.cumsum() / each.sum()).tolist()[:-1], 1.0]

@@ -1,0 +1,174 @@
+"""Where query and key of a scan come from: tensors, a trace, or the layers of a model as it runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from attention_surgeon.cli.operate_run import text_of
+from attention_surgeon.cli.trace_input import parse_mask
+from attention_surgeon.errors import FileAccessError, FileFormatError, OptionError
+from attention_surgeon.files import file_access_error
+from attention_surgeon.masks.lazy import MaskLike
+from attention_surgeon.ops import Mechanism
+from attention_surgeon.surgery import AttentionCall, attention_layers, load_model, visit_layers
+from attention_surgeon.surgery.choose import choose_layers
+from attention_surgeon.trace import load_trace
+
+_SCALE = Mechanism().step_names()["scale"]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer that can be scanned: `(*batch, heads, n, d)` each."""
+
+    name: str
+    query: Tensor
+    key: Tensor
+    value: Tensor | None
+    mask: MaskLike | None
+    scale: float | None
+    tokens: tuple[str, ...] | None
+
+
+Visit = Callable[[Layer], None]
+
+
+class Source(Protocol):
+    """What is scanned."""
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers it will hand over."""
+        ...
+
+    def visit(self, visit: Visit, on_note: Callable[[str], None]) -> None:
+        """Hand over each layer in its turn."""
+        ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """A layer that lies in memory."""
+
+    title: str
+    layer: Layer
+    num_layers: int = 1
+
+    def visit(self, visit: Visit, on_note: Callable[[str], None]) -> None:
+        """Hand it over."""
+        visit(self.layer)
+
+
+class Running:
+    """The layers of a model, each as the model comes to it."""
+
+    def __init__(self, name: str, text: str, layers: str | None, on_note: Callable[[str], None]) -> None:
+        """Load the model.
+
+        Raises:
+            SurgeonError: as `surgery.load_model`; no such layer.
+        """
+        self._loaded, self._text, self._choice = load_model(name, on_note), text, layers
+        self.num_layers = len(choose_layers(attention_layers(self._loaded.model), layers))
+        self.title = self._loaded.name
+
+    def visit(self, visit: Visit, on_note: Callable[[str], None]) -> None:
+        """Run the model, and hand over each layer on the way."""
+
+        def see(call: AttentionCall) -> None:
+            if (reason := _out_of_reach(call)) is not None:
+                on_note(f"layer {call.layer.name} is left out: {reason}")
+                return
+            mask = call.mask if call.bias is None else _as_added(call)
+            visit(Layer(f"layer {call.layer.name}", call.query, call.key, call.value, mask, call.scaling, None))
+
+        visit_layers(self._loaded.model, self._text, see, layers=self._choice, tokenizer=self._loaded.tokenizer)
+
+
+def _out_of_reach(call: AttentionCall) -> str | None:
+    """Return why the weights of a layer do not follow from query, key, mask and scale alone; None: they do."""
+    if call.before_mask is not None:
+        return "something is done to its scores before the mask (a cap, a bias by position)."
+    if call.has_sinks:
+        return "a part of each row goes to no key."
+    if call.scaling is None and call.circuit.mechanism.step_names()["scale"] != _SCALE:
+        return f"its scale is {call.circuit.mechanism.step_names()['scale']}, not 1/√d."
+    return None
+
+
+def _as_added(call: AttentionCall) -> Tensor:
+    """Return mask and bias of a call as one floating mask."""
+    assert call.bias is not None
+    allowed = call.operands.allowed
+    return call.bias if allowed is None else call.bias.masked_fill(~allowed, float("-inf"))
+
+
+def from_tensors(path: Path, mask: str, scale: float | None) -> Held:
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        FileAccessError, FileFormatError: no such file, no such format, or no query and key in it.
+        OptionError: no such mask.
+    """
+    if path.is_dir():
+        raise FileAccessError(f"cannot read {path}: it is a folder; give the name of a safetensors file.")
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+        with safe_open(path, framework="pt") as opened:
+            found = {name: opened.get_tensor(name) for name in opened.keys() if name in ("query", "key", "value")}
+            others = sorted(set(opened.keys()) - set(found))
+    except OSError as error:
+        raise file_access_error("read", path, error) from error
+    except SafetensorError as error:
+        raise FileFormatError(f"{path} is no safetensors file, or it was cut short or damaged: {error}.") from None
+    if missing := [name for name in ("query", "key") if name not in found]:
+        there = f"; it has {', '.join(others)}" if others else ""
+        raise FileFormatError(f"{path} has no tensor {' and no '.join(missing)}{there}.")
+    query, key = found["query"], found["key"]
+    made = parse_mask(mask, query.shape[-2]) if query.ndim > 1 else None
+    if made is not None and key.ndim > 1 and key.shape[-2] != query.shape[-2]:
+        raise OptionError(
+            f"--mask {mask} needs as many queries as keys, but {path} has {query.shape[-2]} and {key.shape[-2]}."
+        )
+    return Held(f"{path.name}, mask {mask}", Layer("", query, key, found.get("value"), made, scale, None))
+
+
+def from_trace(path: Path) -> Held:
+    """Return what a trace was made of.
+
+    Raises:
+        FileAccessError, FileFormatError: as `load_trace`.
+        OptionError: it was made by other steps than the healthy ones.
+    """
+    trace = load_trace(path)
+    if trace.step_functions != tuple(Mechanism().step_names().values()):
+        raise OptionError(
+            f"{path} was made by other steps ({', '.join(trace.step_functions)}), and a scan knows only the healthy "
+            f"ones; surgeon trace --load and surgeon view --trace show it as it is."
+        )
+    mask = trace.allowed
+    if trace.bias is not None:
+        mask = trace.bias if mask is None else trace.bias.masked_fill(~mask, float("-inf"))
+    tokens = trace.key_tokens if trace.query_tokens == trace.key_tokens else None
+    return Held(path.name, Layer("", trace.query, trace.key, trace.value, mask, None, tokens))
+
+
+def from_model(
+    name: str, text: str | None, file: Path | None, layers: str | None, note: Callable[[str], None]
+) -> Running:
+    """Return the layers of a model that is to read a text.
+
+    Raises:
+        SurgeonError: as `Running`; a text that cannot be read.
+    """
+    return Running(name, text_of(text, file), layers, note)
