@@ -160,10 +160,10 @@ export class LiveTable {
  * @returns {Partial<import("./types").State>}
  */
 function sameLook(before, after) {
-  const { view, map, row, column, pooling, scale, hideSink, theme, sortBy } = before.state;
+  const { view, map, query, key, pooling, scale, hideSink, theme, sortBy } = before.state;
   const name = before.side.maps[map].name;
   const found = after.side.maps.findIndex((entry) => entry.name === name);
-  const cell = row < after.side.numQueries && column < after.side.numKeys ? { row, column } : {};
+  const cell = query < after.side.numQueries && key < after.side.numKeys ? { query, key } : {};
   const look = { ...cell, map: Math.max(found, 0), pooling, scale, hideSink, theme, sortBy };
   return before.data.sides.length === after.data.sides.length ? { ...look, view } : look;
 }

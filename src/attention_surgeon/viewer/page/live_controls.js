@@ -32,13 +32,14 @@ export class Controls {
     this.about = make("small");
     this.mask = make("select", { id: "mask", change: () => this.maskChanged() });
     this.maskNumber = make("input", {
+      id: "mask-size",
       type: "number",
       min: "0",
       max: "9999",
       value: "3",
       input: () => this.maskChanged(),
     });
-    this.maskSize = ask("size", this.maskNumber);
+    this.maskSize = ask("Size", this.maskNumber);
     this.scale = make("select", { id: "scale", change: () => change({ scale: this.scale.value }, false) });
     this.temperature = make("input", {
       id: "temperature",
@@ -192,9 +193,14 @@ export class Chips {
   }
 }
 
-/** @param {string} label @param {HTMLElement} field @returns {HTMLLabelElement} */
+/**
+ * Returns a field with its label above it.
+ * @param {string} label
+ * @param {HTMLElement} field
+ * @returns {HTMLElement}
+ */
 function ask(label, field) {
-  return make("label", { class: "ask" }, make("span", {}, label), field);
+  return make("div", { class: "ask" }, make("label", { for: field.id }, label), field);
 }
 
 /**

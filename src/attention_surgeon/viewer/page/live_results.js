@@ -6,7 +6,8 @@ import { percent, visible } from "./words.js";
 /** @typedef {import("./live_types").Predictions} Predictions */
 /** @typedef {import("./live_types").PredictionRow} PredictionRow */
 
-const NO_PREDICTION = "This model predicts no token. An operation is measured by how far it moves the mean of the last states.";
+const NO_PREDICTION =
+  "This model predicts no token. An operation is measured by how far it moves the mean of the last states.";
 
 /**
  * Returns the receipt and the predictions.
@@ -18,7 +19,14 @@ export function said(receipt, predictions) {
   const lines = receipt.map((line) => make("li", {}, line));
   return [
     make("section", { "aria-label": "Receipt" }, make("h2", {}, "Receipt"), make("ul", {}, ...lines)),
-    make("section", { "aria-label": predictions.title }, make("h2", {}, predictions.title), predictions.rows.length + predictions.facts.length > 0 ? table(predictions) : make("p", { class: "note" }, NO_PREDICTION)),
+    make(
+      "section",
+      { "aria-label": predictions.title },
+      make("h2", {}, predictions.title),
+      predictions.rows.length + predictions.facts.length > 0
+        ? table(predictions)
+        : make("p", { class: "note" }, NO_PREDICTION),
+    ),
   ];
 }
 
