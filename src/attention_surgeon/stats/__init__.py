@@ -11,6 +11,7 @@ from attention_surgeon.stats.pool import pool_weights
 from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip
 from attention_surgeon.stats.scan import scan_attention, scan_map
 from attention_surgeon.stats.scan_file import load_scans, save_scans
+from attention_surgeon.stats.scan_pairs import scan_similarity, scan_top_keys
 from attention_surgeon.stats.scan_record import AttentionScan
 from attention_surgeon.stats.strips import Strip
 from attention_surgeon.stats.top_keys import TopKeys, top_keys
@@ -46,5 +47,7 @@ __all__ = [
     "save_scans",
     "scan_attention",
     "scan_map",
+    "scan_similarity",
+    "scan_top_keys",
     "top_keys",
 ]

@@ -52,13 +52,13 @@ def load_scans(path: str | Path) -> dict[str, AttentionScan]:
         FileAccessError: no such file, a folder, no permission.
         FileFormatError: not a file of scans, cut short, damaged, or of a newer version.
 
-    >>> import tempfile
+    >>> import tempfile, torch
     >>> from attention_surgeon.stats import save_scans, scan_attention
     >>> query, key = torch.ones(2, 1, 8, 4)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_scans({"layer 0": scan_attention(query, key)}, f"{folder}/a.scan")
-    ...     load_scans(f"{folder}/a.scan")["layer 0"].statistics.effective_keys
-    tensor([8.], dtype=torch.float64)
+    ...     load_scans(f"{folder}/a.scan")["layer 0"].statistics.num_rows
+    tensor([8])
     """
     tensors, about = _FILE.read(path)
     try:
