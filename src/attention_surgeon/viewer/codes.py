@@ -41,24 +41,12 @@ def encode(weights: Grid, num_steps: int) -> Coded:
     top = float(weights.max(initial=0.0))
     if top == 0:
         return Coded(np.zeros(weights.shape, np.uint8), 0.0, num_steps)
-    codes = np.sqrt(weights * np.float32(num_steps**2 / top))
+    codes = np.sqrt(weights / np.float32(top))
+    codes *= np.float32(num_steps)
     codes += np.float32(0.5)
     codes = codes.astype(np.uint8)  # cuts off, so that the half that was added rounds
     np.maximum(codes, weights > 0, out=codes, casting="unsafe")
     return Coded(codes, top, num_steps)
-
-
-def bounds(coded: Coded) -> tuple[Grid, Grid]:
-    """Return the lowest and the highest weight that each code may stand for.
-
-    >>> low, high = bounds(Coded(np.array([[0, 1, 8, 16]], dtype=np.uint8), 1.0, 16))
-    >>> low.round(4).tolist(), high.round(4).tolist()
-    ([[0.0, 0.0, 0.2197, 0.9385]], [[0.0, 0.0088, 0.2822, 1.0]])
-    """
-    code = coded.codes.astype(np.float32)
-    low = np.where(code > 1, (code - 0.5) / coded.num_steps, 0.0) ** 2 * coded.top
-    high = np.where(code > 0, np.minimum(code + 0.5, coded.num_steps) / coded.num_steps, 0.0) ** 2 * coded.top
-    return low.astype(np.float32), high.astype(np.float32)
 
 
 def packed_codes(coded: Coded) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def plan(costs: Sequence[Sequence[float]], room: float, in_full: frozenset[int] 
         in_full: The maps that get the best choice whatever the limit is.
 
     >>> dear, cheap = [100.0 / (i + 1) for i in range(len(CHOICES))], [5.0] * len(CHOICES)
-    >>> plan([dear, cheap], room=40)
+    >>> plan([dear, cheap], room=40.0)
     [Choice(block=1, steps=63), Choice(block=1, steps=255)]
     """
     limits = sorted({cost for each in costs for cost in each}, reverse=True)

@@ -74,7 +74,7 @@ class Page:
             The path.
 
         Raises:
-            ArgumentTypeError, OptionError: no path, another ending, no map there or too many, a comparison as a picture.
+            ArgumentTypeError, OptionError: no path; another ending; no map, or too many; a comparison.
             FileAccessError: the file cannot be written.
         """
         target = _checked(path)

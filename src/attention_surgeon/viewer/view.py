@@ -25,7 +25,7 @@ def view(
     title: str | None = None,
     key_value_heads: int | None = None,
     in_full: Sequence[Sequence[int | str]] = (),
-    max_megabytes: float = 5.0,
+    max_megabytes: int | float = 5.0,
 ) -> Page:
     """Return one self-contained page that shows attention: as a map, as a wall of heads, as lines, steps and numbers.
 
@@ -76,7 +76,7 @@ def compare(
     title: str | None = None,
     labels: tuple[str, str] = ("before", "after"),
     key_value_heads: int | None = None,
-    max_megabytes: float = 5.0,
+    max_megabytes: int | float = 5.0,
 ) -> Page:
     """Return a page with two sets of maps of one text side by side: before, after, and the signed difference.
 
@@ -101,7 +101,7 @@ def compare(
     >>> import torch
     >>> page = compare(torch.eye(2), torch.full((2, 2), 0.5), tokens=["cat", "sat"])
     >>> page.document["comparison"]["rows"][0][:2]
-    [0.7071068, 0.25]
+    [0.7071068, 0.5]
     """
     options = (tokens, key_tokens, key_value_heads, "compare")
     sides = [with_tokens(read(what, axes, "compare"), *options) for what in (before, after)]
@@ -129,7 +129,7 @@ def _places(subject: Subject, in_full: Sequence[Sequence[int | str]], caller: st
     return frozenset(found)
 
 
-def _room(subjects: Sequence[Subject], max_megabytes: float, caller: str) -> float:
+def _room(subjects: Sequence[Subject], max_megabytes: int | float, caller: str) -> float:
     """Return how many bytes the maps may take."""
     if isinstance(max_megabytes, bool) or not isinstance(max_megabytes, int | float):
         raise ArgumentTypeError(f"{caller}: max_megabytes is {kind_of(max_megabytes)}, expected a number.")

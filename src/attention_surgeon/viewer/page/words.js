@@ -3,6 +3,8 @@
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu;
 const JOINERS = /^[\u200d\ufe0f]$/;
 const LONGEST = 40;
+const PLAIN = /^[ -~]+$/;
+const segmenter = new Intl.Segmenter();
 
 /**
  * Returns a token in a form that shows what is in it and cannot turn the text around it.
@@ -11,6 +13,7 @@ const LONGEST = 40;
  * @returns {string}
  */
 export function visible(token, longest = LONGEST) {
+  if (token.length <= longest && PLAIN.test(token)) return token;
   const characters = graphemes(token, longest + 1);
   const kept = characters.length > longest ? [...characters.slice(0, longest - 1), "…"] : characters;
   return kept.join("").replace(INVISIBLE, escaped) || '""';
@@ -34,7 +37,7 @@ function escaped(character) {
 function graphemes(text, most) {
   const found = [];
   const cut = text.slice(0, 40 * most); // a token of a million letters is not split to its end
-  for (const { segment } of new Intl.Segmenter().segment(cut)) {
+  for (const { segment } of segmenter.segment(cut)) {
     found.push(segment.slice(0, 40));
     if (found.length >= most) break;
   }

@@ -1,0 +1,227 @@
+"""What a page holds: of every kind of attention, at the size it keeps to, with the numbers that are true."""
+
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
+from attention_surgeon.stats import compare_patterns, head_statistics, pool_weights
+from attention_surgeon.trace import record
+from attention_surgeon.viewer import Page, compare, view
+from tests.viewer.probes import TOKENS, trace, weights
+from tests.viewer.reading import cells_of, document_in, unpacked
+
+
+def side_of(page: Page) -> dict:
+    return page.document["sides"][0]
+
+
+def names_of(page: Page) -> list[str]:
+    return [entry["name"] for entry in side_of(page)["maps"]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "names"),
+    [
+        ((3, 5), ["attention"]),
+        ((2, 3, 5), ["head 0", "head 1"]),
+        ((1, 2, 3, 5), ["head 0", "head 1"]),
+        ((2, 1, 3, 5), ["batch 0, head 0", "batch 1, head 0"]),
+        ((2, 1, 1, 3, 5), ["layer 0, head 0", "layer 1, head 0"]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16", "bfloat16", "numpy", "big-endian"])
+def test_every_array_is_held_exactly_where_it_fits(shape: tuple[int, ...], names: list[str], kind: str):
+    weight = weights(*shape)
+    given_weight = {
+        "numpy": lambda: weight.numpy(),
+        "big-endian": lambda: weight.numpy().astype(">f8"),
+    }.get(kind, lambda: weight.to(getattr(torch, kind)))()
+    page = view(given_weight)
+    assert names_of(page) == names
+    expected = np.asarray(
+        torch.as_tensor(np.asarray(given_weight, dtype=np.float32))
+        if isinstance(given_weight, np.ndarray)
+        else given_weight.float()
+    )
+    flat = expected.reshape(-1, *shape[-2:])
+    for number in range(len(flat)):
+        values, _, _ = cells_of(side_of(page), number)
+        np.testing.assert_array_equal(values, flat[number])
+
+
+def test_a_trace_brings_tokens_heads_steps_and_source():
+    made = trace(causal=True)
+    page = view(made)
+    side = side_of(page)
+    assert side["queryTokens"] == list(TOKENS)
+    assert side["source"] == "a probe"
+    assert names_of(page) == ["head 0", "head 1", "head 2"]
+    call = side["maps"][1]["call"]
+    np.testing.assert_array_equal(np.frombuffer(unpacked(call["masked"]), "<f4"), made.masked[1].flatten().numpy())
+    assert call["functions"][3] == "softmax_over_keys"
+    assert page.title == "the cat sat on mat"
+
+
+def test_layers_come_as_a_list_or_by_name():
+    layers = [trace(), trace(causal=True)]
+    assert names_of(view(layers))[::3] == ["layer 0, head 0", "layer 1, head 0"]
+    assert names_of(view(OrderedDict(first=layers[0], last=layers[1])))[::3] == [
+        "layer first, head 0",
+        "layer last, head 0",
+    ]
+    pair = (weights(1, 2, 3, 3), weights(1, 2, 3, 3))
+    assert names_of(view(pair)) == names_of(view(SimpleNamespace(attentions=pair)))
+    assert names_of(view(pair))[-1] == "layer 1, head 1"
+    captured = SimpleNamespace(
+        source="m", layers=tuple(SimpleNamespace(name=str(i), trace=t) for i, t in enumerate(layers))
+    )
+    assert names_of(view(captured)) == names_of(view(layers))
+    assert side_of(view(captured))["source"] == "m"
+
+
+@pytest.mark.parametrize("given_attentions", [None, (), (None, None)])
+def test_a_model_that_gives_no_attentions_is_explained(given_attentions: object):
+    with pytest.raises(
+        ArgumentTypeError, match=r'set_attn_implementation\("eager"\) and model\(\.\.\., output_attentions=True\)'
+    ):
+        view(SimpleNamespace(attentions=given_attentions))
+
+
+def test_an_encoder_decoder_names_what_it_has():
+    outputs = SimpleNamespace(attentions=None, cross_attentions=(weights(1, 2, 3, 5),), decoder_attentions=None)
+    with pytest.raises(
+        OptionError, match=r"have cross_attentions; give one of them, for example view\(outputs.cross_attentions\)"
+    ):
+        view(outputs)
+
+
+def test_shared_heads_are_found_in_a_trace_and_taken_by_number():
+    keys = torch.randn(2, 5, 3).repeat_interleave(2, 0)
+    made = record(torch.randn(4, 5, 3), keys, keys + 1)
+    assert [entry["group"] for entry in side_of(view(made))["maps"]] == [0, 0, 1, 1]
+    assert [
+        entry["group"]
+        for entry in side_of(view(weights(2, 4, 3, 3), axes=("layer", "head"), key_value_heads=2))["maps"]
+    ] == [0, 0, 1, 1] * 2
+    assert side_of(view(weights(4, 3, 3)))["maps"][0]["group"] is None
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 3))
+def test_odd_sizes_are_held_exactly(n_q: int, n_k: int, heads: int):
+    weight = weights(heads, n_q, n_k)
+    side = side_of(view(weight))
+    np.testing.assert_array_equal(cells_of(side, heads - 1)[0], weight[-1].numpy())
+
+
+@pytest.mark.parametrize("megabytes", [0.25, 0.4, 1.0])
+def test_a_page_keeps_to_its_size_and_its_errors_are_true(megabytes: float):
+    weight = torch.cat([weights(5, 301, 307), torch.eye(307)[None, :301]])
+    page = view(weight, max_megabytes=megabytes)
+    html = page.html()
+    assert len(html.encode()) <= megabytes * 1e6
+    side = document_in(html)["sides"][0]
+    for number in range(6):
+        entry = side["maps"][number]
+        frame = side["frames"][entry["frame"]]
+        pooled = pool_weights(weight[number], resolution=-(-307 // frame["block"]))
+        for grid, expected in (("largest", pooled.largest), ("mean", pooled.mean)):
+            if entry[grid] is None:
+                continue
+            _, low, high = cells_of(side, number, grid)
+            assert (low <= expected.numpy() * (1 + 1e-5)).all()
+            assert (expected.numpy() <= high * (1 + 1e-5)).all()
+    assert side["frames"][side["maps"][5]["frame"]]["block"] == 1  # the sharp one is held weight by weight
+
+
+def test_the_strongest_weights_are_held_to_five_digits():
+    weight = weights(7, 301, 301)
+    entry = side_of(view(weight, max_megabytes=0.6))["maps"][3]
+    strongest = entry["strongest"]
+    both = np.frombuffer(unpacked(strongest["data"]), "<u2").reshape(2, 301, strongest["count"])
+    values, keys = weight[3].topk(strongest["count"])
+    np.testing.assert_array_equal(both[0], keys.numpy())
+    np.testing.assert_allclose(both[1] / 65535 * strongest["top"], values.numpy(), atol=strongest["top"] / 131000)
+
+
+def test_a_map_asked_for_in_full_is_held_so():
+    weight = weights(6, 301, 301)
+    side = side_of(view(weight, max_megabytes=0.4, in_full=[(2,)]))
+    blocks = [(side["frames"][entry["frame"]]["block"], entry["steps"]) for entry in side["maps"]]
+    assert blocks[2] == (1, 255)
+    assert min(block for block, _ in blocks[:2] + blocks[3:]) > 1
+
+
+def test_the_numbers_are_those_of_stats():
+    weight = weights(3, 11, 11)
+    side = side_of(view(weight, tokens=list("abcdeabcdea")))
+    found = head_statistics(weight, tokens=list("abcdeabcdea"))
+    for place, statistic in enumerate(side["statistics"]):
+        for head in range(3):
+            expected = float(getattr(found, statistic["name"])[head])
+            assert side["maps"][head]["numbers"][place] == pytest.approx(expected, rel=1e-5, abs=1e-7), statistic[
+                "name"
+            ]
+
+
+def test_causal_weights_are_measured_against_what_they_may_see():
+    even = torch.ones(7, 7).tril() / torch.arange(1, 8)[:, None]
+    side = side_of(view(even))
+    share = [each["name"] for each in side["statistics"]].index("entropy_share")
+    assert side["maps"][0]["numbers"][share] == pytest.approx(1.0)
+    assert side["maps"][0]["pattern"]["name"] == "uniform"
+
+
+def test_the_sink_is_the_column_that_gets_most():
+    weight = torch.tensor([[0.1, 0.8, 0.1], [0.3, 0.6, 0.1]])
+    assert side_of(view(weight))["maps"][0]["sink"] == pytest.approx({"column": 1, "share": 0.7, "topElsewhere": 0.3})
+
+
+def test_a_pooled_map_is_shown_as_cells():
+    pooled = pool_weights(weights(2, 103, 97), resolution=16)
+    side = side_of(view(pooled))
+    assert (side["numQueries"], side["numKeys"]) == (103, 97)
+    assert side["frames"][0]["rowEdges"] == list(pooled.row_edges)
+    _, low, high = cells_of(side, 1, "mean")
+    assert ((low <= pooled.mean[1].numpy() + 1e-6) & (pooled.mean[1].numpy() <= high + 1e-6)).all()
+    assert side["statistics"] == []
+
+
+def test_a_comparison_holds_both_in_the_same_cells_with_their_distance():
+    before, after = weights(3, 211, 211), weights(3, 211, 211, seed=1)
+    before[0] = torch.eye(211)
+    page = compare(before, after, max_megabytes=0.4, labels=("a", "b"))
+    one, other = page.document["sides"]
+    assert (one["label"], other["label"]) == ("a", "b")
+    assert [e["frame"] for e in one["maps"]] == [e["frame"] for e in other["maps"]]
+    assert one["frames"] == other["frames"]
+    assert len(page.html().encode()) <= 0.4e6
+    apart = compare_patterns(before, after)
+    comparison = page.document["comparison"]
+    for place, statistic in enumerate(comparison["statistics"]):
+        expected = getattr(apart, statistic["name"])
+        found = [row[place] for row in comparison["rows"]]
+        assert found == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-7)
+
+
+def test_rows_that_are_no_shares_are_shown_and_not_measured():
+    halves = torch.full((3, 3), 1 / 6)
+    assert compare(torch.eye(3), halves).document["comparison"]["rows"] == [[None] * 5]
+
+
+def test_sizes_that_differ_are_refused_in_a_list():
+    with pytest.raises(ShapeError, match="layer 1 has 5 queries, 5 keys"):
+        view([weights(3, 3), weights(5, 5)])
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_pictures(heads: int, tmp_path):
+    page = view(weights(heads, 5, 5), tokens=TOKENS)
+    for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
+        target = page.save(tmp_path / f"map{ending}", place=() if heads == 1 else (2,))
+        assert target.read_bytes().startswith(start)
