@@ -20,7 +20,7 @@ ALONE = {"python -c pass": "pass", "import torch": "import torch"}
 
 def rows(is_quick: bool = False) -> Iterator[Row]:
     """Yield a row for each command; the times of Python and of torch, taken in the same turns, stand beside them."""
-    timings = alternate({name: _process(code) for name, code in {**CASES, **ALONE}.items()}, turns=3 if is_quick else 9)
+    timings = alternate({name: _process(code) for name, code in {**CASES, **ALONE}.items()}, turns=2 if is_quick else 5)
     alone = ", ".join(f"{name}: {timings[name].median:.2f} s" for name in ALONE)
     for name in CASES:
         yield from rows_of(name, None, "a whole process", {"ours": timings[name]}, notes={"ours": alone})

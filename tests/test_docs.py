@@ -7,7 +7,15 @@ import pytest
 
 from docs.generate import BLOCK, PAGES, ROOT, block
 
-QUICK = ("surgeon ", "pytest ", "python -m tests.bad_call", "python -m docs.faults", "python -m tests.course")
+QUICK = (
+    "surgeon ",
+    "pytest ",
+    "python -m benchmarks.table --",
+    "python -m docs.definitions",
+    "python -m docs.faults",
+    "python -m tests.bad_call",
+    "python -m tests.course",
+)
 BLOCKS = [
     (page, match) for page in PAGES for match in BLOCK.finditer(page.read_text()) if match["command"].startswith(QUICK)
 ]
