@@ -46,7 +46,7 @@ def spread_gradient(
         grad_logsumexp: dL/dlogsumexp `(units, n_q)`, None: the loss does not use it.
         bias: The floating mask if its gradient is asked for.
     """
-    average = (grad_output * made.output).sum(-1, keepdim=True)
+    average = (grad_output.double() * made.output).sum(-1, keepdim=True)
     if grad_logsumexp is not None:
         average = average - grad_logsumexp.unsqueeze(-1)
     units, n_q, n_k = problem.sizes
@@ -125,10 +125,8 @@ class Backward:
         shift = None if precision is Precision.BOUNDED else self._made.shift[block].to(query.dtype)
         total = self._made.total[block]
         share = total.masked_fill(total == 0, 1.0).reciprocal()
-        average = self._average[block] * share
-        grad_output = self._grad_output[block] * share
-        if problem.dropout:
-            grad_output = grad_output / (1 - problem.dropout) if problem.dropout < 1 else grad_output * 0.0
+        average = (self._average[block] * share).to(query.dtype)
+        grad_output = self._grad_output[block] * (share / problem.kept_share)
         narrow_query = query.to(problem.query.dtype)
         kv = places(problem.kv_of[block.units])
         for tile in tiles:
@@ -154,14 +152,17 @@ class Backward:
         hidden: Tensor | None,
     ) -> Tensor:
         """Add to the gradient of the values and return that of the scores, in natural units."""
-        grad_weights = self._scratch.take("grad", weights.dtype, tuple(weights.shape))
-        torch.bmm(grad_output, spread(value, weights.shape[0]).mT, out=grad_weights)  # (u, r, v) @ (u, v, c)
+        grad_weights = self._scratch.take("grad", average.dtype, tuple(weights.shape))
+        wide_value = spread(value.to(average.dtype), weights.shape[0])
+        torch.bmm(grad_output.to(average.dtype), wide_value.mT, out=grad_weights)  # (u, r, v) @ (u, v, c)
         keep = kept(self._problem, block, tile.columns, weights)
         dropped = weights if keep is None else weights * keep
         self._add_for_keys(self._into.value, block, tile, dropped, grad_output, hidden)
         if keep is not None:
             grad_weights *= keep
         grad_weights -= average
+        if grad_weights.dtype != weights.dtype:  # what nearly cancels was subtracted in float64, like the scores
+            grad_weights = self._scratch.take("narrow grad", weights.dtype, tuple(weights.shape)).copy_(grad_weights)
         grad_weights *= weights
         if hidden is not None:
             grad_weights.masked_fill_(hidden, 0.0)

@@ -92,7 +92,7 @@ class Forward:
             if keep is not None:
                 weights *= keep
             add_product(output, weights, problem.value[kv, tile.columns], tile.hidden if self._is_careful else None)
-        output /= total.masked_fill(total == 0, 1.0) * (1 - problem.dropout)
+        output /= total.masked_fill(total == 0, 1.0) * problem.kept_share
         if peak is not None:
             self._made.shift[block] = peak.masked_fill(peak == -math.inf, 0.0).double()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
-from attention_surgeon.kernels.visible import Visible, read_visible
+from attention_surgeon.kernels.visible import Visible, at_least_square, read_visible, wants_gradient
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.require import broadcast_shape, require_floating, require_operands, require_switch
 
@@ -55,7 +55,7 @@ def read_operands(
     key: Tensor,
     value: Tensor,
     mask: MaskLike | None,
-    scale: bool | float,
+    scale: bool | int | float,
     use_shared_heads: bool,
     caller: str,
 ) -> Operands:
@@ -82,7 +82,7 @@ def read_operands(
         mask_of=own_positions(() if visible is None else visible.shape[:-2], batch),
         scale=_factor(scale, query.shape[-1], caller),
         batch=batch,
-        bias=mask if isinstance(mask, Tensor) and mask.is_floating_point() and mask.requires_grad else None,
+        bias=at_least_square(mask) if wants_gradient(mask) else None,
     )
 
 
@@ -125,7 +125,7 @@ def _working_dtype(dtype: torch.dtype, caller: str) -> torch.dtype:
     return _WORKING[dtype]
 
 
-def _factor(scale: bool | float, key_size: int, caller: str) -> float:
+def _factor(scale: bool | int | float, key_size: int, caller: str) -> float:
     if isinstance(scale, bool):
         return 1 / math.sqrt(key_size) if scale else 1.0
     if not isinstance(scale, int | float):

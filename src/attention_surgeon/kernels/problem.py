@@ -79,6 +79,11 @@ class Problem:
         return len(self.kv_of), self.query.shape[-2], self.key.shape[-2]
 
     @property
+    def kept_share(self) -> float:
+        """What the weights that are kept are divided by; 1 where none is."""
+        return 1 - self.dropout or 1.0
+
+    @property
     def tile(self) -> tuple[int, int]:
         """Queries and keys of a tile."""
         return ROWS, WIDTH

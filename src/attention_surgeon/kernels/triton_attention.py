@@ -24,8 +24,8 @@ def triton_attention(
     value: Tensor,
     mask: MaskLike | None = ...,
     *,
-    scale: bool | float = ...,
-    dropout: float = ...,
+    scale: bool | int | float = ...,
+    dropout: int | float = ...,
     use_shared_heads: bool = ...,
     return_logsumexp: Literal[False] = ...,
 ) -> Tensor: ...
@@ -36,8 +36,8 @@ def triton_attention(
     value: Tensor,
     mask: MaskLike | None = ...,
     *,
-    scale: bool | float = ...,
-    dropout: float = ...,
+    scale: bool | int | float = ...,
+    dropout: int | float = ...,
     use_shared_heads: bool = ...,
     return_logsumexp: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...
@@ -47,8 +47,8 @@ def triton_attention(
     value: Float[Tensor, "*_others k v"],
     mask: MaskLike | None = None,
     *,
-    scale: bool | float = True,
-    dropout: float = 0.0,
+    scale: bool | int | float = True,
+    dropout: int | float = 0.0,
     use_shared_heads: bool = False,
     return_logsumexp: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """The kernels: one program for each block of queries (or of keys) of each unit.
 
-Scores are in units of log 2. Blocks that end past the last query or key are padded: what is loaded there is 0, and a
-padded key is hidden like any other.
+Scores are in units of log 2. Blocks that end past the last query or key are padded: what is loaded there is 0, and
+a padded query or key is hidden.
 """
 
 import triton
@@ -31,14 +31,14 @@ def _finite(tile):
 
 
 @triton.jit
-def _scores(query, key, cells, at, columns, n_k, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+def _scores(query, key, cells, at, rows, n_q, columns, n_k, ROWS: tl.constexpr, WIDTH: tl.constexpr):
     """Return the masked scores of a tile, `-inf` where hidden."""
     scores = tl.dot(query, tl.trans(key), input_precision="ieee")  # (r, d) @ (d, c) -> (r, c)
     if at >= 0:
         down, across = tl.arange(0, ROWS), tl.arange(0, WIDTH)
         added = tl.load(cells + at.to(tl.int64) * ROWS * WIDTH + down[:, None] * WIDTH + across[None, :])
         scores = tl.where(added == float("-inf"), float("-inf"), scores + added)
-    return tl.where(columns[None, :] < n_k, scores, float("-inf"))
+    return tl.where((rows[:, None] < n_q) & (columns[None, :] < n_k), scores, float("-inf"))
 
 
 @triton.jit
@@ -61,7 +61,7 @@ def forward(
         columns = tl.load(others + tile) * WIDTH + tl.arange(0, WIDTH)
         key = _load(key_at + kv * n_k * d_k, columns, n_k, d_k, KEY_SIZE)
         value = _load(value_at + kv * n_k * d_v, columns, n_k, d_v, VALUE_SIZE)
-        scores = _scores(query, key, cells, tl.load(added + tile), columns, n_k, ROWS, WIDTH)
+        scores = _scores(query, key, cells, tl.load(added + tile), rows, n_q, columns, n_k, ROWS, WIDTH)
         raised = tl.maximum(peak, tl.max(scores, 1))
         shift = tl.where(raised == float("-inf"), 0.0, raised)
         weights = tl.exp2(scores - shift[:, None])
@@ -86,11 +86,11 @@ def forward(
 
 @triton.jit
 def _grad_scores(
-    query, key, value, grad_output, logsumexp, average, cells, at, columns, n_k,
+    query, key, value, grad_output, logsumexp, average, cells, at, rows, n_q, columns, n_k,
     log2_e: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Return the weights of a tile and the gradient of its scores; both are 0 where hidden."""
-    scores = _scores(query, key, cells, at, columns, n_k, ROWS, WIDTH)
+    scores = _scores(query, key, cells, at, rows, n_q, columns, n_k, ROWS, WIDTH)
     hidden = scores == float("-inf")
     shift = tl.where(logsumexp == float("-inf"), 0.0, logsumexp * log2_e)  # a row without keys: -inf minus -inf is NaN
     weights = tl.exp2(scores - shift[:, None])
@@ -120,7 +120,7 @@ def for_queries(
         value = _load(value_at + kv * n_k * d_v, columns, n_k, d_v, VALUE_SIZE)
         at = tl.load(added + tile)
         _, grad_scores = _grad_scores(
-            query, key, value, grad_output, logsumexp, average, cells, at, columns, n_k, log2_e, ROWS, WIDTH
+            query, key, value, grad_output, logsumexp, average, cells, at, rows, n_q, columns, n_k, log2_e, ROWS, WIDTH
         )
         if IS_CAREFUL:
             key = _finite(key)
@@ -151,7 +151,7 @@ def for_keys(
         average = tl.load(average_at + unit * n_q + rows, mask=rows < n_q, other=0.0)
         at = tl.load(added + tile)
         weights, grad_scores = _grad_scores(
-            query, key, value, grad_output, logsumexp, average, cells, at, columns, n_k, log2_e, ROWS, WIDTH
+            query, key, value, grad_output, logsumexp, average, cells, at, rows, n_q, columns, n_k, log2_e, ROWS, WIDTH
         )
         if IS_CAREFUL:
             query, grad_output = _finite(query), _finite(grad_output)

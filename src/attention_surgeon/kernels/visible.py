@@ -8,7 +8,7 @@ floating mask adds, in units of log 2 like the scores (`problem.py`).
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import final
+from typing import TypeGuard, final
 
 import torch
 from torch import Tensor
@@ -90,9 +90,10 @@ class VisibleByTensor(Visible, ABC):
 
     def __init__(self, mask: Tensor) -> None:
         """Keep a view of the mask."""
-        # An axis that was expanded repeats itself: looking at it once is enough.
-        repeated = (_ONE if stride == 0 else slice(None) for stride in mask.stride())
-        self._mask = mask.detach()[tuple(repeated)] if mask.numel() else mask.detach()
+        # An axis that was expanded repeats itself: looking at it once is enough, unless each entry gets a gradient.
+        is_plain = wants_gradient(mask) or not mask.numel()
+        repeated = (slice(None) if is_plain or stride else _ONE for stride in mask.stride())
+        self._mask = mask.detach()[tuple(repeated)]
         self.shape = tuple(self._mask.shape)
 
     def kind(self, rows: slice, columns: slice) -> TileKind:
@@ -175,10 +176,20 @@ def read_visible(
     if mask.device != device:
         raise DeviceError(f"{caller}: mask is on {mask.device} and Q on {device}; move it with mask.to(Q.device).")
     require_mask_shape(mask.shape, scores_shape, caller)
-    mask = mask.reshape((1,) * (2 - mask.ndim) + tuple(mask.shape))
+    mask = at_least_square(mask)
     if mask.is_floating_point():
         return VisibleByAdding(mask, caller, "; if it really is to be added, use Mechanism(mask=add_to_scores(mask))")
     return VisibleByYesNo(mask, caller)
+
+
+def wants_gradient(mask: MaskLike | None) -> TypeGuard[Tensor]:
+    """Say whether a mask is a floating tensor whose gradient is asked for."""
+    return isinstance(mask, Tensor) and mask.is_floating_point() and mask.requires_grad
+
+
+def at_least_square(mask: Tensor) -> Tensor:
+    """Return a mask with both of its last axes, of size 1 where there was none."""
+    return mask.reshape((1,) * (2 - mask.ndim) + tuple(mask.shape))
 
 
 def _dense(mask: object, device: torch.device, caller: str) -> Tensor:

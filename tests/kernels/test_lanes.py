@@ -1,0 +1,115 @@
+"""Lanes: what fails in one surfaces, what belongs to the caller stays as it was, and no thread is left."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from attention_surgeon.kernels import lanes, tiled_attention
+from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
+from attention_surgeon.threads import one_thread
+
+CPU = torch.device("cpu")
+
+
+def test_every_item_is_worked_on_once() -> None:
+    done: list[int] = []
+    queue = iter(range(100))
+    run_in_lanes(lambda lane, item: done.append(item), [queue] * 3)
+    assert sorted(done) == list(range(100))
+
+
+def test_each_lane_works_on_its_own_share() -> None:
+    done: set[tuple[int, str]] = set()
+    run_in_lanes(lambda lane, item: done.add((lane, item)), [["a"], ["b", "c"]])
+    assert done == {(0, "a"), (1, "b"), (1, "c")}
+
+
+def test_one_share_is_worked_on_by_the_caller() -> None:
+    threads: list[threading.Thread] = []
+    run_in_lanes(lambda lane, item: threads.append(threading.current_thread()), [[1]])
+    assert threads == [threading.current_thread()]
+
+
+def test_a_lane_uses_one_thread_and_the_caller_as_many_as_before() -> None:
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        run_in_lanes(lambda lane, item: seen.append(torch.get_num_threads()), [[1], [2]])
+        assert seen == [1, 1]
+        assert torch.get_num_threads() == 3
+        fresh: list[int] = []
+        later = threading.Thread(target=lambda: fresh.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert fresh == [3]
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError("in a lane"), KeyboardInterrupt()])
+def test_what_fails_in_a_lane_is_raised_and_ends_the_others(failure: BaseException) -> None:
+    done: list[int] = []
+
+    def work(lane: int, item: int) -> None:
+        if lane == 1:
+            raise failure
+        time.sleep(0.001)
+        done.append(item)
+
+    before = threading.active_count()
+    with pytest.raises(type(failure)):
+        run_in_lanes(work, [range(3000), [1]])
+    assert threading.active_count() == before
+    assert len(done) < 3000
+
+
+def test_ctrl_c_while_waiting_ends_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lanes, "wait", interrupted)
+    done: list[int] = []
+
+    def work(lane: int, item: int) -> None:
+        time.sleep(0.001)
+        done.append(item)
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run_in_lanes(work, [range(3000), range(3000)])
+    assert threading.active_count() == before
+    assert len(done) < 6000
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_a_lane_is_in_the_mode_of_the_caller(mode: Callable[[], torch.inference_mode]) -> None:
+    seen: list[tuple[bool, bool]] = []
+    with mode():
+        expected = (torch.is_inference_mode_enabled(), False)
+        run_in_lanes(
+            lambda lane, item: seen.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled())), [[1], [2]]
+        )
+    assert seen == [expected, expected]
+
+
+def test_as_many_lanes_as_torch_has_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert number_of_lanes(CPU, lanes.LEAST_CELLS) == 3
+        assert number_of_lanes(CPU, lanes.LEAST_CELLS - 1) == 1
+        assert number_of_lanes(torch.device("meta"), lanes.LEAST_CELLS) == 1
+        with one_thread():
+            assert number_of_lanes(CPU, lanes.LEAST_CELLS) == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_attention_inside_a_lane_starts_no_lanes() -> None:
+    x = torch.ones(1, 2, 3)
+    outputs: list[torch.Tensor] = []
+    run_in_lanes(lambda lane, item: outputs.append(tiled_attention(x, x, x)), [[1], [2]])
+    assert all(torch.equal(output, x) for output in outputs)
