@@ -5,7 +5,8 @@ from tests.mutants.kernels_bugs import KERNELS_BUGS
 from tests.mutants.masks_bugs import MASKS_BUGS
 from tests.mutants.nn_bugs import NN_BUGS
 from tests.mutants.ops_bugs import OPS_BUGS
+from tests.mutants.scan_bugs import SCAN_BUGS
 from tests.mutants.stats_bugs import STATS_BUGS
 from tests.mutants.surgery_bugs import SURGERY_BUGS
 
-ALL_BUGS = [*OPS_BUGS, *MASKS_BUGS, *NN_BUGS, *KEEPING_BUGS, *KERNELS_BUGS, *STATS_BUGS, *SURGERY_BUGS]
+ALL_BUGS = [*OPS_BUGS, *MASKS_BUGS, *NN_BUGS, *KEEPING_BUGS, *KERNELS_BUGS, *SCAN_BUGS, *STATS_BUGS, *SURGERY_BUGS]

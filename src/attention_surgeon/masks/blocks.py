@@ -2,7 +2,6 @@
 
 import enum
 import reprlib
-from typing import SupportsIndex
 
 import torch
 from jaxtyping import Bool
@@ -47,7 +46,7 @@ def block_range(wanted: slice, size: int, axis: str, caller: str) -> range:
         ArgumentTypeError, OptionError, ShapeError: no slice of whole numbers, a step, or a start past the end.
     """
     if not isinstance(wanted, slice) or not all(
-        part is None or isinstance(part, SupportsIndex) for part in (wanted.start, wanted.stop, wanted.step)
+        part is None or hasattr(part, "__index__") for part in (wanted.start, wanted.stop, wanted.step)
     ):
         raise ArgumentTypeError(f"{caller}: {axis} is {reprlib.repr(wanted)}, expected a slice such as slice(0, 64).")
     if wanted.step not in (None, 1):

@@ -13,7 +13,7 @@ from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.masks.read import read_additive, read_yes_no
 from attention_surgeon.require import kind_of, require_mask_shape
 
-_BLOCKS_ASKED = 16
+_BLOCKS_ASKED = 8
 
 
 @final

@@ -22,7 +22,7 @@ OnProgress: TypeAlias = Callable[[float], None]
 
 _STRATA_WITHOUT_MAP = 128
 
-_GROUPS_ASKED = 16
+_GROUPS_ASKED = 8
 
 _AT_ONCE = 8
 """Rows of each stratum after which the clock is looked at again."""
