@@ -1,6 +1,7 @@
 """Wrong calls to the statistics and the whole message each gives."""
 
 from tests.bad_call import BadCall
+from tests.stats.scan_bad_calls import SCAN_BAD_CALLS
 
 BAD_CALLS = [
     BadCall(
@@ -153,4 +154,5 @@ BAD_CALLS = [
         "ArgumentTypeError",
         "head_statistics: tokens is a list, expected a list of strings or integers, one for each key, or an integer tensor.",
     ),
+    *SCAN_BAD_CALLS,
 ]

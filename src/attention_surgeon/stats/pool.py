@@ -53,8 +53,8 @@ def window_edges(n_q: int, n_k: int, resolution: int, rows: slice, columns: slic
     """
     found = []
     for wanted, size, axis in ((rows, n_q, "rows"), (columns, n_k, "columns")):
-        positions = block_range(wanted, size, axis, caller)
-        if not positions:
+        is_past = isinstance(wanted, slice) and isinstance(wanted.start, int) and wanted.start >= size
+        if is_past or not (positions := block_range(wanted, size, axis, caller)):
             raise ShapeError(f"{caller}: {axis} is {wanted!r}, which holds none of the {size} positions.")
         found.append(cell_edges(positions, resolution))
     return found[0], found[1]

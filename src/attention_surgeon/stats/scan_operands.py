@@ -81,7 +81,8 @@ def check_operands(
             was expected and the way out.
     """
     checked_value = key if value is None else value
-    require_operands(query, _one_head(query, key), _one_head(query, checked_value), caller)
+    shared = "the heads of key and value may be fewer, if they divide those of query"
+    require_operands(query, _one_head(query, key), _one_head(query, checked_value), caller, shared)
     working_dtype(query.dtype, query.device)
     if not query.numel() or not key.numel():
         raise ShapeError(
