@@ -1,7 +1,7 @@
 """Wrong calls to the statistics and the whole message each gives."""
 
 from tests.bad_call import BadCall
-from tests.stats.scan_bad_calls import SCAN_BAD_CALLS
+from tests.stats.scan.bad_calls import SCAN_BAD_CALLS
 
 BAD_CALLS = [
     BadCall(

@@ -1,4 +1,4 @@
-"""Wrong calls to the scan and the maps, and the whole message each gives; `bad_calls.py` lists them with the others."""
+"""Wrong calls to the scan and the maps, and the whole message each gives; the list of the room takes them up."""
 
 from tests.bad_call import BadCall
 
