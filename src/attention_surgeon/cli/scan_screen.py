@@ -52,7 +52,7 @@ def _about(scan: AttentionScan) -> str:
     looked, of = int(scan.num_looked_at.min()), scan.num_queries
     rows = f"{of:,} queries" if scan.is_exact else f"{looked:,} of {of:,} queries"
     keys = scan.statistics.received.shape[-1]
-    return f"{rows}, {keys:,} keys, {scan.seconds:.1f} s"
+    return f"{rows}, {keys:,} keys"
 
 
 def _table(scan: AttentionScan, width: int) -> Iterator[Text]:

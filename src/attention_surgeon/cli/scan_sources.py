@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -35,24 +35,6 @@ class Layer:
 
 
 Visit = Callable[[Layer], None]
-
-
-class Source(Protocol):
-    """What is scanned."""
-
-    @property
-    def title(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def num_layers(self) -> int:
-        """How many layers it will hand over."""
-        ...
-
-    def visit(self, visit: Visit, on_note: Callable[[str], None]) -> None:
-        """Hand over each layer in its turn."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -92,6 +74,10 @@ class Running:
             visit(Layer(f"layer {call.layer.name}", call.query, call.key, call.value, mask, call.scaling, None))
 
         visit_layers(self._loaded.model, self._text, see, layers=self._choice, tokenizer=self._loaded.tokenizer)
+
+
+Source: TypeAlias = Held | Running
+"""What is scanned: `visit` hands over its layers, each in its turn."""
 
 
 def _out_of_reach(call: AttentionCall) -> str | None:
