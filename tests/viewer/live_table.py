@@ -69,7 +69,7 @@ class StandIn:
             }
             return Answer(view(before, tokens=tokens, title=request.model).document, ("Nothing is done.",), said)
         after = before.flip(-1) if request.mask == "own" else torch.tril(before)
-        facts = [{"label": "loss", "before": "1.0000", "after": "2.0000"}]
+        facts = [{"label": "loss, nats per token", "before": "1.0000", "after": "no number any more"}]
         said = {"title": "The next token", "rows": [{"label": "cat", "before": 0.25, "after": 0.5}], "facts": facts}
         page = compare(before, after, tokens=tokens, title=title)
         return Answer(page.document, (f"operated: {request.fault}", "undone exactly"), said)

@@ -226,7 +226,10 @@ def test_view_map_and_focus_stay_with_the_next_answer(live: Any):
     expect(page.locator(".results")).to_have_attribute("data-shown", re.compile("four"))
     page.wait_for_timeout(100)
     assert page.locator("#page").get_attribute("data-drawn") == "map"
-    assert page.locator("#view").get_by_label("Map", exact=True).locator("option:checked").inner_text() == "layer 1, head 2"
+    assert (
+        page.locator("#view").get_by_label("Map", exact=True).locator("option:checked").inner_text()
+        == "layer 1, head 2"
+    )
     assert page.evaluate("document.activeElement.id") == "tab-map"
 
 
