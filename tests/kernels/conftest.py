@@ -5,14 +5,15 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from attention_surgeon.kernels import lanes, problem, visible
+from attention_surgeon.kernels import lanes, problem, scores, visible
 
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut into tiles of 4 queries and 8 keys, and ask masks about 16, 8 and 2 keys at a time."""
+    """Cut into tiles of 4 queries and 8 keys, ask masks about 16, 8 and 2 keys at a time, and call 8 keys few."""
     monkeypatch.setattr(problem, "ROWS", 4)
     monkeypatch.setattr(problem, "WIDTH", 8)
+    monkeypatch.setattr(scores, "FEW_KEYS", 8)
     monkeypatch.setattr(visible.VisibleByMask, "grains", (16, 8, 2))
     monkeypatch.setattr(visible.VisibleByTensor, "grains", (8,))
 

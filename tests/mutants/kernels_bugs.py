@@ -25,7 +25,7 @@ KERNELS_BUGS = [
         "shift = raised.masked_fill(raised == -math.inf, 0.0)",
         "shift = raised.clone()",
     ),
-    Mutant("never shifted", "kernels/scores.py", "if reach <= BOUNDED_BELOW:", "if True:"),
+    Mutant("never shifted", "kernels/scores.py", "if reach <= BOUNDED_BELOW and num_keys > FEW_KEYS:", "if True:"),
     Mutant("mask not counted in the bound", "kernels/scores.py", "reach += problem.visible.limit", "pass"),
     Mutant(
         "large scores in float32",

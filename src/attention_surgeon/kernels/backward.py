@@ -120,7 +120,7 @@ class Backward:
         tiles = self._tiles.of(block)
         if not tiles:
             return
-        precision = self._reach.precision(block)
+        precision = self._reach.precision(block, tiles)
         query = scaled_query(problem, block, precision)
         shift = None if precision is Precision.BOUNDED else self._made.shift[block].to(query.dtype)
         total = self._made.total[block]

@@ -75,7 +75,7 @@ class Forward:
         tiles = self._tiles.of(block)
         if not tiles:
             return
-        precision = self._reach.precision(block)
+        precision = self._reach.precision(block, tiles)
         query = scaled_query(problem, block, precision)
         output, total = self._made.output[block], self._made.total[block]
         peak = None if precision is Precision.BOUNDED else query.new_full(total.shape, -math.inf)

@@ -33,6 +33,8 @@ class Precision(Enum):
 
 BOUNDED_BELOW = 40.0
 """Scores up to ±40 (in log 2): sums reach 2 ** 40 n, far from the 2 ** 127 at which float32 ends."""
+FEW_KEYS = 512
+"""With so few keys a weight can be near 1, and its rounding shows: shifted, the largest is 1 before the division."""
 EXACT_ABOVE = 512.0
 """In units of 2 ** -23, the rounding of float32: there a score is off by about 10 ** -4."""
 

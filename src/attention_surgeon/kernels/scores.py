@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.problem import BOUNDED_BELOW, EXACT_ABOVE, Block, Precision, Problem
+from attention_surgeon.kernels.problem import BOUNDED_BELOW, EXACT_ABOVE, FEW_KEYS, Block, Precision, Problem
 from attention_surgeon.kernels.tiles import Tile
 
 
@@ -20,14 +20,15 @@ class Reach:
         self._key = torch.linalg.vector_norm(problem.key, dim=-1).amax(-1).tolist() if problem.key.numel() else [0.0]
         self._problem = problem
 
-    def precision(self, block: Block) -> Precision:
+    def precision(self, block: Block, tiles: list[Tile]) -> Precision:
         """Return what the scores of a block need; NaN and infinity need the most."""
         problem = self._problem
         longest_key = max((self._key[kv] for kv in problem.kv_of[block.units]), default=0.0)
         reach = float(self._query[block].amax()) * longest_key
         if problem.visible is not None:
             reach += problem.visible.limit
-        if reach <= BOUNDED_BELOW:
+        num_keys = sum(tile.columns.stop - tile.columns.start for tile in tiles)
+        if reach <= BOUNDED_BELOW and num_keys > FEW_KEYS:
             return Precision.BOUNDED
         exact_above = EXACT_ABOVE * problem.coarsest / 2.0**-23
         if reach <= exact_above or problem.query.dtype == torch.float64:
