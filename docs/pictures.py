@@ -18,6 +18,7 @@ from attention_surgeon.plots import (
     plot_scaling_curves,
     save_figure,
 )
+from docs import page, surgery
 
 IMAGES = Path(__file__).parent / "images"
 SENTENCE = "The cat sat on the mat. The mat lay by the door."
@@ -52,6 +53,7 @@ def main() -> None:
     )
     records = experiment_scaling_factor().records
     IMAGES.mkdir(exist_ok=True)
+    page.draw()
     for theme in THEMES:
         spelling = healthy.head(0).weights
         figures = {
@@ -62,6 +64,9 @@ def main() -> None:
         }
         for name, figure in figures.items():
             save_figure(figure, IMAGES / f"{name}-{theme}.png")
+        save_small(scan.figure(theme), IMAGES / f"scan-{theme}.png")
+        for kind in surgery.KINDS:
+            save_small(surgery.figure(kind, theme), IMAGES / f"surgery-{kind}-{theme}.png")
         for name in DRAWN_FAULTS:
             save_small(plot_fault(name, theme=theme), IMAGES / f"fault-{name}-{theme}.png")
 

@@ -1,6 +1,7 @@
 """What `surgeon operate` shows: where it operated, the receipt, and a table of before and after."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from attention_surgeon.surgery import Effect, LayerReceipt, Operation, Predictio
 
 _FORMAT, _VERSION = "attention-surgeon operation", 1
 _MOST_ROWS = 6
-_COLUMN = 22
+_COLUMN, _LABEL = 22, 16
+_SAME = 1e-3
 _SHOWN = ("entropy", "mean_distance")
 
 
@@ -119,7 +121,8 @@ def receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tu
     parts = [f"called {calls}/{runs}"]
     errors = [layer.row_sum_error for layer in called if layer.row_sum_error is not None]
     if errors:
-        parts.append(f"rows sum to 1 {'(max error' if max(errors) < 1e-3 else 'no more (off by'} {max(errors):.1g})")
+        worst = max(errors)
+        parts.append(f"rows sum to 1 ({_bound(worst)})" if worst < _SAME else f"rows are off 1 by up to {worst:.2g}")
     hidden, used = (sum(getattr(layer, name) for layer in called) for name in ("hidden", "hidden_used"))
     parts.append(f"{count(hidden, 'forbidden cell')}, {used} used")
     leaked, broken = (sum(getattr(layer, name) for layer in called) for name in ("leaked", "num_not_finite"))
@@ -136,15 +139,21 @@ def receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tu
     yield "receipt", " · ".join(parts)
     agreement = max((layer.agreement for layer in called), default=0.0)
     size = max((layer.size for layer in called), default=0.0)
-    yield "healthy", f"the same by hand differs from the model's own attention by at most {agreement:.1g}"
+    yield "healthy", f"by hand it is the model's own attention ({_bound(agreement)})"
     yield "change", f"head outputs, at most {size:.3g} in size, moved by up to {receipt.change:.3g}"
 
 
+def _bound(difference: float) -> str:
+    """Return the power of ten below which a difference lies: what is below is the rounding of this machine."""
+    return "exactly" if difference == 0 else f"within 1e{math.ceil(math.log10(difference))}"
+
+
 def _table_lines(effect: Effect, called: Sequence[LayerReceipt], width: int) -> Iterator[Text]:
-    room = max(width - 2 * _COLUMN, 8)
-    yield Text.assemble(" " * room, (f"{'before':<{_COLUMN}}after", "quiet"))
+    column = min(_COLUMN, max((width - _LABEL) // 2, 8))
+    room = max(width - 2 * column, 8)
+    yield Text.assemble(" " * room, (f"{'before':<{column}}after", "quiet"))
     for label, before, after in _rows(effect, called):
-        cells = (fit(before, _COLUMN - 2), "  ", shortened(after, _COLUMN))
+        cells = (fit(before, column - 2), "  ", shortened(after, column))
         yield Text.assemble((fit(label, room), "quiet"), *cells)
 
 

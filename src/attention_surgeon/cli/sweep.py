@@ -17,7 +17,7 @@ def sweep(
     file: FileOption = None,
     window: Annotated[int, typer.Option(metavar="N", help="Tokens that are read at once.")] = 128,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the results are kept; a named one in sweeps/.")
+        Path | None, typer.Option(metavar="FOLDER", help="Where results are kept; else in runs/heads/.")
     ] = None,
     jobs: Annotated[int, typer.Option(metavar="N", help="Processes on this machine.")] = 1,
     backend: Annotated[str, typer.Option(help="Where to work: local, dask or ray.")] = "local",

@@ -55,7 +55,7 @@ def run_sweep(request: SweepRequest, *, as_json: bool) -> int:
     loaded = load_model(request.model, note)
     places = {"layers": request.layers, "heads": request.heads, "window": request.window}
     tasks = plan_heads(loaded, request.fault, text, **places)
-    folder = request.out or Path("sweeps") / _folder_name(request, tasks)
+    folder = request.out or Path("runs") / "heads" / _folder_name(request, tasks)
     results = _work(tasks, loaded, request, folder)
     _write_table(results, folder)
     _draw(results, request, folder)

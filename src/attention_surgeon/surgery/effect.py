@@ -11,7 +11,7 @@ from attention_surgeon.stats import HeadStatistics, head_statistics
 from attention_surgeon.surgery.capture import Capture, CapturedLayer, capture
 from attention_surgeon.surgery.choose import Choice
 from attention_surgeon.surgery.inputs import TextLike, prepare, run_model
-from attention_surgeon.surgery.operating import operate
+from attention_surgeon.surgery.operating import operate, plan_operation
 from attention_surgeon.surgery.predictions import Kind, Prediction, cosine, kind_of_prediction, predict
 from attention_surgeon.surgery.receipt import Receipt
 
@@ -80,6 +80,7 @@ def before_and_after(
     >>> effect.receipt.changed, effect.is_restored, effect.kind
     (True, True, 'next token')
     """
+    plan_operation(model, fault, layers, heads)  # so that a wrong place is told before a long text is run
     given = {"tokenizer": tokenizer, "target": target}
     before = capture(model, text, **given)
     with operate(model, fault, layers=layers, heads=heads) as receipt:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from torch import nn
 
 from attention_surgeon.errors import SurgeryError
 from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
 from attention_surgeon.surgery.connect import connecting
-from attention_surgeon.surgery.layers import attention_layers, model_name
-from attention_surgeon.surgery.operations import find_operation
+from attention_surgeon.surgery.layers import Layer, attention_layers, model_name
+from attention_surgeon.surgery.operations import Operation, find_operation
 from attention_surgeon.surgery.receipt import Receipt, Tally
 from attention_surgeon.surgery.table import Active, Patient, lay_down, take_up
 
@@ -51,12 +52,7 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
     >>> torch.equal(before, model(tokens, causal_mask(3)))
     True
     """
-    operation, numbers = find_operation(fault), read_heads(heads)
-    found = attention_layers(model)
-    chosen = choose_layers(found, layers)
-    for layer in chosen:
-        if layer.num_heads is not None:
-            check_heads(numbers, layer.num_heads, layer.name)
+    operation, found, chosen, numbers = plan_operation(model, fault, layers, heads)
     active = {layer.module: Active(operation, numbers, Tally(layer)) for layer in chosen}
     tallies = tuple(one.tally for one in active.values())
     receipt = Receipt(operation.name, tallies, len(found) - len(chosen))
@@ -77,6 +73,30 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
             hook.remove()
         receipt.undone = True
     _refuse_nothing(model, tallies)
+
+
+class Plan(NamedTuple):
+    """What is to be done where: the operation, all layers, those that are chosen, and the heads (None: all)."""
+
+    operation: Operation
+    found: tuple[Layer, ...]
+    chosen: tuple[Layer, ...]
+    heads: tuple[int, ...] | None
+
+
+def plan_operation(model: nn.Module, fault: object, layers: Choice, heads: Choice) -> Plan:
+    """Return what is to be done where, before anything is run.
+
+    Raises:
+        As `operate`.
+    """
+    operation, numbers = find_operation(fault), read_heads(heads)
+    found = attention_layers(model)
+    chosen = choose_layers(found, layers)
+    for layer in chosen:
+        if layer.num_heads is not None:
+            check_heads(numbers, layer.num_heads, layer.name)
+    return Plan(operation, found, chosen, numbers)
 
 
 def _counting(tally: Tally) -> Callable[..., None]:
