@@ -13,7 +13,9 @@ from tests.mutants.mutant import Mutant
 def test_the_bug_can_be_planted_and_is_python(mutant: Mutant):
     healthy = (PACKAGE / mutant.file).read_text(encoding="utf-8")
     planted = mutant.plant(healthy)
-    assert ast.dump(ast.parse(planted)) != ast.dump(ast.parse(healthy))
+    assert planted != healthy
+    if mutant.file.endswith(".py"):
+        assert ast.dump(ast.parse(planted)) != ast.dump(ast.parse(healthy))
 
 
 def test_there_are_at_least_thirty_and_no_name_stands_twice():

@@ -33,7 +33,7 @@ def offer_of(loaded: LoadedModel, most_tokens: int) -> dict[str, Any]:
     """Return what can be chosen, as the page takes it."""
     return {
         "model": loaded.name,
-        "summary": f"{BUILT_IN.get(loaded.name, model_name(loaded.model))}.",
+        "summary": f"{_capital(BUILT_IN.get(loaded.name, model_name(loaded.model)))}.",
         "example": _EXAMPLES.get(loaded.name, _EXAMPLE),
         "mostTokens": most_tokens,
         "stacks": [
@@ -53,3 +53,7 @@ def offer_of(loaded: LoadedModel, most_tokens: int) -> dict[str, Any]:
 def _group(name: str) -> str:
     stages = {fault.name: fault.stage for fault in catalogue()}
     return f"faults of the {stages[name]}" if name in stages else "operations"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -52,11 +52,9 @@ def mask_named(name: str, n_q: int, n_k: int) -> Mask | None:
     if not colon and kind in ("none", "causal", "reverse"):
         return {"none": None, "causal": causal_mask(n_q, n_k), "reverse": reverse_mask(n_q, n_k)}[kind]
     if kind in ("window", "prefix") and number.isascii() and number.isdigit() and len(number) < 6:
-        return (
-            window_mask(n_q, n_k, size=int(number))
-            if kind == "window"
-            else prefix_mask(n_q, n_k, prefix_len=int(number))
-        )
+        if kind == "window":
+            return window_mask(n_q, n_k, size=int(number))
+        return prefix_mask(n_q, n_k, prefix_len=min(int(number), n_k))
     known = ", ".join(value for value, _ in MASKS)
     raise OptionError(f"mask is {name!r}, expected one of {known}; the numbers may be others.")
 

@@ -27,7 +27,6 @@ def run_serve(model: str, port: int | None, *, is_opened: bool) -> int:
         note(f"an operation failed: {type(error).__name__}: {error}")
 
     table = ModelTable([model, *(name for name in _USUAL if name != model)], lambda name: load_model(name, note))
-    table.load(model)
     serve(table, port=port, on_ready=ready, on_mistake=mistake)
     note("ended")
     return 0

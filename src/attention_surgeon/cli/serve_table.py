@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, final
 
+import torch
+
 from attention_surgeon.cli.serve_offer import offer_of, stacks_of
 from attention_surgeon.cli.serve_operation import operation_of
 from attention_surgeon.cli.serve_screen import predictions_of, receipt_of
 from attention_surgeon.errors import OptionError, SurgeonError
-from attention_surgeon.surgery import Capture, LoadedModel, attention_layers, before_and_after, capture
+from attention_surgeon.surgery import Capture, Effect, LoadedModel, attention_layers, before_and_after, capture
 from attention_surgeon.surgery.inputs import prepare
 from attention_surgeon.threads import one_thread
 from attention_surgeon.trace import AttentionTrace
@@ -73,26 +75,21 @@ class ModelTable:
                 tokenizer=loaded.tokenizer,
             )
         still_wanted()
-        predictions = predictions_of(loaded, effect.before, effect.after)
-        before, after, title = (
-            _maps(effect.before, stack),
-            _maps(effect.after, stack),
-            f"{loaded.name}: {operation.name}",
-        )
-        try:
-            return Answer(compare(before, after, title=title).document, receipt_of(effect), predictions)
-        except (
-            SurgeonError
-        ) as error:  # a fault may leave numbers that no map can show, and the rest is true all the same
-            receipt = (
-                *receipt_of(effect),
-                f"no map of what came out: {_without_caller(error)} The maps show the model as it was.",
-            )
-            return Answer(view(before, title=title).document, receipt, predictions)
+        return _operated(loaded, effect, stack, f"{loaded.name}: {operation.name}")
 
 
-def _without_caller(error: SurgeonError) -> str:
-    return str(error).removeprefix("compare: ")
+def _operated(loaded: LoadedModel, effect: Effect, stack: str, title: str) -> Answer:
+    before, after = _maps(effect.before, stack), _maps(effect.after, stack)
+    receipt, predictions = receipt_of(effect), predictions_of(loaded, effect.before, effect.after)
+    if effect.receipt.changed and all(torch.equal(before[name].weights, after[name].weights) for name in before):
+        receipt = (*receipt, "every map is as it was: this operation acts on what the weights gather")
+    try:
+        document = compare(before, after, title=title).document
+    except SurgeonError as error:  # a fault may leave numbers that no map can show; the rest is true all the same
+        reason = str(error).removeprefix("compare: ")
+        receipt = (*receipt, f"no map of what came out: {reason} The maps show the model as it was.")
+        document = view(before, title=title).document
+    return Answer(document, receipt, predictions)
 
 
 def _few_threads(loaded: LoadedModel) -> AbstractContextManager[None]:
@@ -105,7 +102,7 @@ def most_tokens_of(loaded: LoadedModel) -> int:
     """Return how many tokens a text may have: what the model can read, and no more than a page shows at once."""
     config = getattr(loaded.model, "config", None)
     lengths = (getattr(config, name, None) for name in ("context_len", "max_position_embeddings", "n_positions"))
-    return min(MOST_TOKENS, *(length for length in lengths if isinstance(length, int) and length > 0))
+    return min([MOST_TOKENS, *(length for length in lengths if isinstance(length, int) and length > 0)])
 
 
 def _as_it_is(loaded: LoadedModel, text: str, stack: str) -> Answer:

@@ -49,7 +49,7 @@ def serve(
     on_ready: Callable[[Serving], None] = lambda serving: None,
     on_mistake: Callable[[BaseException], None] = lambda error: None,
 ) -> None:
-    """Serve the operating table to this computer alone, until Ctrl-C.
+    """Load the first model and serve the operating table to this computer alone, until Ctrl-C.
 
     Args:
         table: What operates.
@@ -61,6 +61,7 @@ def serve(
     Raises:
         LoadError: starlette or uvicorn is not installed.
         ArgumentTypeError, OptionError: no such port, or it is taken.
+        SurgeonError: the table cannot load its first model.
     """
     _require_server()
     listening = bind(port)
@@ -70,6 +71,7 @@ def serve(
     number = listening.getsockname()[1]
     guard = Guard(number)
     with listening, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        table.describe(table.models[0], lambda: None)  # after the port is sure, before a person waits for a page
         run(
             listening,
             App(table, guard, limits or Limits(), on_mistake),

@@ -112,7 +112,10 @@ export class LiveTable {
     const focus = focusIn(this.maps);
     before?.close();
     this.app = new App(this.maps, answer.document);
-    if (before) this.app.source.store.set(sameLook(before.source, this.app.source));
+    const { source } = this.app;
+    if (before?.source.data.sides.length === source.data.sides.length)
+      source.store.set(sameLook(before.source, source));
+    else source.store.set(firstLook(before?.source, source, asked));
     focus();
     this.results.dataset.shown = asFragment(asked);
   }
@@ -164,8 +167,23 @@ function sameLook(before, after) {
   const name = before.side.maps[map].name;
   const found = after.side.maps.findIndex((entry) => entry.name === name);
   const cell = query < after.side.numQueries && key < after.side.numKeys ? { query, key } : {};
-  const look = { ...cell, map: Math.max(found, 0), pooling, scale, hideSink, theme, sortBy };
-  return before.data.sides.length === after.data.sides.length ? { ...look, view } : look;
+  return { ...cell, view, map: Math.max(found, 0), pooling, scale, hideSink, theme, sortBy };
+}
+
+/**
+ * Returns where to look when an operation begins or ends: at the first map that was operated on.
+ * @param {Source | undefined} before
+ * @param {Source} after
+ * @param {Settings} asked
+ * @returns {Partial<import("./types").State>}
+ */
+function firstLook(before, after, asked) {
+  const kept = before ? sameLook(before, after) : {};
+  const { view } = after.state;
+  if (!isOperation(asked)) return { ...kept, view };
+  const place = [asked.layers?.[0] ?? 0, asked.heads?.[0] ?? 0].map(String);
+  const first = after.side.maps.findIndex((entry) => entry.place.every((at, i) => at === place[i]));
+  return { ...kept, view, map: Math.max(first, 0) };
 }
 
 /**

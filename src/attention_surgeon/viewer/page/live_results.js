@@ -6,6 +6,7 @@ import { percent, visible } from "./words.js";
 /** @typedef {import("./live_types").Predictions} Predictions */
 /** @typedef {import("./live_types").PredictionRow} PredictionRow */
 
+const NOTHING = "–";
 const NO_PREDICTION =
   "This model predicts no token. An operation is measured by how far it moves the mean of the last states.";
 
@@ -35,7 +36,7 @@ function table({ rows, facts }) {
   const hasAfter = [...rows, ...facts].some(({ after }) => after !== null);
   const heads = ["", hasAfter ? "before" : "now", ...(hasAfter ? ["after"] : [])];
   const titles = heads.map((title) => make("th", { scope: "col" }, title));
-  const bars = rows.map((row) => line(visible(row.label), [row.before, row.after].map(bar)));
+  const bars = rows.map((row) => line(`'${visible(row.label)}'`, sides(row, hasAfter).map(bar)));
   const words = facts.map((fact) =>
     line(
       fact.label,
@@ -45,15 +46,25 @@ function table({ rows, facts }) {
   return make("table", {}, make("thead", {}, make("tr", {}, ...titles)), make("tbody", {}, ...bars, ...words));
 }
 
+/**
+ * @template T
+ * @param {{before: T, after: T}} row
+ * @param {boolean} hasAfter
+ * @returns {T[]}
+ */
+function sides({ before, after }, hasAfter) {
+  return hasAfter ? [before, after] : [before];
+}
+
 /** @param {string} label @param {(Node | string)[]} cells @returns {HTMLTableRowElement} */
 function line(label, cells) {
-  const shown = cells.filter((cell) => cell !== "").map((cell) => make("td", { class: "number" }, cell));
+  const shown = cells.map((cell) => make("td", { class: "number" }, cell));
   return make("tr", {}, make("th", { scope: "row" }, label), ...shown);
 }
 
 /** @param {number | null} share @returns {Node | string} */
 function bar(share) {
-  if (share === null) return "";
+  if (share === null) return NOTHING;
   const filled = make("span");
   filled.style.width = `${100 * share}%`;
   const made = document.createDocumentFragment();
