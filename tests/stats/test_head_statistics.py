@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -125,6 +125,7 @@ def test_one_key_each():
     assert head_statistics(torch.eye(5)).local_vs_global.item() == math.inf
 
 
+@settings(max_examples=30)
 @given(st.permutations(range(HEADS)), st.integers(0, 10**6))
 def test_permuting_heads_permutes_the_results(order: list[int], seed: int):
     weights = drawn_weights(BATCH, HEADS, N_Q, N_K, seed=seed)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention_surgeon.masks import causal_mask
@@ -24,6 +24,7 @@ def test_every_pattern_is_named_on_its_own_head(n: int, is_causal: bool):
 
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("n", SIZES)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.0, 0.3))
 def test_every_pattern_is_named_with_three_tenths_of_the_weight_at_random(
     n: int, is_causal: bool, seed: int, share: float
@@ -36,6 +37,7 @@ def test_every_pattern_is_named_with_three_tenths_of_the_weight_at_random(
 
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("n", SIZES)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), spread=st.floats(0.0, 0.5))
 def test_every_pattern_is_named_with_scores_moved_at_random(n: int, is_causal: bool, seed: int, spread: float):
     heads, allowed, tokens = pure_heads(n, is_causal)
