@@ -86,8 +86,8 @@ def _operated(loaded: LoadedModel, effect: Effect, stack: str, title: str) -> An
     try:
         document = compare(before, after, title=title).document
     except SurgeonError as error:  # a fault may leave numbers that no map can show; the rest is true all the same
-        reason = str(error).removeprefix("compare: ")
-        receipt = (*receipt, f"no map of what came out: {reason} The maps show the model as it was.")
+        reason = str(error).removeprefix("compare: ").partition(". ")[0].rstrip(".")
+        receipt = (*receipt, f"no map of what came out: {reason}; the maps show the model as it was")
         document = view(before, title=title).document
     return Answer(document, receipt, predictions)
 
