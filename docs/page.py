@@ -16,7 +16,7 @@ TEXT = "The cat sat on the mat. The mat lay by the door."
 _DOWN, _RIGHT = 8, 5
 """From the first cell to the one that is chosen: the second "mat" looks at the first."""
 
-_COLOURS = 96
+_COLOURS = 256
 
 
 def draw() -> None:

@@ -36,6 +36,7 @@ SCREENS: dict[str, tuple[int, list[str]]] = {
     "trace_80_scripts": (80, ["trace", SCRIPTS, "--head", "2"]),
     "trace_80_pooled": (80, ["trace", PAIRS, "--heads", "1"]),
     "trace_help": (80, ["trace", "--help"]),
+    "view_help": (80, ["view", "--help"]),
     "diagnose_help": (80, ["diagnose", "--help"]),
     "diagnose_right_80": (80, ["diagnose", "examples/wrong/first_try.py:mended"]),
     "diagnose_fault_80": (80, ["diagnose", "examples/wrong/first_try.py:attention"]),

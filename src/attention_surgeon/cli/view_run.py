@@ -63,7 +63,9 @@ def _check(request: ViewRequest) -> None:
     own = {"--mask": request.mask, "--no-scale": request.no_scale or None, "--first": request.first}
     others = [name for name, value in own.items() if value is not None]
     if others and (request.model is not None or request.trace is not None):
-        raise OptionError(f"{', '.join(others)} change the untrained vectors, and go with --text or --file alone.")
+        raise OptionError(
+            f"{', '.join(others)} belongs to the untrained vectors, so it goes with --text or --file alone."
+        )
     if request.model is not None and request.trace is not None:
         raise OptionError("--trace shows what was saved, so it goes without --model.")
 
@@ -86,4 +88,4 @@ def _maps(page: Page) -> str:
 
 
 def _words(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"

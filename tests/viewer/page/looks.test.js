@@ -52,13 +52,13 @@ test("the level that is drawn has cells of at least one point", () => {
   );
 });
 
-test("colours: zero is the ground, the top is the end, the logarithm keeps four decades", () => {
+test("colours: zero is the ground, the top is the end, the logarithm keeps three decades", () => {
   assert.deepEqual(
     [0, 0.5, 1, 2].map((w) => position(w, 1, "linear")),
     [0, 0.5, 1, 1],
   );
   assert.deepEqual(
-    [0, 1e-2, 1].map((w) => position(w, 1, "log")),
+    [0, 10 ** -1.5, 1].map((w) => position(w, 1, "log")),
     [0, 0.5, 1],
   );
   assert.ok(position(1e-9, 1, "log") > 0);

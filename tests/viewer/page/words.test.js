@@ -4,6 +4,7 @@ import {
   figure,
   number,
   percent,
+  round,
   sentence,
   short,
   signed,
@@ -47,6 +48,7 @@ test("numbers have the digits that count", () => {
     ["0", "1.235", "−1.23e−4", "−∞"],
   );
   assert.equal(signed(0.25, true), "+0.25");
+  assert.deepEqual([0, 0.125, -0.5, 0.001, 0.00001].map(round), ["0", "0.125", "−0.5", "0.001", "1e−5"]);
   assert.deepEqual([0, 0.00012, 0.5, 12.34, 321.9].map(figure), ["0", "1.20e−4", "0.500", "12.3", "322"]);
   assert.deepEqual([0, 0.0123, 0.5].map(percent), ["0 %", "1.2 %", "50 %"]);
 });

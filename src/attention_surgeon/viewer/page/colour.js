@@ -10,7 +10,7 @@ const DIFFERENCES = {
   light: "#7a2f00 #a84508 #cd6a2b #e89b68 #f6cdb1 #fbfaf7 #b9e0d6 #74c0b0 #329a89 #067365 #004f45",
   dark: "#ffc9a3 #f5a15d #d07a35 #96521e #54321b #171c24 #133f3c #11695f #1b998b #59c7b6 #b0efe2",
 };
-const DECADES = 4;
+const DECADES = 3;
 const SHADES = 255; // odd, so that one of them is exactly the middle: no difference
 
 /** @param {string} hex @returns {number[]} */

@@ -2,7 +2,7 @@
 
 import { css, shadeAt, shadesOf, signedPosition, ticks } from "./colour.js";
 import { contextOf, make } from "./dom.js";
-import { number } from "./words.js";
+import { number, round } from "./words.js";
 
 /** @typedef {import("./paint.js").Colours} Colours */
 /** @typedef {import("./axes.js").Ink} Ink */
@@ -32,7 +32,7 @@ export function legend(colours, ink, meaning) {
   context.textBaseline = "top";
   for (const { at, weight } of marks(colours)) {
     context.fillRect(20 + at * WIDTH - 0.5, 12, 1, 3);
-    context.fillText(number(weight), 20 + at * WIDTH, 17);
+    context.fillText(round(weight), 20 + at * WIDTH, 17);
   }
   return make("div", { class: "scale" }, make("span", {}, meaning), canvas);
 }

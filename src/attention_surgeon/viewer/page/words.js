@@ -59,6 +59,16 @@ export function number(weight) {
 }
 
 /**
+ * Returns a number that is round, without zeros at its end.
+ * @param {number} value
+ * @returns {string}
+ */
+export function round(value) {
+  const digits = Math.abs(value) >= 1e-3 || value === 0 ? String(Number(value.toPrecision(3))) : value.toExponential(0);
+  return digits.replaceAll("-", "−");
+}
+
+/**
  * Returns any number with four digits that count; the sign is a real minus.
  * @param {number} value
  * @param {boolean} [withPlus]

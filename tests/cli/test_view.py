@@ -1,0 +1,100 @@
+"""`surgeon view`: every source, every kind of file, every wrong call."""
+
+from pathlib import Path
+
+import pytest
+
+from attention_surgeon.models import trace_text
+from tests.cli.conftest import Surgeon
+from tests.viewer.reading import document_in
+
+CAT = "The cat sat on the mat"
+WAYS = (
+    'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
+    "surgeon view --trace FILE; surgeon view --model DIR --text ..."
+)
+
+
+def tokens_in(page: Path) -> list[str]:
+    return document_in(page.read_text(encoding="utf-8"))["sides"][0]["queryTokens"]
+
+
+def test_a_text_becomes_a_page(tmp_path: Path, surgeon: Surgeon):
+    out = tmp_path / "cat.html"
+    ran = surgeon("view", "--text", CAT, "--mask", "causal", "--out", out)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(f"{out}: {CAT}, 4 maps, ")
+    assert ran.out.endswith(" kB\n")
+    assert tokens_in(out) == CAT.split()
+
+
+def test_from_a_file_from_the_input_and_from_a_trace(tmp_path: Path, surgeon: Surgeon):
+    (tmp_path / "cat.txt").write_text(CAT)
+    trace_text(CAT).save(tmp_path / "cat.trace")
+    pages = []
+    for number, source in enumerate(
+        (["--file", tmp_path / "cat.txt"], ["--text", "-"], ["--trace", tmp_path / "cat.trace"])
+    ):
+        pages.append(tmp_path / f"{number}.html")
+        assert surgeon("view", *source, "--out", pages[-1], stdin=CAT.encode()).code == 0
+    assert [tokens_in(page) for page in pages] == [CAT.split()] * 3
+
+
+def test_a_model_shows_all_its_layers(tmp_path: Path, surgeon: Surgeon):
+    out = tmp_path / "model.html"
+    ran = surgeon("view", "--model", "minilm", "--text", CAT, "--out", out)
+    assert ran.code == 0
+    assert tokens_in(out) == ["[CLS]", *CAT.lower().split(), "[SEP]"]
+    assert "72 maps" in ran.out
+
+
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_a_picture(ending: str, start: bytes, tmp_path: Path, surgeon: Surgeon):
+    out = tmp_path / f"cat.{ending}"
+    assert surgeon("view", "--text", CAT, "--first", "3", "--out", out).code == 0
+    assert out.read_bytes().startswith(start)
+
+
+def test_it_opens_only_where_it_is_asked_to(tmp_path: Path, surgeon: Surgeon, monkeypatch: pytest.MonkeyPatch):
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    surgeon("view", "--text", CAT, "--out", tmp_path / "a.html")
+    assert not opened
+    surgeon("view", "--text", CAT, "--out", tmp_path / "a.html", "--open")
+    assert opened == [(tmp_path / "a.html").as_uri()]
+
+
+WRONG = {
+    (): f"nothing to show; {WAYS}.",
+    ("--text", "a", "--file", "b"): f"--text and --file given; {WAYS}.",
+    ("--trace", "a", "--model", "b"): "--trace shows what was saved, so it goes without --model.",
+    (
+        "--trace",
+        "a",
+        "--no-scale",
+    ): "--no-scale belongs to the untrained vectors, so it goes with --text or --file alone.",
+    ("--trace", "/no/such"): "cannot read /no/such: there is no such file; check the name and the folder.",
+    ("--text", "a", "--out", "/no/such/a.html"): (
+        "cannot write /no/such/a.html: its folder does not exist; make it first, or choose another place."
+    ),
+    ("--text", "a", "--megabytes", "0"): (
+        "view: max_megabytes is 0.0, expected at least 0.2: the program takes 0.1 of it."
+    ),
+    ("--text", " "): "the text holds no word and no sign, so there is nothing that could attend.",
+}
+
+
+@pytest.mark.usefixtures("own_messages")
+@pytest.mark.parametrize(("arguments", "message"), WRONG.items(), ids=[" ".join(key) for key in WRONG])
+def test_a_wrong_call_says_the_way_out(
+    arguments: tuple[str, ...], message: str, surgeon: Surgeon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert surgeon("view", *arguments) == (2, "", f"error: {message}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_ending_is_refused(surgeon: Surgeon, tmp_path: Path):
+    ran = surgeon("view", "--text", "a", "--out", tmp_path / "a.jpg")
+    assert ran.code == 2
+    assert "a.jpg has the suffix .jpg; a page ends in .html, a picture in .png, .svg or .pdf." in ran.err
