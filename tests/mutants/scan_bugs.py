@@ -19,7 +19,7 @@ SCAN_BUGS = [
         "self._longest_key + self.largest_bias",
         "self._longest_key",
     ),
-    Mutant("mean of the keys taken from the queries", _HEAD, "key - key.mean(0)", "key - self.query.double().mean(0)"),
+    Mutant("each key loses its own mean", _HEAD, "key - key.mean(0)", "key - key.mean(1, keepdim=True)"),
     Mutant(
         "hidden cells keep their exponential",
         _GROUP,
