@@ -18,7 +18,7 @@ from attention_surgeon.plots import (
     plot_scaling_curves,
     save_figure,
 )
-from docs import page, surgery
+from docs import page, scan, surgery
 
 IMAGES = Path(__file__).parent / "images"
 SENTENCE = "The cat sat on the mat. The mat lay by the door."
