@@ -56,6 +56,9 @@ def test_for_machines(surgeon: Surgeon, checkpoint: Path) -> None:
     assert [layer["heads"] for layer in found["receipt"]["layers"]] == [[0, 2], [0, 2]]
     assert found["loss"]["after"] != found["loss"]["before"]
     assert len(found["predictions"]["before"]) == 3
+    statistics = found["statistics"]["1"]
+    assert statistics["heads"] == [0, 2]
+    assert len(statistics["before"]["entropy"]) == len(statistics["after"]["entropy"]) == 2
 
 
 def test_numbers_that_are_none_are_text(surgeon: Surgeon, checkpoint: Path) -> None:

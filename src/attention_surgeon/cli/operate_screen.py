@@ -10,6 +10,7 @@ from rich.text import Text
 
 from attention_surgeon.cli.cells import fit, shortened, visible
 from attention_surgeon.cli.lines import count, labelled_lines, text_lines
+from attention_surgeon.stats import PER_HEAD
 from attention_surgeon.surgery import Effect, LayerReceipt, Operation, Prediction, layer_statistics
 
 _FORMAT, _VERSION = "attention-surgeon operation", 1
@@ -81,9 +82,25 @@ def as_json_text(effect: Effect, model: str, page: Path | None) -> str:
         "predictions": {"before": predictions[0], "after": predictions[1]},
         "loss": {"before": effect.before.loss, "after": effect.after.loss},
         "cosine": effect.cosine,
+        "statistics": {layer.name: _statistics(effect, layer) for layer in effect.receipt.layers if layer.calls},
         "page": None if page is None else str(page),
     }
     return json.dumps(_finite(document), allow_nan=False)
+
+
+def _statistics(effect: Effect, layer: LayerReceipt) -> dict[str, Any]:
+    """Return every statistic of each operated head, before and after; None where rows are no weights any more."""
+    sides = {"before": effect.before, "after": effect.after}
+    found: dict[str, Any] = {"heads": list(layer.heads or ())}
+    for side, captured in sides.items():
+        statistics = layer_statistics(captured.layer(layer.name))
+        found[side] = None
+        if statistics is not None:
+            numbers = {name: getattr(statistics, name) for name in PER_HEAD}
+            found[side] = {
+                name: each[list(layer.heads or ())].tolist() for name, each in numbers.items() if each is not None
+            }
+    return found
 
 
 def _finite(value: Any) -> Any:
