@@ -63,6 +63,9 @@ class AttentionScan:
     def interval(self, name: str) -> tuple[Tensor, Tensor]:
         """Return between which numbers a statistic lies with 95 % confidence; of an exact one twice itself.
 
+        The estimate is taken to be normally distributed. Where few rows make up a number, such as the weight on the
+        own position of a peaked head, a small sample knows too little of its own error, and the interval is too narrow.
+
         Raises:
             OptionError: there is no such number, or its error is not known (the largest weight of a sample).
         """
