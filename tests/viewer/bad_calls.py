@@ -1,6 +1,9 @@
 """Wrong calls of the viewer, each with the whole message it gives."""
 
+import attention_surgeon.viewer.live  # noqa: F401  so that a call can name viewer.live
 from tests.bad_call import BadCall
+
+_TABLE = "type('Table', (), {'models': ('a',), 'describe': print, 'operate': print})()"
 
 BAD_CALLS = [
     BadCall(
@@ -182,5 +185,25 @@ BAD_CALLS = [
         "viewer.compare(torch.eye(3), None)",
         "ArgumentTypeError",
         "compare: what is None, expected an AttentionTrace, weights (a torch.Tensor or a NumPy array of 2 to 5 axes), a model's outputs with .attentions, a PooledMap, or a list or dictionary of layers of one of these.",
+    ),
+    BadCall(
+        "viewer.live.serve('tiny')",
+        "ArgumentTypeError",
+        "serve: table is a str, expected a viewer.live.Table: something with models, describe and operate.",
+    ),
+    BadCall(
+        f"viewer.live.serve({_TABLE}, limits=5)",
+        "ArgumentTypeError",
+        "serve: limits is a int, expected viewer.live.Limits(...) or None.",
+    ),
+    BadCall(
+        f"viewer.live.serve({_TABLE}, port='8642')",
+        "ArgumentTypeError",
+        "serve: port is '8642', expected a whole number of at least 0 (0 takes any free one).",
+    ),
+    BadCall(
+        f"viewer.live.serve({_TABLE}, port=70_000)",
+        "OptionError",
+        "serve: port is 70000, expected at most 65535; 0 takes any free one.",
     ),
 ]

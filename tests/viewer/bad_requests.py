@@ -151,6 +151,12 @@ BAD_REQUESTS = [
         403,
         "token is missing",
     ),
+    BadRequest(
+        "an operation with the page's secret as its token",
+        lambda s: call(s, headers={"X-Surgeon-Token": cookie_of(s).partition("=")[2]}),
+        403,
+        "not that of this run",
+    ),
     BadRequest("another host, as after DNS rebinding", _page_with(Host="evil.example"), 421, "not to that host"),
     BadRequest("another host with our port", lambda s: page(s, headers={"Host": f"evil.example:{s.port}"}), 421),
     BadRequest("our host with another port", _call_with(Host="127.0.0.1:1"), 421, "its own port"),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import final
 
-from attention_surgeon.errors import LoadError, OptionError
-from attention_surgeon.require import require_count
+from attention_surgeon.errors import ArgumentTypeError, LoadError, OptionError
+from attention_surgeon.require import kind_of, require_count
 from attention_surgeon.viewer.live.guard import HOST, Guard
 from attention_surgeon.viewer.live.limits import Limits
 from attention_surgeon.viewer.live.table import Table
@@ -60,9 +60,10 @@ def serve(
 
     Raises:
         LoadError: starlette or uvicorn is not installed.
-        ArgumentTypeError, OptionError: no such port, or it is taken.
+        ArgumentTypeError, OptionError: no table; no such port, or it is taken.
         SurgeonError: the table cannot load its first model.
     """
+    _require_kinds(table, limits)
     _require_server()
     listening = bind(port)
     from attention_surgeon.viewer.live.app import App  # here, because these need starlette and uvicorn
@@ -130,6 +131,16 @@ def _not_bound(port: int, free: socket.socket | None, error: OSError) -> OptionE
     if error.errno == errno.EACCES:
         return OptionError(f"port {port} is not permitted (those below 1024 belong to the system); {way_out}.")
     return OptionError(f"port {port} cannot be used ({error.strerror}); {way_out}.")
+
+
+def _require_kinds(table: object, limits: object) -> None:
+    if not isinstance(table, Table):
+        raise ArgumentTypeError(
+            f"serve: table is {kind_of(table)}, expected a viewer.live.Table: something with models, describe and "
+            f"operate."
+        )
+    if limits is not None and not isinstance(limits, Limits):
+        raise ArgumentTypeError(f"serve: limits is {kind_of(limits)}, expected viewer.live.Limits(...) or None.")
 
 
 def _require_server() -> None:
