@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from attention_surgeon.viewer.live import Serving
 from tests.viewer.live_table import StandIn, served
 from tests.viewer.probes import HOSTILE
-from tests.viewer.test_browser import GROUNDS
+from tests.viewer.test_with_browser import GROUNDS
 
 _WAIT = 8_000
 
