@@ -47,8 +47,9 @@ VIEWER_BUGS = [
     Mutant(
         "a comparison with cells of two sizes",
         "viewer/contents.py",
-        "choices = plan(costs.tolist(), room, in_full)",
-        "choices = [*plan(costs.tolist(), room, in_full)]\n    choices[0] = choices[0]._replace(block=2 * choices[0].block)",
+        "return [_contents(subject, choices, strongest, caller) for subject in subjects]",
+        "plans = [plan((costs * (1 + i)).tolist(), room, in_full) for i in range(len(subjects))]\n"
+        "    return [_contents(subject, each, strongest, caller) for subject, each in zip(subjects, plans, strict=True)]",
     ),
     Mutant(
         "heads shared in turn, not in runs",

@@ -20,6 +20,7 @@ ORDER = (
     "controls",
     "legend",
     "svg",
+    "marks",
     "map",
     "save",
     "aside",

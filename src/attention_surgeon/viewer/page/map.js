@@ -2,11 +2,10 @@
 
 import { drawColumnLabels, drawRowLabels, labelWidth } from "./axes.js";
 import { cellAt, clamped, fitted, showing, zoomed } from "./camera.js";
-import { isBright } from "./colour.js";
 import { contextOf, make } from "./dom.js";
-import { drawCells, painted, pixelOf } from "./paint.js";
+import { Marks } from "./marks.js";
+import { drawCells, painted } from "./paint.js";
 import { svgOf } from "./svg.js";
-import { short } from "./words.js";
 
 /** @typedef {import("./types").Camera} Camera */
 /** @typedef {import("./types").Box} Box */
@@ -28,9 +27,6 @@ import { short } from "./words.js";
  */
 
 /** @typedef {{move: (row: number, column: number) => void, look: (camera: Camera | null) => void, turn: (by: number) => void}} Hands */
-
-const LEAST_FOR_NUMBERS = 34;
-const LEAST_FOR_LINES = 9;
 
 /** A canvas that shows one map. */
 export class MapPanel {
@@ -78,13 +74,11 @@ export class MapPanel {
     const probe = this.canvas.getContext("2d");
     if (!probe) return;
     this.place(probe, picture, ink, width, height);
-    const context = contextOf(this.canvas, this.box.left + this.seenWidth() + 2, this.box.top + this.seenHeight() + 2);
+    const marks = new Marks(picture, this.camera, this.box, this.size);
+    const context = contextOf(this.canvas, this.box.left + marks.width + 2, this.box.top + marks.height + 2);
     const { frame, cursor } = picture;
     drawCells(context, picture.levels, picture.choose, this.camera, this.box, picture.colours);
-    this.drawLines(context, ink);
-    this.drawHidden(context, ink);
-    this.drawNumbers(context, ink);
-    this.drawCursor(context, ink);
+    marks.draw(context, ink);
     const rows = { tokens: frame.queryTokens, edges: frame.rowEdges, chosen: cursor.row };
     const columns = { tokens: frame.keyTokens, edges: frame.columnEdges, chosen: cursor.column };
     drawRowLabels(context, rows, this.camera, this.box, ink);
@@ -104,114 +98,6 @@ export class MapPanel {
     const left = 12 + labelWidth(context, frame.queryTokens, frame.rowEdges, Math.min(150, width * 0.26), ink.font);
     const top = 12 + labelWidth(context, frame.keyTokens, frame.columnEdges, Math.min(130, width * 0.26), ink.font);
     this.box = { left, top, width: Math.max(60, width - left - 2), height: Math.max(120, height - top) };
-  }
-
-  /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
-  drawLines(context, ink) {
-    const { size } = this.camera;
-    if (size < LEAST_FOR_LINES) return;
-    context.strokeStyle = ink.background;
-    context.lineWidth = 1;
-    context.beginPath();
-    this.eachSeen((row, column, x, y) => {
-      if (column === Math.floor(this.camera.x)) context.rect(this.box.left, Math.round(y) - 0.5, this.seenWidth(), 0);
-      if (row === Math.floor(this.camera.y)) context.rect(Math.round(x) - 0.5, this.box.top, 0, this.seenHeight());
-    });
-    context.stroke();
-  }
-
-  seenWidth() {
-    return Math.min(this.box.width, (this.size.columns - this.camera.x) * this.camera.size);
-  }
-
-  seenHeight() {
-    return Math.min(this.box.height, (this.size.rows - this.camera.y) * this.camera.size);
-  }
-
-  /**
-   * Calls for each cell that is seen.
-   * @param {(row: number, column: number, x: number, y: number) => void} call
-   */
-  eachSeen(call) {
-    const { x, y, size } = this.camera;
-    const right = Math.min(this.size.columns, Math.ceil(x + this.box.width / size));
-    const bottom = Math.min(this.size.rows, Math.ceil(y + this.box.height / size));
-    for (let row = Math.floor(y); row < bottom; row += 1) {
-      for (let column = Math.floor(x); column < right; column += 1) {
-        call(row, column, this.box.left + (column - x) * size, this.box.top + (row - y) * size);
-      }
-    }
-  }
-
-  /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
-  drawHidden(context, ink) {
-    const column = this.picture?.hidden ?? null;
-    if (column === null) return;
-    const left = this.box.left + (column - this.camera.x) * this.camera.size;
-    const right = Math.min(left + Math.max(3, this.camera.size), this.box.left + this.seenWidth());
-    const from = Math.max(left, this.box.left);
-    if (right <= from) return;
-    context.save();
-    context.beginPath();
-    context.rect(from, this.box.top, right - from, this.seenHeight());
-    context.clip();
-    context.fillStyle = ink.background;
-    context.fillRect(from, this.box.top, right - from, this.seenHeight());
-    context.strokeStyle = ink.muted;
-    context.lineWidth = 1;
-    context.beginPath();
-    for (let y = this.box.top - 60; y < this.box.top + this.seenHeight(); y += 6) {
-      context.moveTo(from, y + (right - from));
-      context.lineTo(right, y);
-    }
-    context.stroke();
-    context.restore();
-  }
-
-  /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
-  drawNumbers(context, ink) {
-    const { picture } = this;
-    const { size } = this.camera;
-    if (!picture || size < LEAST_FOR_NUMBERS) return;
-    const level = picture.levels[0];
-    const values = picture.choose(level);
-    context.save();
-    context.beginPath();
-    context.rect(this.box.left, this.box.top, this.box.width, this.box.height);
-    context.clip();
-    context.font = `${Math.min(13, size / 3.1)}px ${ink.font}`;
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    this.eachSeen((row, column, x, y) => {
-      const value = values[row * level.columns + column];
-      if (Math.abs(value) < 0.005 || column === picture.hidden) return;
-      context.fillStyle = isBright(pixelOf(value, picture.colours)) ? "#0d1526" : "#f4f8fd";
-      context.fillText(short(value), x + size / 2, y + size / 2);
-    });
-    context.restore();
-  }
-
-  /** @param {CanvasRenderingContext2D} context @param {Ink} ink */
-  drawCursor(context, ink) {
-    const { picture } = this;
-    if (!picture) return;
-    const { size, x, y } = this.camera;
-    const left = this.box.left + (picture.cursor.column - x) * size;
-    const top = this.box.top + (picture.cursor.row - y) * size;
-    context.save();
-    context.beginPath();
-    context.rect(this.box.left - 2, this.box.top - 2, this.box.width + 4, this.box.height + 4);
-    context.clip();
-    context.strokeStyle = ink.cursor;
-    context.globalAlpha = 0.35;
-    context.lineWidth = 1;
-    context.strokeRect(this.box.left, top, this.seenWidth(), size);
-    context.strokeRect(left, this.box.top, size, this.seenHeight());
-    context.globalAlpha = 1;
-    context.lineWidth = 2;
-    const grown = Math.max(0, (7 - size) / 2);
-    context.strokeRect(left - grown, top - grown, size + 2 * grown, size + 2 * grown);
-    context.restore();
   }
 
   /**
