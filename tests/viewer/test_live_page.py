@@ -106,7 +106,7 @@ def test_a_fault_shows_before_and_after_with_receipt_and_prediction(live: Any):
     assert "What the head gathered is set to 0." in shown.page.locator("form").inner_text()
     assert shown.page.locator("#page").get_attribute("data-drawn") == "compare"
     row = shown.page.get_by_role("row").filter(has_text="cat").first
-    assert re.sub(r"\s+", " ", row.inner_text()).strip() == "cat 25 % 50 %"
+    assert re.sub(r"\s+", " ", row.inner_text()).strip() == "'cat' 25 % 50 %"
     shown.page.get_by_role("button", name="Undo everything").click()
     expect(shown.page.locator(".said")).to_contain_text("Nothing is done.")
 
