@@ -263,3 +263,9 @@ def test_similarity_between_heads(mask: Mask | None):
     allowed = None if mask is None else mask.dense()
     expected = head_statistics(dense_weights(query, key, allowed), allowed).similarity
     torch.testing.assert_close(scan_similarity(query, key, mask), expected, rtol=1e-9, atol=0)
+
+
+def test_keys_far_behind_and_far_ahead():
+    query, key = draw(1, 2203, 4), draw(1, 2203, 4, seed=1)
+    weights = dense_weights(query, key)
+    assert_same_numbers(scan_attention(query, key, resolution=9, window=3), head_statistics(weights, window=3))
