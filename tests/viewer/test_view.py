@@ -213,6 +213,10 @@ def test_a_comparison_holds_both_in_the_same_cells_with_their_distance():
 def test_rows_that_are_no_shares_are_shown_and_not_measured():
     halves = torch.full((3, 3), 1 / 6)
     assert compare(torch.eye(3), halves).document["comparison"]["rows"] == [[None] * 5]
+    shown = side_of(view(torch.stack([halves, torch.eye(3)])))["maps"]
+    assert shown[0]["rowSums"] == pytest.approx([0.5, 0.5])
+    assert (set(shown[0]["numbers"]), shown[0]["pattern"]) == ({None}, None)
+    assert (shown[1]["rowSums"], shown[1]["pattern"]["name"]) == (None, "diagonal")
 
 
 def test_sizes_that_differ_are_refused_in_a_list():

@@ -163,6 +163,8 @@ def test_a_step_that_was_replaced_is_told(opened: Opener):
 
     made = record(torch.ones(3, 2), torch.eye(2), torch.eye(2), mechanism=Mechanism(normalise=halve))
     shown = opened(view(made))
+    note = shown.page.locator(".note").first.inner_text()
+    assert "The rows of this map sum to 0.5, not to 1: it is shown as it is, and not measured." in note
     shown.go("steps")
     assert "The weight that was recorded is 0.25: this call ran halve." in shown.page.locator(".warning").inner_text()
 

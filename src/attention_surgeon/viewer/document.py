@@ -65,6 +65,7 @@ def _side(subject: Subject, label: str, contents: Contents, steps: Sequence[dict
             **entry,
             "numbers": numbers.rows[number],
             "pattern": numbers.patterns[number],
+            "rowSums": numbers.row_sums[number],
             "call": steps[number],
         }
         for number, entry in enumerate(contents.maps)

@@ -20,6 +20,7 @@ from attention_surgeon.stats import (
     finish,
     patterns_from,
 )
+from attention_surgeon.stats.checks import ROW_SUM_TOLERANCE
 from attention_surgeon.stats.options import check_options
 from attention_surgeon.threads import one_thread
 from attention_surgeon.viewer.parallel import in_parallel
@@ -33,23 +34,31 @@ class Numbers(NamedTuple):
         definitions: For each statistic its name, title, formula, unit, meaning and source.
         rows: For each map its numbers in that order; None where a number is not defined.
         patterns: For each map the name of its pattern and the score of it; None where there are no statistics.
+        row_sums: For each map whose rows do not sum to 1 the least and the largest sum; such a map, which a mistake
+            makes, is shown and not measured. None for all others.
     """
 
     definitions: list[dict[str, Any]]
     rows: list[list[float | None]]
     patterns: list[dict[str, Any] | None]
+    row_sums: list[list[float] | None]
 
 
 def numbers_of(subject: Subject) -> Numbers:
     """Return the statistics of each map, measured in float32; nothing where only pooled maps are there."""
     if subject.is_pooled:
-        return Numbers([], [[] for _ in subject.maps], [None for _ in subject.maps])
-    options = _options(subject)
+        nothing = [None for _ in subject.maps]
+        return Numbers([], [[] for _ in subject.maps], [*nothing], [*nothing])
+    options = check_options(subject.sizes, torch.device("cpu"), 1, 0.01, subject.key_tokens, None, "view")
     with one_thread():  # each map is small: two maps at a time are faster than two threads on one
         found = list(in_parallel(lambda number: _measured(subject, number, options), range(len(subject.maps))))
-    names = [name for name in PER_HEAD if any(getattr(each, name) is not None for each in found)]
-    rows = [[plain_number(getattr(each, name)) for name in names] for each in found]
-    return Numbers([describe(definition_of(name)) for name in names], rows, [_pattern(each) for each in found])
+    names = [name for name in PER_HEAD if any(getattr(each, name, None) is not None for each in found)]
+    return Numbers(
+        [describe(definition_of(name)) for name in names],
+        [[plain_number(getattr(each, name, None)) for name in names] for each in found],
+        [_pattern(each) if isinstance(each, HeadStatistics) else None for each in found],
+        [each if isinstance(each, list) else None for each in found],
+    )
 
 
 def describe(definition: Definition) -> dict[str, Any]:
@@ -57,16 +66,15 @@ def describe(definition: Definition) -> dict[str, Any]:
     return asdict(definition)
 
 
-def _options(subject: Subject) -> StatisticsOptions:
-    tokens = subject.key_tokens
-    shape = subject.sizes
-    return check_options(shape, torch.device("cpu"), 1, 0.01, tokens, None, "view")
-
-
-def _measured(subject: Subject, number: int, options: StatisticsOptions) -> HeadStatistics:
+def _measured(subject: Subject, number: int, options: StatisticsOptions) -> HeadStatistics | list[float]:
+    """Return the statistics of a map; the least and the largest sum of a row where these are not 1."""
     shown = subject.maps[number]
     assert not isinstance(shown, PooledMap)
     weights = shown.to("cpu", torch.float32)
+    sums_of_rows = weights.sum(-1)
+    sums_of_rows = sums_of_rows[sums_of_rows != 0]
+    if bool(((sums_of_rows - 1).abs() > ROW_SUM_TOLERANCE).any()):
+        return [float(sums_of_rows.min()), float(sums_of_rows.max())]
     n_q, n_k = subject.sizes
     allowed = subject.traces[number].allowed if subject.traces else _causal(weights)
     sums = RowSums.zeros((), n_k, dtype=torch.float32)
@@ -82,7 +90,7 @@ def _causal(weights: Tensor) -> Tensor | None:
     return torch.ones(n_q, n_k, dtype=torch.bool).tril()
 
 
-def _pattern(found: HeadStatistics) -> dict[str, Any] | None:
+def _pattern(found: HeadStatistics) -> dict[str, Any]:
     named = patterns_from(found)
     return {"name": named.name(), "score": plain_number(torch.tensor(named.score()))}
 

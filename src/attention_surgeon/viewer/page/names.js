@@ -1,6 +1,6 @@
 /** @file What rows, columns, maps and what is held of them are called. */
 
-import { counted, number, percent, sentence, visible } from "./words.js";
+import { counted, number, percent, sentence, signed, visible } from "./words.js";
 
 /** @typedef {import("./types").Frame} Frame */
 /** @typedef {import("./types").Pooling} Pooling */
@@ -87,6 +87,23 @@ export function hiddenWords({ state, frame, entry }) {
  * @returns {string}
  */
 export function detailWords({ frame, entry, side }) {
+  return `${sumsWords(entry.rowSums)}${heldWords(frame, entry, side)}`;
+}
+
+/** @param {[number, number] | null} sums @returns {string} */
+function sumsWords(sums) {
+  if (!sums) return "";
+  const [least, most] = sums.map((sum) => signed(sum));
+  return `The rows of this map sum to ${least === most ? least : `${least} up to ${most}`}, not to 1: it is shown as it is, and not measured. `;
+}
+
+/**
+ * @param {Frame} frame
+ * @param {import("./types").MapEntry} entry
+ * @param {import("./types").Side} side
+ * @returns {string}
+ */
+function heldWords(frame, entry, side) {
   if (entry.steps === null) return "Every weight is held exactly (float32).";
   const cells = `${frame.rowEdges.length - 1} × ${frame.columnEdges.length - 1} cells`;
   const block =

@@ -28,6 +28,7 @@ export interface MapEntry {
   sink: { column: number; share: number; topElsewhere: number };
   numbers: (number | null)[];
   pattern: { name: string; score: number | null } | null;
+  rowSums: [number, number] | null;
   call: StepsEntry | null;
 }
 
