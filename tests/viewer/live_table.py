@@ -35,6 +35,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.asked: list[TableRequest] = []
+        self.finished: list[str | None] = []
         self.at_once, self.most_at_once = 0, 0
 
     def describe(self, model: str, still_wanted: StillWanted) -> dict[str, Any]:
@@ -56,6 +57,7 @@ class StandIn:
             time.sleep(0.01)
             if request.fault == "slow":
                 still_wanted()
+        self.finished.append(request.fault)
         tokens = request.text.split(" ")
         if request.text == "":
             raise OptionError("the text is empty; type a few words.")

@@ -194,12 +194,14 @@ def test_newer_request_of_a_page_takes_the_place_of_one_that_waits() -> None:
 
 @pytest.mark.parametrize("fault", ["slow", "deaf"])
 def test_operation_that_takes_too_long_is_given_up(fault: str) -> None:
-    with served(StandIn(), Limits(operation_seconds=0.2, grace_seconds=0.2)) as serving:
+    table = StandIn()
+    with served(table, Limits(operation_seconds=0.2, grace_seconds=0.2)) as serving:
         long = Asking(serving, fault=fault)
         reply = long.wait()
         assert (reply.status, long.seconds < 0.9) == (503, True)
         assert reply.sentence == "this took longer than 0.2 s and was given up; try a shorter text or fewer layers."
         assert send(serving, call(serving, page="next")).status == 200
+    assert table.finished == (["deaf", "knock_out"] if fault == "deaf" else ["knock_out"])
 
 
 def test_connections_that_say_nothing_are_closed_and_keep_nobody_out() -> None:
