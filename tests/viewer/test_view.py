@@ -68,6 +68,12 @@ def test_a_trace_brings_tokens_heads_steps_and_source():
     assert page.title == "the cat sat on mat"
 
 
+def test_queries_and_keys_have_names_of_their_own():
+    side = side_of(view(weights(2, 3), tokens=["a", "b"], key_tokens=["x", "y", "z"]))
+    assert (side["queryTokens"], side["keyTokens"]) == (["a", "b"], ["x", "y", "z"])
+    assert (side["numQueries"], side["numKeys"]) == (2, 3)
+
+
 def test_layers_come_as_a_list_or_by_name():
     layers = [trace(), trace(causal=True)]
     assert names_of(view(layers))[::3] == ["layer 0, head 0", "layer 1, head 0"]
