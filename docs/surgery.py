@@ -123,7 +123,8 @@ def refused() -> Iterator[str]:
         if reason is not None:
             reasons.setdefault(reason, []).append(f"`{fault.name}`")
     acting = len(catalogue()) - sum(len(names) for names in reasons.values())
-    yield f"Of {len(catalogue())} faults of the catalogue, {acting} can be put into a model. The others cannot act there:"
+    counted = f"Of {len(catalogue())} faults of the catalogue, {acting} can be put into a model."
+    yield f"{counted} The others cannot act there:"
     yield ""
     yield "| faults | why not |"
     yield "|---|---|"

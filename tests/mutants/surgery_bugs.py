@@ -68,7 +68,7 @@ SURGERY_BUGS = [
         "scaling = query.shape[-1] ** -0.5",
     ),
     Mutant(
-        "softcap after the mask's bias forgotten",
+        "softcap forgotten",
         "surgery/registry.py",
         "        if softcap is not None:\n",
         "        if False:\n",
@@ -93,7 +93,7 @@ SURGERY_BUGS = [
         "mask(scaled, operands)",
     ),
     Mutant(
-        "knock-out after the projection's place: values halved",
+        "a knocked-out head still gives half",
         "surgery/operations.py",
         "usual(weights, operands) * 0.0",
         "usual(weights, operands) * 0.5",

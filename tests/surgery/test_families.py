@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from torch import Tensor
 
 from attention_surgeon.errors import SurgeryError
@@ -123,6 +124,26 @@ def test_every_fault_that_can_act_acts_or_says_why_not(name: str) -> None:
     expected = {"healthy", "key_not_transposed", "scale_by_value_size", "mask_hides_queries", "none_mask_is_causal"}
     expected |= {"mask_before_scale", "cuts_gradient"} | ({"heads_tiled"} if name == "gpt2" else set())
     assert set(quiet) == expected
+
+
+@torch.no_grad()
+def test_a_share_of_each_row_may_go_to_no_key() -> None:
+    """gpt-oss adds one score per head that belongs to no key, so its rows sum to less than 1."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2}
+    experts = {"intermediate_size": 16, "num_local_experts": 2, "num_experts_per_tok": 1}
+    config = hf.GptOssConfig(**sizes, **experts, vocab_size=37, head_dim=8, sliding_window=3, pad_token_id=0)
+    torch.manual_seed(0)
+    model, ids = hf.GptOssForCausalLM(config).eval(), torch.arange(7)[None] + 3
+    for parameter in model.parameters():
+        parameter.normal_(std=0.3)
+    before = model(ids).logits
+    with operate(model, "healthy") as receipt:
+        assert float((model(ids).logits - before).abs().max()) < 1e-5
+    assert [layer.row_sum_error for layer in receipt.layers] == [None, None]
+    assert max(layer.agreement for layer in receipt.layers) < 1e-5
+    weights = capture(model, ids).layer(0).trace.weights.sum(-1)
+    assert (weights < 0.999).any()
+    assert torch.equal(model(ids).logits, before)
 
 
 def test_grouped_heads_are_named() -> None:

@@ -132,6 +132,12 @@ def test_every_fault_either_acts_or_is_refused_with_a_reason() -> None:
     assert {"projection", "output", "statistics"} <= refused
 
 
+def test_what_a_model_lets_nobody_reach_is_refused_in_part_too() -> None:
+    """It cuts heads before attention, which is out of reach, and merges them behind it, which is not."""
+    with pytest.raises(SurgeryError, match="heads_strided cannot act on a model: it changes how heads are cut"):
+        find_operation("heads_strided")
+
+
 def test_an_operation_of_ones_own() -> None:
     own = Operation("negated", "Look away.", find_fault("scores_negated").operate or (lambda circuit: circuit))
     given = inputs("gpt2")

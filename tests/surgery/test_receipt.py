@@ -30,6 +30,14 @@ def test_a_change_is_the_largest_of_all_calls() -> None:
     assert (tally.receipt().change, tally.receipt().num_not_finite) == (float("inf"), 1)
 
 
+def test_any_change_counts() -> None:
+    tally = _tally()
+    receipt = Receipt("uniform", (_tally(), tally), 0)
+    assert not receipt.changed
+    tally.compare(torch.tensor([1.0]), torch.tensor([1.0 + 1e-6]))
+    assert receipt.changed
+
+
 def test_agreement_leaves_rows_without_a_key_aside() -> None:
     tally = _tally()
     healthy, own = torch.zeros(1, 2, 1, 3), torch.zeros(1, 2, 1, 3)

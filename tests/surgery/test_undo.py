@@ -12,7 +12,7 @@ from attention_surgeon.errors import SurgeryError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Decoder, DecoderConfig
 from attention_surgeon.surgery import capture, operate
-from attention_surgeon.surgery.table import is_empty
+from attention_surgeon.surgery.table import _PATIENTS
 from tests.surgery.families import logits, make
 
 
@@ -21,7 +21,7 @@ def _state(model: Any) -> list[Any]:
     found: list[Any] = [
         set(AttentionInterface._global_mapping),
         set(AttentionMaskInterface._global_mapping),
-        is_empty(),
+        set(_PATIENTS),
     ]
     for module in model.modules():
         config = getattr(module, "config", None)
@@ -89,7 +89,7 @@ def test_operations_on_one_head_add_up_and_leave_in_any_order() -> None:
     assert len({float(found.sum()) for found in (before, warm, both, unscaled)}) == 4
     assert torch.equal(both, other_way)
     assert torch.equal(logits("gpt2"), before)
-    assert is_empty()
+    assert not _PATIENTS
 
 
 def test_each_of_two_operations_measures_its_own_change() -> None:
@@ -119,7 +119,7 @@ def test_two_models_in_two_threads() -> None:
     for thread in threads:
         thread.join()
     assert not problems
-    assert is_empty()
+    assert not _PATIENTS
 
 
 def test_one_model_operated_on_by_two_threads_comes_back() -> None:
@@ -136,7 +136,7 @@ def test_one_model_operated_on_by_two_threads_comes_back() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert is_empty()
+    assert not _PATIENTS
     assert torch.equal(logits("gpt2"), before)
 
 
@@ -163,7 +163,7 @@ def test_both_kinds_of_model_at_once() -> None:
         decoder(tokens, causal_mask(3))
     assert outer.changed
     assert inner.changed
-    assert is_empty()
+    assert not _PATIENTS
 
 
 def test_capturing_changes_nothing() -> None:

@@ -211,8 +211,3 @@ def take_up(modules: Iterable[nn.Module], change: Callable[[Patient, nn.Module],
             if not patient.active and not patient.observers:
                 patient.put_back()
                 del _PATIENTS[module]
-
-
-def is_empty() -> bool:
-    """Whether nothing lies on the table."""
-    return not _PATIENTS
