@@ -1,5 +1,6 @@
 """What a page holds: of every kind of attention, at the size it keeps to, with the numbers that are true."""
 
+import math
 from collections import OrderedDict
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
+from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError, ShapeError
 from attention_surgeon.stats import compare_patterns, head_statistics, pool_weights
 from attention_surgeon.trace import record
 from attention_surgeon.viewer import Page, compare, view
@@ -72,6 +73,20 @@ def test_queries_and_keys_have_names_of_their_own():
     side = side_of(view(weights(2, 3), tokens=["a", "b"], key_tokens=["x", "y", "z"]))
     assert (side["queryTokens"], side["keyTokens"]) == (["a", "b"], ["x", "y", "z"])
     assert (side["numQueries"], side["numKeys"]) == (2, 3)
+
+
+def test_tokens_of_the_queries_do_not_name_other_keys():
+    with pytest.raises(ShapeError, match="tokens names only the queries; name the keys with key_tokens"):
+        view(weights(2, 3), tokens=["a", "b"])
+
+
+def test_nan_is_never_shown_as_nothing():
+    with pytest.raises(NonFiniteError, match=r"head 1 holds nan at \(1, 2\)"):
+        view(
+            torch.stack(
+                [torch.eye(3), torch.eye(3).index_put((torch.tensor(1), torch.tensor(2)), torch.tensor(math.nan))]
+            )
+        )
 
 
 def test_layers_come_as_a_list_or_by_name():
