@@ -15,6 +15,7 @@ QUICK = (
     "python -m docs.faults",
     "python -m tests.bad_call",
     "python -m tests.course",
+    "python -m tests.viewer",
 )
 BLOCKS = [
     (page, match) for page in PAGES for match in BLOCK.finditer(page.read_text()) if match["command"].startswith(QUICK)
