@@ -30,6 +30,7 @@ MASKS = {
     ),
     "not causal": lambda q, k: ~masks.causal_mask(q, k),
     "padding": lambda q, k: masks.padding_mask([k, k // 2], n_k=k).with_heads(),
+    "pairs of keys": lambda q, k: masks.token_padding_mask(torch.arange(k) // 2 % 3, padding_id=0),
     "boolean": lambda q, k: ragged(q, k),
     "boolean for each head": lambda q, k: ragged(BATCH, HEADS, q, k),
     "boolean for each sequence": lambda q, k: ragged(BATCH, 1, q, k),
@@ -38,7 +39,8 @@ MASKS = {
     "integers": lambda q, k: ragged(q, k).long(),
     "added": lambda q, k: added(q, k),
     "added for each head": lambda q, k: added(HEADS, q, k),
-    "added and lowest": lambda q, k: added(q, k).nan_to_num(neginf=torch.finfo(torch.float64).min),
+    "added and lowest": lambda q, k: added(q, k).nan_to_num(neginf=torch.finfo(torch.bfloat16).min),
+    "added and large": lambda q, k: 1000 * added(q, k),
     "added of one row": lambda q, k: added(k),
     "nothing": lambda q, k: torch.zeros(q, k, dtype=torch.bool),
 }
