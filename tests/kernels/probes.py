@@ -41,6 +41,7 @@ MASKS = {
     "added for each head": lambda q, k: added(HEADS, q, k),
     "added and lowest": lambda q, k: added(q, k).nan_to_num(neginf=torch.finfo(torch.bfloat16).min),
     "added and large": lambda q, k: 1000 * added(q, k),
+    "added by blocks": lambda q, k: (torch.arange(q)[:, None] // 4 + torch.arange(k) // 8) * 0.7,
     "added of one row": lambda q, k: added(k),
     "nothing": lambda q, k: torch.zeros(q, k, dtype=torch.bool),
 }
