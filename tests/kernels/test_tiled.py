@@ -67,14 +67,14 @@ def test_tiles_of_their_real_size() -> None:
         assert_same(tiled(given, mask), truth(given, mask), EXACT)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
-    n_q=st.integers(1, 40),
-    n_k=st.integers(1, 40),
+    n_q=st.integers(1, 23),
+    n_k=st.integers(1, 29),
     names=MASK_NAMES,
     number=st.integers(1, 40),
     spread=st.sampled_from([1.0, 100.0]),
-    tile=st.sampled_from([(4, 8), (8, 4), (1, 1), (16, 3), (256, 512)]),
+    tile=st.sampled_from([(4, 8), (8, 4), (5, 3), (16, 7), (256, 512)]),
 )
 def test_any_sizes_and_masks(
     n_q: int, n_k: int, names: tuple[str, ...], number: int, spread: float, tile: tuple[int, int]
