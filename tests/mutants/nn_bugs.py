@@ -40,8 +40,18 @@ NN_BUGS = [
         "if isinstance(mask, Tensor) and 3 <= mask.ndim <= input_ndim:",
         "if isinstance(mask, Tensor) and 3 <= mask.ndim:",
     ),
-    Mutant("dropout in evaluation", "nn/layer.py", "self.dropout if self.training else 0.0", "self.dropout"),
-    Mutant("no dropout in training", "nn/layer.py", "self.dropout if self.training else 0.0", "0.0"),
+    Mutant(
+        "dropout in evaluation",
+        "nn/layer.py",
+        "self.mechanism, self.dropout if self.training else 0.0",
+        "self.mechanism, self.dropout",
+    ),
+    Mutant(
+        "no dropout in training",
+        "nn/layer.py",
+        "self.mechanism, self.dropout if self.training else 0.0",
+        "self.mechanism, 0.0",
+    ),
     Mutant("the mechanism is ignored", "nn/layer.py", "with_dropout(self.mechanism,", "with_dropout(Mechanism(),"),
     Mutant("model width is the head's", "nn/layer.py", "model_size=self.embed_dim", "model_size=self.head_dim"),
     Mutant(

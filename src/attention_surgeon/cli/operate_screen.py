@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from attention_surgeon.cli.cells import fit, shortened, visible
-from attention_surgeon.cli.lines import count, labelled_lines, text_lines
+from attention_surgeon.cli.lines import code_lines, count, labelled_lines, text_lines
 from attention_surgeon.stats import PER_HEAD
 from attention_surgeon.surgery import Effect, LayerReceipt, Operation, Prediction, layer_statistics
 
@@ -37,7 +37,8 @@ def effect_lines(effect: Effect, model: str, width: int, page: Path | None) -> I
         yield from text_lines(nothing_changed(effect), width, "bad")
     if page is not None:
         size = page.stat().st_size / 1e6
-        yield from text_lines(f"compare page: {page} ({size:.1f} MB)", width, "quiet")
+        yield from text_lines(f"compare page ({size:.1f} MB):", width, "quiet")
+        yield from code_lines(str(page))
 
 
 def _no_token(effect: Effect) -> str:

@@ -94,11 +94,12 @@ class DaskWorkers(Workers):
         """Return what came back; if its worker died before it was fetched, it is made again and waited for."""
         import distributed
         from distributed.client import FutureCancelledError
+        from distributed.comm import CommClosedError
 
         while True:
             try:
                 return future.result(timeout=_BETWEEN_LOOKS)
-            except TimeoutError:
+            except (TimeoutError, CommClosedError):
                 self._look_after_workers()
             except distributed.KilledWorker:
                 raise ClusterError(
