@@ -19,7 +19,7 @@ SIZES = (4096, 16384, 65536)
 QUICK_SIZES = (1024, 2048, 4096)
 HEAD_SIZE = 64
 WINDOW = 256
-LONGEST = 60.0
+LONGEST = 25.0
 """Seconds that one case may go on before no further turn is begun."""
 
 _WHATS = {
