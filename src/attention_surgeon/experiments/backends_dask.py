@@ -94,7 +94,7 @@ class DaskWorkers(Workers):
         """Return what came back; if its worker died before it was fetched, it is made again and waited for."""
         import distributed
         from distributed.client import FutureCancelledError
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
 
         while True:
             try:
