@@ -110,14 +110,14 @@ class RowSums:
         with_gram: bool = False,
     ) -> "RowSums":
         """Return the sums over no rows; `leading` is `(*batch, heads)`."""
-        counts = {name: torch.zeros(tuple(leading), dtype=torch.int64, device=device) for name in _COUNTS}
-        sums = {name: torch.zeros(tuple(leading), dtype=dtype, device=device) for name in _SUMS}
+        counts = {name: torch.zeros(tuple(leading), dtype=torch.int64, device=device) for name in COUNTS}
+        sums = {name: torch.zeros(tuple(leading), dtype=dtype, device=device) for name in SUMS}
         received = torch.zeros(*leading, num_keys, dtype=dtype, device=device)
         gram = torch.zeros(*leading, leading[-1], dtype=dtype, device=device) if with_gram else None
         return cls(**counts, **sums, received=received, gram=gram)
 
 
-_COUNTS = (
+COUNTS = (
     "num_rows",
     "num_empty",
     "num_choices",
@@ -127,7 +127,9 @@ _COUNTS = (
     "num_cells",
     "num_small",
 )
-_SUMS = (
+"""Fields of `RowSums` that count, one number for each head."""
+
+SUMS = (
     "entropy",
     "entropy_share",
     "effective_keys",
@@ -143,6 +145,7 @@ _SUMS = (
     "even",
     "induction",
 )
+"""Fields of `RowSums` that are sums of weights or of what is made of them."""
 
 
 def add_strip(sums: RowSums, strip: Strip, options: StatisticsOptions) -> None:

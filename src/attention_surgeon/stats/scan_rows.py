@@ -6,31 +6,10 @@ from typing import final
 import torch
 from torch import Tensor
 
+from attention_surgeon.stats.row_sums import COUNTS, SUMS
 from attention_surgeon.stats.scan_plan import RowGroup
 
-COLUMNS = (
-    "num_rows",
-    "num_choices",
-    "num_with_previous",
-    "num_with_next",
-    "num_repeated",
-    "num_cells",
-    "num_small",
-    "entropy",
-    "entropy_share",
-    "effective_keys",
-    "row_largest",
-    "own",
-    "previous",
-    "next",
-    "first",
-    "near",
-    "far",
-    "distance",
-    "even",
-    "induction",
-    "output_norm",
-)
+COLUMNS = (*(name for name in (*COUNTS, *SUMS) if name not in ("num_empty", "largest")), "output_norm")
 """One number each for every row; summed over the rows they are the fields of `RowSums` of the same name."""
 
 
