@@ -131,6 +131,42 @@ def test_batch_axes_broadcast(shapes: list[tuple[int, ...]], small_tiles: None, 
     assert_same(tiled(given, mask), truth(given, mask), EXACT)
 
 
+@pytest.mark.parametrize("heads", [1, 2, 3, 11, 17])
+def test_many_heads_in_a_narrow_band(heads: int, small_tiles: None, three_lanes: None) -> None:
+    """Heads of a narrow band go through torch together, in blocks of half as many queries."""
+    given = Operands(draw(heads, N_K, D_K, seed=1), draw(heads, N_K, D_K, seed=2), draw(heads, N_K, D_V, seed=3))
+    for mask in (masks.window_mask(N_K, size=3), masks.window_mask(N_K, size=2, is_causal=False)):
+        assert_same(tiled(given, mask), truth(given, mask), EXACT)
+
+
+def test_a_narrow_band_is_cut_into_narrow_blocks() -> None:
+    cuts = {}
+    for heads, size in ((1, 256), (2, 256), (13, 256), (13, 2000)):
+        x = torch.zeros(heads, 4099, 1)
+        band = visible.VisibleByMask(masks.window_mask(4099, size=size), x.device)
+        blocks = problem.Problem(x, x, x, list(range(heads)), band, [0] * heads, factor=1.0).blocks()
+        assert sum((b.units.stop - b.units.start) * (b.rows.stop - b.rows.start) for b in blocks) == heads * 4099
+        cuts[heads, size] = blocks[0]
+    assert cuts == {
+        (1, 256): (slice(0, 1), slice(0, problem.ROWS)),
+        (2, 256): (slice(0, 2), slice(0, problem.ROWS)),
+        (13, 256): (slice(0, problem.NARROW_UNITS), slice(0, problem.ROWS // 2)),
+        (13, 2000): (slice(0, 1), slice(0, problem.ROWS)),
+    }
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_no_memory_counts_that_was_not_written(name: str, small_tiles: None) -> None:
+    given, mask = operands(), MASKS[name](N_Q, N_K)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)  # fills fresh memory with NaN
+    try:
+        assert torch.empty(3).isnan().all()
+        assert_same(tiled(given, mask), truth(given, mask), EXACT)
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
 def test_keys_are_not_repeated_in_memory() -> None:
     """A thousand heads share one key head of a mebibyte; repeated it would take a gibibyte."""
     query, shared = torch.zeros(1000, 1, 64), torch.zeros(1, 4096, 64)

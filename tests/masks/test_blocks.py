@@ -49,6 +49,27 @@ def test_every_block_of_every_composition_is_exact(data: st.DataObject, recipe: 
     assert mask.kind(rows, columns) == kind_by_looking(cells[..., rows, columns])
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.data(), st.integers(1, 13), st.integers(1, 17), st.integers(1, 20), st.booleans())
+def test_blocks_of_one_pattern_hold_the_same_cells(
+    data: st.DataObject, n_q: int, n_k: int, size: int, is_causal: bool
+) -> None:
+    mask, seen = window_mask(n_q, n_k, size=size, is_causal=is_causal), {}
+    for _ in range(12):
+        rows, columns = data.draw(block_of(n_q)), data.draw(block_of(n_k))
+        block = mask.tile(rows, columns)
+        assert torch.equal(seen.setdefault(mask.pattern(rows, columns), block), block)
+
+
+def test_a_pattern_comes_back_along_the_diagonal_of_bands_alone():
+    first, later = (slice(0, 64), slice(32, 160)), (slice(640, 704), slice(672, 800))
+    for mask in (causal_mask(1000), reverse_mask(1000), window_mask(1000, size=40)):
+        assert mask.pattern(*first) == mask.pattern(*later) is not None
+        assert mask.pattern(*first) != mask.pattern(later[0], first[1])
+    for mask in (prefix_mask(1000, prefix_len=3), padding_mask([7], 1000), document_mask(torch.arange(1000))):
+        assert mask.broadcast_to((1, 1000, 1000)).pattern(*first) is None
+
+
 @settings(deadline=None, max_examples=50)
 @given(recipes())
 def test_blocks_of_three_cover_the_whole(recipe: Recipe):

@@ -11,13 +11,13 @@ KERNELS_BUGS = [
         "query.unflatten(-3, (shared, heads // shared))",
         "query.unflatten(-3, (heads // shared, shared)).transpose(-4, -3)",
     ),
-    Mutant("old sums not scaled down", "kernels/forward.py", "    total *= shrink", "    pass"),
-    Mutant("old output not scaled down", "kernels/forward.py", "    output *= shrink", "    pass"),
+    Mutant("old sums not scaled down", "kernels/forward.py", "total *= shrink.to(total.dtype)", "pass"),
+    Mutant("old output not scaled down", "kernels/forward.py", "output *= shrink.to(total.dtype)", "pass"),
     Mutant(
         "peak of the last tile only",
         "kernels/forward.py",
-        "torch.maximum(peak, scores.amax(-1, keepdim=True))",
-        "scores.amax(-1, keepdim=True)",
+        "raised = torch.maximum(peak, raised)",
+        "pass",
     ),
     Mutant(
         "a row without keys so far is NaN",
@@ -49,10 +49,7 @@ KERNELS_BUGS = [
     Mutant("every tile draws alike", "kernels/drops.py", "_mixed(problem.seed, place)", "problem.seed"),
     Mutant("dropout forgotten in dP", "kernels/backward.py", "            grad_weights *= keep", "            pass"),
     Mutant("dropout forgotten in dV", "kernels/backward.py", "weights if keep is None else weights * keep", "weights"),
-    Mutant(
-        "runs joined over a gap", "kernels/visible.py", "if first == stop and full == is_full", "if full == is_full"
-    ),
-    Mutant("full and mixed joined", "kernels/visible.py", "if first == stop and full == is_full", "if first == stop"),
+    Mutant("runs joined over a gap", "kernels/visible.py", "if first == stop and last - start", "if last - start"),
     Mutant(
         "last run forgotten",
         "kernels/visible.py",
@@ -97,13 +94,31 @@ KERNELS_BUGS = [
         "        total += torch.where(seen, contribution, 0.0)",
         "        pass",
     ),
+    Mutant("rows without keys left as they lay in memory", "kernels/forward.py", "output.zero_()", "pass"),
+    Mutant("first tile added to what lay there", "kernels/products.py", "old = 0 if is_first else 1", "old = 1"),
+    Mutant("every tile taken for the first", "kernels/products.py", "old = 0 if is_first else 1", "old = 0"),
+    Mutant(
+        "tiles of another pattern reused",
+        "kernels/tiles.py",
+        "if pattern is not None and pattern in self._same:\n            return Tile(columns, self._same[pattern])",
+        "if pattern is not None and self._same:\n            return Tile(columns, [*self._same.values()][0])",
+    ),
+    Mutant(
+        "runs that touch taken for full",
+        "kernels/visible.py",
+        "stop, is_full = last, is_full and full",
+        "stop, is_full = last, is_full or full",
+    ),
+    Mutant(
+        "narrow bands cut like wide ones", "kernels/problem.py", "together < min(units, NARROW_UNITS) and", "False and"
+    ),
     Mutant("row average left out of dS", "kernels/backward.py", "        grad_weights -= average\n", ""),
     Mutant("dQ without scale", "kernels/backward.py", "self._into.query[block].mul_(problem.factor / LOG2_E)", "pass"),
     Mutant("dK in units of log 2", "kernels/backward.py", "common.key.mul_(1 / LOG2_E)", "common.key.mul_(1.0)"),
     Mutant(
         "gradient of the log-sum-exp lost",
         "kernels/backward.py",
-        "average = average - grad_logsumexp.unsqueeze(-1)",
+        "average -= self._grad_logsumexp[block].unsqueeze(-1)",
         "pass",
     ),
     Mutant(

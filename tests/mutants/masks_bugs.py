@@ -21,6 +21,13 @@ MASKS_BUGS = [
         "BandMask(shape, None, offset)\n\n\ndef reverse",
         "BandMask(shape, offset, None)\n\n\ndef reverse",
     ),
+    Mutant(
+        "patterns of different sizes equal",
+        "masks/forms.py",
+        "len(rows), len(columns), columns.start - rows.start",
+        "len(rows), columns.start - rows.start",
+    ),
+    Mutant("patterns by place", "masks/forms.py", "columns.start - rows.start  #", "columns.start  #"),
     Mutant("aligned at the start", "masks/by_position.py", 'n_k - n_q if align == "end" else 0', "0"),
     Mutant("aligned the wrong way", "masks/by_position.py", "n_k - n_q if align", "n_q - n_k if align"),
     Mutant("window does not count the query", "masks/by_position.py", "reach = size - 1", "reach = size"),

@@ -46,9 +46,6 @@ def spread_gradient(
         grad_logsumexp: dL/dlogsumexp `(units, n_q)`, None: the loss does not use it.
         bias: The floating mask if its gradient is asked for.
     """
-    average = (grad_output.double() * made.output).sum(-1, keepdim=True)
-    if grad_logsumexp is not None:
-        average = average - grad_logsumexp.unsqueeze(-1)
     units, n_q, n_k = problem.sizes
     # Heads that share a bias would add to the same numbers at the same time.
     lanes = 1 if bias is not None else number_of_lanes(problem.query.device, units * n_q * n_k)
@@ -56,8 +53,8 @@ def spread_gradient(
     common = zero_gradients(problem, bias)
     own = [common] + [common if is_disjoint else _own_keys(common) for _ in shares[1:]]
     reach = Reach(problem)
-    is_careful = not (problem.is_finite() and all_finite(grad_output))
-    workers = [Backward(problem, made, grad_output, average, into, reach, is_careful) for into in own]
+    is_careful = not (reach.is_finite and all_finite(problem.value) and all_finite(grad_output))
+    workers = [Backward(problem, made, grad_output, grad_logsumexp, into, reach, is_careful) for into in own]
     run_in_lanes(lambda lane, block: workers[lane].spread(block), shares)
     for other in () if is_disjoint else own[1:]:
         common.key.add_(other.key)
@@ -103,14 +100,14 @@ class Backward:
         problem: Problem,
         made: Gathered,
         grad_output: Tensor,
-        average: Tensor,
+        grad_logsumexp: Tensor | None,
         into: Gradients,
         reach: Reach,
         is_careful: bool,
     ) -> None:
         """Keep what is common to the lanes, and make what each has of its own."""
         self._problem, self._made, self._into = problem, made, into
-        self._grad_output, self._average = grad_output, average
+        self._grad_output, self._grad_logsumexp = grad_output, grad_logsumexp
         self._reach, self._is_careful = reach, is_careful
         self._tiles, self._scratch = Tiles(problem), Scratch(problem.query.device)
 
@@ -125,7 +122,10 @@ class Backward:
         shift = None if precision is Precision.BOUNDED else self._made.shift[block].to(query.dtype)
         total = self._made.total[block]
         share = total.masked_fill(total == 0, 1.0).reciprocal()
-        average = (self._average[block] * share).to(query.dtype)
+        average = (self._grad_output[block].double() * self._made.output[block]).sum(-1, keepdim=True)
+        if self._grad_logsumexp is not None:
+            average -= self._grad_logsumexp[block].unsqueeze(-1)
+        average = (average * share).to(query.dtype)
         grad_output = self._grad_output[block] * (share / problem.kept_share)
         narrow_query = query.to(problem.query.dtype)
         kv = places(problem.kv_of[block.units])

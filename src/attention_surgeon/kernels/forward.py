@@ -19,7 +19,7 @@ from torch import Tensor
 
 from attention_surgeon.kernels.drops import kept
 from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
-from attention_surgeon.kernels.problem import Block, Precision, Problem, places
+from attention_surgeon.kernels.problem import Block, Precision, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
 from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, scaled_query, tile_scores
 from attention_surgeon.kernels.tiles import Tiles
@@ -48,12 +48,13 @@ def gather(problem: Problem) -> Gathered:
     units, n_q, n_k = problem.sizes
     query = problem.query
     made = Gathered(
-        query.new_zeros(units, n_q, problem.value.shape[-1]),
+        query.new_empty(units, n_q, problem.value.shape[-1]),  # written by the lanes: fresh memory costs time, too
         query.new_zeros(units, n_q, 1, dtype=torch.float64),
         query.new_zeros(units, n_q, 1),
     )
     lanes = number_of_lanes(query.device, units * n_q * n_k)
-    reach, is_careful = Reach(problem), not problem.is_finite()
+    reach = Reach(problem)
+    is_careful = not (reach.is_finite and all_finite(problem.value))
     workers = [Forward(problem, made, reach, is_careful) for _ in range(lanes)]
     queue = iter(problem.blocks())  # whoever is free takes the next: no block depends on another
     run_in_lanes(lambda lane, block: workers[lane].gather(block), [queue] * lanes)
@@ -73,35 +74,40 @@ class Forward:
         """Compute the block's part of the output."""
         problem = self._problem
         tiles = self._tiles.of(block)
+        output, total = self._made.output[block], self._made.total[block]
         if not tiles:
+            output.zero_()
             return
         precision = self._reach.precision(block, tiles)
         query = scaled_query(problem, block, precision)
-        output, total = self._made.output[block], self._made.total[block]
-        peak = None if precision is Precision.BOUNDED else query.new_full(total.shape, -math.inf)
+        peak: Tensor | None = None
+        shift: Tensor | None = None
         kv = places(problem.kv_of[block.units])
         for tile in tiles:
+            is_first = tile is tiles[0]
             key = problem.key[kv, tile.columns]
             scores = tile_scores(query, key, tile, self._scratch, self._is_careful)
-            shift = None
-            if peak is not None:
-                peak, shift = _raise_peak(peak, scores, total, output)
+            if precision is not Precision.BOUNDED:
+                peak, shift, shrink = _raise_peak(peak, scores)
+                if shrink is not None:
+                    total *= shrink.to(total.dtype)
+                    output *= shrink.to(total.dtype)
             weights = exponentials(scores, shift, output.dtype, self._scratch)
             total += weights.sum(-1, keepdim=True)
             keep = kept(problem, block, tile.columns, weights)
             if keep is not None:
                 weights *= keep
-            add_product(output, weights, problem.value[kv, tile.columns], tile.hidden if self._is_careful else None)
+            hidden = tile.hidden if self._is_careful else None
+            add_product(output, weights, problem.value[kv, tile.columns], hidden, is_first)
         output /= total.masked_fill(total == 0, 1.0) * problem.kept_share
-        if peak is not None:
-            self._made.shift[block] = peak.masked_fill(peak == -math.inf, 0.0).double()
+        if shift is not None:
+            self._made.shift[block] = shift.double()
 
 
-def _raise_peak(peak: Tensor, scores: Tensor, total: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
-    """Take the tile's maximum into the peak, and scale down what was gathered under the old one."""
-    raised = torch.maximum(peak, scores.amax(-1, keepdim=True))
+def _raise_peak(peak: Tensor | None, scores: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the peak with the tile's own in it, what to subtract, and how what was gathered before shrinks."""
+    raised = scores.amax(-1, keepdim=True)
+    if peak is not None:
+        raised = torch.maximum(peak, raised)
     shift = raised.masked_fill(raised == -math.inf, 0.0)  # a row that has seen no key yet: -inf minus -inf is NaN
-    shrink = torch.exp2(peak - shift).to(total.dtype)
-    total *= shrink
-    output *= shrink
-    return raised, shift
+    return raised, shift, None if peak is None else torch.exp2(peak - shift)

@@ -12,12 +12,14 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.visible import Visible
+from attention_surgeon.kernels.visible import Visible, runs_of_keys
 
 ROWS = 256
 """Queries in a block."""
 WIDTH = 512
 """Keys in a tile: with `ROWS` half a mebibyte of float32 scores, which stays in the cache of a core."""
+NARROW_UNITS = 8
+"""Units in a block whose queries see few keys: one call of torch for all of them."""
 
 
 class Precision(Enum):
@@ -86,25 +88,30 @@ class Problem:
         return 1 - self.dropout or 1.0
 
     @property
-    def tile(self) -> tuple[int, int]:
-        """Queries and keys of a tile."""
-        return ROWS, WIDTH
+    def width(self) -> int:
+        """Keys of the widest tile."""
+        return WIDTH
 
     def blocks(self) -> list[Block]:
         """Cut the work into blocks, those of the same queries next to each other: they share the mask's tiles."""
         units, n_q, n_k = self.sizes
-        rows, width = self.tile
-        cells = max(1, min(n_q, rows) * min(n_k, width))
-        together = max(1, rows * width // cells)
+        rows = ROWS
+        together = max(1, ROWS * WIDTH // max(1, min(n_q, ROWS) * min(n_k, WIDTH)))
+        if together < min(units, NARROW_UNITS) and self._is_narrow():
+            together = min(units, NARROW_UNITS)
+            rows = max(1, ROWS // 2) if together > 2 else ROWS
         return [
             Block(slice(unit, min(unit + together, units)), slice(row, min(row + rows, n_q)))
             for row in range(0, n_q, rows)
             for unit in range(0, units, together)
         ]
 
-    def is_finite(self) -> bool:
-        """Say whether no operand holds NaN or infinity."""
-        return all(all_finite(x) for x in (self.query, self.key, self.value))
+    def _is_narrow(self) -> bool:
+        """Say whether the queries in the middle see so few keys that half of their tile would be hidden."""
+        _, n_q, n_k = self.sizes
+        middle = slice(n_q // 2, min(n_q // 2 + ROWS, n_q))
+        runs = runs_of_keys(self.visible, middle, n_k, WIDTH)
+        return sum(run.stop - run.start for run, _ in runs) <= WIDTH + WIDTH // 2
 
 
 def all_finite(x: Tensor) -> bool:

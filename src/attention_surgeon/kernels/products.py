@@ -6,7 +6,7 @@ from torch import Tensor
 from attention_surgeon.kernels.scores import spread
 
 
-def add_product(total: Tensor, weights: Tensor, vectors: Tensor, hidden: Tensor | None) -> None:
+def add_product(total: Tensor, weights: Tensor, vectors: Tensor, hidden: Tensor | None, is_first: bool = False) -> None:
     """Add `weights @ vectors` to `total`: `(u, m, n) @ (u, n, d) -> (u, m, d)`.
 
     Args:
@@ -15,12 +15,14 @@ def add_product(total: Tensor, weights: Tensor, vectors: Tensor, hidden: Tensor 
         vectors: May hold NaN and infinity.
         hidden: True where a weight is hidden; there 0 times NaN shall be 0. None: nothing is hidden, or everything
             is finite, and the plain product is right.
+        is_first: Whether `total` holds nothing yet, whatever lies there.
     """
+    old = 0 if is_first else 1  # a factor of 0 leaves what is there unread
     vectors = spread(vectors, total.shape[0])
     if hidden is None or bool((is_finite := vectors.isfinite()).all()):
-        total.baddbmm_(weights, vectors)
+        total.baddbmm_(weights, vectors, beta=old)
         return
-    total.baddbmm_(weights, vectors.masked_fill(~is_finite, 0.0))
+    total.baddbmm_(weights, vectors.masked_fill(~is_finite, 0.0), beta=old)
     for at in (~is_finite).any(-1).any(0).nonzero().flatten().tolist():
         odd = vectors[:, at : at + 1].masked_fill(is_finite[:, at : at + 1], 0.0)
         contribution = weights[..., at : at + 1] * odd  # (u, m, 1) * (u, 1, d) -> (u, m, d)

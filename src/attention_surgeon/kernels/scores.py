@@ -6,7 +6,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.problem import BOUNDED_BELOW, EXACT_ABOVE, FEW_KEYS, Block, Precision, Problem
+from attention_surgeon.kernels.problem import (
+    BOUNDED_BELOW,
+    EXACT_ABOVE,
+    FEW_KEYS,
+    Block,
+    Precision,
+    Problem,
+    all_finite,
+)
 from attention_surgeon.kernels.tiles import Tile
 
 
@@ -19,6 +27,11 @@ class Reach:
         self._query = torch.linalg.vector_norm(problem.query, dim=-1) * abs(problem.factor)
         self._key = torch.linalg.vector_norm(problem.key, dim=-1).amax(-1).tolist() if problem.key.numel() else [0.0]
         self._problem = problem
+
+    @property
+    def is_finite(self) -> bool:
+        """Say whether no query and no key holds NaN or infinity, nor is so long that its length is infinite."""
+        return all_finite(self._query) and all(math.isfinite(length) for length in self._key)
 
     def precision(self, block: Block, tiles: list[Tile]) -> Precision:
         """Return what the scores of a block need; NaN and infinity need the most."""

@@ -1,6 +1,7 @@
 """The tiles of one block of queries, with the numbers that the mask adds to their scores."""
 
 import math
+from collections.abc import Hashable
 from typing import NamedTuple, final
 
 import numpy as np
@@ -40,6 +41,7 @@ class Tiles:
         self._positions: list[int] = []
         self._runs: list[tuple[slice, bool]] = []
         self._cells: dict[int, Tensor] = {}
+        self._same: dict[Hashable, Tensor | None] = {}
         self._tiles: list[Tile] = []
 
     def of(self, block: Block) -> list[Tile]:
@@ -50,7 +52,7 @@ class Tiles:
             positions = positions[:1]
         if block.rows != self._rows:
             self._rows, self._positions, self._cells = block.rows, [], {}
-            self._runs = list(runs_of_keys(problem.visible, block.rows, problem.sizes[2], problem.tile[1]))
+            self._runs = list(runs_of_keys(problem.visible, block.rows, problem.sizes[2], problem.width))
         if positions != self._positions:
             self._positions = positions
             self._tiles = [tile for columns, is_full in self._runs if (tile := self._tile(columns, is_full))]
@@ -61,6 +63,9 @@ class Tiles:
         if is_full or visible is None:
             return Tile(columns, None)
         assert self._rows is not None  # set before any tile is made
+        pattern = visible.pattern(self._rows, columns)
+        if pattern is not None and pattern in self._same:
+            return Tile(columns, self._same[pattern])
         if columns.start not in self._cells:
             self._cells[columns.start] = visible.cells(self._rows, columns)
         cells = self._cells[columns.start]
@@ -69,4 +74,7 @@ class Tiles:
         kind = visible.kind_of_cells(picked)
         if kind is TileKind.EMPTY:
             return None
-        return Tile(columns, None if kind is TileKind.FULL else visible.added(picked, self._problem.query.dtype))
+        added = None if kind is TileKind.FULL else visible.added(picked, self._problem.query.dtype)
+        if pattern is not None:
+            self._same[pattern] = added
+        return Tile(columns, added)

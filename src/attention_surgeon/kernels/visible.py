@@ -7,7 +7,7 @@ floating mask adds, in units of log 2 like the scores (`problem.py`).
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TypeGuard, final
 
 import torch
@@ -46,6 +46,10 @@ class Visible(ABC):
     def cells(self, rows: slice, columns: slice) -> Tensor:
         """Return a block as the mask has it, `(*batch, r, c)`."""
 
+    def pattern(self, rows: slice, columns: slice) -> Hashable:  # noqa: ARG002: a tensor does not say
+        """Return what blocks with the same cells have in common; None: they may all differ."""
+        return None
+
     def kind_of_cells(self, cells: Tensor) -> TileKind:
         """Return what a part of `cells` holds."""
         return kind_of(cells)
@@ -77,6 +81,10 @@ class VisibleByMask(Visible):
     def kind(self, rows: slice, columns: slice) -> TileKind:
         """Ask the mask."""
         return self._mask.kind(self.rows_of(rows), self.columns_of(columns))
+
+    def pattern(self, rows: slice, columns: slice) -> Hashable:
+        """Ask the mask."""
+        return self._mask.pattern(self.rows_of(rows), self.columns_of(columns))
 
     def cells(self, rows: slice, columns: slice) -> Tensor:
         """Have the mask write the block out."""
@@ -202,7 +210,9 @@ def _dense(mask: object, device: torch.device, caller: str) -> Tensor:
 
 
 def runs_of_keys(visible: Visible | None, rows: slice, num_keys: int, width: int) -> Iterator[tuple[slice, bool]]:
-    """Yield the keys that a block of queries may see, in runs of at most `width`, and whether each sees all of them.
+    """Yield the keys that a block of queries may see, in runs of at most `width`, and whether all see all of them.
+
+    What is full and what is mixed lie in one run if they fit: adding zeros costs less than another tile.
 
     Args:
         visible: The mask, None: everybody sees everything.
@@ -213,8 +223,8 @@ def runs_of_keys(visible: Visible | None, rows: slice, num_keys: int, width: int
     start = stop = 0
     is_full = True
     for first, last, full in _blocks(visible, rows, num_keys, width):
-        if first == stop and full == is_full and last - start <= width:
-            stop = last
+        if first == stop and last - start <= width:
+            stop, is_full = last, is_full and full
             continue
         if stop > start:
             yield slice(start, stop), is_full

@@ -1,5 +1,6 @@
 """The forms a mask takes: a band along the diagonal, a prefix, keys to keep, documents. All are exact about blocks."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import final
 
@@ -47,6 +48,9 @@ class BandMask(Mask):
         if largest < lowest or smallest > highest:
             return TileKind.EMPTY
         return TileKind.FULL if lowest <= smallest and largest <= highest else TileKind.MIXED
+
+    def _pattern(self, rows: range, columns: range) -> Hashable:
+        return len(rows), len(columns), columns.start - rows.start  # all that matters is k - q
 
 
 @final

@@ -6,6 +6,7 @@ of a block, mostly without looking, whether anything in it may attend.
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
@@ -68,6 +69,10 @@ class Mask(ABC):
     def _kind(self, rows: range, columns: range) -> TileKind:
         """Return the kind of a block that has at least one cell."""
 
+    def _pattern(self, rows: range, columns: range) -> Hashable:  # noqa: ARG002: only some rules look at them
+        """Return what the cells of a block follow from, None where nothing short of them says it."""
+        return None
+
     def tile(self, rows: slice, columns: slice, device: Device = "cpu") -> Bool[Tensor, "*batch r c"]:
         """Write out one block; nothing outside of it is computed.
 
@@ -102,6 +107,21 @@ class Mask(ABC):
         if 0 in self.shape[:-2] or not all(block):
             return TileKind.EMPTY
         return self._kind(*block)
+
+    def pattern(self, rows: slice, columns: slice) -> Hashable:
+        """Return what the cells of a block follow from: blocks of one pattern hold the same cells.
+
+        Whoever needs many blocks writes each pattern out once. Blocks are named, and wrong ones refused, as by `tile`.
+
+        Returns:
+            Something to compare; None where this form of mask cannot say, which holds for all but bands.
+
+        >>> from attention_surgeon.masks import window_mask
+        >>> mask = window_mask(1000, size=10)
+        >>> mask.pattern(slice(0, 64), slice(0, 128)) == mask.pattern(slice(640, 704), slice(640, 768))
+        True
+        """
+        return self._pattern(*self._block(rows, columns, "pattern"))
 
     def dense(self, device: Device = "cpu") -> Bool[Tensor, "*batch q k"]:
         """Write the whole mask out, n_q x n_k cells for each of the batch; True = may attend."""
