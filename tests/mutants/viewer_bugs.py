@@ -4,6 +4,18 @@ from tests.mutants.mutant import Mutant
 
 VIEWER_BUGS = [
     Mutant(
+        "a comparison begins where least changed",
+        "viewer/distances.py",
+        "most = max(numbers, key=changes.__getitem__)",
+        "most = min(numbers, key=changes.__getitem__)",
+    ),
+    Mutant(
+        "a comparison begins at the first cell",
+        "viewer/distances.py",
+        "divmod(int((other - one).abs_().argmax()), one.shape[-1])",
+        "(0, 0)",
+    ),
+    Mutant(
         "a weak weight is coded as none",
         "viewer/codes.py",
         '    np.maximum(codes, weights > 0, out=codes, casting="unsafe")\n',

@@ -42,6 +42,15 @@ def test_a_larger_sample_errs_less_and_all_rows_not_at_all():
     assert errors[-1] == 0
 
 
+def test_each_head_has_the_error_of_its_own_rows():
+    level = torch.zeros_like(QUERY)  # all weights of a row are the same, and its entropy is known from its length
+    both = scan_attention(torch.cat([level, QUERY]), KEY, num_rows=100, resolution=20)
+    scans = [scan_attention(query, KEY, num_rows=100, resolution=20) for query in (level, QUERY)]
+    alone = torch.cat([scan.errors["entropy"] for scan in scans])
+    assert alone[0] < 1e-5 < 1e-3 < alone[1]
+    torch.testing.assert_close(both.errors["entropy"], alone)
+
+
 def test_a_sample_is_of_the_size_asked_for_and_the_same_for_a_seed():
     one, same, other = (
         scan_attention(QUERY, KEY, mask=causal_mask(N), resolution=20, num_rows=100, seed=seed) for seed in (3, 3, 4)

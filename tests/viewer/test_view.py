@@ -229,6 +229,9 @@ def test_a_comparison_holds_both_in_the_same_cells_with_their_distance():
         expected = getattr(apart, statistic["name"])
         found = [row[place] for row in comparison["rows"]]
         assert found == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-7)
+    most = int((after - before).abs().mean((-2, -1)).argmax())
+    query, key = divmod(int((after - before)[most].abs().argmax()), before.shape[-1])
+    assert comparison["start"] == {"map": most, "query": query, "key": key}
 
 
 def test_rows_that_are_no_shares_are_shown_and_not_measured():

@@ -18,7 +18,7 @@ const MOST_KEPT = 24;
 const SMALL = 128;
 const LONG = 64; // from here on most weights are so small that linear colours leave a map blank
 
-/** Everything a view needs; the same for a file and for a live table, which replaces the document. */
+/** Everything a view needs; the same for a file and for a live table. */
 export class Source {
   /** @param {PageDocument} data */
   constructor(data) {
@@ -74,18 +74,6 @@ export class Source {
   open(map) {
     const isAlike = this.side.maps[map].frame === this.entry.frame;
     this.store.set({ map, camera: isAlike ? this.state.camera : null });
-  }
-
-  /**
-   * Takes a new document with the same views, as a live table sends it.
-   * @param {PageDocument} data
-   */
-  replace(data) {
-    this.data = data;
-    this.grids.clear();
-    this.thumbs.clear();
-    const { view, theme, scale, pooling } = this.state;
-    this.store.set({ ...beginning(data), view, theme, scale, pooling });
   }
 
   /**
@@ -202,9 +190,7 @@ function beginning(data) {
   return {
     view: data.sides.length > 1 ? "compare" : "map",
     side: 0,
-    map: 0,
-    query: 0,
-    key: 0,
+    ...(data.comparison?.start ?? { map: 0, query: 0, key: 0 }),
     pooling: "largest",
     scale: Math.max(data.sides[0].numQueries, data.sides[0].numKeys) > LONG ? "log" : "linear",
     hideSink: false,

@@ -59,7 +59,12 @@ export interface Side {
   maps: MapEntry[];
 }
 
-export interface Comparison { statistics: Statistic[]; rows: (number | null)[][] }
+/** Distances map by map, and where a reader begins: at the largest difference. */
+export interface Comparison {
+  statistics: Statistic[];
+  rows: (number | null)[][];
+  start: { map: number; query: number; key: number };
+}
 
 export interface PageDocument {
   format: string;
