@@ -12,6 +12,7 @@ from attention_surgeon.errors import SurgeryError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Decoder, DecoderConfig
 from attention_surgeon.surgery import capture, operate
+from attention_surgeon.surgery.registry import NAME
 from attention_surgeon.surgery.table import _PATIENTS
 from tests.surgery.families import logits, make
 
@@ -45,6 +46,7 @@ def test_nothing_is_left_after_an_exception(name: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail_within()
     assert _state(model) == state
+    assert NAME not in {*AttentionInterface._global_mapping, *AttentionMaskInterface._global_mapping}
     assert torch.equal(logits(name), before)
 
 
