@@ -1,6 +1,7 @@
 """Fixtures for every test."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -10,6 +11,9 @@ import torch
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores already
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would be deaf, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("default", deadline=None)  # a busy machine is slow, not wrong
 hypothesis.settings.register_profile(  # a planted bug needs to be found, not made small or kept
