@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ class FirstFailure:
 def run_tests(package: Path, room: str) -> str | None:
     """Run the tests of one room against the package in `package`; return the first that fails."""
     sys.path.insert(0, str(package))
+    os.environ["PYTHONPATH"] = str(package)  # for the programs that the tests start
     os.chdir(ROOT)
     torch.set_num_threads(1)
     plugin = FirstFailure()
@@ -89,9 +91,24 @@ def try_mutant(mutant: Mutant) -> Outcome:
 
 
 def outcomes(mutants: list[Mutant]) -> Iterator[Outcome]:
-    """Try all of them, as many at once as there are cores, each in a child process of its own."""
-    with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
-        yield from pool.imap(try_mutant, mutants)
+    """Try all of them, as many at once as there are cores."""
+    with ThreadPool(os.cpu_count()) as pool:
+        yield from pool.imap(_in_a_child, mutants)
+
+
+def _in_a_child(mutant: Mutant) -> Outcome:
+    """Try one in a child process that may have children itself, which those of a pool of processes may not."""
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    child = fork.Process(target=lambda: sender.send(try_mutant(mutant)), daemon=False)
+    child.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        return Outcome(mutant, "the tests ended without a verdict", 0.0)
+    finally:
+        child.join()
 
 
 def healthy_rooms(mutants: list[Mutant]) -> list[Outcome]:
