@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError, ShapeError
 from attention_surgeon.stats import compare_patterns, head_statistics, pool_weights
-from attention_surgeon.trace import record
+from attention_surgeon.trace import AttentionTrace, record
 from attention_surgeon.viewer import Page, compare, view
 from tests.viewer.probes import TOKENS, trace, weights
 from tests.viewer.reading import cells_of, document_in, unpacked
@@ -212,6 +212,15 @@ def test_a_pooled_map_is_shown_as_cells():
     _, low, high = cells_of(side, 1, "mean")
     assert ((low <= pooled.mean[1].numpy() + 1e-6) & (pooled.mean[1].numpy() <= high + 1e-6)).all()
     assert side["statistics"] == []
+
+
+def test_layers_of_one_model_have_one_source():
+    def layer(source: str) -> AttentionTrace:
+        return record(*torch.eye(3).expand(3, 3, 3), source=source)
+
+    layers = {"0": layer("Decoder, layer 0"), "1": layer("Decoder, layer 1")}
+    assert side_of(view(layers))["source"] == "Decoder"
+    assert side_of(view({"0": layer("one"), "1": layer("other")}))["source"] == ""
 
 
 def test_a_comparison_holds_both_in_the_same_cells_with_their_distance():

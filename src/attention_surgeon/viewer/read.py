@@ -136,6 +136,7 @@ def _stacked(subjects: list[Subject], names: list[str], axis: str, caller: str) 
                 f"{caller}: layer {name} has other tokens than layer {names[0]}; one page shows one text."
             )
     shared = [subject.groups for subject in subjects]
+    sources = {subject.source.removesuffix(f", layer {name}") for name, subject in zip(names, subjects, strict=True)}
     return Subject(
         axes=(axis, *first.axes),
         places=tuple((name, *place) for name, each in zip(names, subjects, strict=True) for place in each.places),
@@ -144,7 +145,7 @@ def _stacked(subjects: list[Subject], names: list[str], axis: str, caller: str) 
         key_tokens=first.key_tokens,
         traces=tuple(trace for subject in subjects for trace in subject.traces),
         groups=None if None in shared else tuple(group for groups in shared if groups for group in groups),
-        source=first.source,
+        source=sources.pop() if len(sources) == 1 else "",
     )
 
 

@@ -15,6 +15,7 @@ import {
 test("a token is shown so that it can be read and cannot turn the text around it", () => {
   assert.equal(visible("cat"), "cat");
   assert.equal(visible(" cat"), " cat");
+  assert.equal(visible("  "), "␣␣");
   assert.equal(visible(""), '""');
   assert.equal(visible("a\nb\tc\u0000"), "a\\nb\\tc\\u0000");
   assert.equal(visible("\u202egnp.exe"), "\\u202egnp.exe");

@@ -4,6 +4,7 @@ const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu;
 const JOINERS = /^[\u200d\ufe0f]$/;
 const LONGEST = 40;
 const PLAIN = /^[ -~]+$/;
+const SPACES = /^ +$/;
 const segmenter = new Intl.Segmenter();
 
 /**
@@ -13,7 +14,7 @@ const segmenter = new Intl.Segmenter();
  * @returns {string}
  */
 export function visible(token, longest = LONGEST) {
-  if (token.length <= longest && PLAIN.test(token)) return token;
+  if (token.length <= longest && PLAIN.test(token)) return SPACES.test(token) ? token.replaceAll(" ", "␣") : token;
   const characters = graphemes(token, longest + 1);
   const kept = characters.length > longest ? [...characters.slice(0, longest - 1), "…"] : characters;
   return kept.join("").replace(INVISIBLE, escaped) || '""';
