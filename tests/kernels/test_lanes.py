@@ -8,10 +8,7 @@ import pytest
 import torch
 
 from attention_surgeon.kernels import lanes, tiled_attention
-from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
-from attention_surgeon.threads import one_thread
-
-CPU = torch.device("cpu")
+from attention_surgeon.kernels.lanes import lanes_for, run_in_lanes
 
 
 def test_every_item_is_worked_on_once() -> None:
@@ -95,15 +92,19 @@ def test_a_lane_is_in_the_mode_of_the_caller(mode: Callable[[], torch.inference_
     assert seen == [expected, expected]
 
 
-def test_as_many_lanes_as_torch_has_threads() -> None:
+@pytest.mark.parametrize(
+    ("device", "num_cells", "threads", "expected"),
+    [("cpu", 0, 3, 3), ("cpu", -1, 3, 1), ("meta", 0, 3, 1), ("cpu", 0, 1, 1)],
+)
+def test_as_many_lanes_as_torch_has_threads(device: str, num_cells: int, threads: int, expected: int) -> None:
+    """`num_cells` counts from the least that are worth it. The caller's torch waits with one thread, or works with all."""
     before = torch.get_num_threads()
-    torch.set_num_threads(3)
+    torch.set_num_threads(threads)
     try:
-        assert number_of_lanes(CPU, lanes.LEAST_CELLS) == 3
-        assert number_of_lanes(CPU, lanes.LEAST_CELLS - 1) == 1
-        assert number_of_lanes(torch.device("meta"), lanes.LEAST_CELLS) == 1
-        with one_thread():
-            assert number_of_lanes(CPU, lanes.LEAST_CELLS) == 1
+        with lanes_for(torch.device(device), lanes.LEAST_CELLS + num_cells) as number:
+            assert number == expected
+            assert torch.get_num_threads() == (1 if number > 1 else threads)
+        assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
 

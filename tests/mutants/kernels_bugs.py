@@ -134,6 +134,12 @@ KERNELS_BUGS = [
         "own += grad.sum_to_size(own.shape)",
         "own.copy_(grad.sum_to_size(own.shape))",
     ),
+    Mutant(
+        "the caller waits with all its threads",
+        "kernels/lanes.py",
+        "    with one_thread():\n        yield",
+        "    if True:\n        yield",
+    ),
     Mutant("threads stay at one", "kernels/lanes.py", "torch.set_num_threads(threads_before)", "pass"),
     Mutant("a failure in a lane goes unseen", "kernels/lanes.py", "        each.result()", "        pass"),
     Mutant(
@@ -145,8 +151,8 @@ KERNELS_BUGS = [
     Mutant(
         "weights kept for the backward pass",
         "kernels/tiled.py",
-        "        made = gather(problem)\n",
-        "        made = gather(problem)\n        ctx.weights = query.new_empty(query.shape[0], query.shape[1], key.shape[1])\n",
+        "            made = gather(problem, lanes)\n",
+        "            made = gather(problem, lanes)\n            ctx.weights = query.new_empty(query.shape[0], query.shape[1], key.shape[1])\n",
     ),
     Mutant("unknown name falls back", "kernels/by_name.py", "if name not in IMPLEMENTATIONS:", "if False:"),
     Mutant(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from attention_surgeon.kernels.drops import kept
 from attention_surgeon.kernels.forward import Gathered
-from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
+from attention_surgeon.kernels.lanes import run_in_lanes
 from attention_surgeon.kernels.problem import Block, Precision, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
 from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, scaled_query, spread, tile_scores
@@ -35,7 +35,12 @@ class Gradients(NamedTuple):
 
 
 def spread_gradient(
-    problem: Problem, made: Gathered, grad_output: Tensor, grad_logsumexp: Tensor | None, bias: Tensor | None
+    problem: Problem,
+    made: Gathered,
+    grad_output: Tensor,
+    grad_logsumexp: Tensor | None,
+    bias: Tensor | None,
+    lanes: int,
 ) -> Gradients:
     """Return the gradients of query, key, value and bias.
 
@@ -45,10 +50,8 @@ def spread_gradient(
         grad_output: dL/doutput `(units, n_q, d_v)`.
         grad_logsumexp: dL/dlogsumexp `(units, n_q)`, None: the loss does not use it.
         bias: The floating mask if its gradient is asked for.
+        lanes: From `lanes_for`; 1 with a bias, because heads that share it would add to it at the same time.
     """
-    units, n_q, n_k = problem.sizes
-    # Heads that share a bias would add to the same numbers at the same time.
-    lanes = 1 if bias is not None else number_of_lanes(problem.query.device, units * n_q * n_k)
     shares, is_disjoint = share_blocks(problem, lanes)
     common = zero_gradients(problem, bias)
     own = [common] + [common if is_disjoint else _own_keys(common) for _ in shares[1:]]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.kernels.drops import kept
-from attention_surgeon.kernels.lanes import number_of_lanes, run_in_lanes
+from attention_surgeon.kernels.lanes import run_in_lanes
 from attention_surgeon.kernels.problem import Block, Precision, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
 from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, scaled_query, tile_scores
@@ -43,16 +43,15 @@ class Gathered(NamedTuple):
         return ((self.shift + self.total.double().log2()) * math.log(2)).squeeze(-1)
 
 
-def gather(problem: Problem) -> Gathered:
-    """Return the output of attention and what its softmax was normalised by."""
-    units, n_q, n_k = problem.sizes
+def gather(problem: Problem, lanes: int) -> Gathered:
+    """Return the output of attention and what its softmax was normalised by; `lanes` is from `lanes_for`."""
+    units, n_q, _ = problem.sizes
     query = problem.query
     made = Gathered(
         query.new_empty(units, n_q, problem.value.shape[-1]),  # written by the lanes: fresh memory costs time, too
         query.new_zeros(units, n_q, 1, dtype=torch.float64),
         query.new_zeros(units, n_q, 1),
     )
-    lanes = number_of_lanes(query.device, units * n_q * n_k)
     reach = Reach(problem)
     is_careful = not (reach.is_finite and all_finite(problem.value))
     workers = [Forward(problem, made, reach, is_careful) for _ in range(lanes)]

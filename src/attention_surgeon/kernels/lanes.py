@@ -1,28 +1,39 @@
-"""Work on several cores: each lane is a thread of its own, in which torch uses one thread.
+"""Large work on several cores: each lane is a thread of its own, in which torch uses one thread.
 
-A tile is too small to be shared between cores; whole blocks of queries are not. Threads serve because torch lets go of
-Python's lock while it computes.
+To share every tile between the cores takes a moment each time; whole blocks of queries need no sharing. Threads serve
+because torch lets go of Python's lock while it computes.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
+from attention_surgeon.threads import one_thread
+
 Item = TypeVar("Item")
 
 
-LEAST_CELLS = 2**19
-"""Scores below which starting threads takes longer than they save."""
+LEAST_CELLS = 2**26
+"""Scores below which torch's own threads, which share every product, are faster; measured on two cores."""
 
 
-def number_of_lanes(device: torch.device, num_cells: int) -> int:
-    """Return how many lanes are worth it: torch's number of threads on a CPU, 1 where there is little to do."""
-    if device.type != "cpu" or num_cells < LEAST_CELLS:
-        return 1
-    return torch.get_num_threads()
+@contextmanager
+def lanes_for(device: torch.device, num_cells: int) -> Iterator[int]:
+    """Yield how many lanes are worth it: torch's number of threads on a CPU, 1 where there is little to do.
+
+    Where there are several, the caller's own torch uses one thread meanwhile: threads of torch's that have nothing
+    to do wait actively for some milliseconds, on the cores that the lanes need.
+    """
+    if device.type != "cpu" or num_cells < LEAST_CELLS or torch.get_num_threads() == 1:
+        yield 1
+        return
+    number = torch.get_num_threads()
+    with one_thread():
+        yield number
 
 
 def run_in_lanes(work: Callable[[int, Item], None], shares: Sequence[Iterable[Item]]) -> None:

@@ -1,5 +1,6 @@
 """Attention in tiles: the same answer as `ops.attention`, in memory that grows with n, not with n²."""
 
+import math
 from typing import Any, Literal, overload
 
 import torch
@@ -9,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from attention_surgeon.kernels.backward import spread_gradient
 from attention_surgeon.kernels.forward import Gathered, gather
+from attention_surgeon.kernels.lanes import lanes_for
 from attention_surgeon.kernels.operands import read_operands
 from attention_surgeon.kernels.problem import Problem
 from attention_surgeon.kernels.visible import LOG2_E
@@ -120,11 +122,13 @@ class _TiledAttention(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, problem: Problem
     ) -> tuple[Tensor, Tensor]:
-        made = gather(problem)
+        with lanes_for(query.device, math.prod(problem.sizes)) as lanes:
+            made = gather(problem, lanes)
+            logsumexp = made.logsumexp().to(query.dtype)
         ctx.problem = problem
         ctx.save_for_backward(query, key, value, bias, *made)
         ctx.set_materialize_grads(False)
-        return made.output, made.logsumexp().to(query.dtype)
+        return made.output, logsumexp
 
     @staticmethod
     @once_differentiable
@@ -135,6 +139,7 @@ class _TiledAttention(torch.autograd.Function):
         if grad_output is None:
             grad_output = torch.zeros_like(output)
         made = Gathered(output, shift, total)
-        grads = spread_gradient(ctx.problem, made, grad_output, grad_logsumexp, bias)
+        with lanes_for(output.device, math.prod(ctx.problem.sizes) if bias is None else 0) as lanes:
+            grads = spread_gradient(ctx.problem, made, grad_output, grad_logsumexp, bias, lanes)
         grad_bias = None if grads.bias is None else grads.bias.to(bias.dtype)
         return grads.query, grads.key, grads.value, grad_bias, None
