@@ -97,7 +97,7 @@ def test_a_lane_is_in_the_mode_of_the_caller(mode: Callable[[], torch.inference_
     [("cpu", 0, 3, 3), ("cpu", -1, 3, 1), ("meta", 0, 3, 1), ("cpu", 0, 1, 1)],
 )
 def test_as_many_lanes_as_torch_has_threads(device: str, num_cells: int, threads: int, expected: int) -> None:
-    """`num_cells` counts from the least that are worth it. The caller's torch waits with one thread, or works with all."""
+    """`num_cells` counts from the least that are worth it. The caller waits with one thread, or works with all."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
