@@ -141,5 +141,5 @@ class _TiledAttention(torch.autograd.Function):
         made = Gathered(output, shift, total)
         with lanes_for(output.device, math.prod(ctx.problem.sizes) if bias is None else 0) as lanes:
             grads = spread_gradient(ctx.problem, made, grad_output, grad_logsumexp, bias, lanes)
-        grad_bias = None if grads.bias is None else grads.bias.to(bias.dtype)
+        grad_bias = None if bias is None or grads.bias is None else grads.bias.to(bias.dtype)
         return grads.query, grads.key, grads.value, grad_bias, None
