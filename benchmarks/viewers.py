@@ -30,9 +30,10 @@ import torch
 ROOT = Path(__file__).parents[1]
 _LAYERS, _HEADS = 12, 12
 _LONGEST = 300.0
+_PATIENCE = 20.0
 _PAINT = (
-    "() => new Promise(done => new PerformanceObserver(seen => done(seen.getEntries()[0].startTime))"
-    ".observe({type: 'paint', buffered: true}))"
+    "patience => new Promise(done => { setTimeout(() => done(null), patience);"
+    "new PerformanceObserver(seen => done(seen.getEntries()[0].startTime)).observe({type: 'paint', buffered: true}) })"
 )
 
 
@@ -171,7 +172,8 @@ def measured(case: Case, source: Path, folder: Path, peers: str | None) -> Taken
         return Taken(reason=f"not made: {(ran.stderr.strip().splitlines() or ['killed'])[-1][:90]}")
     found = json.loads(ran.stdout.splitlines()[-1])
     seen = _seen(out)
-    return Taken(found["num_bytes"], found["made"], found["memory"], seen, "" if seen else "nothing is drawn")
+    reason = "" if seen else f"nothing is drawn in {_PATIENCE:.0f} s"
+    return Taken(found["num_bytes"], found["made"], found["memory"], seen, reason)
 
 
 def _seen(page: Path) -> float | None:
@@ -189,9 +191,10 @@ def _seen(page: Path) -> float | None:
         opened.route("http*://**", lambda route: route.abort())
         try:
             opened.goto(page.as_uri())
-            return opened.evaluate(_PAINT) / 1000
+            painted = opened.evaluate(_PAINT, 1000 * _PATIENCE)
         except Error:
             return None
+    return None if painted is None else painted / 1000
 
 
 def sources(folder: Path, tokens: set[int]) -> dict[int, Path]:
