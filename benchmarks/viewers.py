@@ -2,8 +2,8 @@
 
     uv run --with bertviz --with circuitsvis --with inspectus --with ipython python -m benchmarks.viewers
     python -m benchmarks.viewers --peers FOLDER     where the three lie that `pip install --target FOLDER` put there
-    python -m benchmarks.viewers --only ours        without the others
-    python -m benchmarks.viewers --markdown         the same for a document
+    python -m benchmarks.viewers --only ours        without the others; a part is printed, and not stored
+    python -m benchmarks.viewers --stored           what was stored, for a document
 
 The input is the attention of the small trained BERT (extra demo-model), 6 layers of 12 heads on two texts: 12 layers x
 12 heads; ours is also given a text of 2,048 tokens (tiled from it) and a pooled map of 65,536. "made" is the call that
@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "viewers.json"
 _LAYERS, _HEADS = 12, 12
 _LONGEST = 300.0
 _PATIENCE = 20.0
@@ -256,19 +257,21 @@ def main() -> None:
     parser.add_argument("--only", help="only pages of makers whose name begins so")
     parser.add_argument("--tokens", type=int, help="only pages of so many tokens")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--stored", action="store_true", help="print the table of the last whole run as Markdown")
     options = parser.parse_args()
     if options.make:
         who, tokens, source, out = options.make
         return make(who, int(tokens), Path(source), Path(out))
+    if options.stored:
+        head, *rest = json.loads(RESULTS.read_text(encoding="utf-8"))
+        print("\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rest)))
+        return None
     cases = [case for case in CASES if case.who.startswith(options.only or "")]
     cases = [case for case in cases if options.tokens in (None, case.tokens)]
-    heads = ["page of", "tokens", "size", "made in", "memory", "seen after", ""]
+    heads = ["page of", "tokens", "size", "made in", "memory", "seen after", "besides"]
     table = [heads, *(cells(case, taken) for case, taken in rows(cases, options.turns, options.peers))]
-    if options.markdown:
-        table.insert(1, ["---"] * len(heads))
-        print("\n".join(f"| {' | '.join(row)} |" for row in table))
-        return None
+    if len(cases) == len(CASES):
+        RESULTS.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
     print(
         "\n".join(

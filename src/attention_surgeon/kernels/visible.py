@@ -46,7 +46,7 @@ class Visible(ABC):
     def cells(self, rows: slice, columns: slice) -> Tensor:
         """Return a block as the mask has it, `(*batch, r, c)`."""
 
-    def pattern(self, rows: slice, columns: slice) -> Hashable:  # noqa: ARG002: a tensor does not say
+    def pattern(self, rows: slice, columns: slice) -> Hashable:
         """Return what blocks with the same cells have in common; None: they may all differ."""
         return None
 

@@ -69,7 +69,7 @@ class Mask(ABC):
     def _kind(self, rows: range, columns: range) -> TileKind:
         """Return the kind of a block that has at least one cell."""
 
-    def _pattern(self, rows: range, columns: range) -> Hashable:  # noqa: ARG002: only some rules look at them
+    def _pattern(self, rows: range, columns: range) -> Hashable:
         """Return what the cells of a block follow from, None where nothing short of them says it."""
         return None
 
