@@ -73,9 +73,8 @@ export class LiveTable {
       this.busy("computing …");
       const asked = this.settings;
       const started = performance.now();
-      const response = await this.wire.ask("operate", asked);
       /** @type {import("./live_types").Answer} */
-      const answer = await response.json();
+      const answer = JSON.parse(await this.wire.ask("operate", asked));
       this.show(answer, asked);
       this.finish(
         `${isOperation(asked) ? "before and after" : "as the model is"} · ${Math.round(performance.now() - started)} ms`,
@@ -89,9 +88,8 @@ export class LiveTable {
   async load() {
     const { model } = this.settings;
     this.busy(`loading ${model} …`);
-    const response = await this.wire.ask("model", this.settings);
     /** @type {import("./live_types").Offer} */
-    const offer = await response.json();
+    const offer = JSON.parse(await this.wire.ask("model", this.settings));
     this.offered = model;
     this.settings = {
       ...this.settings,
@@ -125,8 +123,8 @@ export class LiveTable {
     clearTimeout(this.timer);
     this.busy("making the file …");
     try {
-      const response = await this.wire.ask("page", this.settings);
-      saveText(await response.text(), "text/html", this.app?.source.fileName("html") ?? "attention.html");
+      const page = await this.wire.ask("page", this.settings);
+      saveText(page, "text/html", this.app?.source.fileName("html") ?? "attention.html");
       this.finish("the file is saved");
     } catch (error) {
       this.fail(error);

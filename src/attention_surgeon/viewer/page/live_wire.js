@@ -26,30 +26,26 @@ export class Wire {
    * Asks, and gives up every question before.
    * @param {"model" | "operate" | "page"} path
    * @param {Settings} settings
-   * @returns {Promise<Response>}
+   * @returns {Promise<string>} what was answered
    */
   async ask(path, settings) {
     this.ends.abort();
     this.ends = new AbortController();
     this.number += 1;
+    const { signal } = this.ends;
     const body = JSON.stringify({ page: this.page, number: this.number, ...settings });
     const headers = { "content-type": "application/json", "x-surgeon-token": this.token };
-    /** @type {Response} */
-    let response;
     try {
-      response = await fetch(`/${path}`, {
-        method: "POST",
-        headers,
-        body,
-        signal: this.ends.signal,
-        credentials: "omit",
-      });
+      const response = await fetch(`/${path}`, { method: "POST", headers, body, signal, credentials: "omit" });
+      const text = await response.text(); // here, because an answer that has begun can be given up as well
+      signal.throwIfAborted();
+      if (response.ok) return text;
+      throw new Unanswered(reason(response.status, text), response.status === 409);
     } catch (error) {
-      const isOutdated = error instanceof DOMException && error.name === "AbortError";
-      throw new Unanswered("The server does not answer; it has ended. Start it again with: surgeon serve", isOutdated);
+      if (error instanceof Unanswered) throw error;
+      const words = "The server does not answer; it has ended. Start it again with: surgeon serve";
+      throw new Unanswered(words, signal.aborted);
     }
-    if (response.ok) return response;
-    throw new Unanswered(await reason(response), response.status === 409);
   }
 }
 
@@ -62,12 +58,12 @@ function takeToken() {
   return given;
 }
 
-/** @param {Response} response @returns {Promise<string>} */
-async function reason(response) {
+/** @param {number} status @param {string} text @returns {string} */
+function reason(status, text) {
   try {
-    const { error } = await response.json();
-    return typeof error === "string" ? error : `The server answered ${response.status}.`;
+    const { error } = JSON.parse(text);
+    return typeof error === "string" ? error : `The server answered ${status}.`;
   } catch {
-    return `The server answered ${response.status}.`;
+    return `The server answered ${status}.`;
   }
 }
