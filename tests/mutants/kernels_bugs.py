@@ -140,7 +140,12 @@ KERNELS_BUGS = [
         "    with one_thread():\n        yield",
         "    if True:\n        yield",
     ),
-    Mutant("threads stay at one", "kernels/lanes.py", "torch.set_num_threads(threads_before)", "pass"),
+    Mutant(
+        "threads stay at one",
+        "kernels/lanes.py",
+        "        one_thread(),  # the caller waits;",
+        "        # the caller waits;",
+    ),
     Mutant("a failure in a lane goes unseen", "kernels/lanes.py", "        each.result()", "        pass"),
     Mutant(
         "the others do not stop",

@@ -6,8 +6,8 @@ VIEWER_BUGS = [
     Mutant(
         "a comparison begins where least changed",
         "viewer/distances.py",
-        "most = max(numbers, key=changes.__getitem__)",
-        "most = min(numbers, key=changes.__getitem__)",
+        "most = max(range(len(changes)), key=changes.__getitem__)",
+        "most = min(range(len(changes)), key=changes.__getitem__)",
     ),
     Mutant(
         "a comparison begins at the first cell",

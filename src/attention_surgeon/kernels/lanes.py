@@ -62,15 +62,14 @@ def run_in_lanes(work: Callable[[int, Item], None], shares: Sequence[Iterable[It
                     return
                 work(number, item)
 
-    threads_before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(len(shares), thread_name_prefix="attention lane") as pool:
-            try:
-                lanes = [pool.submit(lane, number) for number in range(len(shares))]
-                wait(lanes, return_when=FIRST_EXCEPTION)
-            finally:
-                stop.set()  # all have ended, or one has failed, or Ctrl-C was pressed
-    finally:
-        torch.set_num_threads(threads_before)  # a lane's 1 is also what threads to come would start with
+    with (
+        one_thread(),  # the caller waits; and a lane's 1 is also what threads to come would start with
+        ThreadPoolExecutor(len(shares), thread_name_prefix="attention lane") as pool,
+    ):
+        try:
+            lanes = [pool.submit(lane, number) for number in range(len(shares))]
+            wait(lanes, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()  # all have ended, or one has failed, or Ctrl-C was pressed
     for each in lanes:
         each.result()

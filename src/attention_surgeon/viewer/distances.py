@@ -31,22 +31,19 @@ def distances(before: Subject, after: Subject) -> dict[str, Any] | None:
         assert not isinstance(other, PooledMap)
         return one.cpu().to(torch.float32), other.cpu().to(torch.float32)
 
-    def change(number: int) -> float:
+    def measured(number: int) -> tuple[list[float | None], float]:
         one, other = pair(number)
-        return float((other - one).abs_().mean())
-
-    def row(number: int) -> list[float | None]:
+        change = float((other - one).abs_().mean())
         try:
-            apart = compare_patterns(*pair(number))
+            apart = compare_patterns(one, other)
         except OptionError:  # rows that do not sum to 1 are what a fault makes: they are shown, and not measured
-            return [None] * len(_SHOWN)
-        return [plain_number(getattr(apart, name)) for name in _SHOWN]
+            return [None] * len(_SHOWN), change
+        return [plain_number(getattr(apart, name)) for name in _SHOWN], change
 
     with one_thread():
-        numbers = range(len(before.maps))
-        rows, changes = list(in_parallel(row, numbers)), list(in_parallel(change, numbers))
-        most = max(numbers, key=changes.__getitem__)
+        rows, changes = zip(*in_parallel(measured, range(len(before.maps))), strict=True)
+        most = max(range(len(changes)), key=changes.__getitem__)
         one, other = pair(most)
         query, key = divmod(int((other - one).abs_().argmax()), one.shape[-1])
     start = {"map": most, "query": query, "key": key}
-    return {"statistics": [describe(definitions[name]) for name in _SHOWN], "rows": rows, "start": start}
+    return {"statistics": [describe(definitions[name]) for name in _SHOWN], "rows": list(rows), "start": start}
