@@ -1,0 +1,259 @@
+"""What depends on what in a target: found by changing one token, or one result, and watching what changes.
+
+A `Flow` is one target, made and called at one size, run again and again: once as it is, once with other numbers, once
+with each single token changed. From that every element of every recorded array gets its tokens: the element of the
+scores that belongs to query 3 of sequence 1 is the one that changes with that token, whatever the layout.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.witness.record import PRODUCTS, PROJECTIONS, Array, Bump, Op, Trace, record, watched
+
+TOKEN_ROLES = frozenset(("x", "query", "key", "value", "context"))
+NONE, SEVERAL = -1, -2
+"""Labels of elements that depend on no token, or on more than one."""
+
+_APART = 1e-6  # what counts as a change, of the largest number around; float32 noise is a tenth of that
+
+
+class Argument(Protocol):
+    """A parameter of the call: its name, what it is, and which axes it has."""
+
+    name: str
+    role: str
+    axes: str
+
+
+class Plan(Protocol):
+    """How a target is made and called; `calls.Plan` is one."""
+
+    arguments: Sequence[Any]
+    library: str
+    output: int
+    output_axes: str
+
+    def make(self, seed: int = 0) -> Any: ...
+    def draw(
+        self, *, batch: int | None = None, n_q: int | None = None, n_k: int | None = None, seed: int = 0
+    ) -> dict[str, Any]: ...
+    def call(self, made: Any, inputs: dict[str, Any]) -> Any: ...
+    def arrays(self, returned: Any) -> list[Any]: ...
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of one argument."""
+
+    argument: str
+    batch: int
+    position: int
+
+
+class Flow:
+    """A target at one size, and what its operations depend on."""
+
+    def __init__(self, plan: Plan, made: Any, inputs: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+        """Run the target twice, with different numbers.
+
+        Args:
+            plan: How it is called.
+            made: The object.
+            inputs: The arguments of the call.
+            others: The same with other numbers.
+
+        Raises:
+            UnjudgedError: it does different things with different numbers.
+            Exception: whatever the target raises.
+        """
+        self.plan = plan
+        self.made, self.inputs = _in_double(plan, made, dict(inputs))
+        _, self._others = _in_double(plan, made, dict(others))
+        self._labels: dict[tuple[int, int | None], Array] = {}
+        self._disturbed: dict[int, Trace] = {}
+        self.base = self.run(with_places=True)
+        self.other = self._run_with(self._others)
+        if [op.name for op in self.base.ops] != [op.name for op in self.other.ops]:
+            raise UnjudgedError("it does other operations on other numbers")
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The operations of the plain run."""
+        return self.base.ops
+
+    def run(self, bumps: Mapping[int, Bump] | None = None, *, with_places: bool = False) -> Trace:
+        """Run it with the plain inputs, disturbed or not."""
+        return self._run_with(self.inputs, bumps, with_places=with_places)
+
+    def _run_with(
+        self, inputs: Mapping[str, Any], bumps: Mapping[int, Bump] | None = None, *, with_places: bool = False
+    ) -> Trace:
+        given = {name: _fresh(value, self.plan.library) for name, value in inputs.items()}
+
+        def run() -> Any:
+            with torch.no_grad():
+                return self.plan.call(self.made, given)
+
+        return record(run, bumps=bumps, with_places=with_places)
+
+    @cached_property
+    def arguments(self) -> dict[str, str]:
+        """The axes of the arguments that hold tokens, by name."""
+        return {a.name: a.axes for a in self.plan.arguments if a.axes and a.name in self.inputs and _holds_tokens(a)}
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """Every token of every argument."""
+        found = []
+        for name, axes in self.arguments.items():
+            sizes = dict(zip(axes, self.inputs[name].shape, strict=True))
+            n = sizes.get("n", sizes.get("m", 1))
+            found += [Token(name, b, i) for b in range(sizes.get("b", 1)) for i in range(n)]
+        return found
+
+    @cached_property
+    def _token_runs(self) -> list[Trace]:
+        return [self._run_with(self.inputs | {token.argument: self._bumped(token)}) for token in self.tokens]
+
+    def _bumped(self, token: Token) -> Any:
+        """Return the argument with other numbers in this token."""
+        axes, value = self.arguments[token.argument], self.inputs[token.argument]
+        place = tuple(
+            token.batch if axis == "b" else token.position if axis in "nm" else slice(None) for axis in axes
+        )
+        source = np.random.default_rng(7)
+        if isinstance(value, Tensor):
+            value = value.clone()
+            value[place] += torch.as_tensor(source.normal(size=tuple(value[place].shape))).to(value.dtype)
+        else:
+            value = value.copy()
+            value[place] += source.normal(size=value[place].shape)
+        return value
+
+    def tokens_of(self, op: int, operand: int | None = None) -> Array:
+        """Return, for each token, which elements of a result (or of an operand) depend on it: `(tokens, *shape)`."""
+        before = self._array(self.base, op, operand)
+        changed = []
+        for trace in self._token_runs:
+            if len(trace.ops) <= op or self._array(trace, op, operand).shape != before.shape:
+                raise UnjudgedError("it does other operations when one token changes")
+            changed.append(apart(before, self._array(trace, op, operand)))
+        return np.stack(changed)
+
+    def labels(self, op: int, operand: int | None = None) -> Array:
+        """Return for each element of an array the number of its token, `NONE` or `SEVERAL`."""
+        key = op, operand
+        if key not in self._labels:
+            changed = self.tokens_of(op, operand)
+            count = changed.sum(0)
+            self._labels[key] = np.where(count == 0, NONE, np.where(count == 1, changed.argmax(0), SEVERAL))
+        return self._labels[key]
+
+    def is_constant(self, op: int, operand: int | None = None) -> bool:
+        """Whether an array is the same for other inputs."""
+        one, two = self._array(self.base, op, operand), self._array(self.other, op, operand)
+        return one.shape == two.shape and not apart(one, two).any()
+
+    def _array(self, trace: Trace, op: int, operand: int | None) -> Array:
+        value = trace.ops[op].value if operand is None else trace.ops[op].inputs[operand]
+        assert value is not None
+        return value
+
+    @cached_property
+    def projections(self) -> list[int]:
+        """The operations that multiply tokens with weights, in order."""
+        return [i for i, op in enumerate(self.ops) if self._is_projection(i, op)]
+
+    @cached_property
+    def products(self) -> list[int]:
+        """The operations that multiply tokens with tokens, in order."""
+        two = (i for i, op in enumerate(self.ops) if op.name in PRODUCTS and len(op.inputs) >= 2)
+        return [i for i in two if not any(self.is_constant(i, n) for n in (-2, -1))]
+
+    def _is_projection(self, i: int, op: Op) -> bool:
+        if op.name in PROJECTIONS:
+            return not self.is_constant(i)
+        return op.name in PRODUCTS and len(op.inputs) >= 2 and self.is_constant(i, -2) != self.is_constant(i, -1)
+
+    def disturbed(self, op: int) -> Trace:
+        """Return the run in which the result of an operation was disturbed."""
+        if op not in self._disturbed:
+            self._disturbed[op] = self.run({op: disturb})
+        return self._disturbed[op]
+
+    def reaches(self, op: int, other: int, operand: int | None = None) -> bool:
+        """Whether a result (or an operand) depends on the result of an earlier operation."""
+        trace = self.disturbed(op)
+        if other <= op or other >= len(trace.ops):
+            return False
+        return bool(apart(self._array(self.base, other, operand), self._array(trace, other, operand)).any())
+
+
+def disturb(value: Array) -> Array:
+    """Return other numbers near these."""
+    return value + np.random.default_rng(11).normal(size=value.shape)
+
+
+def apart(one: Array, two: Array) -> Array:
+    """Return where two arrays differ by more than noise."""
+    if one.shape != two.shape:
+        return np.ones(one.shape, dtype=bool)
+    if one.dtype.kind == "b":
+        return one != two
+    with np.errstate(invalid="ignore"):
+        finite = np.abs(one[np.isfinite(one)])
+        scale = max(1e-30, float(np.quantile(finite, 0.9)) if finite.size else 1.0)
+        same = (one == two) | (np.isnan(one) & np.isnan(two)) | (np.abs(one - two) <= _APART * np.maximum(scale, np.abs(one)))
+    return ~same
+
+
+def _holds_tokens(argument: Any) -> bool:
+    return argument.role in TOKEN_ROLES and any(axis in argument.axes for axis in "nm")
+
+
+def _fresh(value: Any, library: str) -> Any:
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, np.ndarray):
+        return watched(value) if library == "numpy" else value.copy()
+    if isinstance(value, tuple | list):
+        return type(value)(_fresh(part, library) for part in value) if not hasattr(value, "_fields") else value
+    if isinstance(value, dict):
+        return {key: _fresh(part, library) for key, part in value.items()}
+    return value
+
+
+def _in_double(plan: Plan, made: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the object and its inputs in float64 where it can work so; otherwise as they are."""
+    if plan.library != "torch":
+        return made, inputs
+    wide = {name: _widened(value) for name, value in inputs.items()}
+    kept = None
+    try:
+        if isinstance(made, nn.Module):
+            kept = [p.dtype for p in made.parameters()]
+            made.double()
+        with torch.no_grad():
+            plan.call(made, {name: _fresh(value, "torch") for name, value in wide.items()})
+        return made, wide
+    except Exception:  # noqa: BLE001  somebody else's code may insist on float32
+        if isinstance(made, nn.Module) and kept:
+            made.to(kept[0])
+        return made, inputs
+
+
+def _widened(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.double()
+    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
+        return type(value)(_widened(part) for part in value)
+    if isinstance(value, dict):
+        return {key: _widened(part) for key, part in value.items()}
+    return value

@@ -1,0 +1,192 @@
+"""Where the rows of a product come from: which projection, which of its features, and what happens on the way."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from attention_surgeon.witness.flow import SEVERAL, Flow
+from attention_surgeon.witness.forms import Form, find_form
+from attention_surgeon.witness.record import Array, Trace
+
+
+@dataclass(frozen=True)
+class Root:
+    """The projection (or the argument) that the rows of an operand were made from.
+
+    Attributes:
+        op: The number of the operation; None: the argument itself.
+        argument: Its name, where there is no projection.
+        features: `(heads, d)`, which features of the projection each head takes.
+        before: `(batch, position, heads, d)`, those features.
+        steps: How the rows come from them: each form, and the operation that it ends with.
+        is_known: Whether `steps` explains the rows.
+    """
+
+    op: int | None
+    argument: str
+    features: Array
+    before: Array
+    steps: tuple[tuple[Form, int], ...] = ()
+    is_known: bool = True
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is asked about: rows in a canonical layout, and how to get them from another run."""
+
+    numbers: Array = field(repr=False)
+    """`(batch, heads, position, d)`."""
+    product: int
+    operand: int
+    of: Callable[[Trace], Array] = field(repr=False)
+
+
+def find_root(flow: Flow, rows: Rows, batches: Array) -> Root | None:
+    """Return where rows come from; None where they are made of several projections, or of part of one."""
+    direct = _direct_projections(flow, rows)
+    heads, size = rows.numbers.shape[1], rows.numbers.shape[3]
+    if len(direct) > 1:
+        return None
+    if not direct:
+        return _of_argument(flow, rows, batches)
+    op = direct[0]
+    by_token = _by_token(flow, op)
+    if by_token is None:
+        return None
+    numbers, places = by_token
+    features = _features(flow, rows, op, places)
+    if features is None:
+        return None
+    before = numbers[batches][:, :, features.reshape(-1)].reshape(len(batches), -1, heads, features.shape[1])
+    after = rows.numbers.transpose(0, 2, 1, 3)
+    if before.shape != after.shape:
+        return Root(op, "", features, before, (), is_known=False)
+    steps = _steps(flow, rows, op, before, after, batches)
+    return Root(op, "", features, before, steps or (), steps is not None)
+
+
+def _direct_projections(flow: Flow, rows: Rows) -> list[int]:
+    """Return the projections that the rows are made from without another one between."""
+    before = [p for p in flow.projections if p < rows.product and flow.reaches(p, rows.product, rows.operand)]
+    return [p for p in before if not any(flow.reaches(p, later) for later in before if later > p)]
+
+
+def _by_token(flow: Flow, op: int) -> tuple[Array, Array] | None:
+    """Return a result as `(batch, position, features)`, and where in it each number stood; None if tokens are mixed."""
+    value, labels = flow.ops[op].value, flow.labels(op)
+    assert value is not None
+    return gather(flow, value, labels)
+
+
+def gather(flow: Flow, value: Array, labels: Array) -> tuple[Array, Array] | None:
+    """Return the numbers of each token, `(batch, position, features)`, and where they stood."""
+    if (labels < 0).any():
+        return None
+    present = np.unique(labels)
+    tokens = [flow.tokens[t] for t in present]
+    if len({t.argument for t in tokens}) > 1:
+        return None
+    counts = {int((labels == t).sum()) for t in present}
+    if len(counts) > 1:
+        return None
+    batch, position = max(t.batch for t in tokens) + 1, max(t.position for t in tokens) + 1
+    if batch * position != len(tokens):
+        return None
+    places = np.zeros((batch, position, counts.pop()), dtype=int)
+    flat = labels.reshape(-1)
+    for number, token in zip(present, tokens, strict=True):
+        places[token.batch, token.position] = np.flatnonzero(flat == number)
+    return value.reshape(-1)[places], places
+
+
+def _features(flow: Flow, rows: Rows, op: int, places: Array) -> Array | None:
+    """Return which features of a projection each head takes, `(heads, d)`: whole blocks first, else one by one."""
+    size, count = rows.numbers.shape[3], places.shape[-1]
+    for width in dict.fromkeys(w for w in (size, 1) if count % w == 0):
+        depends = []
+        for first in range(0, count, width):
+            trace = flow.run({op: _bump_of(places[..., first : first + width])})
+            moved = np.abs(rows.of(trace) - rows.numbers) > 1e-7 * np.abs(rows.numbers).max()
+            depends.append(moved.any((0, 2, 3)))
+        table = np.stack(depends)  # (blocks, heads)
+        if width == size and (table.sum(0) == 1).all():
+            return table.argmax(0)[:, None] * size + np.arange(size)
+        if width == 1 and len({int(n) for n in table.sum(0)}) == 1 and table.any():
+            return np.stack([np.flatnonzero(table[:, head]) for head in range(table.shape[1])])
+    return None
+
+
+def _bump_of(places: Array) -> Callable[[Array], Array]:
+    def bump(value: Array) -> Array:
+        flat = value.reshape(-1).copy()
+        flat[places.reshape(-1)] += np.random.default_rng(3).normal(size=places.size)
+        return flat.reshape(value.shape)
+
+    return bump
+
+
+def _of_argument(flow: Flow, rows: Rows, batches: Array) -> Root | None:
+    heads, size = rows.numbers.shape[1], rows.numbers.shape[3]
+    labels = flow.labels(rows.product, rows.operand)
+    argument = flow.tokens[int(labels.max())].argument
+    axes = flow.arguments[argument]
+    value = np.asarray(flow.inputs[argument], dtype=np.float64)
+    order = [c for c in ("b", "n" if "n" in axes else "m", "h") if c in axes] + [c for c in axes if c not in "bnmh"]
+    moved = value.transpose([axes.index(c) for c in order])
+    moved = moved if "b" in axes else moved[None]
+    flat = moved.reshape(*moved.shape[:2], -1)
+    if flat.shape[-1] == heads * size:
+        features = np.arange(heads * size).reshape(heads, size)
+    elif flat.shape[-1] == size:
+        features = np.tile(np.arange(size), (heads, 1))
+    else:
+        return None
+    before = flat[batches][:, :, features.reshape(-1)].reshape(len(batches), -1, heads, size)
+    after = rows.numbers.transpose(0, 2, 1, 3)
+    steps = _steps(flow, rows, -1, before, after, batches)
+    return Root(None, argument, features, before, steps or (), steps is not None)
+
+
+def _steps(
+    flow: Flow, rows: Rows, op: int, before: Array, after: Array, batches: Array
+) -> tuple[tuple[Form, int], ...] | None:
+    """Explain how the rows come from a projection, over the results on the way where one form does not do."""
+    direct = find_form(before, after)
+    if direct is not None:
+        return ((direct, rows.product),)
+    ways = list(_waypoints(flow, rows, op, before.shape, batches))
+    for number, value in reversed(ways):
+        last = find_form(value, after)
+        if last is None:
+            continue
+        first = find_form(before, value)
+        if first is not None:
+            return (first, number), (last, rows.product)
+        for earlier, between in ways:
+            if earlier >= number:
+                break
+            one, two = find_form(before, between), find_form(between, value)
+            if one is not None and two is not None:
+                return (one, earlier), (two, number), (last, rows.product)
+    return None
+
+
+def _waypoints(
+    flow: Flow, rows: Rows, op: int, shape: Sequence[int], batches: Array
+) -> "list[tuple[int, Array]]":
+    found = []
+    for number in range(op + 1, rows.product):
+        value = flow.ops[number].value
+        if value is None or value.dtype.kind != "f" or value.size < int(np.prod(shape)):
+            continue
+        if op >= 0 and not flow.reaches(op, number):
+            continue
+        labels = flow.labels(number)
+        if (labels < 0).any() or (labels == SEVERAL).any():
+            continue
+        gathered = gather(flow, value, labels)
+        if gathered is None or gathered[0].shape[-1] != shape[2] * shape[3]:
+            continue
+        found.append((number, gathered[0][batches].reshape(tuple(shape))))
+    return found
