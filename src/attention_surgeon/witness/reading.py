@@ -1,0 +1,524 @@
+"""Read an attention from its own operations: every step in words, and every step that is wrong by its name and line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.verdict import Location
+from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores
+from attention_surgeon.witness.ending import Ending, find_ending
+from attention_surgeon.witness.flow import Flow, Plan
+from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
+from attention_surgeon.witness.record import Array
+from attention_surgeon.witness.roots import Root, Rows, find_root
+from attention_surgeon.witness.scores import (
+    Pattern,
+    Scaling,
+    find_normaliser,
+    find_pattern,
+    find_scaling,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        fault: Its name in the catalogue.
+        step: The step that differs: `projections`, `scores`, `scaled`, `masked`, `weights`, `output`.
+        sentence: What was seen, with its numbers.
+        place: The line that does it.
+        yours: One matrix of that step, where there is one.
+        expected: The same, right.
+    """
+
+    fault: str
+    step: str
+    sentence: str
+    place: Location | None = None
+    yours: Array | None = field(default=None, repr=False)
+    expected: Array | None = field(default=None, repr=False)
+
+
+@dataclass
+class Reading:
+    """What was read.
+
+    Attributes:
+        is_causal: Whether the future is hidden by construction.
+        kind: What it is, in words: `causal attention`, `8 heads sharing 2 key heads`, ...
+        findings: What is wrong, in the order of the pipeline.
+        unknown: What could not be read, each a sentence; where there is any, nothing is right or wrong.
+        remarks: True and worth knowing.
+    """
+
+    kind: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    pattern: Pattern = Pattern("nothing")
+    scaling: Scaling | None = None
+    heads: int = 1
+    key_heads: int = 1
+    num_calls: int = 0
+
+    @property
+    def is_right(self) -> bool:
+        """Whether everything was read and nothing is wrong."""
+        return not self.findings and not self.unknown
+
+
+_FACTORS = {
+    "scale_missing": lambda s: 1.0,
+    "scale_multiplied": lambda s: s.size**0.5,
+    "scale_by_key_size": lambda s: 1 / s.size,
+    "scale_by_fourth_root": lambda s: s.size**-0.25,
+    "scale_by_model_width": lambda s: s.width**-0.5 if s.width else float("nan"),
+    "scale_by_value_size": lambda s: s.value_size**-0.5,
+    "scale_by_num_heads": lambda s: s.heads**-0.5,
+    "scale_by_num_keys": lambda s: s.n_k**-0.5,
+    "scale_by_num_queries": lambda s: s.n_q**-0.5,
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a scale may have been taken from."""
+
+    size: int
+    value_size: int
+    heads: int
+    n_q: int
+    n_k: int
+    width: int | None
+
+
+def read(flow: Flow, *, expects: "Expected | None" = None) -> Reading:
+    """Read a target at one size.
+
+    Raises:
+        UnjudgedError: there is no softmax attention in it that this can read.
+    """
+    return _Reader(flow, expects or Expected()).read()
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the target's names and words promise; None: nothing is promised.
+
+    Attributes:
+        is_causal: The future is hidden.
+        window: How many keys a query sees, itself included.
+        is_unscaled: No scale is wanted.
+        heads: How many heads.
+    """
+
+    is_causal: bool | None = None
+    window: int | None = None
+    is_unscaled: bool = False
+    heads: int | None = None
+    has_output_projection: bool = False
+
+
+class _Reader:
+    def __init__(self, flow: Flow, expects: Expected) -> None:
+        self.flow, self.expects, self.reading = flow, expects, Reading()
+
+    def read(self) -> Reading:
+        flow, reading = self.flow, self.reading
+        cores = find_cores(flow)
+        try:
+            canons = [canonical(flow, core) for core in cores]
+        except Structure as found:
+            self._structure(found)
+            return reading
+        others = [canonical(flow, core, flow.other) for core in cores]
+        heads = sum(c.q.shape[1] for c in canons if tuple(c.batches) == tuple(canons[0].batches))
+        reading.heads = heads
+        for core, canon, other in zip(cores, canons, others, strict=True):
+            self._one(core, canon, other, is_first=core is cores[0])
+        self._ending(find_ending(flow, cores, canons), cores)
+        return reading
+
+    def _wrong(self, fault: str, step: str, sentence: str, op: int | None, yours: Any = None, expected: Any = None) -> None:
+        if any(found.fault == fault for found in self.reading.findings):
+            return
+        place = None if op is None else self.flow.ops[op].place
+        self.reading.findings.append(Finding(fault, step, sentence, place, yours, expected))
+
+    def _structure(self, found: Structure) -> None:
+        named = {"attends_over_batch", "attends_over_heads", "heads_split_by_view", "weights_transposed"}
+        if found.name not in named:
+            self.reading.unknown.append(found.sentence)
+            return
+        op = found.core.combine if found.name == "weights_transposed" else (found.core.scores or (found.core.softmax,))[0]
+        step = "output" if found.name == "weights_transposed" else "scores"
+        self._wrong(found.name, step, found.sentence, op)
+
+    def _one(self, core: Core, canon: Canon, other: Canon, *, is_first: bool) -> None:
+        flow = self.flow
+        product = core.combine if core.is_fused else core.scores[0]
+        roots = {}
+        if len(core.scores) <= 1:
+            for name, op, operand in (("q", product, 0 if core.is_fused else -2), ("key_rows", product, 1 if core.is_fused else -1), ("v", core.combine, 2 if core.is_fused else (-1 if core.weights_first else -2))):
+                rows = Rows(getattr(canon, name), op, operand, lambda trace, name=name: getattr(canonical(flow, core, trace), name))
+                roots[name] = find_root(flow, rows, canon.batches)
+        factor = self._roots(roots, canon, core) if roots else 1.0
+        self._scores(core, canon, other, factor, is_first=is_first)
+        self._weights(core, canon)
+
+    def _roots(self, roots: "dict[str, Root | None]", canon: Canon, core: Core) -> float:
+        words = {"q": "queries", "key_rows": "keys", "v": "values"}
+        for name, root in roots.items():
+            if root is None:
+                self.reading.unknown.append(f"I cannot see which projection the {words[name]} come from")
+            elif not root.is_known:
+                self.reading.unknown.append(f"something happens to the {words[name]} before the product that I do not know")
+        if any(root is None for root in roots.values()):
+            return 1.0
+        query, key, value = (roots[name] for name in ("q", "key_rows", "v"))
+        assert query is not None
+        assert key is not None
+        assert value is not None
+        self._shared(query, key, value, canon, core)
+        self._key_heads(canon, key, value, core)
+        return self._positions(query, key, value, core)
+
+    def _shared(self, query: Root, key: Root, value: Root, canon: Canon, core: Core) -> None:
+        """Whether the three come from three projections, and the right tokens."""
+        def same(one: Root, two: Root) -> bool:
+            return one.op == two.op and one.argument == two.argument and bool(np.isin(one.features, two.features).all())
+
+        op = core.combine if core.is_fused else core.scores[0]
+        is_function = query.op is None
+        if same(query, key) and not is_function:
+            self._wrong("projection_shared" if same(key, value) else "query_as_key", "projections", "queries and keys are made by one projection", op)
+        elif same(key, value) and not is_function:
+            self._wrong("key_as_value", "projections", "keys and values are made by one projection", op)
+        elif same(query, value) and not is_function:
+            self._wrong("query_as_value", "projections", "queries and values are made by one projection", op)
+        roles = {a.name: a.role for a in self.flow.plan.arguments}
+        has_context = any(roles.get(name) in ("context", "key", "value") for name in self.flow.arguments)
+        if has_context and canon.key_argument == canon.query_argument:
+            self._wrong("context_ignored", "projections", f"keys come from `{canon.key_argument}`, as the queries do; the context is not used", op)
+        elif has_context and canon.value_argument == canon.query_argument:
+            self._wrong("query_as_value", "projections", f"values come from `{canon.value_argument}`, as the queries do", core.combine)
+        elif roles.get(canon.query_argument) in ("key", "value", "context") and roles.get(canon.key_argument) in ("x", "query"):
+            self._wrong("query_key_swapped", "projections", "queries come from the context and keys from x", op)
+        elif roles.get(canon.key_argument) == "value" and roles.get(canon.value_argument) == "key":
+            self._wrong("key_value_swapped", "projections", "keys serve as values and values as keys", op)
+        elif roles.get(canon.value_argument) == "key" and "value" in roles.values():
+            self._wrong("key_as_value", "output", "the weights are multiplied with the keys", core.combine)
+
+    def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
+        heads = canon.q.shape[1]
+        firsts = [tuple(key.features[int(r)]) for r in canon.key_heads] if len(key.features) > 1 else [tuple(key.features[0])] * heads
+        blocks = sorted(set(firsts))
+        self.reading.key_heads = len(blocks)
+        groups = [blocks.index(first) for first in firsts]
+        op = core.combine if core.is_fused else core.scores[0]
+        if len(blocks) in (1, heads):
+            if len(blocks) == heads > 1 and groups != list(range(heads)):
+                self.reading.unknown.append("its heads take the features of the keys in another order than those of the queries")
+            return
+        expected = [h * len(blocks) // heads for h in range(heads)]
+        if groups == [h % len(blocks) for h in range(heads)]:
+            self._wrong("heads_tiled", "scores", f"query heads 0 to {heads - 1} use key heads {', '.join(map(str, groups))}; expected {', '.join(map(str, expected))}", op)
+        elif groups != expected:
+            self.reading.unknown.append(f"its query heads use the key heads {', '.join(map(str, groups))}")
+        else:
+            self.reading.kind.append(f"{heads} heads sharing {len(blocks)} key heads")
+
+    def _positions(self, query: Root, key: Root, value: Root, core: Core) -> float:
+        """Judge what happens between projection and product; return the factor that it puts on the scores."""
+        factor = 1.0
+        for root in (query, key):
+            for form, op in root.steps:
+                factor *= form.by if isinstance(form, Factor | Norm | Rotation) else 1.0
+                self._broken(form, op)
+        norms = [next((f for f, _ in root.steps if isinstance(f, Norm)), None) for root in (query, key)]
+        if all(norms):
+            self.reading.kind.append("queries and keys normed")
+        elif any(norms):
+            which = "queries" if norms[0] else "keys"
+            self.reading.remarks.append(f"only the {which} are normed")
+        turns = [next(((f, op) for f, op in root.steps if isinstance(f, Rotation)), None) for root in (query, key)]
+        self._rotations(turns, query, key)
+        for form, op in value.steps:
+            if isinstance(form, Rotation | BrokenRotation | HeadRotation):
+                self._wrong("rotary_on_values", "output", "the values are rotated by their positions too", op)
+        if all(isinstance(n, Norm) for n in norms):
+            return factor if not any(n.kind != "l2" for n in norms if n) else self._without_gains(query, key)
+        return factor
+
+    def _without_gains(self, query: Root, key: Root) -> float:
+        factor = 1.0
+        for root in (query, key):
+            for form, _ in root.steps:
+                factor *= form.by if isinstance(form, Factor | Rotation) else 1.0
+        return factor
+
+    def _broken(self, form: object, op: int) -> None:
+        if isinstance(form, BrokenRotation):
+            other = "pairs" if form.layout == "halves" else "halves"
+            self._wrong("rotary_layouts_mixed", "scores", f"features are turned as {form.layout}, with the angles laid out for {other}: lengths are not kept", op)
+        elif isinstance(form, HeadRotation):
+            self._wrong("rotary_over_heads", "scores", "the angle of the rotation depends on the head, not on the position", op)
+
+    def _rotations(self, turns: "list[tuple[Rotation, int] | None]", query: Root, key: Root) -> None:
+        found = [turn for turn in turns if turn is not None]
+        if not found:
+            return
+        if len(found) == 1:
+            which = "queries" if turns[0] else "keys"
+            self._wrong("rotary_on_one_side", "scores", f"only the {which} are rotated by their positions", found[0][1])
+            return
+        (asks, op), (answers, _) = found
+        if not asks.is_by_position or not answers.is_by_position:
+            self._wrong("rotary_positions_wrong", "scores", "the angle does not grow by the same step from position to position", op)
+            return
+        if asks.layout != answers.layout or asks.size != answers.size:
+            self._wrong("rotary_layouts_mixed", "scores", f"queries are turned in {asks.layout} and keys in {answers.layout}", op)
+            return
+        n = min(len(asks.angles), len(answers.angles))
+        gap = np.abs((asks.angles[:n] - answers.angles[:n] + np.pi) % (2 * np.pi) - np.pi).max()
+        if gap > 1e-3:
+            opposite = np.abs(asks.steps + answers.steps).max() < 1e-3
+            self._wrong("rotary_direction", "scores", "queries and keys are turned in opposite directions" if opposite else "queries and keys of one position are turned by different angles", op)
+            return
+        if (asks.steps < -1e-6).any() and asks.steps[0] < 0:
+            self._wrong("rotary_direction", "scores", "vectors are turned by minus their position; the sign of the sine is the wrong way round", op)
+            return
+        base = asks.base
+        part = "" if asks.size == query.features.shape[1] else f", {asks.size} of {query.features.shape[1]} features"
+        base_words = "" if base is None else f", base {base:.0f}" if base < 1e7 else f", base {base:.2g}"
+        self.reading.kind.append(f"rotary positions ({asks.layout}{base_words}{part})")
+
+    def _scores(self, core: Core, canon: Canon, other: Canon, factor: float, *, is_first: bool) -> None:
+        flow, reading = self.flow, self.reading
+        up_to_rows = not core.is_fused and flow.ops[core.softmax].name != "softmax"
+        scaling = find_scaling(canon, other, self._tanhs(core, canon), up_to_rows=up_to_rows)
+        op = core.softmax
+        if is_first:
+            reading.scaling = scaling
+        if not scaling.is_known:
+            reading.unknown.append("something happens to the scores before the softmax that I do not know")
+            return
+        self._factor(scaling, factor, canon, core)
+        if scaling.cap is not None:
+            if scaling.cap_is_last:
+                self._wrong("cap_after_mask", "masked", f"the soft cap comes after the mask: hidden scores are {scaling.fill:g}, not -inf", self._op_named("tanh", core))
+            else:
+                reading.kind.append(f"scores capped at {scaling.cap:g}") if is_first else None
+        pattern = find_pattern(scaling.hidden)
+        reading.pattern = pattern if is_first else reading.pattern
+        self._pattern(pattern, scaling, op, canon)
+        self._bias(scaling, op, canon, is_first=is_first)
+        if canon.extra is not None and is_first:
+            reading.kind.append("a sink beside the keys")
+
+    def _op_named(self, name: str, core: Core) -> int:
+        return next((k for k in range(core.softmax, 0, -1) if self.flow.ops[k].name == name), core.softmax)
+
+    def _tanhs(self, core: Core, canon: Canon) -> list[tuple[Array, Array]]:
+        found = []
+        size = canon.scores.size
+        if core.is_fused:
+            return []
+        shape = self.flow.ops[core.scores[0]].value
+        assert shape is not None
+        for k in range(core.scores[0] + 1, core.softmax):
+            op = self.flow.ops[k]
+            if op.name == "tanh" and op.value is not None and op.value.size == size:
+                with np.errstate(divide="ignore"):
+                    before = np.arctanh(op.value)
+                found.append((self._laid_like(before, core, canon), self._laid_like(op.value, core, canon)))
+        return found
+
+    def _laid_like(self, value: Array, core: Core, canon: Canon) -> Array:
+        raw = self.flow.ops[core.scores[0]].value
+        assert raw is not None
+        order = np.argsort(raw, axis=None, kind="stable")
+        target = np.argsort(canon.scores, axis=None, kind="stable")
+        out = np.empty(canon.scores.size)
+        out[target] = value.reshape(-1)[order]
+        return out.reshape(canon.scores.shape)
+
+    def _factor(self, scaling: Scaling, before: float, canon: Canon, core: Core) -> None:
+        size = canon.q.shape[-1]
+        widths = [a.shape[-1] for name, a in self.flow.inputs.items() if name == canon.query_argument]
+        sizes = Sizes(size, canon.v.shape[-1], self.reading.heads, canon.q.shape[2], canon.k.shape[2], widths[0] if widths else None)
+        total = scaling.factor * before
+        normed = any("normed" in words for words in self.reading.kind)
+        op = core.combine if core.is_fused else self._scale_op(core)
+        if np.abs(total - total.mean()).max() > 1e-4 * abs(total.mean()):
+            if normed:
+                self.reading.kind.append("a learned scale for each head")
+            else:
+                self.reading.unknown.append("each head has a scale of its own")
+            return
+        by = float(total.mean())
+        wanted = 1.0 if self.expects.is_unscaled else size**-0.5
+        if abs(by - wanted) < 2e-4 * wanted:
+            return
+        if by < 0:
+            self._wrong("scores_negated", "scaled", f"the scores are multiplied by {by:.4g}", op)
+            return
+        unit = {k: f(sizes) for k, f in _FACTORS.items()}
+        for name, value in unit.items():
+            if name == "scale_missing" and self.expects.is_unscaled:
+                continue
+            if abs(by - value) < 2e-4 * value and abs(value - wanted) > 1e-3 * wanted:
+                if normed and name != "scale_multiplied" and name not in ("scale_missing",):
+                    break
+                self._wrong(name, "scaled", f"the scores are multiplied by {by:.4g}; 1/√d_k is {size**-0.5:.4g} (d_k = {size})", op)
+                return
+        if normed:
+            self.reading.kind.append(f"scale {by:.4g} after the norms")
+            return
+        if abs(by - 1 / size) < 2e-4 / size:
+            self._wrong("scale_twice", "scaled", f"the scores are divided by {size}", op)
+            return
+        self._wrong("scale_hard_coded", "scaled", f"the scores are multiplied by {by:.4g}; 1/√d_k is {size**-0.5:.4g} (d_k = {size})", op)
+
+    def _scale_op(self, core: Core) -> int:
+        start = core.scores[0]
+        for k in range(start + 1, core.softmax):
+            if self.flow.ops[k].name in ("div", "mul", "rmul", "truediv", "rtruediv", "true_divide"):
+                return k
+        return start
+
+    def _pattern(self, pattern: Pattern, scaling: Scaling, op: int, canon: Canon) -> None:
+        reading, expects = self.reading, self.expects
+        name = pattern.name
+        if scaling.hidden.any() and np.isfinite(scaling.fill) and scaling.fill > -1e3 and scaling.cap is None:
+            if scaling.fill > 0:
+                self._wrong("mask_fill_positive", "masked", f"hidden scores are set to {scaling.fill:g}", op)
+            else:
+                self._wrong("mask_fill_too_small", "masked", f"hidden scores are set to {scaling.fill:g}; real scores go lower", op)
+        wrong = {
+            "reversed": ("causal_reversed", "the past is hidden, the future is seen"),
+            "reversed_without_diagonal": ("causal_reversed", "the past and the token itself are hidden"),
+            "diagonal_hidden": ("mask_diagonal_hidden", "no position sees itself"),
+            "one_ahead": ("mask_off_by_one", "each query sees one key too many: the next one"),
+            "window_ahead": ("causal_reversed", "the window lies ahead of the query"),
+        }
+        if name in wrong:
+            self._wrong(wrong[name][0], "masked", wrong[name][1], op)
+            return
+        if name == "other":
+            reading.unknown.append("it hides some keys in a pattern that I do not know")
+            return
+        if expects.window is not None and name in ("window", "band", "causal", "nothing"):
+            if name in ("window", "band") and pattern.size != expects.window:
+                half = name == "band"
+                if not (half and pattern.size in (expects.window + 1, expects.window // 2 + 1)):
+                    self._wrong("window_off_by_one", "masked", f"a query sees {pattern.size} keys, itself included; the window is {expects.window}", op)
+                    return
+        if name == "nothing" and expects.is_causal:
+            self._wrong("causal_missing", "masked", "nothing is hidden, though its name says causal", op)
+        if name == "causal_start" and canon.q.shape[2] != canon.k.shape[2]:
+            reading.remarks.append("with more keys than queries the first query sees the first key only")
+        words = {"causal": "causal attention", "causal_start": "causal attention", "window": f"a causal window of {pattern.size} keys", "band": f"a window of {pattern.size - 1} keys to each side"}
+        if name in words and words[name] not in reading.kind:
+            reading.kind.insert(0, words[name])
+
+    def _bias(self, scaling: Scaling, op: int, canon: Canon, *, is_first: bool) -> None:
+        bias, seen = scaling.bias, ~scaling.hidden[0]
+        if not bias.any():
+            return
+        heads, n_q, n_k = bias.shape
+        gap = np.arange(n_k)[None, :] - np.arange(n_q)[:, None]
+        slopes, is_linear = [], True
+        for h in range(heads):
+            cells = seen[h] & (gap != 0)
+            rest = bias[h] - np.where(seen[h], bias[h], 0.0)[seen[h] & (gap == 0)].mean() if (seen[h] & (gap == 0)).any() else bias[h]
+            slope = float((rest[cells] / np.abs(gap[cells])).mean()) if cells.any() else 0.0
+            row_free = np.where(seen[h], bias[h] - slope * gap, 0.0)
+            by_row = all(np.ptp(row_free[i][seen[h][i]]) < 1e-5 * max(1.0, abs(slope)) for i in range(n_q) if seen[h][i].any())
+            symmetric = bool(np.abs(np.where(seen[h], rest - slope * np.abs(gap), 0.0)).max() < 1e-5 * max(1.0, abs(slope)))
+            signed = self._signed_slope(bias[h], gap, seen[h])
+            if symmetric:
+                slopes.append(slope)
+            elif signed is not None:
+                slopes.append(-signed if self.reading.pattern.name in ("causal", "causal_start", "window") else float("nan"))
+            else:
+                is_linear = is_linear and by_row and False
+        if is_linear and len(slopes) == heads and not np.isnan(slopes).any():
+            self._alibi(np.array(slopes), op, is_first=is_first)
+            return
+        is_relative = all(
+            np.ptp(bias[h][(gap == g) & seen[h]]) < 1e-6 * max(1.0, float(np.abs(bias).max()))
+            for h in range(heads) for g in np.unique(gap) if ((gap == g) & seen[h]).any()
+        )
+        names = self._table_names()
+        if is_relative:
+            self.reading.kind.append("a bias for each distance") if is_first else None
+        elif any("rel" in name.lower() for name in names):
+            self._wrong("relative_bias_misplaced", "masked", "the relative bias is no function of the distance: the table's axes were not permuted", op)
+        else:
+            self.reading.kind.append("a bias for each pair of positions") if is_first else None
+
+    def _signed_slope(self, bias: Array, gap: Array, seen: Array) -> float | None:
+        """Return the slope of a bias that grows with `j - i` up to a number per row, None if it does not."""
+        slopes = []
+        for i in range(bias.shape[0]):
+            cells = np.flatnonzero(seen[i])
+            if len(cells) > 1:
+                slopes += list(np.diff(bias[i][cells]) / np.diff(gap[i][cells]))
+        if not slopes or np.ptp(slopes) > 1e-5 * max(1.0, float(np.abs(slopes).max())):
+            return None
+        return float(np.mean(slopes))
+
+    def _alibi(self, slopes: Array, op: int, *, is_first: bool) -> None:
+        if (slopes > 0).any():
+            self._wrong("alibi_sign", "masked", f"the bias grows with the distance (slopes {', '.join(f'{s:.3g}' for s in slopes)}); it must fall", op)
+            return
+        falling = np.abs(slopes)
+        if len(slopes) > 1 and (np.diff(falling) > 0).all():
+            self._wrong("alibi_slopes", "masked", "the slopes grow from head to head; the first head's must be the steepest", op)
+            return
+        if is_first:
+            self.reading.kind.append("ALiBi")
+
+    def _table_names(self) -> list[str]:
+        made = self.flow.made
+        return [name for name, _ in made.named_parameters()] if hasattr(made, "named_parameters") else []
+
+    def _weights(self, core: Core, canon: Canon) -> None:
+        if core.is_fused:
+            return
+        normaliser = find_normaliser(canon)
+        if not normaliser.is_known:
+            self.reading.unknown.append("its weights are no softmax of its scores over the keys")
+        elif normaliser.fault is not None:
+            self._wrong(normaliser.fault, "weights", "rows of the weights do not sum to 1" if normaliser.fault != "softmax_twice" else "the weights go through the softmax a second time", core.softmax)
+        with np.errstate(invalid="ignore"):
+            if np.nanmax(np.abs(np.nan_to_num(canon.used) - np.nan_to_num(canon.weights))) > 1e-6 and normaliser.fault is None:
+                ratio = np.nan_to_num(canon.used) / np.where(canon.weights > 1e-12, canon.weights, np.inf)
+                if ((np.abs(ratio) < 1e-9) | (np.abs(ratio - 1) < 1e-6)).all():
+                    self._wrong("mask_after_softmax", "weights", "weights are set to 0 after the softmax; their rows do not sum to 1", core.combine)
+                elif np.abs(ratio * canon.q.shape[-1] ** 0.5 - 1)[canon.weights > 1e-9].max() < 1e-5:
+                    self._wrong("scale_after_softmax", "weights", "the weights are divided by √d_k after the softmax", core.combine)
+                else:
+                    self.reading.unknown.append("something happens to the weights before they meet the values")
+
+    def _ending(self, ending: Ending, cores: Sequence[Core]) -> None:
+        reading = self.reading
+        if ending.fault is not None:
+            self._wrong(ending.fault, "output", "the outputs of the heads are not put side by side, token by token", ending.op)
+        elif not ending.is_known:
+            reading.unknown.append("I cannot follow its output from the heads to what is returned")
+        if ending.has_residual:
+            reading.remarks.append("the input is added to the output")
+        others = [name for name in ending.tail if name in ("layer_norm", "rms_norm")]
+        if others:
+            reading.remarks.append("the output is normed")
+        if ending.projection is None and reading.heads > 1 and self.expects.has_output_projection:
+            self._wrong("output_projection_missing", "output", "the merged heads are returned as they are", None)
+        if reading.heads > 1 and not any("heads sharing" in w for w in reading.kind):
+            reading.kind.append(f"{reading.heads} heads")
