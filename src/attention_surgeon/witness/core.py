@@ -67,6 +67,26 @@ def find_cores(flow: Flow) -> list[Core]:
     return found
 
 
+def same_core(core: Core, source: Flow, echo: Flow) -> Core:
+    """Return the core of an echo that stands where this one stands in its source.
+
+    Raises:
+        UnjudgedError: there is none.
+    """
+    twins = {echo.twin(k): k for k, op in enumerate(echo.ops) if op.inputs}
+    places = [twins.get(k) for k in (*core.scores, core.combine)]
+    if any(place is None for place in places):
+        raise UnjudgedError("with this argument it does other operations")
+    *scores, combine = (place for place in places if place is not None)
+    if core.is_fused:
+        return Core((), combine, combine)
+    name = source.ops[core.softmax].name
+    between = [k for k in range(scores[-1], combine) if echo.ops[k].name == name and echo.ops[k].value is not None]
+    if not between:
+        raise UnjudgedError("with this argument it has no softmax")
+    return Core(tuple(scores), between[-1], combine, core.weights_first)
+
+
 @dataclass
 class Canon:
     """One attention, or several heads of one, in the layout `(batch, heads, query, key)`.

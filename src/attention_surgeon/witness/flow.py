@@ -78,10 +78,31 @@ class Flow:
         _, self._others = _in_double(plan, made, dict(others))
         self._labels: dict[tuple[int, int | None], Array] = {}
         self._disturbed: dict[int, Trace] = {}
+        self._source: Flow | None = None
         self.base = self.run(with_places=True)
         self.other = self._run_with(self._others)
         if [op.name for op in self.base.ops] != [op.name for op in self.other.ops]:
             raise UnjudgedError("it does other operations on other numbers")
+
+    def echo(self, inputs: Mapping[str, Any], others: Mapping[str, Any]) -> "Flow":
+        """Return the flow of the same object with more arguments, whose tokens are known from this one.
+
+        Raises:
+            UnjudgedError: it does different things with different numbers.
+            Exception: whatever the target raises.
+        """
+        found = Flow(self.plan, self.made, inputs, others)
+        found._source = self
+        return found
+
+    def twin(self, op: int) -> int | None:
+        """Return the operation of the flow that this one echoes that stands in the same place among its kind."""
+        if self._source is None:
+            return op
+        mine, theirs = self.ops[op], self._source.ops
+        before = sum(other.name == mine.name and _alike(other, mine) for other in self.ops[:op])
+        same = [k for k, other in enumerate(theirs) if other.name == mine.name and _alike(other, mine)]
+        return same[before] if before < len(same) else None
 
     @property
     def ops(self) -> tuple[Op, ...]:
@@ -150,6 +171,11 @@ class Flow:
     def labels(self, op: int, operand: int | None = None) -> Array:
         """Return for each element of an array the number of its token, `NONE` or `SEVERAL`."""
         key = op, operand
+        if self._source is not None:
+            twin = self.twin(op)
+            if twin is None:
+                raise UnjudgedError("with this argument it does other operations")
+            return self._source.labels(twin, operand)
         if key not in self._labels:
             changed = self.tokens_of(op, operand)
             count = changed.sum(0)
@@ -194,6 +220,11 @@ class Flow:
         if other <= op or other >= len(trace.ops):
             return False
         return bool(apart(self._array(self.base, other, operand), self._array(trace, other, operand)).any())
+
+
+def _alike(one: Op, two: Op) -> bool:
+    """Whether two operations take arrays of the same shapes."""
+    return [x.shape for x in one.inputs[:2]] == [x.shape for x in two.inputs[:2]]
 
 
 def disturb(value: Array) -> Array:

@@ -1,0 +1,327 @@
+"""Every argument is a claim: a mask hides, `is_causal` hides the future, a cache changes nothing. Each is tried.
+
+An argument is given values, in every form that the target accepts, and what the target then really hid is read from
+what entered its softmax. What could not be tried is said by name.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.verdict import Location
+from attention_surgeon.witness.core import Structure, canonical, find_cores, same_core
+from attention_surgeon.witness.flow import Flow, Plan
+from attention_surgeon.witness.record import Array
+from attention_surgeon.witness.scores import Scaling, find_pattern, find_scaling
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What came of trying one argument.
+
+    Attributes:
+        argument: Its name.
+        tried: How it was given, in words: `(n, n) boolean, True = may attend`; empty where it could not be tried.
+        fault: What is wrong, by its name in the catalogue; None for nothing.
+        sentence: What was seen.
+        meaning: For a mask: `keep`, `hide` or `additive`.
+        place: The line that shows it.
+    """
+
+    argument: str
+    tried: tuple[str, ...] = ()
+    fault: str | None = None
+    sentence: str = ""
+    meaning: str = ""
+    place: Location | None = None
+    yours: Array | None = field(default=None, repr=False)
+    expected: Array | None = field(default=None, repr=False)
+
+
+MASK_FORMS = ("n m", "b 1 n m", "b n m", "b h n m", "1 1 n m", "1 n m", "B n m", "b m", "b 1 1 m", "b 1 m")
+_PADDING_FORMS = ("b m", "b 1 1 m", "b 1 m")
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What a call hid, in one layout, and what it added."""
+
+    cells: Array
+    bias: Array
+    fill: float
+    place: Location | None
+    output: tuple[int, ...]
+
+
+def try_arguments(plan: Plan, made: Any, *, heads: int, says: str = "") -> list[Claim]:
+    """Try every optional argument of a call.
+
+    Args:
+        plan: How the target is called.
+        made: The object.
+        heads: How many heads it has.
+        says: The text around it (docstring, comments), in which a polarity may be declared.
+    """
+    trier = _Trier(plan, made, heads, says)
+    found = []
+    for argument in plan.arguments:
+        if argument.axes and argument.role in ("x", "query", "key", "value", "context"):
+            continue
+        claim = trier.claim(argument)
+        if claim is not None:
+            found.append(claim)
+    return found
+
+
+class _Trier:
+    def __init__(self, plan: Plan, made: Any, heads: int, says: str) -> None:
+        self.plan, self.made, self.heads, self.says = plan, made, heads, says
+        self.inputs, self.others = plan.draw(seed=0), plan.draw(seed=1)
+        self.flow = Flow(plan, made, self.inputs, self.others)
+        self.core = find_cores(self.flow)[0]
+        self.plain = self._hidden({}) or self._nothing()
+
+    def _nothing(self) -> Hidden:
+        raise UnjudgedError("its scores cannot be read")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """`(batch, heads, n_q, n_k)` of the calls."""
+        return self.plain.cells.shape  # pyright: ignore[reportReturnType]
+
+    def claim(self, argument: Any) -> Claim | None:
+        """Return what came of one argument, None for those that are part of every call."""
+        tries: dict[str, Callable[[Any], Claim]] = {
+            "mask": self._mask,
+            "padding": self._padding,
+            "lengths": self._lengths,
+            "causal": self._causal,
+        }
+        if argument.role in tries:
+            return tries[argument.role](argument)
+        if argument.name in self.inputs and getattr(argument, "required", False):
+            return None
+        if argument.role in ("need_weights", "use_cache", "cache"):
+            return None  # looked at elsewhere
+        return Claim(argument.name)
+
+    def _hidden(self, extra: dict[str, Any], cut: Any = None) -> Hidden | None:
+        """Return what a call hides; None where it raises or cannot be read."""
+        one = {**self.inputs, **extra}
+        two = {**self.others, **extra}
+        try:
+            flow = self.flow.echo(one, two)
+            first = same_core(self.core, self.flow, flow)
+            canons = [canonical(flow, first), canonical(flow, first, flow.other)]
+        except Structure:
+            return None
+        except Exception:  # noqa: BLE001  somebody else's code may raise anything
+            return None
+        is_written_out = not first.is_fused and flow.ops[first.softmax].name != "softmax"
+        scaling = find_scaling(canons[0], canons[1], [], up_to_rows=is_written_out)
+        cells, bias = scaling.hidden.copy(), scaling.bias
+        used = np.nan_to_num(canons[0].used)
+        cells |= (used == 0) & np.isfinite(canons[0].masked) & (canons[0].masked > -700)  # hidden after the softmax
+        output = tuple(flow.plan.arrays(flow.base.returned)[flow.plan.output].shape)
+        return Hidden(cells, bias, scaling.fill, flow.ops[first.softmax].place, output)
+
+    def _given(self, argument: Any, value: Any) -> Hidden | None:
+        found = self._hidden({argument.name: value})
+        if found is None or found.output != self.plain.output or found.cells.shape != self.plain.cells.shape:
+            return None
+        return found
+
+    def _mask(self, argument: Any) -> Claim:
+        is_padding = "pad" in argument.name.lower()
+        return self._over_forms(argument, _PADDING_FORMS if is_padding else MASK_FORMS)
+
+    def _padding(self, argument: Any) -> Claim:
+        return self._over_forms(argument, (*_PADDING_FORMS, "n m", "b 1 n m"))
+
+    def _over_forms(self, argument: Any, forms: Sequence[str]) -> Claim:
+        """Give masks in every form and dtype, and compare what was hidden with what they say."""
+        meanings: dict[str, list[str]] = {}
+        misread: list[tuple[Hidden, Array, str, str]] = []
+        for form in forms:
+            if form == "B n m" and self.shape[1] == 1:
+                continue
+            allowed = self._allowed(form)
+            valid, wrong = self._kinds(argument, form, allowed)
+            for meaning, words in valid:
+                meanings.setdefault(meaning, []).append(words)
+            if not valid and wrong:
+                misread.append((wrong[0][0], allowed, wrong[0][1], form))
+        if misread:
+            return self._wrong(argument, *misread[0])
+        if not meanings:
+            return Claim(argument.name)
+        if "ignored" in meanings:
+            if len(meanings) == 1:
+                return Claim(argument.name, tuple(meanings["ignored"]), "mask_ignored", f"`{argument.name}` changes nothing: no key is hidden", place=self.plain.place)
+            meanings.pop("ignored")
+        both = {"keep", "hide"} & meanings.keys()
+        if len(both) == 2:
+            return Claim(argument.name, tuple(sum(meanings.values(), [])), "mask_inverted", f"`{argument.name}` hides where it is True in one form and keeps in another", place=self.plain.place)
+        meaning = next(iter(both), "additive")
+        return Claim(argument.name, tuple(sum(meanings.values(), [])), meaning=meaning)
+
+    def _kinds(
+        self, argument: Any, form: str, allowed: Array
+    ) -> tuple[list[tuple[str, str]], list[tuple[Hidden, str]]]:
+        """Give one form as booleans, as numbers to add and as 0 and 1: what each was taken for, and what was misread.
+
+        A mask to be added is no boolean one, and the other way round: where one is understood, the others are not meant.
+        """
+        valid, wrong = [], []
+        for kind in ("boolean", "additive", "integer"):
+            found = self._given(argument, self._as_value(allowed, form, kind))
+            if found is None:
+                continue
+            meaning, words = self._meaning(found, allowed, kind), f"({', '.join(form.split())}) {kind}"
+            if meaning is None:
+                wrong.append((found, words))
+            elif meaning != "ignored" or not valid:
+                valid.append((meaning, words))
+        understood = [pair for pair in valid if pair[0] != "ignored"]
+        return understood or ([] if wrong else valid), wrong
+
+    def _allowed(self, form: str) -> Array:
+        """Return who may attend, `(batch, heads, n_q, n_k)`, as this form can say it; every query sees a key."""
+        b, h, n, m = self.shape
+        source = np.random.default_rng(5)
+        if form in _PADDING_FORMS:
+            lengths = [m - 1 - 2 * (i % 2) for i in range(b)]
+            allowed = np.broadcast_to((np.arange(m)[None, :] < np.array(lengths)[:, None])[:, None, None], self.shape)
+            return allowed.copy()
+        size = {"n m": (1, 1), "1 1 n m": (1, 1), "1 n m": (1, 1), "b h n m": (b, h)}.get(form, (b, 1))
+        allowed = source.random((*size, n, m)) < 0.55
+        seen = ~self.plain.cells.any((0, 1))  # what the target itself leaves visible
+        for i in range(n):
+            free = np.flatnonzero(seen[i])
+            allowed[..., i, free[(i * 2) % len(free)] if len(free) else 0] = True
+        return np.broadcast_to(allowed, self.shape).copy()
+
+    def _as_value(self, allowed: Array, form: str, kind: str) -> Any:
+        b, h, n, m = self.shape
+        shaped = {
+            "n m": lambda a: a[0, 0],
+            "1 1 n m": lambda a: a[:1, :1],
+            "1 n m": lambda a: a[0, :1],
+            "b 1 n m": lambda a: a[:, :1],
+            "b n m": lambda a: a[:, 0],
+            "b h n m": lambda a: a,
+            "B n m": lambda a: np.repeat(a[:, 0], h, 0),
+            "b m": lambda a: a[:, 0, 0],
+            "b 1 1 m": lambda a: a[:, :1, :1],
+            "b 1 m": lambda a: a[:, 0, :1],
+        }[form](allowed)
+        if kind == "additive":
+            shaped = np.where(shaped, 0.0, -1e9)
+        elif kind == "integer":
+            shaped = shaped.astype(np.int64)
+        return torch.as_tensor(shaped.copy()) if self.plan.library == "torch" else shaped.copy()
+
+    def _meaning(self, found: Hidden, allowed: Array, kind: str) -> str | None:
+        base = self.plain.cells
+        visible = ~base
+        if (found.cells == (base | ~allowed))[self._rows(base | ~allowed)].all():
+            return "additive" if kind == "additive" else "keep"
+        if kind != "additive" and (found.cells == (base | allowed))[self._rows(base | allowed)].all():
+            return "hide"
+        if (found.cells == base).all() and not (found.bias - self.plain.bias)[visible.any(0)].any():
+            return "ignored"
+        return None
+
+    def _rows(self, hidden: Array) -> Array:
+        """The cells of rows in which something is visible: elsewhere there is nothing to compare."""
+        return np.broadcast_to(~hidden.all(-1, keepdims=True), hidden.shape)
+
+    def _wrong(self, argument: Any, found: Hidden, allowed: Array, words: str, form: str) -> Claim:
+        fault, sentence = self._name(found, allowed, form)
+        return Claim(
+            argument.name, (words,), fault, f"`{argument.name}` given as {words}: {sentence}", place=found.place,
+            yours=(~found.cells[0, 0]).astype(float), expected=(allowed & ~self.plain.cells)[0, 0].astype(float),
+        )
+
+    def _name(self, found: Hidden, allowed: Array, form: str) -> tuple[str, str]:
+        base = self.plain.cells
+        b, h, n, m = self.shape
+        others: list[tuple[str, str, Array]] = []
+        if n == m:
+            others.append(("mask_transposed", "queries and keys are exchanged", allowed.swapaxes(-1, -2)))
+        others.append(("mask_first_only", "the mask of the first sequence serves for all", np.broadcast_to(allowed[:1], allowed.shape)))
+        folded = np.tile(allowed[:, 0], (h, 1, 1)).reshape(b, h, n, m)
+        others.append(("mask_batch_order", "the masks of the sequences are repeated in another order than heads and sequences are folded", folded))
+        if form in _PADDING_FORMS and n == m:
+            others.append(("mask_hides_queries", "rows of queries are hidden, not columns of keys", allowed.swapaxes(-1, -2)))
+        shifted = np.concatenate([allowed[..., :1], allowed[..., :-1]], -1)
+        others.append(("mask_off_by_one", "it is shifted by one key", shifted))
+        others.append(("mask_off_by_one", "it is shifted by one key", np.concatenate([allowed[..., 1:], allowed[..., -1:]], -1)))
+        for name, sentence, seen in sorted(others, key=lambda o: o[0] != "mask_hides_queries"):
+            for turned in (seen, ~seen):
+                if (found.cells == (base | ~turned)).all():
+                    return name, sentence
+        return "mask_misread", "what is hidden is not what it says"
+
+    def _lengths(self, argument: Any) -> Claim:
+        b, _, n, m = self.shape
+        lengths = np.array([m - 1 - 2 * (i % 2) for i in range(b)])
+        tried = []
+        for words, value in (("(b,)", lengths), ("(b, n_q)", np.stack([np.minimum(m, 1 + (np.arange(n) + i) % m) for i in range(b)]))):
+            given = torch.as_tensor(value) if self.plan.library == "torch" else value
+            found = self._given(argument, given)
+            if found is None:
+                continue
+            per_query = value[:, None] if value.ndim == 1 else value
+            allowed = np.broadcast_to((np.arange(m)[None, None] < per_query[..., None])[:, None], self.shape)
+            meaning = self._meaning(found, allowed, "boolean")
+            if meaning != "keep":
+                by_rows = np.broadcast_to((np.arange(n)[None, :, None] < lengths[:, None, None])[:, None], self.shape)
+                sentence = "what is hidden is not what lies beyond the lengths"
+                name = "mask_misread"
+                if meaning == "ignored":
+                    name, sentence = "mask_ignored", "no key is hidden"
+                elif meaning == "hide":
+                    name, sentence = "mask_inverted", "the first keys are hidden, not those beyond the lengths"
+                elif (found.cells == (self.plain.cells | ~by_rows)).all():
+                    name, sentence = "mask_hides_queries", "rows of queries are hidden, not columns of keys"
+                elif value.ndim == 1 and (found.cells == (self.plain.cells | ~np.broadcast_to((np.arange(m)[None] <= lengths[:, None])[:, None, None], self.shape))).all():
+                    name, sentence = "padding_off_by_one", "one key too many counts"
+                return Claim(argument.name, (words,), name, f"`{argument.name}` given as {words}: {sentence}", place=found.place, yours=(~found.cells[0, 0]).astype(float), expected=(allowed & ~self.plain.cells)[0, 0].astype(float))
+            tried.append(words)
+        return Claim(argument.name, tuple(tried))
+
+    def _causal(self, argument: Any) -> Claim:
+        default = getattr(argument, "default", None)
+        tried, place = [], self.plain.place
+        for value in (True, False):
+            if value is default:
+                continue
+            found = self._given(argument, value)
+            if found is None:
+                continue
+            tried.append(str(value))
+            pattern = find_pattern(found.cells).name if value else "causal"
+            if value and pattern not in ("causal", "causal_start"):
+                fault = {"nothing": "causal_ignored", "reversed": "causal_reversed", "diagonal_hidden": "mask_diagonal_hidden", "one_ahead": "mask_off_by_one", "reversed_without_diagonal": "causal_reversed"}.get(pattern, "mask_misread")
+                words = {"causal_ignored": "nothing is hidden", "causal_reversed": "the past is hidden"}.get(fault, "what is hidden is not the future")
+                expected = np.tri(*found.cells.shape[-2:])
+                return Claim(argument.name, ("True",), fault, f"`{argument.name}=True`: {words}", place=found.place or place, yours=(~found.cells[0, 0]).astype(float), expected=expected)
+            if not value and (found.cells == self.plain.cells).all() and self.plain.cells.any():
+                return Claim(argument.name, ("False",), "none_mask_is_causal", f"`{argument.name}=False` hides the future all the same", place=place)
+        return Claim(argument.name, tuple(tried))
+
+
+def optional_arguments(function: Any) -> Iterator[str]:
+    """Yield the names of the parameters that may be left out."""
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.default is not parameter.empty:
+            yield parameter.name
+
+
+__all__ = ["Claim", "Scaling", "try_arguments"]
