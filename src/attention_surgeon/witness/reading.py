@@ -85,6 +85,10 @@ _FACTORS = {
 }
 
 
+_CALLERS_FAULT = frozenset(("rotary_over_heads", "rotary_on_values", "rotary_on_one_side", "rotary_direction"))
+"""Faults of the line that calls a helper, not of the helper's own."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """What a scale may have been taken from."""
@@ -148,6 +152,8 @@ class _Reader:
         if any(found.fault == fault for found in self.reading.findings):
             return
         place = None if op is None else self.flow.ops[op].place
+        if op is not None and fault in _CALLERS_FAULT:
+            place = self.flow.ops[op].outer
         self.reading.findings.append(Finding(fault, step, sentence, place, yours, expected))
 
     def _structure(self, found: Structure) -> None:
@@ -314,12 +320,25 @@ class _Reader:
                 self._wrong("cap_after_mask", "masked", f"the soft cap comes after the mask: hidden scores are {scaling.fill:g}, not -inf", self._op_named("tanh", core))
             else:
                 reading.kind.append(f"scores capped at {scaling.cap:g}") if is_first else None
+        op = self._mask_op(core)
         pattern = find_pattern(scaling.hidden)
         reading.pattern = pattern if is_first else reading.pattern
         self._pattern(pattern, scaling, op, canon)
         self._bias(scaling, op, canon, is_first=is_first)
         if canon.extra is not None and is_first:
             reading.kind.append("a sink beside the keys")
+
+    def _mask_op(self, core: Core) -> int:
+        """Return the first operation on the scores that hides something, or the softmax."""
+        if core.is_fused:
+            return core.combine
+        for k in range(core.scores[0] + 1, core.softmax):
+            value = self.flow.ops[k].value
+            if value is None or value.dtype.kind != "f" or value.size != self.flow.ops[core.scores[0]].value.size:  # pyright: ignore[reportOptionalMemberAccess]
+                continue
+            if (~np.isfinite(value) | (value < -1e3)).any() and not self.flow.is_constant(k):
+                return k
+        return core.softmax
 
     def _op_named(self, name: str, core: Core) -> int:
         return next((k for k in range(core.softmax, 0, -1) if self.flow.ops[k].name == name), core.softmax)

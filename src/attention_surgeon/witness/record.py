@@ -43,7 +43,8 @@ _OTHER_NAMES = {
     "multiply": "mul",
     "subtract": "sub",
 }
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_ROOM = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_CALLS = os.path.join(os.path.dirname(os.path.dirname(_ROOM)), "calls") + os.sep
 _LIBRARIES = tuple(
     os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep for module in (torch, np, contextlib)
 )
@@ -58,14 +59,25 @@ class Op:
         value: A copy of what came out, None where it was no array.
         inputs: Copies of the arrays that went in; kept for products, projections and softmaxes only.
         options: The other arguments by name or place: `equation`, `dim`, `is_causal`, ...
-        place: The line of the target that asked; None where none is known.
+        places: The lines of the target that asked, the innermost first.
     """
 
     name: str
     value: Array | None
     inputs: tuple[Array, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    place: Location | None = None
+    places: tuple[Location, ...] = ()
+
+    @property
+    def place(self) -> Location | None:
+        """The innermost line, None where none is known."""
+        return self.places[0] if self.places else None
+
+    @property
+    def outer(self) -> Location | None:
+        """The outermost line in the file of the innermost, where a helper was called."""
+        same = [place for place in self.places if place.file == self.places[0].file]
+        return same[-1] if same else None
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ class _Recorder:
         is_kept = name in PRODUCTS or name in PROJECTIONS or name in SOFTMAXES
         inputs = tuple(_arrays(args, kwargs)) if is_kept else ()
         options = _options(name, args, kwargs) if is_kept else {}
-        self.ops.append(Op(name, value, inputs, options, place_of_caller() if self._with_places else None))
+        self.ops.append(Op(name, value, inputs, options, places_of_caller() if self._with_places else ()))
         return result
 
 
@@ -223,15 +235,18 @@ def _bare_all(value: Any) -> Any:
     return _bare(value)
 
 
-def place_of_caller() -> Location | None:
-    """Return the innermost line that is neither the library's nor ours."""
+def places_of_caller() -> tuple[Location, ...]:
+    """Return the lines that are neither the library's nor ours, the innermost first."""
+    found: list[Location] = []
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((*_LIBRARIES, _HERE, "<")) or file.startswith("<ipython"):
-            return Location(file, frame.f_lineno, linecache.getline(file, frame.f_lineno).strip())
+        if not file.startswith((*_LIBRARIES, _ROOM, _CALLS, "<")) or file.startswith("<ipython"):
+            found.append(Location(file, frame.f_lineno, linecache.getline(file, frame.f_lineno).strip()))
+        elif file.startswith(_ROOM) and found:
+            break  # whoever called us is no part of the target
         frame = frame.f_back
-    return None
+    return tuple(found)
 
 
 def _plain_name(name: str) -> str:

@@ -152,23 +152,24 @@ def _steps(
     flow: Flow, rows: Rows, op: int, before: Array, after: Array, batches: Array
 ) -> tuple[tuple[Form, int], ...] | None:
     """Explain how the rows come from a projection, over the results on the way where one form does not do."""
+    ways = list(_waypoints(flow, rows, op, before.shape, batches))
+    last_op = next((number for number, value in ways if value.shape == after.shape and np.allclose(value, after)), rows.product)
     direct = find_form(before, after)
     if direct is not None:
-        return ((direct, rows.product),)
-    ways = list(_waypoints(flow, rows, op, before.shape, batches))
+        return ((direct, last_op),)
     for number, value in reversed(ways):
         last = find_form(value, after)
         if last is None:
             continue
         first = find_form(before, value)
         if first is not None:
-            return (first, number), (last, rows.product)
+            return (first, number), (last, last_op)
         for earlier, between in ways:
             if earlier >= number:
                 break
             one, two = find_form(before, between), find_form(between, value)
             if one is not None and two is not None:
-                return (one, earlier), (two, number), (last, rows.product)
+                return (one, earlier), (two, number), (last, last_op)
     return None
 
 

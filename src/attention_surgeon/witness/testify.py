@@ -1,0 +1,339 @@
+"""All that the second witness says of a target: what it is, what is wrong where, what was tried and what never was."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.witness.caches import try_cache
+from attention_surgeon.witness.claims import Claim, try_arguments
+from attention_surgeon.witness.core import canonical, find_cores
+from attention_surgeon.witness.flow import Flow, Plan, apart
+from attention_surgeon.witness.reading import Expected, Finding, Reading, read
+from attention_surgeon.witness.record import Array, record, to_numbers
+
+_LONG = 40  # tokens; past a tile of 32 and with a ragged tail
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """What was read of a target.
+
+    Attributes:
+        verdict: `right`, `wrong`, or `unjudged` where something in it could not be read.
+        kind: What it is, in words.
+        findings: What is wrong, in the order of the pipeline.
+        unknown: What could not be read.
+        remarks: True and worth knowing.
+        tried: What was called: sizes, arguments, modes, in words.
+        untried: The arguments that were never given a value, by name.
+        reading: The reading of the plain call.
+    """
+
+    verdict: str
+    kind: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    unknown: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
+    reading: Reading | None = field(default=None, repr=False)
+
+
+def testify(plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = False) -> Testimony:
+    """Read a target in every way that its plan allows.
+
+    Args:
+        plan: How it is made and called (`calls.Plan`).
+        name: Of the class or function; a name that says causal is taken at its word.
+        says: Its docstring and comments.
+        is_unscaled: Whether no scale is wanted.
+
+    Raises:
+        UnjudgedError: there is no softmax attention in it that can be read.
+    """
+    return _Witness(plan, name, says, is_unscaled).testimony()
+
+
+def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:
+    """Return what a target's names promise."""
+    given = {key.lower(): value for key, value in _flat(plan.constructor)}
+    switches = [value for key, value in given.items() if "causal" in key and isinstance(value, bool)]
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words)
+    windows = [value for key, value in given.items() if "window" in key and isinstance(value, int) and value is not True]
+    unscaled = is_unscaled or bool(re.search(r"\bunscaled\b|without scal", f"{name} {says}", re.IGNORECASE))
+    return Expected(
+        is_causal=switches[0] if switches else True if is_named and "masked" not in name.lower() else None,
+        window=windows[0] if len(windows) == 1 and windows[0] else None,
+        is_unscaled=unscaled,
+        has_output_projection="multihead" in name.lower().replace("_", ""),
+    )
+
+
+def _flat(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in given.items():
+        if isinstance(value, int | float | str | bool | type(None)):
+            yield key, value
+        elif isinstance(value, Mapping):
+            yield from _flat(value)
+        elif hasattr(value, "__dict__") and not isinstance(value, nn.Module | type):
+            yield from _flat(vars(value))
+
+
+class _Witness:
+    def __init__(self, plan: Any, name: str, says: str, is_unscaled: bool) -> None:
+        self.plan, self.name, self.says = plan, name, says
+        self.expects = expectations(plan, name, says, is_unscaled=is_unscaled)
+        self.findings: list[Finding] = []
+        self.unknown: list[str] = []
+        self.tried: list[str] = []
+        self.untried: list[str] = []
+
+    def testimony(self) -> Testimony:
+        plan = self.plan
+        made = plan.make(seed=0)
+        flow = Flow(plan, made, plan.draw(seed=0), plan.draw(seed=1))
+        reading = read(flow, expects=self.expects)
+        self._add(reading, "")
+        self.tried.append(_sizes_in_words(flow))
+        if not reading.unknown and not self._is_structural(reading):
+            self._around(flow, reading)
+        order = ("projections", "scores", "scaled", "masked", "weights", "output")
+        findings = sorted(self.findings, key=lambda f: order.index(f.step) if f.step in order else 9)
+        verdict = "wrong" if findings else "unjudged" if self.unknown else "right"
+        return Testimony(
+            verdict, tuple(reading.kind), tuple(findings), tuple(dict.fromkeys(self.unknown)), tuple(dict.fromkeys(reading.remarks)),
+            tuple(self.tried), tuple(dict.fromkeys(self.untried)), reading,
+        )
+
+    def _is_structural(self, reading: Reading) -> bool:
+        return reading.scaling is None
+
+    def _add(self, reading: Reading, where: str) -> None:
+        known = {(f.fault, f.step) for f in self.findings}
+        for finding in reading.findings:
+            if (finding.fault, finding.step) not in known:
+                sentence = f"{where}: {finding.sentence}" if where else finding.sentence
+                self.findings.append(replace(finding, sentence=sentence))
+        self.unknown += [f"{where}: {words}" if where else words for words in reading.unknown]
+
+    def _around(self, flow: Flow, reading: Reading) -> None:
+        self._returned(flow)
+        self._arguments(reading)
+        self._other_sizes()
+        self._switches(reading)
+        self._modes(flow)
+
+    def _arguments(self, reading: Reading) -> None:
+        claims = try_arguments(self.plan, self.plan.make(seed=0), heads=reading.heads, says=self.says)
+        cache = try_cache(self.plan, is_causal=reading.pattern.name in ("causal", "causal_start", "window"))
+        for claim in [*claims, *([cache] if cache else [])]:
+            self._claim(claim)
+        roles = {a.role: a.name for a in self.plan.arguments}
+        if "need_weights" in roles:
+            self._need_weights(roles["need_weights"])
+
+    def _claim(self, claim: Claim) -> None:
+        if claim.fault is not None:
+            step = "output" if "cache" in claim.fault else "masked"
+            self.findings.append(Finding(claim.fault, step, claim.sentence, claim.place, claim.yours, claim.expected))
+        if claim.tried:
+            meaning = {"hide": ", True hides", "keep": ", True may attend", "additive": ", added"}.get(claim.meaning, "")
+            self.tried.append(f"{claim.argument}: {', '.join(claim.tried)}{meaning}")
+        else:
+            self.untried.append(claim.argument)
+
+    def _need_weights(self, name: str) -> None:
+        for value in (True, False):
+            try:
+                flow = Flow(self.plan, self.plan.make(seed=0), self.plan.draw(seed=0) | {name: value}, self.plan.draw(seed=1) | {name: value})
+            except Exception:  # noqa: BLE001  somebody else's code may raise anything
+                self.untried.append(name)
+                return
+            self._returned(flow)
+        self.tried.append(f"{name}: True, False")
+
+    def _other_sizes(self) -> None:
+        for sizes in ({"batch": 1, "n_q": 1, "n_k": 1}, {"batch": 1, "n_q": _LONG, "n_k": _LONG + 5}, {"batch": 3, "n_q": 9, "n_k": 11}):
+            try:
+                flow = Flow(self.plan, self.plan.make(seed=0), self.plan.draw(**sizes, seed=2), self.plan.draw(**sizes, seed=3))
+            except UnjudgedError:
+                continue
+            except Exception:  # noqa: BLE001  a size that is refused is no fault
+                continue
+            if sizes["n_q"] == 1:
+                self._one_token(flow)
+                continue
+            try:
+                self._add(read(flow, expects=self.expects), f"with {sizes['n_q']} tokens")
+            except UnjudgedError as error:
+                self.unknown.append(f"with {sizes['n_q']} tokens: {error}")
+            self.tried.append(_sizes_in_words(flow))
+
+    def _one_token(self, flow: Flow) -> None:
+        """One token attends to itself with weight 1, whatever the numbers."""
+        output = to_numbers(self.plan.arrays(flow.base.returned)[self.plan.output])
+        if not np.isfinite(output).all():
+            self.findings.append(Finding("nan_rows", "output", "one token alone gives NaN"))
+        self.tried.append("one token")
+
+    def _switches(self, reading: Reading) -> None:
+        for plan in self.plan.switched():
+            changed = {k: v for k, v in _flat(plan.constructor) if dict(_flat(self.plan.constructor)).get(k, "") != v}
+            words = ", ".join(f"{k}={v!r}" for k, v in changed.items())
+            expects = expectations(plan, self.name, self.says, is_unscaled=self.expects.is_unscaled)
+            is_mask = any("mask" in k.lower() and v is True for k, v in changed.items())
+            if any("scale" in k.lower() and v is False for k, v in changed.items()):
+                expects = replace(expects, is_unscaled=True)
+            try:
+                flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+                found = read(flow, expects=expects)
+            except Exception:  # noqa: BLE001
+                self.untried.append(words)
+                continue
+            if found.unknown and not found.findings:
+                self.untried.append(words)
+                continue
+            self._add(found, f"with {words}")
+            if is_mask and found.pattern.name == "nothing" and reading.pattern.name == "nothing":
+                pass
+            self.tried.append(words)
+
+    def _returned(self, flow: Flow) -> None:
+        """Whether the weights that are returned are those that were used."""
+        arrays = self.plan.arrays(flow.base.returned)
+        try:
+            cores = find_cores(flow)
+            canons = [canonical(flow, core) for core in cores]
+        except Exception:  # noqa: BLE001  read elsewhere
+            return
+        if len(canons) > 1:
+            return
+        canon, op = canons[0], flow.ops[cores[0].softmax]
+        for place, array in enumerate(arrays):
+            if place == self.plan.output % len(arrays):
+                continue
+            numbers = to_numbers(array)
+            fault = _returned_fault(numbers, canon.weights, canon.masked, canon.scores)
+            if fault is not None:
+                sentence = {"weights_returned_transposed": "the weights come back with queries and keys exchanged", "scores_returned": "the scores come back in the place of the weights"}[fault]
+                self.findings.append(Finding(fault, "weights", sentence, op.place))
+
+    def _modes(self, flow: Flow) -> None:
+        """Twice the same in evaluation; dropout after the softmax in training; gradients that are derivatives."""
+        one, two = (to_numbers(self.plan.arrays(flow.run().returned)[self.plan.output]) for _ in range(2))
+        if apart(one, two).any():
+            dropouts = [op for op in flow.ops if "dropout" in op.name]
+            fault = "dropout_in_eval" if dropouts else "shares_state"
+            words = "weights are dropped in evaluation too" if dropouts else "the same call gives another answer the second time"
+            self.findings.append(Finding(fault, "weights", words, dropouts[0].place if dropouts else None))
+            return
+        if self._changes_inputs(flow):
+            self.findings.append(Finding("mutates_inputs", "output", "after the call the caller's tensor holds other numbers"))
+        if isinstance(flow.made, nn.Module):
+            self._training(flow)
+        if self.plan.library == "torch":
+            self._gradient(flow)
+
+    def _changes_inputs(self, flow: Flow) -> bool:
+        given = {name: value.clone() if isinstance(value, Tensor) else value for name, value in flow.inputs.items()}
+        if self.plan.library != "torch":
+            return False
+        with torch.no_grad():
+            self.plan.call(flow.made, given)
+        return any(
+            isinstance(value, Tensor) and value.shape == flow.inputs[name].shape and not torch.equal(torch.nan_to_num(value.double()), torch.nan_to_num(flow.inputs[name].double()))
+            for name, value in given.items() if isinstance(flow.inputs[name], Tensor)
+        )
+
+    def _training(self, flow: Flow) -> None:
+        made: nn.Module = flow.made
+        made.train()
+        try:
+            given = {name: value.clone() if isinstance(value, Tensor) else value for name, value in flow.inputs.items()}
+            state = torch.random.get_rng_state()
+            trace = record(lambda: self.plan.call(made, given), with_places=True)
+            torch.random.set_rng_state(state)
+        except Exception:  # noqa: BLE001  somebody else's code may raise anything
+            return
+        finally:
+            made.eval()
+        softs = [k for k, op in enumerate(trace.ops) if op.name in ("softmax", "exp", "sdpa")]
+        drops = [k for k, op in enumerate(trace.ops) if "dropout" in op.name]
+        core = find_cores(flow)[0]
+        if core.is_fused or not softs:
+            return
+        shape = flow.ops[core.softmax].value
+        assert shape is not None
+        scores = next((k for k in range(softs[0], 0, -1) if trace.ops[k].name in ("matmul", "bmm", "einsum", "baddbmm")), 0)
+        for k in drops:
+            value = trace.ops[k].value
+            if scores < k < softs[0] and value is not None and value.shape == shape.shape:
+                self.findings.append(Finding("dropout_before_softmax", "weights", "in training, scores are set to 0 before the softmax; a score of 0 hides nothing", trace.ops[k].place))
+                return
+        self.tried.append("in training")
+
+    def _gradient(self, flow: Flow) -> None:
+        """Compare the derivative along one direction with a difference of two calls."""
+        name = next(iter(flow.arguments), None)
+        value = flow.inputs.get(name) if name else None
+        if not isinstance(value, Tensor) or value.dtype != torch.float64:
+            return
+        direction = torch.as_tensor(np.random.default_rng(8).normal(size=tuple(value.shape)))
+        weigh: list[Tensor] = []
+
+        def total(x: Tensor) -> Tensor:
+            given = {k: v.clone() if isinstance(v, Tensor) else v for k, v in flow.inputs.items()} | {name: x}
+            output = self.plan.arrays(self.plan.call(flow.made, given))[self.plan.output]
+            if not weigh:
+                weigh.append(torch.cos(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape))
+            return (output * weigh[0]).sum()
+
+        try:
+            with torch.enable_grad():
+                x = value.clone().requires_grad_()
+                answer = total(x * 1)
+                slope = float((torch.autograd.grad(answer, x)[0] * direction).sum()) if answer.requires_grad else None
+            with torch.no_grad():
+                step = 1e-6
+                wanted = float((total(value + step * direction) - total(value - step * direction)) / (2 * step))
+        except Exception:  # noqa: BLE001  a gradient that is refused is a fact about that call
+            self.untried.append("gradients")
+            return
+        if slope is None:
+            self.findings.append(Finding("cuts_gradient", "output", "no gradient reaches the input"))
+        elif np.isfinite(wanted) and abs(slope - wanted) > 1e-3 * max(1.0, abs(wanted)):
+            self.findings.append(Finding("cuts_gradient", "output", f"the gradient is not the derivative: {slope:.4g} along a direction, by difference {wanted:.4g}"))
+        else:
+            self.tried.append("gradients")
+
+
+def _returned_fault(given: Array, weights: Array, masked: Array, scores: Array) -> str | None:
+    b, h, n, m = weights.shape
+    shapes = {(b, h, n, m): weights, (b * h, n, m): weights.reshape(b * h, n, m)}
+    mean = {(b, n, m): weights.mean(1), (n, m): weights[0].mean(0)}
+    for shape, right in (shapes | mean).items():
+        if given.shape == shape and _same(given, right):
+            return None
+    for (shape, right), raw in zip(shapes.items(), (masked, masked.reshape(b * h, n, m)), strict=True):
+        turned = right.swapaxes(-1, -2)
+        if given.shape == turned.shape and _same(given, turned):
+            return "weights_returned_transposed"
+        if given.shape == shape and (_same(given, raw) or _same(given, scores.reshape(shape))):
+            return "scores_returned"
+    return None
+
+
+def _same(one: Array, two: Array) -> bool:
+    with np.errstate(invalid="ignore"):
+        return bool(((np.abs(one - two) < 1e-5) | (one == two) | np.isnan(two)).all())
+
+
+def _sizes_in_words(flow: Flow) -> str:
+    return ", ".join(f"{name} {tuple(flow.inputs[name].shape)}" for name in flow.arguments)
