@@ -1,8 +1,8 @@
 """The second witness: what a target really does, read from its own operations, with the line of each."""
 
 from attention_surgeon.witness.flow import Flow
+from attention_surgeon.witness.observe import Observation, observe
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
 from attention_surgeon.witness.record import Op, Trace, record, watched
-from attention_surgeon.witness.testify import Testimony, testify
 
-__all__ = ["Expected", "Finding", "Flow", "Op", "Reading", "Testimony", "Trace", "read", "record", "testify", "watched"]
+__all__ = ["Expected", "Finding", "Flow", "Op", "Reading", "Observation", "Trace", "read", "record", "observe", "watched"]

@@ -47,7 +47,13 @@ def try_cache(plan: Plan, *, is_causal: bool) -> Claim | None:
         tried.append(words)
         if not outcome:
             fault, sentence, place = trier.what_is_wrong(pieces)
-            return Claim(name, tuple(tried), fault, f"fed as {words}, the output is another than at once: {sentence}", place=place)
+            return Claim(
+                name,
+                tuple(tried),
+                fault,
+                f"fed as {words}, the output is another than at once: {sentence}",
+                place=place,
+            )
     return Claim(name, tuple(tried))
 
 
@@ -130,7 +136,7 @@ class _Trier:
         for part in reversed(returned):
             if isinstance(part, Tensor) or part is None:
                 continue
-            if isinstance(part, tuple | list | dict) and len(part) or hasattr(part, "__dict__"):
+            if (isinstance(part, tuple | list | dict) and len(part)) or hasattr(part, "__dict__"):
                 return part
         rest = [part for part in returned[1:] if isinstance(part, Tensor)]
         return tuple(rest) if len(rest) == 2 else (rest[0] if len(rest) == 1 else None)
@@ -150,11 +156,27 @@ class _Trier:
             hidden = softs[-1].inputs[0][(0,) * (softs[-1].inputs[0].ndim - 2)] < -1e3
             n_q = hidden.shape[0]
             right = np.arange(_LENGTH)[None] > np.arange(_LENGTH - n_q, _LENGTH)[:, None]
-            if self.is_causal and (hidden == (np.arange(_LENGTH)[None] > np.arange(n_q)[:, None])).all() and (hidden != right).any():
-                return "causal_aligned_at_start", "the mask is laid at the start, so the newest query sees the oldest keys only", softs[-1].place
+            if (
+                self.is_causal
+                and (hidden == (np.arange(_LENGTH)[None] > np.arange(n_q)[:, None])).all()
+                and (hidden != right).any()
+            ):
+                return (
+                    "causal_aligned_at_start",
+                    "the mask is laid at the start, so the newest query sees the oldest keys only",
+                    softs[-1].place,
+                )
             if self.is_causal and not hidden.any() and right.any():
-                return "cache_future_seen", "nothing is hidden, so tokens of one piece see those after them", softs[-1].place
-        return "cache_changes_output", "the keys, values or positions that are kept are not those of the whole sequence", softs[-1].place if softs else None
+                return (
+                    "cache_future_seen",
+                    "nothing is hidden, so tokens of one piece see those after them",
+                    softs[-1].place,
+                )
+        return (
+            "cache_changes_output",
+            "the keys, values or positions that are kept are not those of the whole sequence",
+            softs[-1].place if softs else None,
+        )
 
 
 def _cut(value: Any, axis: int, first: int, size: int) -> Any:

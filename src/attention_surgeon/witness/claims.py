@@ -162,11 +162,23 @@ class _Trier:
             return Claim(argument.name)
         if "ignored" in meanings:
             if len(meanings) == 1:
-                return Claim(argument.name, tuple(meanings["ignored"]), "mask_ignored", f"`{argument.name}` changes nothing: no key is hidden", place=self.plain.place)
+                return Claim(
+                    argument.name,
+                    tuple(meanings["ignored"]),
+                    "mask_ignored",
+                    f"`{argument.name}` changes nothing: no key is hidden",
+                    place=self.plain.place,
+                )
             meanings.pop("ignored")
         both = {"keep", "hide"} & meanings.keys()
         if len(both) == 2:
-            return Claim(argument.name, tuple(sum(meanings.values(), [])), "mask_inverted", f"`{argument.name}` hides where it is True in one form and keeps in another", place=self.plain.place)
+            return Claim(
+                argument.name,
+                tuple(sum(meanings.values(), [])),
+                "mask_inverted",
+                f"`{argument.name}` hides where it is True in one form and keeps in another",
+                place=self.plain.place,
+            )
         meaning = next(iter(both), "additive")
         return Claim(argument.name, tuple(sum(meanings.values(), [])), meaning=meaning)
 
@@ -244,8 +256,13 @@ class _Trier:
     def _wrong(self, argument: Any, found: Hidden, allowed: Array, words: str, form: str) -> Claim:
         fault, sentence = self._name(found, allowed, form)
         return Claim(
-            argument.name, (words,), fault, f"`{argument.name}` given as {words}: {sentence}", place=found.place,
-            yours=(~found.cells[0, 0]).astype(float), expected=(allowed & ~self.plain.cells)[0, 0].astype(float),
+            argument.name,
+            (words,),
+            fault,
+            f"`{argument.name}` given as {words}: {sentence}",
+            place=found.place,
+            yours=(~found.cells[0, 0]).astype(float),
+            expected=(allowed & ~self.plain.cells)[0, 0].astype(float),
         )
 
     def _name(self, found: Hidden, allowed: Array, form: str) -> tuple[str, str]:
@@ -254,14 +271,30 @@ class _Trier:
         others: list[tuple[str, str, Array]] = []
         if n == m:
             others.append(("mask_transposed", "queries and keys are exchanged", allowed.swapaxes(-1, -2)))
-        others.append(("mask_first_only", "the mask of the first sequence serves for all", np.broadcast_to(allowed[:1], allowed.shape)))
+        others.append(
+            (
+                "mask_first_only",
+                "the mask of the first sequence serves for all",
+                np.broadcast_to(allowed[:1], allowed.shape),
+            )
+        )
         folded = np.tile(allowed[:, 0], (h, 1, 1)).reshape(b, h, n, m)
-        others.append(("mask_batch_order", "the masks of the sequences are repeated in another order than heads and sequences are folded", folded))
+        others.append(
+            (
+                "mask_batch_order",
+                "the masks of the sequences are repeated in another order than heads and sequences are folded",
+                folded,
+            )
+        )
         if form in _PADDING_FORMS and n == m:
-            others.append(("mask_hides_queries", "rows of queries are hidden, not columns of keys", allowed.swapaxes(-1, -2)))
+            others.append(
+                ("mask_hides_queries", "rows of queries are hidden, not columns of keys", allowed.swapaxes(-1, -2))
+            )
         shifted = np.concatenate([allowed[..., :1], allowed[..., :-1]], -1)
         others.append(("mask_off_by_one", "it is shifted by one key", shifted))
-        others.append(("mask_off_by_one", "it is shifted by one key", np.concatenate([allowed[..., 1:], allowed[..., -1:]], -1)))
+        others.append(
+            ("mask_off_by_one", "it is shifted by one key", np.concatenate([allowed[..., 1:], allowed[..., -1:]], -1))
+        )
         for name, sentence, seen in sorted(others, key=lambda o: o[0] != "mask_hides_queries"):
             for turned in (seen, ~seen):
                 if (found.cells == (base | ~turned)).all():
@@ -272,7 +305,10 @@ class _Trier:
         b, _, n, m = self.shape
         lengths = np.array([m - 1 - 2 * (i % 2) for i in range(b)])
         tried = []
-        for words, value in (("(b,)", lengths), ("(b, n_q)", np.stack([np.minimum(m, 1 + (np.arange(n) + i) % m) for i in range(b)]))):
+        for words, value in (
+            ("(b,)", lengths),
+            ("(b, n_q)", np.stack([np.minimum(m, 1 + (np.arange(n) + i) % m) for i in range(b)])),
+        ):
             given = torch.as_tensor(value) if self.plan.library == "torch" else value
             found = self._given(argument, given)
             if found is None:
@@ -290,9 +326,26 @@ class _Trier:
                     name, sentence = "mask_inverted", "the first keys are hidden, not those beyond the lengths"
                 elif (found.cells == (self.plain.cells | ~by_rows)).all():
                     name, sentence = "mask_hides_queries", "rows of queries are hidden, not columns of keys"
-                elif value.ndim == 1 and (found.cells == (self.plain.cells | ~np.broadcast_to((np.arange(m)[None] <= lengths[:, None])[:, None, None], self.shape))).all():
+                elif (
+                    value.ndim == 1
+                    and (
+                        found.cells
+                        == (
+                            self.plain.cells
+                            | ~np.broadcast_to((np.arange(m)[None] <= lengths[:, None])[:, None, None], self.shape)
+                        )
+                    ).all()
+                ):
                     name, sentence = "padding_off_by_one", "one key too many counts"
-                return Claim(argument.name, (words,), name, f"`{argument.name}` given as {words}: {sentence}", place=found.place, yours=(~found.cells[0, 0]).astype(float), expected=(allowed & ~self.plain.cells)[0, 0].astype(float))
+                return Claim(
+                    argument.name,
+                    (words,),
+                    name,
+                    f"`{argument.name}` given as {words}: {sentence}",
+                    place=found.place,
+                    yours=(~found.cells[0, 0]).astype(float),
+                    expected=(allowed & ~self.plain.cells)[0, 0].astype(float),
+                )
             tried.append(words)
         return Claim(argument.name, tuple(tried))
 
@@ -308,12 +361,34 @@ class _Trier:
             tried.append(str(value))
             pattern = find_pattern(found.cells).name if value else "causal"
             if value and pattern not in ("causal", "causal_start"):
-                fault = {"nothing": "causal_ignored", "reversed": "causal_reversed", "diagonal_hidden": "mask_diagonal_hidden", "one_ahead": "mask_off_by_one", "reversed_without_diagonal": "causal_reversed"}.get(pattern, "mask_misread")
-                words = {"causal_ignored": "nothing is hidden", "causal_reversed": "the past is hidden"}.get(fault, "what is hidden is not the future")
+                fault = {
+                    "nothing": "causal_ignored",
+                    "reversed": "causal_reversed",
+                    "diagonal_hidden": "mask_diagonal_hidden",
+                    "one_ahead": "mask_off_by_one",
+                    "reversed_without_diagonal": "causal_reversed",
+                }.get(pattern, "mask_misread")
+                words = {"causal_ignored": "nothing is hidden", "causal_reversed": "the past is hidden"}.get(
+                    fault, "what is hidden is not the future"
+                )
                 expected = np.tri(*found.cells.shape[-2:])
-                return Claim(argument.name, ("True",), fault, f"`{argument.name}=True`: {words}", place=found.place or place, yours=(~found.cells[0, 0]).astype(float), expected=expected)
+                return Claim(
+                    argument.name,
+                    ("True",),
+                    fault,
+                    f"`{argument.name}=True`: {words}",
+                    place=found.place or place,
+                    yours=(~found.cells[0, 0]).astype(float),
+                    expected=expected,
+                )
             if not value and (found.cells == self.plain.cells).all() and self.plain.cells.any():
-                return Claim(argument.name, ("False",), "none_mask_is_causal", f"`{argument.name}=False` hides the future all the same", place=place)
+                return Claim(
+                    argument.name,
+                    ("False",),
+                    "none_mask_is_causal",
+                    f"`{argument.name}=False` hides the future all the same",
+                    place=place,
+                )
         return Claim(argument.name, tuple(tried))
 
 

@@ -149,7 +149,11 @@ def canonical(flow: Flow, core: Core, trace: Trace | None = None) -> Canon:
 def _of_rows(elements: Array) -> Array:
     """Return the label of each row: that of its elements, constants aside."""
     largest, smallest = elements.max(-1), np.where(elements == NONE, 10**9, elements).min(-1)
-    return np.where((elements == SEVERAL).any(-1), SEVERAL, np.where(smallest >= 10**9, NONE, np.where(largest == smallest, largest, SEVERAL)))
+    return np.where(
+        (elements == SEVERAL).any(-1),
+        SEVERAL,
+        np.where(smallest >= 10**9, NONE, np.where(largest == smallest, largest, SEVERAL)),
+    )
 
 
 @dataclass
@@ -212,8 +216,18 @@ class _Written:
         v, output = self._combined(place, size)
         tokens = flow.tokens
         return Canon(
-            q=q, k=k[:, key_heads], v=v, key_rows=k, batches=self._batches, scores=np.asarray(scores), masked=laid(masked_raw), weights=laid(weights_raw),
-            used=laid(used_raw), output=output, key_heads=key_heads, extra=extra,
+            q=q,
+            k=k[:, key_heads],
+            v=v,
+            key_rows=k,
+            batches=self._batches,
+            scores=np.asarray(scores),
+            masked=laid(masked_raw),
+            weights=laid(weights_raw),
+            used=laid(used_raw),
+            output=output,
+            key_heads=key_heads,
+            extra=extra,
             query_argument=tokens[int(rows[0].tokens.flat[0])].argument,
             key_argument=tokens[int(rows[1].tokens.flat[0])].argument,
             value_argument=self._value_argument,
@@ -253,11 +267,16 @@ class _Written:
     def _not_whole(self, product: Product, rows: tuple[_Rows, _Rows], whole: Array) -> Structure:
         """Say why not every query meets every key of its head once."""
         only_own = (whole.sum((1, 3)) > 0).sum() and all(
-            whole[b, :, i, j].sum() == 0 for b in range(whole.shape[0]) for i in range(whole.shape[2])
-            for j in range(whole.shape[3]) if i != j
+            whole[b, :, i, j].sum() == 0
+            for b in range(whole.shape[0])
+            for i in range(whole.shape[2])
+            for j in range(whole.shape[3])
+            if i != j
         )
         if only_own:
-            return Structure("attends_over_heads", "the heads of one position meet each other, not the positions", self.core)
+            return Structure(
+                "attends_over_heads", "the heads of one position meet each other, not the positions", self.core
+            )
         return Structure("heads_split_by_view", "rows of one head belong to several positions and heads", self.core)
 
     def _keys_are_left(self, product: Product, marks: Product) -> bool:
@@ -423,8 +442,20 @@ class _Fused:
         weights = softmax(masked)
         output = np.einsum("bhij,bhjd->bhid", weights, values)
         return Canon(
-            q=asked, k=keys, v=values, key_rows=k[0], batches=np.arange(len(asked)), scores=scores, masked=masked, weights=weights, used=weights, output=output,
-            key_heads=key_heads, query_argument=q[1], key_argument=k[1], value_argument=v[1],
+            q=asked,
+            k=keys,
+            v=values,
+            key_rows=k[0],
+            batches=np.arange(len(asked)),
+            scores=scores,
+            masked=masked,
+            weights=weights,
+            used=weights,
+            output=output,
+            key_heads=key_heads,
+            query_argument=q[1],
+            key_argument=k[1],
+            value_argument=v[1],
         )
 
     def _rows(self, operand: int) -> tuple[Array, str]:
@@ -440,7 +471,9 @@ class _Fused:
         if (position != np.broadcast_to(np.arange(n), rows.shape)).any():
             over_heads = rows.ndim > 2 and (position == position[..., :1]).all()
             if over_heads:
-                raise Structure("attends_over_heads", "the heads of one position meet each other, not the positions", self.core)
+                raise Structure(
+                    "attends_over_heads", "the heads of one position meet each other, not the positions", self.core
+                )
             raise Structure("heads_split_by_view", "rows of one head belong to several positions and heads", self.core)
         if (batch != batch[..., :1]).any():
             raise Structure("attends_over_batch", "a row of sequences stands where positions belong", self.core)
@@ -459,7 +492,11 @@ class _Fused:
             heads = scaled.shape[1]
             mask = np.asarray(mask)
             if mask.ndim == 3 and mask.shape[0] not in (1, heads):
-                mask = mask.reshape(-1, heads, *mask.shape[-2:]) if mask.shape[0] == scaled.shape[0] * heads else mask[:, None]
+                mask = (
+                    mask.reshape(-1, heads, *mask.shape[-2:])
+                    if mask.shape[0] == scaled.shape[0] * heads
+                    else mask[:, None]
+                )
             scaled = np.where(mask, scaled, -np.inf) if mask.dtype.kind == "b" else scaled + mask
         if options.get("is_causal"):
             n_q, n_k = scaled.shape[-2:]

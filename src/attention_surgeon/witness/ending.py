@@ -42,9 +42,7 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     """Return how the outputs of all heads were put together and returned."""
     last = max(core.combine for core in cores)
     heads = _stacked(canons)  # (batch, heads, n, d)
-    after = [
-        p for p in flow.projections if p > last and any(flow.reaches(core.combine, p) for core in cores)
-    ]
+    after = [p for p in flow.projections if p > last and any(flow.reaches(core.combine, p) for core in cores)]
     returned = flow.plan.arrays(flow.base.returned)
     output = to_numbers(returned[flow.plan.output])
     if not after:
@@ -131,8 +129,13 @@ def _unprojected(flow: Flow, heads: Array, output: Array, last: int) -> Ending:
     b, h, n, d = heads.shape
     axes = flow.plan.output_axes
     rows = [
-        heads, heads.transpose(0, 2, 1, 3), heads.transpose(2, 0, 1, 3), heads.transpose(0, 1, 3, 2),
-        heads.transpose(0, 1, 3, 2), heads.transpose(1, 0, 2, 3), heads.transpose(0, 3, 2, 1),
+        heads,
+        heads.transpose(0, 2, 1, 3),
+        heads.transpose(2, 0, 1, 3),
+        heads.transpose(0, 1, 3, 2),
+        heads.transpose(0, 1, 3, 2),
+        heads.transpose(1, 0, 2, 3),
+        heads.transpose(0, 3, 2, 1),
     ]
     flat = output.reshape(-1)
     if h == 1 or "h" in axes:
@@ -163,11 +166,7 @@ def _without_residual(flow: Flow, output: Array) -> list[Array]:
 
 def _tail(flow: Flow, op: int, value: Array, output: Array) -> Ending:
     """Return what was done after the output projection."""
-    names = tuple(
-        dict.fromkeys(
-            flow.ops[k].name for k in range(op + 1, len(flow.ops)) if flow.reaches(op, k)
-        )
-    )
+    names = tuple(dict.fromkeys(flow.ops[k].name for k in range(op + 1, len(flow.ops)) if flow.reaches(op, k)))
     others = tuple(name for name in names if name not in _QUIET)
     is_same = value.size == output.size and (
         _same(np.sort(value, None), np.sort(output, None)) or _is_shifted(value, output)

@@ -135,7 +135,7 @@ class Flow:
         found = []
         for name, axes in self.arguments.items():
             sizes = dict(zip(axes, self.inputs[name].shape, strict=True))
-            n = sizes.get("n", sizes.get("m", 1))
+            n = sizes["y"] * sizes["x"] if "y" in axes else sizes.get("n", sizes.get("m", 1))
             found += [Token(name, b, i) for b in range(sizes.get("b", 1)) for i in range(n)]
         return found
 
@@ -146,9 +146,10 @@ class Flow:
     def _bumped(self, token: Token) -> Any:
         """Return the argument with other numbers in this token."""
         axes, value = self.arguments[token.argument], self.inputs[token.argument]
-        place = tuple(
-            token.batch if axis == "b" else token.position if axis in "nm" else slice(None) for axis in axes
-        )
+        across = value.shape[axes.index("x")] if "x" in axes else 1
+        where = {"b": token.batch, "n": token.position, "m": token.position}
+        where |= {"y": token.position // across, "x": token.position % across}
+        place = tuple(where.get(axis, slice(None)) for axis in axes)
         source = np.random.default_rng(7)
         if isinstance(value, Tensor):
             value = value.clone()
@@ -241,12 +242,16 @@ def apart(one: Array, two: Array) -> Array:
     with np.errstate(invalid="ignore"):
         finite = np.abs(one[np.isfinite(one)])
         scale = max(1e-30, float(np.quantile(finite, 0.9)) if finite.size else 1.0)
-        same = (one == two) | (np.isnan(one) & np.isnan(two)) | (np.abs(one - two) <= _APART * np.maximum(scale, np.abs(one)))
+        same = (
+            (one == two)
+            | (np.isnan(one) & np.isnan(two))
+            | (np.abs(one - two) <= _APART * np.maximum(scale, np.abs(one)))
+        )
     return ~same
 
 
 def _holds_tokens(argument: Any) -> bool:
-    return argument.role in TOKEN_ROLES and any(axis in argument.axes for axis in "nm")
+    return argument.role in TOKEN_ROLES and any(axis in argument.axes for axis in "nmy")
 
 
 def _fresh(value: Any, library: str) -> Any:

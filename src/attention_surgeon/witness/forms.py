@@ -145,7 +145,9 @@ def find_norm(before: Array, after: Array) -> Norm | None:
             even = bool(np.abs(gains - gains.mean()).max() < 1e-4 * abs(gains.mean()))
             size = h * d if over_heads else d
             if kind == "rms" and even:  # a length of 1 and an rms of 1 are the same but for a factor
-                return Norm("l2" if abs(gains.mean() ** 2 * size - 1) < 1e-3 else "rms", over_heads, float(gains.mean()))
+                return Norm(
+                    "l2" if abs(gains.mean() ** 2 * size - 1) < 1e-3 else "rms", over_heads, float(gains.mean())
+                )
             return Norm(kind, over_heads, float(gains.mean()))
     return None
 
@@ -169,7 +171,7 @@ def find_rotation(before: Array, after: Array) -> Rotation | BrokenRotation | He
     spans = {(moved[0], moved[-1] + 1), (0, d)}
     for (first, last), layout in itertools.product(sorted(spans, key=lambda s: s[1] - s[0]), ("halves", "pairs")):
         size = last - first
-        if size % 2 or len(moved) < size - 2 and (first, last) != (0, d):
+        if size % 2 or (len(moved) < size - 2 and (first, last) != (0, d)):
             continue
         x, y = (_paired(part[..., first:last], layout) for part in (before, after))
         with np.errstate(divide="ignore", invalid="ignore"):

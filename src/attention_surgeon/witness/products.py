@@ -1,9 +1,9 @@
 """A product of two arrays, whatever it was written as, in letters: which axes are summed over, which stay.
 
-    >>> import numpy as np
-    >>> p = as_product("matmul", (np.ones((2, 5, 3)), np.ones((3, 7))), {})
-    >>> p.left, p.right, p.out, p.summed
-    ('abc', 'cd', 'abd', 'c')
+>>> import numpy as np
+>>> p = as_product("matmul", (np.ones((2, 5, 3)), np.ones((3, 7))), {})
+>>> p.left, p.right, p.out, p.summed
+('abc', 'cd', 'abd', 'c')
 """
 
 import string

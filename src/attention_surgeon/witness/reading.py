@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.verdict import Location
 from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores
 from attention_surgeon.witness.ending import Ending, find_ending
-from attention_surgeon.witness.flow import Flow, Plan
+from attention_surgeon.witness.flow import Flow
 from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.roots import Root, Rows, find_root
@@ -148,7 +147,9 @@ class _Reader:
         self._ending(find_ending(flow, cores, canons), cores)
         return reading
 
-    def _wrong(self, fault: str, step: str, sentence: str, op: int | None, yours: Any = None, expected: Any = None) -> None:
+    def _wrong(
+        self, fault: str, step: str, sentence: str, op: int | None, yours: Any = None, expected: Any = None
+    ) -> None:
         if any(found.fault == fault for found in self.reading.findings):
             return
         place = None if op is None else self.flow.ops[op].place
@@ -161,7 +162,11 @@ class _Reader:
         if found.name not in named:
             self.reading.unknown.append(found.sentence)
             return
-        op = found.core.combine if found.name == "weights_transposed" else (found.core.scores or (found.core.softmax,))[0]
+        op = (
+            found.core.combine
+            if found.name == "weights_transposed"
+            else (found.core.scores or (found.core.softmax,))[0]
+        )
         step = "output" if found.name == "weights_transposed" else "scores"
         self._wrong(found.name, step, found.sentence, op)
 
@@ -170,8 +175,17 @@ class _Reader:
         product = core.combine if core.is_fused else core.scores[0]
         roots = {}
         if len(core.scores) <= 1:
-            for name, op, operand in (("q", product, 0 if core.is_fused else -2), ("key_rows", product, 1 if core.is_fused else -1), ("v", core.combine, 2 if core.is_fused else (-1 if core.weights_first else -2))):
-                rows = Rows(getattr(canon, name), op, operand, lambda trace, name=name: getattr(canonical(flow, core, trace), name))
+            for name, op, operand in (
+                ("q", product, 0 if core.is_fused else -2),
+                ("key_rows", product, 1 if core.is_fused else -1),
+                ("v", core.combine, 2 if core.is_fused else (-1 if core.weights_first else -2)),
+            ):
+                rows = Rows(
+                    getattr(canon, name),
+                    op,
+                    operand,
+                    lambda trace, name=name: getattr(canonical(flow, core, trace), name),
+                )
                 roots[name] = find_root(flow, rows, canon.batches)
         factor = self._roots(roots, canon, core) if roots else 1.0
         self._scores(core, canon, other, factor, is_first=is_first)
@@ -183,7 +197,9 @@ class _Reader:
             if root is None:
                 self.reading.unknown.append(f"I cannot see which projection the {words[name]} come from")
             elif not root.is_known:
-                self.reading.unknown.append(f"something happens to the {words[name]} before the product that I do not know")
+                self.reading.unknown.append(
+                    f"something happens to the {words[name]} before the product that I do not know"
+                )
         if any(root is None for root in roots.values()):
             return 1.0
         query, key, value = (roots[name] for name in ("q", "key_rows", "v"))
@@ -196,13 +212,19 @@ class _Reader:
 
     def _shared(self, query: Root, key: Root, value: Root, canon: Canon, core: Core) -> None:
         """Whether the three come from three projections, and the right tokens."""
+
         def same(one: Root, two: Root) -> bool:
             return one.op == two.op and one.argument == two.argument and bool(np.isin(one.features, two.features).all())
 
         op = core.combine if core.is_fused else core.scores[0]
         is_function = query.op is None
         if same(query, key) and not is_function:
-            self._wrong("projection_shared" if same(key, value) else "query_as_key", "projections", "queries and keys are made by one projection", op)
+            self._wrong(
+                "projection_shared" if same(key, value) else "query_as_key",
+                "projections",
+                "queries and keys are made by one projection",
+                op,
+            )
         elif same(key, value) and not is_function:
             self._wrong("key_as_value", "projections", "keys and values are made by one projection", op)
         elif same(query, value) and not is_function:
@@ -210,10 +232,23 @@ class _Reader:
         roles = {a.name: a.role for a in self.flow.plan.arguments}
         has_context = any(roles.get(name) in ("context", "key", "value") for name in self.flow.arguments)
         if has_context and canon.key_argument == canon.query_argument:
-            self._wrong("context_ignored", "projections", f"keys come from `{canon.key_argument}`, as the queries do; the context is not used", op)
+            self._wrong(
+                "context_ignored",
+                "projections",
+                f"keys come from `{canon.key_argument}`, as the queries do; the context is not used",
+                op,
+            )
         elif has_context and canon.value_argument == canon.query_argument:
-            self._wrong("query_as_value", "projections", f"values come from `{canon.value_argument}`, as the queries do", core.combine)
-        elif roles.get(canon.query_argument) in ("key", "value", "context") and roles.get(canon.key_argument) in ("x", "query"):
+            self._wrong(
+                "query_as_value",
+                "projections",
+                f"values come from `{canon.value_argument}`, as the queries do",
+                core.combine,
+            )
+        elif roles.get(canon.query_argument) in ("key", "value", "context") and roles.get(canon.key_argument) in (
+            "x",
+            "query",
+        ):
             self._wrong("query_key_swapped", "projections", "queries come from the context and keys from x", op)
         elif roles.get(canon.key_argument) == "value" and roles.get(canon.value_argument) == "key":
             self._wrong("key_value_swapped", "projections", "keys serve as values and values as keys", op)
@@ -222,18 +257,29 @@ class _Reader:
 
     def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
         heads = canon.q.shape[1]
-        firsts = [tuple(key.features[int(r)]) for r in canon.key_heads] if len(key.features) > 1 else [tuple(key.features[0])] * heads
+        firsts = (
+            [tuple(key.features[int(r)]) for r in canon.key_heads]
+            if len(key.features) > 1
+            else [tuple(key.features[0])] * heads
+        )
         blocks = sorted(set(firsts))
         self.reading.key_heads = len(blocks)
         groups = [blocks.index(first) for first in firsts]
         op = core.combine if core.is_fused else core.scores[0]
         if len(blocks) in (1, heads):
             if len(blocks) == heads > 1 and groups != list(range(heads)):
-                self.reading.unknown.append("its heads take the features of the keys in another order than those of the queries")
+                self.reading.unknown.append(
+                    "its heads take the features of the keys in another order than those of the queries"
+                )
             return
         expected = [h * len(blocks) // heads for h in range(heads)]
         if groups == [h % len(blocks) for h in range(heads)]:
-            self._wrong("heads_tiled", "scores", f"query heads 0 to {heads - 1} use key heads {', '.join(map(str, groups))}; expected {', '.join(map(str, expected))}", op)
+            self._wrong(
+                "heads_tiled",
+                "scores",
+                f"query heads 0 to {heads - 1} use key heads {', '.join(map(str, groups))}; expected {', '.join(map(str, expected))}",
+                op,
+            )
         elif groups != expected:
             self.reading.unknown.append(f"its query heads use the key heads {', '.join(map(str, groups))}")
         else:
@@ -271,9 +317,16 @@ class _Reader:
     def _broken(self, form: object, op: int) -> None:
         if isinstance(form, BrokenRotation):
             other = "pairs" if form.layout == "halves" else "halves"
-            self._wrong("rotary_layouts_mixed", "scores", f"features are turned as {form.layout}, with the angles laid out for {other}: lengths are not kept", op)
+            self._wrong(
+                "rotary_layouts_mixed",
+                "scores",
+                f"features are turned as {form.layout}, with the angles laid out for {other}: lengths are not kept",
+                op,
+            )
         elif isinstance(form, HeadRotation):
-            self._wrong("rotary_over_heads", "scores", "the angle of the rotation depends on the head, not on the position", op)
+            self._wrong(
+                "rotary_over_heads", "scores", "the angle of the rotation depends on the head, not on the position", op
+            )
 
     def _rotations(self, turns: "list[tuple[Rotation, int] | None]", query: Root, key: Root) -> None:
         found = [turn for turn in turns if turn is not None]
@@ -285,19 +338,41 @@ class _Reader:
             return
         (asks, op), (answers, _) = found
         if not asks.is_by_position or not answers.is_by_position:
-            self._wrong("rotary_positions_wrong", "scores", "the angle does not grow by the same step from position to position", op)
+            self._wrong(
+                "rotary_positions_wrong",
+                "scores",
+                "the angle does not grow by the same step from position to position",
+                op,
+            )
             return
         if asks.layout != answers.layout or asks.size != answers.size:
-            self._wrong("rotary_layouts_mixed", "scores", f"queries are turned in {asks.layout} and keys in {answers.layout}", op)
+            self._wrong(
+                "rotary_layouts_mixed",
+                "scores",
+                f"queries are turned in {asks.layout} and keys in {answers.layout}",
+                op,
+            )
             return
         n = min(len(asks.angles), len(answers.angles))
         gap = np.abs((asks.angles[:n] - answers.angles[:n] + np.pi) % (2 * np.pi) - np.pi).max()
         if gap > 1e-3:
             opposite = np.abs(asks.steps + answers.steps).max() < 1e-3
-            self._wrong("rotary_direction", "scores", "queries and keys are turned in opposite directions" if opposite else "queries and keys of one position are turned by different angles", op)
+            self._wrong(
+                "rotary_direction",
+                "scores",
+                "queries and keys are turned in opposite directions"
+                if opposite
+                else "queries and keys of one position are turned by different angles",
+                op,
+            )
             return
         if (asks.steps < -1e-6).any() and asks.steps[0] < 0:
-            self._wrong("rotary_direction", "scores", "vectors are turned by minus their position; the sign of the sine is the wrong way round", op)
+            self._wrong(
+                "rotary_direction",
+                "scores",
+                "vectors are turned by minus their position; the sign of the sine is the wrong way round",
+                op,
+            )
             return
         base = asks.base
         part = "" if asks.size == query.features.shape[1] else f", {asks.size} of {query.features.shape[1]} features"
@@ -317,7 +392,12 @@ class _Reader:
         self._factor(scaling, factor, canon, core)
         if scaling.cap is not None:
             if scaling.cap_is_last:
-                self._wrong("cap_after_mask", "masked", f"the soft cap comes after the mask: hidden scores are {scaling.fill:g}, not -inf", self._op_named("tanh", core))
+                self._wrong(
+                    "cap_after_mask",
+                    "masked",
+                    f"the soft cap comes after the mask: hidden scores are {scaling.fill:g}, not -inf",
+                    self._op_named("tanh", core),
+                )
             else:
                 reading.kind.append(f"scores capped at {scaling.cap:g}") if is_first else None
         op = self._mask_op(core)
@@ -370,7 +450,14 @@ class _Reader:
     def _factor(self, scaling: Scaling, before: float, canon: Canon, core: Core) -> None:
         size = canon.q.shape[-1]
         widths = [a.shape[-1] for name, a in self.flow.inputs.items() if name == canon.query_argument]
-        sizes = Sizes(size, canon.v.shape[-1], self.reading.heads, canon.q.shape[2], canon.k.shape[2], widths[0] if widths else None)
+        sizes = Sizes(
+            size,
+            canon.v.shape[-1],
+            self.reading.heads,
+            canon.q.shape[2],
+            canon.k.shape[2],
+            widths[0] if widths else None,
+        )
         total = scaling.factor * before
         normed = any("normed" in words for words in self.reading.kind)
         op = core.combine if core.is_fused else self._scale_op(core)
@@ -394,7 +481,12 @@ class _Reader:
             if abs(by - value) < 2e-4 * value and abs(value - wanted) > 1e-3 * wanted:
                 if normed and name != "scale_multiplied" and name not in ("scale_missing",):
                     break
-                self._wrong(name, "scaled", f"the scores are multiplied by {by:.4g}; 1/√d_k is {size**-0.5:.4g} (d_k = {size})", op)
+                self._wrong(
+                    name,
+                    "scaled",
+                    f"the scores are multiplied by {by:.4g}; 1/√d_k is {size**-0.5:.4g} (d_k = {size})",
+                    op,
+                )
                 return
         if normed:
             self.reading.kind.append(f"scale {by:.4g} after the norms")
@@ -402,7 +494,12 @@ class _Reader:
         if abs(by - 1 / size) < 2e-4 / size:
             self._wrong("scale_twice", "scaled", f"the scores are divided by {size}", op)
             return
-        self._wrong("scale_hard_coded", "scaled", f"the scores are multiplied by {by:.4g}; 1/√d_k is {size**-0.5:.4g} (d_k = {size})", op)
+        self._wrong(
+            "scale_hard_coded",
+            "scaled",
+            f"the scores are multiplied by {by:.4g}; 1/√d_k is {size**-0.5:.4g} (d_k = {size})",
+            op,
+        )
 
     def _scale_op(self, core: Core) -> int:
         start = core.scores[0]
@@ -418,7 +515,12 @@ class _Reader:
             if scaling.fill > 0:
                 self._wrong("mask_fill_positive", "masked", f"hidden scores are set to {scaling.fill:g}", op)
             else:
-                self._wrong("mask_fill_too_small", "masked", f"hidden scores are set to {scaling.fill:g}; real scores go lower", op)
+                self._wrong(
+                    "mask_fill_too_small",
+                    "masked",
+                    f"hidden scores are set to {scaling.fill:g}; real scores go lower",
+                    op,
+                )
         wrong = {
             "reversed": ("causal_reversed", "the past is hidden, the future is seen"),
             "reversed_without_diagonal": ("causal_reversed", "the past and the token itself are hidden"),
@@ -436,13 +538,23 @@ class _Reader:
             if name in ("window", "band") and pattern.size != expects.window:
                 half = name == "band"
                 if not (half and pattern.size in (expects.window + 1, expects.window // 2 + 1)):
-                    self._wrong("window_off_by_one", "masked", f"a query sees {pattern.size} keys, itself included; the window is {expects.window}", op)
+                    self._wrong(
+                        "window_off_by_one",
+                        "masked",
+                        f"a query sees {pattern.size} keys, itself included; the window is {expects.window}",
+                        op,
+                    )
                     return
         if name == "nothing" and expects.is_causal:
             self._wrong("causal_missing", "masked", "nothing is hidden, though its name says causal", op)
         if name == "causal_start" and canon.q.shape[2] != canon.k.shape[2]:
             reading.remarks.append("with more keys than queries the first query sees the first key only")
-        words = {"causal": "causal attention", "causal_start": "causal attention", "window": f"a causal window of {pattern.size} keys", "band": f"a window of {pattern.size - 1} keys to each side"}
+        words = {
+            "causal": "causal attention",
+            "causal_start": "causal attention",
+            "window": f"a causal window of {pattern.size} keys",
+            "band": f"a window of {pattern.size - 1} keys to each side",
+        }
         if name in words and words[name] not in reading.kind:
             reading.kind.insert(0, words[name])
 
@@ -455,16 +567,26 @@ class _Reader:
         slopes, is_linear = [], True
         for h in range(heads):
             cells = seen[h] & (gap != 0)
-            rest = bias[h] - np.where(seen[h], bias[h], 0.0)[seen[h] & (gap == 0)].mean() if (seen[h] & (gap == 0)).any() else bias[h]
+            rest = (
+                bias[h] - np.where(seen[h], bias[h], 0.0)[seen[h] & (gap == 0)].mean()
+                if (seen[h] & (gap == 0)).any()
+                else bias[h]
+            )
             slope = float((rest[cells] / np.abs(gap[cells])).mean()) if cells.any() else 0.0
             row_free = np.where(seen[h], bias[h] - slope * gap, 0.0)
-            by_row = all(np.ptp(row_free[i][seen[h][i]]) < 1e-5 * max(1.0, abs(slope)) for i in range(n_q) if seen[h][i].any())
-            symmetric = bool(np.abs(np.where(seen[h], rest - slope * np.abs(gap), 0.0)).max() < 1e-5 * max(1.0, abs(slope)))
+            by_row = all(
+                np.ptp(row_free[i][seen[h][i]]) < 1e-5 * max(1.0, abs(slope)) for i in range(n_q) if seen[h][i].any()
+            )
+            symmetric = bool(
+                np.abs(np.where(seen[h], rest - slope * np.abs(gap), 0.0)).max() < 1e-5 * max(1.0, abs(slope))
+            )
             signed = self._signed_slope(bias[h], gap, seen[h])
             if symmetric:
                 slopes.append(slope)
             elif signed is not None:
-                slopes.append(-signed if self.reading.pattern.name in ("causal", "causal_start", "window") else float("nan"))
+                slopes.append(
+                    -signed if self.reading.pattern.name in ("causal", "causal_start", "window") else float("nan")
+                )
             else:
                 is_linear = is_linear and by_row and False
         if is_linear and len(slopes) == heads and not np.isnan(slopes).any():
@@ -472,13 +594,20 @@ class _Reader:
             return
         is_relative = all(
             np.ptp(bias[h][(gap == g) & seen[h]]) < 1e-6 * max(1.0, float(np.abs(bias).max()))
-            for h in range(heads) for g in np.unique(gap) if ((gap == g) & seen[h]).any()
+            for h in range(heads)
+            for g in np.unique(gap)
+            if ((gap == g) & seen[h]).any()
         )
         names = self._table_names()
         if is_relative:
             self.reading.kind.append("a bias for each distance") if is_first else None
         elif any("rel" in name.lower() for name in names):
-            self._wrong("relative_bias_misplaced", "masked", "the relative bias is no function of the distance: the table's axes were not permuted", op)
+            self._wrong(
+                "relative_bias_misplaced",
+                "masked",
+                "the relative bias is no function of the distance: the table's axes were not permuted",
+                op,
+            )
         else:
             self.reading.kind.append("a bias for each pair of positions") if is_first else None
 
@@ -495,11 +624,18 @@ class _Reader:
 
     def _alibi(self, slopes: Array, op: int, *, is_first: bool) -> None:
         if (slopes > 0).any():
-            self._wrong("alibi_sign", "masked", f"the bias grows with the distance (slopes {', '.join(f'{s:.3g}' for s in slopes)}); it must fall", op)
+            self._wrong(
+                "alibi_sign",
+                "masked",
+                f"the bias grows with the distance (slopes {', '.join(f'{s:.3g}' for s in slopes)}); it must fall",
+                op,
+            )
             return
         falling = np.abs(slopes)
         if len(slopes) > 1 and (np.diff(falling) > 0).all():
-            self._wrong("alibi_slopes", "masked", "the slopes grow from head to head; the first head's must be the steepest", op)
+            self._wrong(
+                "alibi_slopes", "masked", "the slopes grow from head to head; the first head's must be the steepest", op
+            )
             return
         if is_first:
             self.reading.kind.append("ALiBi")
@@ -515,21 +651,43 @@ class _Reader:
         if not normaliser.is_known:
             self.reading.unknown.append("its weights are no softmax of its scores over the keys")
         elif normaliser.fault is not None:
-            self._wrong(normaliser.fault, "weights", "rows of the weights do not sum to 1" if normaliser.fault != "softmax_twice" else "the weights go through the softmax a second time", core.softmax)
+            self._wrong(
+                normaliser.fault,
+                "weights",
+                "rows of the weights do not sum to 1"
+                if normaliser.fault != "softmax_twice"
+                else "the weights go through the softmax a second time",
+                core.softmax,
+            )
         with np.errstate(invalid="ignore"):
-            if np.nanmax(np.abs(np.nan_to_num(canon.used) - np.nan_to_num(canon.weights))) > 1e-6 and normaliser.fault is None:
+            if (
+                np.nanmax(np.abs(np.nan_to_num(canon.used) - np.nan_to_num(canon.weights))) > 1e-6
+                and normaliser.fault is None
+            ):
                 ratio = np.nan_to_num(canon.used) / np.where(canon.weights > 1e-12, canon.weights, np.inf)
                 if ((np.abs(ratio) < 1e-9) | (np.abs(ratio - 1) < 1e-6)).all():
-                    self._wrong("mask_after_softmax", "weights", "weights are set to 0 after the softmax; their rows do not sum to 1", core.combine)
+                    self._wrong(
+                        "mask_after_softmax",
+                        "weights",
+                        "weights are set to 0 after the softmax; their rows do not sum to 1",
+                        core.combine,
+                    )
                 elif np.abs(ratio * canon.q.shape[-1] ** 0.5 - 1)[canon.weights > 1e-9].max() < 1e-5:
-                    self._wrong("scale_after_softmax", "weights", "the weights are divided by √d_k after the softmax", core.combine)
+                    self._wrong(
+                        "scale_after_softmax",
+                        "weights",
+                        "the weights are divided by √d_k after the softmax",
+                        core.combine,
+                    )
                 else:
                     self.reading.unknown.append("something happens to the weights before they meet the values")
 
     def _ending(self, ending: Ending, cores: Sequence[Core]) -> None:
         reading = self.reading
         if ending.fault is not None:
-            self._wrong(ending.fault, "output", "the outputs of the heads are not put side by side, token by token", ending.op)
+            self._wrong(
+                ending.fault, "output", "the outputs of the heads are not put side by side, token by token", ending.op
+            )
         elif not ending.is_known:
             reading.unknown.append("I cannot follow its output from the heads to what is returned")
         if ending.has_residual:

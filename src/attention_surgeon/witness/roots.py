@@ -1,12 +1,12 @@
 """Where the rows of a product come from: which projection, which of its features, and what happens on the way."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from attention_surgeon.witness.flow import SEVERAL, Flow
-from attention_surgeon.witness.forms import Form, find_form
+from attention_surgeon.witness.forms import Factor, Form, find_form
 from attention_surgeon.witness.record import Array, Trace
 
 
@@ -45,12 +45,39 @@ class Rows:
 def find_root(flow: Flow, rows: Rows, batches: Array) -> Root | None:
     """Return where rows come from; None where they are made of several projections, or of part of one."""
     direct = _direct_projections(flow, rows)
-    heads, size = rows.numbers.shape[1], rows.numbers.shape[3]
-    if len(direct) > 1:
-        return None
     if not direct:
         return _of_argument(flow, rows, batches)
-    op = direct[0]
+    if len(direct) > 1:
+        return _of_several(flow, rows, direct, batches)
+    return _of_projection(flow, rows, direct[0], batches)
+
+
+def _of_several(flow: Flow, rows: Rows, direct: Sequence[int], batches: Array) -> Root | None:
+    """Return where rows come from whose features come from several projections, one span each (latent attention)."""
+    spans: list[tuple[int, Array]] = []
+    for op in direct:
+        moved = np.abs(rows.of(flow.disturbed(op)) - rows.numbers) > 1e-7 * np.abs(rows.numbers).max()
+        spans.append((op, np.flatnonzero(moved.any((0, 1, 2)))))
+    everything = np.concatenate([span for _, span in spans])
+    if len(everything) != rows.numbers.shape[3] or len(set(everything.tolist())) != len(everything):
+        return None
+    roots = []
+    for op, span in sorted(spans, key=lambda pair: -len(pair[1])):
+        part = replace(rows, numbers=rows.numbers[..., span], of=lambda trace, span=span: rows.of(trace)[..., span])
+        root = _of_projection(flow, part, op, batches)
+        if root is None:
+            return None
+        roots.append(root)
+    steps = tuple(step for root in roots for step in root.steps if not _is_plain(step[0]))
+    return replace(roots[0], steps=steps, is_known=all(root.is_known for root in roots))
+
+
+def _is_plain(form: Form) -> bool:
+    return isinstance(form, Factor) and abs(form.by - 1) < 1e-6
+
+
+def _of_projection(flow: Flow, rows: Rows, op: int, batches: Array) -> Root | None:
+    heads = rows.numbers.shape[1]
     by_token = _by_token(flow, op)
     if by_token is None:
         return None
@@ -132,10 +159,10 @@ def _of_argument(flow: Flow, rows: Rows, batches: Array) -> Root | None:
     argument = flow.tokens[int(labels.max())].argument
     axes = flow.arguments[argument]
     value = np.asarray(flow.inputs[argument], dtype=np.float64)
-    order = [c for c in ("b", "n" if "n" in axes else "m", "h") if c in axes] + [c for c in axes if c not in "bnmh"]
-    moved = value.transpose([axes.index(c) for c in order])
-    moved = moved if "b" in axes else moved[None]
-    flat = moved.reshape(*moved.shape[:2], -1)
+    first = [c for c in "bnmyx" if c in axes]
+    moved = value.transpose([axes.index(c) for c in first] + [i for i, c in enumerate(axes) if c not in first])
+    batch = value.shape[axes.index("b")] if "b" in axes else 1
+    flat = moved.reshape(batch, -1, int(np.prod(moved.shape[len(first) :])))
     if flat.shape[-1] == heads * size:
         features = np.arange(heads * size).reshape(heads, size)
     elif flat.shape[-1] == size:
@@ -153,7 +180,9 @@ def _steps(
 ) -> tuple[tuple[Form, int], ...] | None:
     """Explain how the rows come from a projection, over the results on the way where one form does not do."""
     ways = list(_waypoints(flow, rows, op, before.shape, batches))
-    last_op = next((number for number, value in ways if value.shape == after.shape and np.allclose(value, after)), rows.product)
+    last_op = next(
+        (number for number, value in ways if value.shape == after.shape and np.allclose(value, after)), rows.product
+    )
     direct = find_form(before, after)
     if direct is not None:
         return ((direct, last_op),)
@@ -173,9 +202,7 @@ def _steps(
     return None
 
 
-def _waypoints(
-    flow: Flow, rows: Rows, op: int, shape: Sequence[int], batches: Array
-) -> "list[tuple[int, Array]]":
+def _waypoints(flow: Flow, rows: Rows, op: int, shape: Sequence[int], batches: Array) -> "list[tuple[int, Array]]":
     found = []
     for number in range(op + 1, rows.product):
         value = flow.ops[number].value

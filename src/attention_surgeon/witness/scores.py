@@ -84,8 +84,15 @@ def _linear(one: Canon, two: Canon, up_to_rows: bool) -> Scaling:
     counts = visible.sum(0)
     total = np.where(visible, rest, 0.0).sum(0)
     bias = np.where(counts > 0, total / np.maximum(counts, 1), 0.0)
-    if known and not close(np.where(visible, rest, 0.0), np.where(visible, bias, 0.0), 1e-4) and np.abs(rest).max() > 1e-6:
-        known = bool(np.abs(np.where(visible, rest - bias, 0.0)).max() < 1e-6 * max(1.0, float(np.abs(one.masked[visible]).max())))
+    if (
+        known
+        and not close(np.where(visible, rest, 0.0), np.where(visible, bias, 0.0), 1e-4)
+        and np.abs(rest).max() > 1e-6
+    ):
+        known = bool(
+            np.abs(np.where(visible, rest - bias, 0.0)).max()
+            < 1e-6 * max(1.0, float(np.abs(one.masked[visible]).max()))
+        )
     bias = np.where(np.abs(bias) < 1e-7 * max(1.0, size), 0.0, bias)
     fills = one.masked[hidden & np.isfinite(one.masked)]
     fill = float(fills.max()) if fills.size else -np.inf
@@ -116,8 +123,13 @@ def _capped(one: Canon, before: Array, after: Array) -> Scaling | None:
     hidden = (~fits & ((one.masked < _HIDES) | ~np.isfinite(one.masked))) | capped_hidden
     factor = np.full(one.scores.shape[1], inner * outer)
     return Scaling(
-        factor, np.zeros(one.scores.shape[1:]), hidden, float(-abs(outer)) if capped_hidden.any() else -np.inf,
-        cap=abs(outer), cap_is_last=bool(capped_hidden.any()), is_known=bool((fits | hidden).all()),
+        factor,
+        np.zeros(one.scores.shape[1:]),
+        hidden,
+        float(-abs(outer)) if capped_hidden.any() else -np.inf,
+        cap=abs(outer),
+        cap_is_last=bool(capped_hidden.any()),
+        is_known=bool((fits | hidden).all()),
     )
 
 

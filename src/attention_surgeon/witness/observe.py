@@ -13,7 +13,7 @@ from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.witness.caches import try_cache
 from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
-from attention_surgeon.witness.flow import Flow, Plan, apart
+from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
 from attention_surgeon.witness.record import Array, record, to_numbers
 
@@ -21,7 +21,7 @@ _LONG = 40  # tokens; past a tile of 32 and with a ragged tail
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Observation:
     """What was read of a target.
 
     Attributes:
@@ -45,7 +45,7 @@ class Testimony:
     reading: Reading | None = field(default=None, repr=False)
 
 
-def testify(plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = False) -> Testimony:
+def observe(plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = False) -> Observation:
     """Read a target in every way that its plan allows.
 
     Args:
@@ -57,7 +57,7 @@ def testify(plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = Fa
     Raises:
         UnjudgedError: there is no softmax attention in it that can be read.
     """
-    return _Witness(plan, name, says, is_unscaled).testimony()
+    return _Observer(plan, name, says, is_unscaled).observation()
 
 
 def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:
@@ -66,7 +66,9 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     switches = [value for key, value in given.items() if "causal" in key and isinstance(value, bool)]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
     is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words)
-    windows = [value for key, value in given.items() if "window" in key and isinstance(value, int) and value is not True]
+    windows = [
+        value for key, value in given.items() if "window" in key and isinstance(value, int) and value is not True
+    ]
     unscaled = is_unscaled or bool(re.search(r"\bunscaled\b|without scal", f"{name} {says}", re.IGNORECASE))
     return Expected(
         is_causal=switches[0] if switches else True if is_named and "masked" not in name.lower() else None,
@@ -86,7 +88,7 @@ def _flat(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _flat(vars(value))
 
 
-class _Witness:
+class _Observer:
     def __init__(self, plan: Any, name: str, says: str, is_unscaled: bool) -> None:
         self.plan, self.name, self.says = plan, name, says
         self.expects = expectations(plan, name, says, is_unscaled=is_unscaled)
@@ -95,7 +97,7 @@ class _Witness:
         self.tried: list[str] = []
         self.untried: list[str] = []
 
-    def testimony(self) -> Testimony:
+    def observation(self) -> Observation:
         plan = self.plan
         made = plan.make(seed=0)
         flow = Flow(plan, made, plan.draw(seed=0), plan.draw(seed=1))
@@ -107,9 +109,15 @@ class _Witness:
         order = ("projections", "scores", "scaled", "masked", "weights", "output")
         findings = sorted(self.findings, key=lambda f: order.index(f.step) if f.step in order else 9)
         verdict = "wrong" if findings else "unjudged" if self.unknown else "right"
-        return Testimony(
-            verdict, tuple(reading.kind), tuple(findings), tuple(dict.fromkeys(self.unknown)), tuple(dict.fromkeys(reading.remarks)),
-            tuple(self.tried), tuple(dict.fromkeys(self.untried)), reading,
+        return Observation(
+            verdict,
+            tuple(reading.kind),
+            tuple(findings),
+            tuple(dict.fromkeys(self.unknown)),
+            tuple(dict.fromkeys(reading.remarks)),
+            tuple(self.tried),
+            tuple(dict.fromkeys(self.untried)),
+            reading,
         )
 
     def _is_structural(self, reading: Reading) -> bool:
@@ -144,7 +152,9 @@ class _Witness:
             step = "output" if "cache" in claim.fault else "masked"
             self.findings.append(Finding(claim.fault, step, claim.sentence, claim.place, claim.yours, claim.expected))
         if claim.tried:
-            meaning = {"hide": ", True hides", "keep": ", True may attend", "additive": ", added"}.get(claim.meaning, "")
+            meaning = {"hide": ", True hides", "keep": ", True may attend", "additive": ", added"}.get(
+                claim.meaning, ""
+            )
             self.tried.append(f"{claim.argument}: {', '.join(claim.tried)}{meaning}")
         else:
             self.untried.append(claim.argument)
@@ -152,7 +162,12 @@ class _Witness:
     def _need_weights(self, name: str) -> None:
         for value in (True, False):
             try:
-                flow = Flow(self.plan, self.plan.make(seed=0), self.plan.draw(seed=0) | {name: value}, self.plan.draw(seed=1) | {name: value})
+                flow = Flow(
+                    self.plan,
+                    self.plan.make(seed=0),
+                    self.plan.draw(seed=0) | {name: value},
+                    self.plan.draw(seed=1) | {name: value},
+                )
             except Exception:  # noqa: BLE001  somebody else's code may raise anything
                 self.untried.append(name)
                 return
@@ -160,9 +175,15 @@ class _Witness:
         self.tried.append(f"{name}: True, False")
 
     def _other_sizes(self) -> None:
-        for sizes in ({"batch": 1, "n_q": 1, "n_k": 1}, {"batch": 1, "n_q": _LONG, "n_k": _LONG + 5}, {"batch": 3, "n_q": 9, "n_k": 11}):
+        for sizes in (
+            {"batch": 1, "n_q": 1, "n_k": 1},
+            {"batch": 1, "n_q": _LONG, "n_k": _LONG + 5},
+            {"batch": 3, "n_q": 9, "n_k": 11},
+        ):
             try:
-                flow = Flow(self.plan, self.plan.make(seed=0), self.plan.draw(**sizes, seed=2), self.plan.draw(**sizes, seed=3))
+                flow = Flow(
+                    self.plan, self.plan.make(seed=0), self.plan.draw(**sizes, seed=2), self.plan.draw(**sizes, seed=3)
+                )
             except UnjudgedError:
                 continue
             except Exception:  # noqa: BLE001  a size that is refused is no fault
@@ -222,7 +243,10 @@ class _Witness:
             numbers = to_numbers(array)
             fault = _returned_fault(numbers, canon.weights, canon.masked, canon.scores)
             if fault is not None:
-                sentence = {"weights_returned_transposed": "the weights come back with queries and keys exchanged", "scores_returned": "the scores come back in the place of the weights"}[fault]
+                sentence = {
+                    "weights_returned_transposed": "the weights come back with queries and keys exchanged",
+                    "scores_returned": "the scores come back in the place of the weights",
+                }[fault]
                 self.findings.append(Finding(fault, "weights", sentence, op.place))
 
     def _modes(self, flow: Flow) -> None:
@@ -231,11 +255,17 @@ class _Witness:
         if apart(one, two).any():
             dropouts = [op for op in flow.ops if "dropout" in op.name]
             fault = "dropout_in_eval" if dropouts else "shares_state"
-            words = "weights are dropped in evaluation too" if dropouts else "the same call gives another answer the second time"
+            words = (
+                "weights are dropped in evaluation too"
+                if dropouts
+                else "the same call gives another answer the second time"
+            )
             self.findings.append(Finding(fault, "weights", words, dropouts[0].place if dropouts else None))
             return
         if self._changes_inputs(flow):
-            self.findings.append(Finding("mutates_inputs", "output", "after the call the caller's tensor holds other numbers"))
+            self.findings.append(
+                Finding("mutates_inputs", "output", "after the call the caller's tensor holds other numbers")
+            )
         if isinstance(flow.made, nn.Module):
             self._training(flow)
         if self.plan.library == "torch":
@@ -248,8 +278,11 @@ class _Witness:
         with torch.no_grad():
             self.plan.call(flow.made, given)
         return any(
-            isinstance(value, Tensor) and value.shape == flow.inputs[name].shape and not torch.equal(torch.nan_to_num(value.double()), torch.nan_to_num(flow.inputs[name].double()))
-            for name, value in given.items() if isinstance(flow.inputs[name], Tensor)
+            isinstance(value, Tensor)
+            and value.shape == flow.inputs[name].shape
+            and not torch.equal(torch.nan_to_num(value.double()), torch.nan_to_num(flow.inputs[name].double()))
+            for name, value in given.items()
+            if isinstance(flow.inputs[name], Tensor)
         )
 
     def _training(self, flow: Flow) -> None:
@@ -271,11 +304,20 @@ class _Witness:
             return
         shape = flow.ops[core.softmax].value
         assert shape is not None
-        scores = next((k for k in range(softs[0], 0, -1) if trace.ops[k].name in ("matmul", "bmm", "einsum", "baddbmm")), 0)
+        scores = next(
+            (k for k in range(softs[0], 0, -1) if trace.ops[k].name in ("matmul", "bmm", "einsum", "baddbmm")), 0
+        )
         for k in drops:
             value = trace.ops[k].value
             if scores < k < softs[0] and value is not None and value.shape == shape.shape:
-                self.findings.append(Finding("dropout_before_softmax", "weights", "in training, scores are set to 0 before the softmax; a score of 0 hides nothing", trace.ops[k].place))
+                self.findings.append(
+                    Finding(
+                        "dropout_before_softmax",
+                        "weights",
+                        "in training, scores are set to 0 before the softmax; a score of 0 hides nothing",
+                        trace.ops[k].place,
+                    )
+                )
                 return
         self.tried.append("in training")
 
@@ -309,7 +351,13 @@ class _Witness:
         if slope is None:
             self.findings.append(Finding("cuts_gradient", "output", "no gradient reaches the input"))
         elif np.isfinite(wanted) and abs(slope - wanted) > 1e-3 * max(1.0, abs(wanted)):
-            self.findings.append(Finding("cuts_gradient", "output", f"the gradient is not the derivative: {slope:.4g} along a direction, by difference {wanted:.4g}"))
+            self.findings.append(
+                Finding(
+                    "cuts_gradient",
+                    "output",
+                    f"the gradient is not the derivative: {slope:.4g} along a direction, by difference {wanted:.4g}",
+                )
+            )
         else:
             self.tried.append("gradients")
 
