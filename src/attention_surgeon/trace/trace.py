@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -13,11 +13,65 @@ from attention_surgeon.require import kind_of
 
 if TYPE_CHECKING:
     from attention_surgeon.trace.checks import Check
-    from attention_surgeon.trace.strongest import StrongestPair
-    from attention_surgeon.trace.summary import StepSummary
 
 TENSOR_NAMES = ("query", "key", "value", "scores", "scaled", "masked", "weights", "output")
 """The eight tensors of a trace in the order in which attention makes them."""
+
+_FORMULAS = {
+    "query": "Q",
+    "key": "K",
+    "value": "V",
+    "dot_product": "Q Kᵀ",
+    "divide_by_root_key_size": "scores / √{key_size}",
+    "leave_unscaled": "scores",
+    "add_bias_and_hide": "hidden → -inf",
+    "softmax_over_keys": "softmax",
+    "weighted_sum": "weights V",
+}
+
+
+@final
+@dataclass(frozen=True)
+class StepSummary:
+    """What one tensor of a trace looks like from outside.
+
+    Attributes:
+        name: Its name in the trace: "query", ..., "output".
+        formula: How it was made, in a few characters; the function's name where a step was replaced.
+        function: Name of the function that made it; None for query, key and value.
+        shape: Its shape.
+        lowest: Its smallest finite number; None if it has none.
+        highest: Its largest finite number; None if it has none.
+        num_hidden: How many entries are `-inf`.
+        num_broken: How many entries are NaN or `+inf`.
+    """
+
+    name: str
+    formula: str
+    function: str | None
+    shape: tuple[int, ...]
+    lowest: float | None
+    highest: float | None
+    num_hidden: int
+    num_broken: int
+
+
+class StrongestPair(NamedTuple):
+    """The largest weight and where it is.
+
+    Attributes:
+        weight: The weight, as a Python float.
+        place: Where it is along `trace.axes`; of several equal weights, the first.
+        query_token: The token that gives.
+        key_token: The token that receives.
+        num_ties: How many *other* cells hold the same weight, to within four rounding steps of the dtype.
+    """
+
+    weight: float
+    place: tuple[int, ...]
+    query_token: str
+    key_token: str
+    num_ties: int
 
 
 @final
@@ -114,9 +168,8 @@ class AttentionTrace:
             return tuple(getattr(self, name).shape)
         return (*self.query.shape[:-1], self.value.shape[-1]) if name == "output" else self.scores_shape
 
-    def steps(self) -> "tuple[StepSummary, ...]":
+    def steps(self) -> tuple[StepSummary, ...]:
         """Return name, formula, shape and range of each of the eight tensors, in the order they are made."""
-        from attention_surgeon.trace.summary import summarise  # here, because it needs this class
 
         return summarise(self)
 
@@ -126,13 +179,12 @@ class AttentionTrace:
 
         return run_checks(self)
 
-    def strongest_pair(self, *, skip_self: bool = False) -> "StrongestPair | None":
+    def strongest_pair(self, *, skip_self: bool = False) -> StrongestPair | None:
         """Return the query and the key between which the weight is largest; None if no weight is above 0.
 
         Args:
             skip_self: Leave out the cells where query and key stand at the same position.
         """
-        from attention_surgeon.trace.strongest import find_strongest_pair  # here, because it needs this class
 
         return find_strongest_pair(self, skip_self)
 
@@ -193,7 +245,7 @@ class AttentionTrace:
 
         JSON has no infinity: a number that is not finite is written as the string "-inf", "inf" or "nan".
         """
-        from attention_surgeon.trace.as_json import trace_to_json  # here, because it needs this class
+        from attention_surgeon.trace.storage import trace_to_json  # here, because it needs this class
 
         return trace_to_json(self)
 
@@ -267,3 +319,77 @@ def _check_mask_fields(trace: AttentionTrace) -> None:
 def _short(given: object) -> str:
     text = repr(given)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def summarise(trace: AttentionTrace) -> tuple[StepSummary, ...]:
+    """Return the summaries of all eight tensors, in the order in which attention makes them.
+
+    >>> import torch
+    >>> from attention_surgeon.trace import record
+    >>> x = torch.eye(2)
+    >>> for step in summarise(record(x, x, x))[3:]:
+    ...     print(f"{step.name} = {step.formula}: {step.lowest:.2f} to {step.highest:.2f}")
+    scores = Q Kᵀ: 0.00 to 1.00
+    scaled = scores / √2: 0.00 to 0.71
+    masked = hidden → -inf: 0.00 to 0.71
+    weights = softmax: 0.33 to 0.67
+    output = weights V: 0.33 to 0.67
+    """
+    return tuple(_summary(trace, name) for name in TENSOR_NAMES)
+
+
+def step_function(trace: AttentionTrace, name: str) -> str | None:
+    """Return the name of the function that made the tensor `name`; None for query, key and value."""
+    made_before_the_steps = len(TENSOR_NAMES) - len(STEP_NAMES)
+    step = TENSOR_NAMES.index(name) - made_before_the_steps
+    return trace.step_functions[step] if step >= 0 else None
+
+
+def _summary(trace: AttentionTrace, name: str) -> StepSummary:
+    tensor: Tensor = getattr(trace, name)
+    function = step_function(trace, name)
+    formula = _FORMULAS.get(function or name, function or name).format(key_size=trace.key_size)
+    finite = tensor[tensor.isfinite()]
+    hidden = int((tensor == float("-inf")).sum())
+    return StepSummary(
+        name=name,
+        formula=formula,
+        function=function,
+        shape=tuple(tensor.shape),
+        lowest=float(finite.min()) if finite.numel() else None,
+        highest=float(finite.max()) if finite.numel() else None,
+        num_hidden=hidden,
+        num_broken=tensor.numel() - finite.numel() - hidden,
+    )
+
+
+def find_strongest_pair(trace: AttentionTrace, skip_self: bool = False) -> StrongestPair | None:
+    """Return the strongest pair over all leading axes, or None if no weight is above 0 (or all are NaN).
+
+    Args:
+        trace: Its weights must have the shape that its axes say.
+        skip_self: Leave out the cells where query and key stand at the same position.
+
+    >>> from attention_surgeon.trace import record
+    >>> Q, K = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.eye(2)
+    >>> find_strongest_pair(record(Q, K, K, query_tokens=["a", "b"]))
+    StrongestPair(weight=0.80..., place=(0, 0), query_token='a', key_token='a', num_ties=0)
+    """
+    if tuple(trace.weights.shape) != trace.scores_shape or trace.weights.numel() == 0:
+        return None
+    weights = trace.weights.masked_fill(~(trace.weights > 0), 0.0)  # NaN is not above 0 either
+    if skip_self:
+        same = torch.eye(*trace.scores_shape[-2:], dtype=torch.bool)
+        weights = weights.masked_fill(same, 0.0)
+    largest = weights.max()
+    if largest == 0:
+        return None
+    as_good = weights >= largest - 4 * torch.finfo(weights.dtype).eps * largest
+    place = tuple(as_good.nonzero()[0].tolist())
+    return StrongestPair(
+        weight=float(weights[place]),
+        place=place,
+        query_token=trace.query_tokens[place[-2]],
+        key_token=trace.key_tokens[place[-1]],
+        num_ties=int(as_good.sum()) - 1,
+    )
