@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from attention_surgeon.diagnose.doctor.patient_masks import read_mask
 from attention_surgeon.faults import Wrapping
 from attention_surgeon.ops import Circuit, Linears, Operands, attention_dropout
-from attention_surgeon.testing.function_spec import MaskMeaning
-from attention_surgeon.testing.layer_parameters import Affine
+from attention_surgeon.testing.function_cases import MaskMeaning
+from attention_surgeon.testing.layer.parameters import Affine
 
 _PACKED = ("query", "key", "value")
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.function_spec import MaskMeaning
+from attention_surgeon.testing.function_cases import MaskMeaning
 
 
 def read_mask(mask: Tensor | None, meaning: MaskMeaning) -> tuple[Tensor | None, Tensor | None]:

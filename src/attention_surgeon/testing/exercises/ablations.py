@@ -12,7 +12,7 @@ from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.exercises.explained import ExplainedError
 from attention_surgeon.testing.exercises.function_check import called
 from attention_surgeon.testing.exercises.values import as_numbers
-from attention_surgeon.testing.surroundings import random_state_kept
+from attention_surgeon.testing.steadiness import random_state_kept
 
 Row = tuple[Any, ...]
 Table = Mapping[Row, Mapping[str, float]]

@@ -13,7 +13,7 @@ from attention_surgeon.testing.draw import generator, numbers
 from attention_surgeon.testing.exercises.explained import ExplainedError
 from attention_surgeon.testing.exercises.function_check import FunctionCheck, Mistake, answer_of
 from attention_surgeon.testing.exercises.values import as_numbers
-from attention_surgeon.testing.surroundings import random_state_kept
+from attention_surgeon.testing.steadiness import random_state_kept
 
 _NUM_DRAWS = 40
 

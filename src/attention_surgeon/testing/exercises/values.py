@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
-from attention_surgeon.testing.answer import Array, same_numbers
-from attention_surgeon.testing.arrays import to_array
+from attention_surgeon.testing.answer import Array, same_numbers, to_array
 
 Values: TypeAlias = Mapping[str, Any]
 

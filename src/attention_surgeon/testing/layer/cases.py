@@ -1,20 +1,36 @@
 """The calls that a layer is judged by."""
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from attention_surgeon.testing.contract import Case
+from attention_surgeon.faults import Family
+from attention_surgeon.ops import Circuit, Mechanism, leave_unscaled
+from attention_surgeon.testing.contract import Case, Contract
 from attention_surgeon.testing.draw import causal, generator, numbers, padding, ragged_mask
-from attention_surgeon.testing.layer_build import LayerSizes
+from attention_surgeon.testing.function_cases import MaskMeaning
+from attention_surgeon.testing.layer.build import LayerSizes
 
 MaskForm: TypeAlias = Literal["n n", "b 1 n n", "b n n", "b n", "b h n n", "none"]
+
 MASK_FORMS: tuple[MaskForm, ...] = ("n n", "b 1 n n", "b n n", "b h n n", "b n")
+
+Kind: TypeAlias = Literal["simple", "self", "multihead", "causal_multihead", "cross", "grouped", "multiquery"]
+
+_TITLES: Mapping[Kind, str] = {
+    "simple": "simple unscaled attention",
+    "self": "single-head attention",
+    "multihead": "multi-head attention",
+    "causal_multihead": "causal multi-head attention",
+    "cross": "cross-attention",
+    "grouped": "grouped-query attention",
+    "multiquery": "multi-query attention",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,3 +185,61 @@ class _Draw:
         if self.whole:
             return torch.randint(-2, 3, shape, generator=self.source).double()
         return numbers(self.source, *shape, amplitude=1.0)
+
+
+@dataclass(frozen=True)
+class LayerSpec(Contract):
+    """An attention layer: what is asked of it.
+
+    Attributes:
+        kind: Which layer: it decides the heads, whether there is a context, an output projection, a scale.
+        mask: What a mask means to it, as for `FunctionSpec`.
+        scaled: Whether scores are to be divided by √d_k; None: all but `simple`.
+        allows_nan_rows: Whether a query that may attend to no key may get NaN, as in `torch.nn.MultiheadAttention`.
+    """
+
+    kind: Kind = field(default="multihead", repr=False)
+    mask: MaskMeaning = "keep"
+    scaled: bool | None = None
+    allows_nan_rows: bool = False
+
+    name: ClassVar[str] = "layer"
+    value_names: ClassVar[tuple[str, ...]] = ("output", "weights")
+
+    @property
+    def registered_name(self) -> str:
+        """The kind."""
+        return "torch_mha" if self.allows_nan_rows else self.kind
+
+    @property
+    def title(self) -> str:
+        """`multi-head attention layer`, and so on."""
+        return f"{_TITLES[self.kind]} layer"
+
+    def circuit(self) -> Circuit:
+        """Return what is right."""
+        is_scaled = self.kind != "simple" if self.scaled is None else self.scaled
+        mechanism = Mechanism() if is_scaled else Mechanism(scale=leave_unscaled)
+        return Circuit(mechanism, pattern=causal) if self.kind == "causal_multihead" else Circuit(mechanism)
+
+    def sizes(self, probe: int) -> LayerSizes:
+        """Return the sizes of a layer that is built for this probe."""
+        if self.kind in ("simple", "self"):
+            return (LayerSizes(1, 1, 11, 7, 5, 2), LayerSizes(1, 1, 13, 5, 7, 3))[probe % 2]
+        if self.kind == "grouped":
+            return (LayerSizes(6, 2, 5, 7, 11, 3), LayerSizes(4, 2, 7, 5, 3, 3))[probe % 2]
+        if self.kind == "multiquery":
+            return (LayerSizes(3, 1, 5, 7, 11, 2), LayerSizes(2, 1, 7, 5, 3, 3))[probe % 2]
+        return (LayerSizes(3, 3, 5, 7, 11, 2), LayerSizes(2, 2, 7, 5, 3, 3))[probe % 2]
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """What can be wrong with it."""
+        families: set[Family] = {"layer"}
+        if self.kind == "causal_multihead":
+            families.add("causal")
+        if self.kind == "cross":
+            families.add("cross")
+        if self.kind in ("grouped", "multiquery"):
+            families.add("grouped")
+        return frozenset(families)

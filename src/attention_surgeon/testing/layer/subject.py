@@ -13,23 +13,41 @@ from torch import Tensor
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Fault
 from attention_surgeon.ops import Circuit, Linears, Operands, Steps, leave_unscaled
-from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_answer, solve_weights
-from attention_surgeon.testing.arrays import Library, arrays_in, as_code, to_array, to_library
+from attention_surgeon.testing.answer import (
+    Answer,
+    Array,
+    Library,
+    arrays_in,
+    as_code,
+    quietly,
+    raised,
+    same_answer,
+    solve_weights,
+    to_array,
+    to_library,
+)
 from attention_surgeon.testing.contract import Subject
-from attention_surgeon.testing.function_spec import fill_with_a_low_number, said_of_mask
-from attention_surgeon.testing.layer_build import LayerSizes
-from attention_surgeon.testing.layer_call import LayerCall, read_forward
-from attention_surgeon.testing.layer_cases import (
+from attention_surgeon.testing.function_cases import fill_with_a_low_number, said_of_mask
+from attention_surgeon.testing.layer.build import LayerCall, LayerSizes, read_forward
+from attention_surgeon.testing.layer.cases import (
     MASK_FORMS,
     LayerAsked,
     LayerCase,
+    LayerSpec,
     MaskForm,
     layer_cases,
     small_layer_cases,
 )
-from attention_surgeon.testing.layer_held import fitting_readings, hold, projections_of
-from attention_surgeon.testing.layer_parameters import Affine, Projections, Reading, Tensors, projections
-from attention_surgeon.testing.layer_spec import LayerSpec
+from attention_surgeon.testing.layer.parameters import (
+    Affine,
+    Projections,
+    Reading,
+    Tensors,
+    fitting_readings,
+    hold,
+    projections,
+    projections_of,
+)
 
 
 class AskableLayer(Subject[LayerSpec]):
