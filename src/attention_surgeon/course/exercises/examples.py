@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attention_surgeon.testing.exercises.basics import SHUFFLING_GAP, STRONGEST_PAIR
-from attention_surgeon.testing.exercises.capstone import GRADIENTS, OUTPUT, PROJECTIONS, SCORES, SHAPES, WEIGHTS
-from attention_surgeon.testing.exercises.chapter import MERGE_HEADS, SIMILARITY, SPLIT_HEADS, TO_TORCH_MASK
-from attention_surgeon.testing.exercises.function_check import FunctionCheck
-from attention_surgeon.testing.exercises.lab import HEAD_DISTANCES
-from attention_surgeon.testing.exercises.project import NEXT_TOKEN_LOSS, TOP_K
-from attention_surgeon.testing.exercises.tiled import TILED
+from attention_surgeon.course.exercises.basics import HEAD_DISTANCES, SHUFFLING_GAP, STRONGEST_PAIR
+from attention_surgeon.course.exercises.capstone import GRADIENTS, OUTPUT, PROJECTIONS, SCORES, SHAPES, WEIGHTS
+from attention_surgeon.course.exercises.chapter import MERGE_HEADS, SIMILARITY, SPLIT_HEADS, TO_TORCH_MASK
+from attention_surgeon.course.exercises.function_check import FunctionCheck
+from attention_surgeon.course.exercises.project import NEXT_TOKEN_LOSS, TOP_K
+from attention_surgeon.course.exercises.tiled import TILED
 
 Example = Callable[..., Any]
 

@@ -7,17 +7,18 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.testing.answer import quietly, raised
-from attention_surgeon.testing.exercises.explained import ExplainedError
-from attention_surgeon.testing.exercises.values import Values, as_numbers, named_values, same_value, shown
+from attention_surgeon.errors import SurgeonError
+from attention_surgeon.testing.answer import Array, quietly, raised, same_numbers, to_array
 
 Probe = tuple[Any, ...]
+
+Values: TypeAlias = Mapping[str, Any]
 
 
 @final
@@ -130,6 +131,41 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
         ) from None  # fmt: skip
 
 
+@final
+class ExplainedError(SurgeonError, AssertionError):
+    """What somebody wrote is not what the exercise asks, and this is why.
+
+    The text is the symptom and the question: enough to go on with, and nothing given away.
+
+    Attributes:
+        name: Of the mistake, `snake_case`; None for one that was not recognised.
+        symptom: What was seen, in a sentence.
+        question: Leads there without saying it.
+        pointer: Says where to look.
+        fix: The line, as code.
+        step: Which value differs, `scores`; empty where none does.
+        yours: That value as it was given, where it is numbers.
+        expected: As it should be.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        symptom: str,
+        *,
+        question: str = "",
+        pointer: str = "",
+        fix: str = "",
+        step: str = "",
+        yours: Array | None = None,
+        expected: Array | None = None,
+    ) -> None:
+        """Keep every level of the explanation."""
+        super().__init__(f"{symptom} {question}".strip())
+        self.name, self.symptom, self.question, self.pointer, self.fix = name, symptom, question, pointer, fix
+        self.step, self.yours, self.expected = step, yours, expected
+
+
 def not_written_yet(error: NotImplementedError) -> ExplainedError:
     """Return what an untouched stub is told."""
     return ExplainedError(
@@ -215,3 +251,69 @@ def _difference(name: str, ours: Any, theirs: Any) -> str:
         distance = np.nan_to_num(np.abs(given - expected), nan=np.inf, posinf=np.inf)
     where = tuple(int(index) for index in np.unravel_index(int(distance.argmax()), distance.shape))
     return f"At {list(where)} of the {name} stands {given[where]:.4g}, expected {expected[where]:.4g}"
+
+
+def named_values(returned: Any, names: Sequence[str]) -> Values:
+    """Return what was returned under its names: a dict as it is, a tuple in the order of `names`.
+
+    Raises:
+        TypeError: there are more or fewer values than names, in a sentence.
+
+    >>> named_values((1, "cat"), ["weight", "token"])
+    {'weight': 1, 'token': 'cat'}
+    """
+    if isinstance(returned, Mapping):
+        missing = [name for name in names if name not in returned]
+        if missing:
+            raise TypeError(
+                f"the dictionary has no {missing[0]!r}; it has {', '.join(map(str, returned)) or 'nothing'}"
+            )
+        return {name: returned[name] for name in names}
+    if len(names) == 1:
+        return {names[0]: returned}
+    if not isinstance(returned, tuple | list) or len(returned) != len(names):
+        count = f"{len(returned)} values" if isinstance(returned, tuple | list) else "one value"
+        raise TypeError(f"{count} came back, expected {len(names)}: {', '.join(names)}")
+    return dict(zip(names, returned, strict=True))
+
+
+def same_value(given: Any, expected: Any) -> bool:
+    """Whether a value is what was expected: numbers up to rounding, with their shape; text and lists exactly.
+
+    >>> same_value(0.1 + 0.2, 0.3), same_value(["cat"], ("cat",)), same_value(1.0, "1")
+    (True, True, False)
+    """
+    if given is expected:  # functions and text among the arguments
+        return True
+    if isinstance(expected, Mapping):
+        is_like = isinstance(given, Mapping) and set(given) == set(expected)
+        return is_like and all(same_value(given[key], expected[key]) for key in expected)
+    if isinstance(expected, str | None):
+        return given == expected
+    if isinstance(expected, tuple | list):
+        is_like = isinstance(given, tuple | list) and len(given) == len(expected)
+        return is_like and all(map(same_value, given, expected))
+    ours, theirs = as_numbers(given), as_numbers(expected)
+    return ours is not None and theirs is not None and same_numbers(ours, theirs)
+
+
+def as_numbers(value: Any) -> Array | None:
+    """Return tensors, arrays, numbers and nested lists of them as an array; None for anything else."""
+    if isinstance(value, Tensor):
+        return to_array(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # a ragged list
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "bifu" else None
+
+
+def shown(value: Any) -> str:
+    """Return a value as a sentence can hold it: short lists and texts as they are, arrays by their shape."""
+    array = as_numbers(value)
+    if array is None:
+        text = repr(value)
+        return text if len(text) < 80 else f"{text[:76]} ..."
+    if array.ndim == 0:
+        return f"{array:.4g}"
+    return f"numbers of shape {array.shape}"

@@ -8,10 +8,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from attention_surgeon.course.exercises.function_check import ExplainedError, as_numbers, called
 from attention_surgeon.testing.draw import generator
-from attention_surgeon.testing.exercises.explained import ExplainedError
-from attention_surgeon.testing.exercises.function_check import called
-from attention_surgeon.testing.exercises.values import as_numbers
 from attention_surgeon.testing.steadiness import random_state_kept
 
 Row = tuple[Any, ...]

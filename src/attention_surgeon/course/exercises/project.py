@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from attention_surgeon.course.exercises.function_check import (
+    ExplainedError,
+    FunctionCheck,
+    Mistake,
+    answer_of,
+    as_numbers,
+)
 from attention_surgeon.ops import attention, topk_attention
 from attention_surgeon.testing.draw import generator, numbers
-from attention_surgeon.testing.exercises.explained import ExplainedError
-from attention_surgeon.testing.exercises.function_check import FunctionCheck, Mistake, answer_of
-from attention_surgeon.testing.exercises.values import as_numbers
 from attention_surgeon.testing.steadiness import random_state_kept
 
 _NUM_DRAWS = 40

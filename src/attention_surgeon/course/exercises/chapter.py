@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, Mistake
 from attention_surgeon.testing.answer import Array, arrays_in
 from attention_surgeon.testing.draw import generator, numbers, ragged_mask
-from attention_surgeon.testing.exercises.explained import ExplainedError
-from attention_surgeon.testing.exercises.function_check import FunctionCheck, Mistake
 
 _MILESTONE = 1e-5
 

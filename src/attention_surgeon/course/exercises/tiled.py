@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, Mistake, called
 from attention_surgeon.ops import attention
 from attention_surgeon.testing.draw import generator, numbers
-from attention_surgeon.testing.exercises.explained import ExplainedError
-from attention_surgeon.testing.exercises.function_check import FunctionCheck, Mistake, called
 from attention_surgeon.threads import one_thread
 
 _LENGTHS = (32, 64, 128)
