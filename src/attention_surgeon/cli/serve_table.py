@@ -6,7 +6,7 @@ from typing import Any, final
 
 import torch
 
-from attention_surgeon.cli.operate_screen import nothing_changed, place_of, receipt_parts
+from attention_surgeon.cli.operate import nothing_changed, place_of, receipt_parts
 from attention_surgeon.cli.serve_offer import offer_of, stacks_of
 from attention_surgeon.cli.serve_operation import operation_of
 from attention_surgeon.errors import OptionError, SurgeonError

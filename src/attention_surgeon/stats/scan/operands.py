@@ -14,10 +14,10 @@ from attention_surgeon.masks import TileKind
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.ops import working_dtype
 from attention_surgeon.require import kind_of, require_operands
-from attention_surgeon.stats.induction import Repeats
-from attention_surgeon.stats.scan_head import ScanHead
-from attention_surgeon.stats.scan_mask import HeadMask, ScanMask, read_mask
-from attention_surgeon.stats.scan_repeats import RepeatIndex
+from attention_surgeon.stats.row_sums import Repeats
+from attention_surgeon.stats.scan.mask import HeadMask, ScanMask, read_mask
+from attention_surgeon.stats.scan.plan import ScanHead
+from attention_surgeon.stats.scan.repeats import RepeatIndex
 
 
 @final

@@ -4,19 +4,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import final
+from typing import TypeAlias, final
 
 import torch
 from torch import Tensor
 
 from attention_surgeon.stats.maps import Edges
+from attention_surgeon.stats.scan.mask import HeadMask
+from attention_surgeon.stats.scan.repeats import RepeatIndex
 
 TILE_LEN = 1024
 """Keys of a tile: 128 rows of it are 512 KiB, half of a usual second-level cache."""
 
 _MOST_ROWS = 128
+
 _LEAST_ROWS = 16
+
 _GROUP_BYTES = 1 << 25
+
+Operands: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
+
+SAFE_SCORE = 40.0
+"""Scores up to this size need no maximum taken off in float32: e^40 times a million keys is below its largest number,
+e^-40 is no denormal, and a score is known to 40 · 2^-24, so a weight to a few parts in a million."""
 
 
 @final
@@ -157,3 +167,122 @@ def _pooled(edges: Edges) -> Iterator[Tile]:
     step = TILE_LEN // cell_len
     for first in range(0, len(edges) - 1, step):
         yield Tile(edges[first], edges[min(first + step, len(edges) - 1)], cell_len)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ScanHead:
+    """What is known of one head before its rows are looked at.
+
+    The softmax does not change if all scores of a row move alike. So the mean of the keys is taken off every key: that
+    moves a row by one number, and makes scores small where keys share a direction, as they do in trained models.
+
+    Attributes:
+        query: `(n_q, d)`, finite.
+        key: `(n_k, d)`, finite.
+        value: `(n_k, d_v)`, finite, or None.
+        mask: Who may attend to whom.
+        scale: What scores are multiplied by.
+        largest_bias: The largest size of what the mask adds.
+        repeats: Where the tokens repeat; None: induction is not measured.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor | None
+    mask: HeadMask
+    scale: float
+    largest_bias: float = 0.0
+    repeats: RepeatIndex | None = None
+
+    @property
+    def num_queries(self) -> int:
+        """n_q."""
+        return self.query.shape[0]
+
+    @property
+    def num_keys(self) -> int:
+        """n_k."""
+        return self.key.shape[0]
+
+    def positions(self, rows: Tensor) -> Tensor:
+        """Return where queries stand among the keys: the last query at the last key."""
+        return rows + (self.num_keys - self.num_queries)
+
+    def is_safe(self, group: RowGroup) -> bool:
+        """Say whether no score of these rows can be larger than `SAFE_SCORE`, by Cauchy and Schwarz."""
+        if self.query.dtype == torch.float64:
+            return False
+        longest = self._query_lengths[group.rows].max().item()
+        return longest * self._longest_key + self.largest_bias <= SAFE_SCORE
+
+    @cached_property
+    def fast(self) -> Operands:
+        """Query times scale, key less the mean, and value, in float32."""
+        query, key, value = self.exact
+        return query.float(), key.float(), None if value is None else value.float()
+
+    @cached_property
+    def exact(self) -> Operands:
+        """The same in float64."""
+        key = self.key.double()
+        return self.query.double() * self.scale, key - key.mean(0), None if self.value is None else self.value.double()
+
+    @cached_property
+    def _query_lengths(self) -> Tensor:
+        return self.fast[0].norm(dim=-1)
+
+    @cached_property
+    def _longest_key(self) -> float:
+        return self.fast[1].norm(dim=-1).max().item()
+
+
+@final
+class Buffers:
+    """Memory that a thread uses again and again."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._held: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def take(self, name: str, size: int, like: Tensor) -> Tensor:
+        """Return `size` numbers of the dtype and device of `like`, whatever they hold."""
+        held = self._held.get((name, like.dtype))
+        if held is None or held.numel() < size:
+            held = self._held[name, like.dtype] = torch.empty(size, dtype=like.dtype, device=like.device)
+        return held[:size]
+
+    def ramp(self, length: int, like: Tensor, *, is_falling: bool) -> Tensor:
+        """Return 0, 1, ... or, falling, ..., 1, 0."""
+        name = f"ramp {length} {is_falling}"
+        if (name, like.dtype) not in self._held:
+            rising = torch.arange(length, dtype=like.dtype, device=like.device)
+            self._held[name, like.dtype] = rising.flip(0) if is_falling else rising
+        return self._held[name, like.dtype]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A tile that is not empty.
+
+    Attributes:
+        place: Which of the plan's tiles.
+        tile: Which keys.
+        weights: `(r, c)`, the exponentials, 0 where hidden.
+        hidden: Boolean `(r, c)`; None: every key is visible to every row.
+        bias: `(r, c)`, what the mask adds to the scores.
+    """
+
+    place: int
+    tile: Tile
+    weights: Tensor
+    hidden: Tensor | None
+    bias: Tensor | None
+
+    def at(self, keys: Tensor) -> Tensor:
+        """Return for each row the exponential at one key, 0 where the tile does not hold it; `keys` `(r,)`."""
+        column = keys - self.tile.start
+        is_here = (column >= 0) & (column < self.weights.shape[-1])
+        found = self.weights.gather(1, column.clamp(0, self.weights.shape[-1] - 1)[:, None])[:, 0]
+        return found * is_here

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from attention_surgeon.stats.maps import cell_edges
 from attention_surgeon.stats.row_sums import StatisticsOptions
-from attention_surgeon.stats.scan_head import ScanHead
-from attention_surgeon.stats.scan_plan import Plan, RowGroup, groups_of
-from attention_surgeon.stats.scan_run import Workers
-from attention_surgeon.stats.scan_sample import LEAST_OF_EACH, Strata
-from attention_surgeon.stats.scan_totals import HeadTotals
+from attention_surgeon.stats.scan.group import HeadTotals
+from attention_surgeon.stats.scan.plan import Plan, RowGroup, ScanHead, groups_of
+from attention_surgeon.stats.scan.run import Workers
+from attention_surgeon.stats.scan.sample import LEAST_OF_EACH, Strata
 
 OnProgress: TypeAlias = Callable[[float], None]
 """Called with the share of the work that is done, from 0 to 1."""

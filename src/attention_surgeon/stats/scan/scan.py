@@ -10,14 +10,13 @@ from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.masks.blocks import WHOLE
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.require import kind_of, require_count
-from attention_surgeon.stats.maps import PooledMap, stack_maps
-from attention_surgeon.stats.options import TokensLike, check_options
-from attention_surgeon.stats.pool import RESOLUTION, window_edges
-from attention_surgeon.stats.scan_operands import check_operands
-from attention_surgeon.stats.scan_plan import Plan
-from attention_surgeon.stats.scan_record import AttentionScan, make_record
-from attention_surgeon.stats.scan_run import workers
-from attention_surgeon.stats.scan_work import Effort, HeadWork, OnProgress
+from attention_surgeon.stats.checks import TokensLike, check_options
+from attention_surgeon.stats.maps import RESOLUTION, PooledMap, stack_maps, window_edges
+from attention_surgeon.stats.scan.operands import check_operands
+from attention_surgeon.stats.scan.plan import Plan
+from attention_surgeon.stats.scan.record import AttentionScan, make_record
+from attention_surgeon.stats.scan.run import workers
+from attention_surgeon.stats.scan.work import Effort, HeadWork, OnProgress
 
 
 def scan_attention(

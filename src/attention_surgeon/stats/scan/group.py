@@ -14,19 +14,17 @@ A second walk over the exponentials does what needs `l`: received weights (a pro
 weights, and the count below the threshold.
 """
 
+from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
 from attention_surgeon.masks import TileKind
-from attention_surgeon.stats.pool import by_cells
-from attention_surgeon.stats.row_sums import StatisticsOptions
-from attention_surgeon.stats.scan_head import ScanHead
-from attention_surgeon.stats.scan_parts import Buffers, Part
-from attention_surgeon.stats.scan_plan import Plan, RowGroup
-from attention_surgeon.stats.scan_repeats import RepeatIndex
-from attention_surgeon.stats.scan_rows import GroupResult, RowTable
+from attention_surgeon.stats.maps import PooledMap, by_cells
+from attention_surgeon.stats.row_sums import COUNTS, SUMS, StatisticsOptions
+from attention_surgeon.stats.scan.plan import Buffers, Part, Plan, RowGroup, ScanHead
+from attention_surgeon.stats.scan.repeats import RepeatIndex
 
 _FAINTEST = -700.0
 """Scores this far below their row's largest count as if they were this far: a weight of 1e-304 in place of less.
@@ -34,6 +32,53 @@ _FAINTEST = -700.0
 So a weight is above 0 exactly where the key is visible."""
 
 _LEAST_PEAK = 1e-30
+
+COLUMNS = (*(name for name in (*COUNTS, *SUMS) if name not in ("num_empty", "largest")), "output_norm")
+"""One number each for every row; summed over the rows they are the fields of `RowSums` of the same name."""
+
+
+@final
+class RowTable:
+    """The numbers of some rows, float64 `(r, len(COLUMNS))`, by name."""
+
+    def __init__(self, numbers: Tensor) -> None:
+        """Take the table as it is."""
+        self.numbers = numbers
+
+    @classmethod
+    def zeros(cls, num_rows: int, device: torch.device) -> "RowTable":
+        """Return a table of zeros."""
+        return cls(torch.zeros(num_rows, len(COLUMNS), dtype=torch.float64, device=device))
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a column, `(r,)`; what is added to it in place is added to the table."""
+        return self.numbers[:, COLUMNS.index(name)]
+
+    def __setitem__(self, name: str, column: Tensor) -> None:
+        """Replace a column."""
+        self.numbers[:, COLUMNS.index(name)] = column
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GroupResult:
+    """What was found of some rows.
+
+    Attributes:
+        group: The rows.
+        table: What was found of each.
+        first_key: Which key the first number of `received` is of.
+        received: `(c,)`, the sum over the rows of what each key gets; None: only the map was asked for.
+        largest: `(r, columns of the map)`, the largest weight of each row in each cell; None: no map.
+        mass: `(r, columns of the map)`, the sum of weights of each row in each cell; None: no map.
+    """
+
+    group: RowGroup
+    table: RowTable
+    first_key: int
+    received: Tensor | None
+    largest: Tensor | None
+    mass: Tensor | None
 
 
 @final
@@ -229,3 +274,66 @@ class GroupScan:
         table["num_cells"] = torch.where(counts, visible, 0)
         if self.output is not None:
             table["output_norm"] = (self.output.double() * inverse[:, None]).norm(dim=-1)
+
+
+@final
+class HeadTotals:
+    """Everything found of one head so far.
+
+    Attributes:
+        table: One line for each query that was looked at, in order of the groups.
+        rows: Which queries these are.
+        received: `(n_k,)`, float64: Σ over these queries of what each key gets.
+    """
+
+    def __init__(self, head: ScanHead, plan: Plan) -> None:
+        """Begin with no rows."""
+        self._head, self._plan = head, plan
+        self._tables: list[Tensor] = []
+        self._rows: list[Tensor] = []
+        self.received = torch.zeros(head.num_keys, dtype=torch.float64, device=head.query.device)
+        cells = (0, 0) if plan.row_edges is None else (len(plan.row_edges) - 1, plan.num_columns)
+        self._mass, self._largest = self.received.new_zeros(2, *cells)
+        self._rows_in_cell = self.received.new_zeros(cells[0])
+
+    def add(self, result: GroupResult) -> None:
+        """Add what was found of a group."""
+        self._tables.append(result.table.numbers)
+        self._rows.append(result.group.rows)
+        if result.received is not None:
+            self.received[result.first_key : result.first_key + len(result.received)] += result.received
+        if result.mass is not None and result.largest is not None:
+            self._add_cells(result.group.rows, result.mass.double(), result.largest.double())
+
+    def _add_cells(self, rows: Tensor, mass: Tensor, largest: Tensor) -> None:
+        """Pool rows into rows of cells."""
+        assert self._plan.row_edges is not None
+        first, second, *_ = self._plan.row_edges
+        cell = (rows - first) // (second - first)
+        self._rows_in_cell.index_add_(0, cell, torch.ones_like(cell, dtype=torch.float64))
+        self._mass.index_add_(0, cell, mass)
+        self._largest.scatter_reduce_(0, cell[:, None].expand_as(largest), largest, "amax")
+
+    @property
+    def num_queries(self) -> int:
+        """n_q."""
+        return self._head.num_queries
+
+    @property
+    def rows(self) -> Tensor:
+        """Which queries were looked at."""
+        return torch.cat(self._rows)
+
+    @property
+    def table(self) -> RowTable:
+        """What was found of each of them."""
+        return RowTable(torch.cat(self._tables))
+
+    def pooled(self) -> PooledMap | None:
+        """Return the map: of all weights, or of those rows that were looked at."""
+        rows, columns = self._plan.row_edges, self._plan.column_edges
+        if rows is None or columns is None:
+            return None
+        areas = self._rows_in_cell[:, None] * torch.tensor(columns, device=self._mass.device).diff()
+        mean = (self._mass / areas).float().cpu()
+        return PooledMap(self._largest.float().cpu(), mean, rows, columns, self._head.num_queries, self._head.num_keys)

@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from attention_surgeon.stats.induction import Repeats
+from attention_surgeon.stats.row_sums import Repeats
 
 Pairs = tuple[Tensor, Tensor]
 """Row numbers and keys, one of each for every pair."""

@@ -9,11 +9,8 @@ from contextlib import contextmanager
 import torch
 
 from attention_surgeon.stats.row_sums import StatisticsOptions
-from attention_surgeon.stats.scan_group import GroupScan
-from attention_surgeon.stats.scan_head import ScanHead
-from attention_surgeon.stats.scan_parts import Buffers
-from attention_surgeon.stats.scan_plan import Plan, RowGroup
-from attention_surgeon.stats.scan_rows import GroupResult
+from attention_surgeon.stats.scan.group import GroupResult, GroupScan
+from attention_surgeon.stats.scan.plan import Buffers, Plan, RowGroup, ScanHead
 from attention_surgeon.threads import one_thread
 
 _MOST_WORKERS = 8

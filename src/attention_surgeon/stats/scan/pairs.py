@@ -11,9 +11,8 @@ from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.masks import TileKind
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.require import kind_of, require_count
-from attention_surgeon.stats.scan_head import ScanHead
-from attention_surgeon.stats.scan_operands import check_operands
-from attention_surgeon.stats.scan_plan import RowGroup, groups_of
+from attention_surgeon.stats.scan.operands import check_operands
+from attention_surgeon.stats.scan.plan import RowGroup, ScanHead, groups_of
 from attention_surgeon.stats.top_keys import TopKeys, top_keys
 
 
