@@ -22,7 +22,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from attention_surgeon.trace.trace import TENSOR_NAMES, AttentionTrace, step_function
+from attention_surgeon.trace.fields import TENSOR_NAMES, TraceFields, step_function
 
 _STRIP_CELLS = 2**22
 """Numbers held at once while looking for the smallest and largest visible value."""
@@ -44,11 +44,11 @@ class Finding(NamedTuple):
 class _Plan(NamedTuple):
     step: str
     name: str
-    run: Callable[[AttentionTrace], Finding]
+    run: Callable[[TraceFields], Finding]
     needs: tuple[str, ...]
 
 
-def check_weighted_sum(trace: AttentionTrace) -> Finding:
+def check_weighted_sum(trace: TraceFields) -> Finding:
     """Compute every `Σ_k weights[q, k] V[k, v]` again from the recorded weights."""
     weights, value = trace.weights.double(), trace.value.double()
     expected = torch.einsum("...qk,...kv->...qv", weights, value)
@@ -59,7 +59,7 @@ def check_weighted_sum(trace: AttentionTrace) -> Finding:
     )
 
 
-def check_bounds(trace: AttentionTrace) -> Finding:
+def check_bounds(trace: TraceFields) -> Finding:
     """See that an average lies between the smallest and the largest of what it averages, column by column.
 
     The values lie in a box around those that the query may see; the average of any weights that are positive and sum
@@ -74,7 +74,7 @@ def check_bounds(trace: AttentionTrace) -> Finding:
     return Finding(False, f"outside the range of the visible values: {comparison.wrong()}")
 
 
-def check_dot_products(trace: AttentionTrace) -> Finding:
+def check_dot_products(trace: TraceFields) -> Finding:
     """Compute every `Σ_d Q[q, d] K[k, d]` again."""
     query, key, dtype = trace.query.double(), trace.key.double(), trace.scores.dtype
     expected = torch.einsum("...qd,...kd->...qk", query, key)
@@ -84,7 +84,7 @@ def check_dot_products(trace: AttentionTrace) -> Finding:
     return Finding(comparison.passed, f"Q Kᵀ again{comparison.off_by()}" if comparison.passed else comparison.wrong())
 
 
-def check_scale(trace: AttentionTrace) -> Finding:
+def check_scale(trace: TraceFields) -> Finding:
     """Divide the recorded scores by √d_k again; `leave_unscaled` must leave them as they are."""
     scores, dtype = trace.scores.double(), trace.scaled.dtype
     unscaled = step_function(trace, "scaled") == "leave_unscaled"
@@ -96,7 +96,7 @@ def check_scale(trace: AttentionTrace) -> Finding:
     return Finding(False, comparison.wrong() + _common_factor(scores, trace))
 
 
-def check_mask(trace: AttentionTrace) -> Finding:
+def check_mask(trace: TraceFields) -> Finding:
     """See that hidden cells are `-inf`, or too low to matter, and that the others are `scaled` plus the bias."""
     scaled, masked, dtype = trace.scaled.double(), trace.masked.double(), trace.masked.dtype
     bias = torch.zeros_like(scaled) if trace.bias is None else trace.bias.double()
@@ -118,7 +118,7 @@ def check_mask(trace: AttentionTrace) -> Finding:
     return Finding(True, _hidden_cells(trace, masked, visible, num_hidden))
 
 
-def check_softmax(trace: AttentionTrace) -> Finding:
+def check_softmax(trace: TraceFields) -> Finding:
     """Compute `exp(m) / Σ exp(m)` again from the recorded masked scores, row by row."""
     masked, dtype = trace.masked.double(), trace.weights.dtype
     expected = _softmax(masked)
@@ -129,7 +129,7 @@ def check_softmax(trace: AttentionTrace) -> Finding:
     return Finding(comparison.passed, detail)
 
 
-def check_hidden(trace: AttentionTrace) -> Finding:
+def check_hidden(trace: TraceFields) -> Finding:
     """See that a hidden key gets weight 0, exactly."""
     if trace.allowed is None or trace.allowed.all():
         return Finding(True, "no key is hidden")
@@ -146,7 +146,7 @@ def check_hidden(trace: AttentionTrace) -> Finding:
     )
 
 
-def check_rows(trace: AttentionTrace) -> Finding:
+def check_rows(trace: TraceFields) -> Finding:
     """Add each row up: 1, or 0 where the query may attend to no key."""
     weights, dtype = trace.weights.double(), trace.weights.dtype
     num_keys = weights.shape[-1]
@@ -189,7 +189,7 @@ class Check:
     detail: str
 
 
-def run_checks(trace: AttentionTrace) -> tuple[Check, ...]:
+def run_checks(trace: TraceFields) -> tuple[Check, ...]:
     """Return all checks, tensor by tensor in the order in which attention makes them.
 
     >>> import torch
@@ -206,7 +206,7 @@ def run_checks(trace: AttentionTrace) -> tuple[Check, ...]:
     return tuple(check for name in TENSOR_NAMES for check in _checks_of(trace, name))
 
 
-def _checks_of(trace: AttentionTrace, step: str) -> Iterator[Check]:
+def _checks_of(trace: TraceFields, step: str) -> Iterator[Check]:
     yield Check(step, "shape", *_check_shape(trace, step))
     yield Check(step, "finite", *_check_finite(trace, step))
     for plan in _PLANS:
@@ -214,21 +214,21 @@ def _checks_of(trace: AttentionTrace, step: str) -> Iterator[Check]:
             yield Check(step, plan.name, *_run(plan, trace))
 
 
-def _run(plan: _Plan, trace: AttentionTrace) -> Finding:
+def _run(plan: _Plan, trace: TraceFields) -> Finding:
     misshapen = [name for name in plan.needs if not _check_shape(trace, name).passed]
     if misshapen:
         return Finding(False, f"cannot be checked: {' and '.join(misshapen)} of the wrong shape")
     return plan.run(trace)
 
 
-def _check_shape(trace: AttentionTrace, step: str) -> Finding:
+def _check_shape(trace: TraceFields, step: str) -> Finding:
     shape, expected = tuple(getattr(trace, step).shape), trace.expected_shape(step)
     if shape == expected:
         return Finding(True, " x ".join(str(size) for size in shape))
     return Finding(False, f"has shape {shape} where the axes say {expected}")
 
 
-def _check_finite(trace: AttentionTrace, step: str) -> Finding:
+def _check_finite(trace: TraceFields, step: str) -> Finding:
     tensor = getattr(trace, step)
     broken = ~tensor.isfinite()
     if step == "masked" and trace.allowed is not None and tensor.shape == trace.allowed.shape:
@@ -241,12 +241,12 @@ def _check_finite(trace: AttentionTrace, step: str) -> Finding:
     )
 
 
-def _rounding_error(trace: AttentionTrace) -> float:
+def _rounding_error(trace: TraceFields) -> float:
     dtype = trace.output.dtype
     return 2 * rounding(dtype) + (trace.key.shape[-2] + 2) * summing(dtype)
 
 
-def _visible_range(trace: AttentionTrace) -> tuple[Tensor, Tensor]:
+def _visible_range(trace: TraceFields) -> tuple[Tensor, Tensor]:
     """Return the smallest and the largest visible value of each query, `(*leading, n_q, d_v)`."""
     value = trace.value.double()
     shape = trace.expected_shape("output")
@@ -268,7 +268,7 @@ def _strip_range(value: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     return lowest, highest
 
 
-def _hidden_cells(trace: AttentionTrace, masked: Tensor, visible: Tensor, num_hidden: int) -> str:
+def _hidden_cells(trace: TraceFields, masked: Tensor, visible: Tensor, num_hidden: int) -> str:
     added = "" if trace.bias is None or not trace.bias.any() else ", a bias added"
     if not num_hidden:
         return f"nothing hidden{added}"
@@ -277,7 +277,7 @@ def _hidden_cells(trace: AttentionTrace, masked: Tensor, visible: Tensor, num_hi
     return f"{num_hidden} of {masked.numel()} hidden{by}{added}"
 
 
-def _common_factor(scores: Tensor, trace: AttentionTrace) -> str:
+def _common_factor(scores: Tensor, trace: TraceFields) -> str:
     """Say what the scores were multiplied with, if it was one number."""
     largest = scores.abs().argmax()
     factor = float(trace.scaled.double().flatten()[largest] / scores.flatten()[largest])
@@ -310,7 +310,7 @@ def _moved_by_rounding(masked: Tensor, weights: Tensor, step: float) -> Tensor:
     return torch.maximum(most - weights, weights * -torch.expm1(-d))
 
 
-def _empty_rows(trace: AttentionTrace) -> Tensor:
+def _empty_rows(trace: TraceFields) -> Tensor:
     if trace.weights.shape[-1] == 0 or trace.allowed is None:
         return torch.full(trace.weights.shape[:-1], trace.weights.shape[-1] == 0)
     return ~trace.allowed.any(-1)

@@ -10,7 +10,7 @@ has as many digits as its dtype needs to come back bit for bit.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from attention_surgeon.errors import ArgumentTypeError, FileAccessError, FileFor
 from attention_surgeon.files import file_access_error, keep_copy, read_text, write_file
 from attention_surgeon.ops import STEP_NAMES
 from attention_surgeon.require import kind_of
-from attention_surgeon.trace.trace import TENSOR_NAMES, AttentionTrace
+from attention_surgeon.trace.checks import run_checks
+from attention_surgeon.trace.fields import TENSOR_NAMES, Kind, TraceFields
 
 _METADATA_KEY = "attention_surgeon_trace"
 
@@ -41,7 +42,7 @@ VERSION = 1
 OPTIONAL_TENSORS = ("allowed", "bias")
 
 
-def save_trace(trace: AttentionTrace, path: str | Path) -> Path | None:
+def save_trace(trace: TraceFields, path: str | Path) -> Path | None:
     """Write `trace` to `path`; see `AttentionTrace.save`."""
     path = _checked_path(path, "save")
     tensors = {name: getattr(trace, name).contiguous() for name in TENSOR_NAMES + OPTIONAL_TENSORS if _has(trace, name)}
@@ -51,25 +52,8 @@ def save_trace(trace: AttentionTrace, path: str | Path) -> Path | None:
     return kept
 
 
-def load_trace(path: str | Path) -> AttentionTrace:
-    """Return the trace that `AttentionTrace.save` or `AttentionTrace.to_json` wrote, exactly.
-
-    Args:
-        path: A safetensors file of `save`, or a text file that holds the JSON of `to_json`.
-
-    Raises:
-        FileAccessError: no such file, a folder, no permission.
-        FileFormatError: not a trace, cut short, or of a newer version.
-        ArgumentTypeError: `path` is no path.
-
-    >>> import tempfile, torch
-    >>> from attention_surgeon.trace import record
-    >>> x = torch.eye(2)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     kept = record(x, x, x, query_tokens=["a", "b"]).save(f"{folder}/ab.trace")
-    ...     load_trace(f"{folder}/ab.trace")
-    AttentionTrace(query 2, key 2, d_k 2, d_v 2, float32)
-    """
+def read_trace(path: str | Path, make: Callable[..., Kind]) -> Kind:
+    """Return what `make` makes of the fields in a file; see `load_trace`."""
     path = _checked_path(path, "load_trace")
     if path.is_dir():
         raise FileAccessError(f"cannot read {path}: it is a folder; give the name of a trace file.")
@@ -77,13 +61,13 @@ def load_trace(path: str | Path) -> AttentionTrace:
         with path.open("rb") as file:
             beginning = file.read(64)
         if _looks_like_json(beginning):
-            return trace_from_json(read_text(path), path)
+            return read_json(read_text(path), path, make)
     except OSError as error:
         raise file_access_error("read", path, error) from error
-    return _load_safetensors(path)
+    return _load_safetensors(path, make)
 
 
-def _load_safetensors(path: Path) -> AttentionTrace:
+def _load_safetensors(path: Path, make: Callable[..., Kind]) -> Kind:
     try:
         with safe_open(path, framework="pt") as file:
             described = _description((file.metadata() or {}).get(_METADATA_KEY), path)
@@ -91,7 +75,7 @@ def _load_safetensors(path: Path) -> AttentionTrace:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name).clone() for name in file.keys()}
     except SafetensorError as error:
         raise FileFormatError(f"{path} is not a trace, or it was cut short or damaged: {error}.") from None
-    return rebuild(described, tensors, path)
+    return rebuild(described, tensors, path, make)
 
 
 def _description(text: str | None, path: Path) -> dict[str, Any]:
@@ -116,18 +100,18 @@ def _checked_path(path: str | Path, caller: str) -> Path:
     return Path(path)
 
 
-def _has(trace: AttentionTrace, name: str) -> bool:
+def _has(trace: TraceFields, name: str) -> bool:
     return getattr(trace, name) is not None
 
 
-def trace_to_json(trace: AttentionTrace) -> str:
+def trace_to_json(trace: TraceFields) -> str:
     """Return the trace as JSON; `trace_from_json` and `load_trace` read it back.
 
     Keys: `format`, `version`, `source`, `query_tokens`, `key_tokens`, `axes`, `step_functions`; `tensors`, each with
     `dtype`, `shape` and nested `values`; and, for a reader without this package, `steps` (formula, shape, range),
     `checks`, `all_passed` and `strongest_pair`.
     """
-    checks, strongest = trace.checks(), trace.strongest_pair()
+    checks, strongest = run_checks(trace), trace.strongest_pair()
     document = describe(trace) | {
         "steps": [asdict(step) for step in trace.steps()],
         "checks": [asdict(check) for check in checks],
@@ -142,21 +126,8 @@ def trace_to_json(trace: AttentionTrace) -> str:
     return json.dumps(document, allow_nan=False)
 
 
-def trace_from_json(text: str, path: str | Path = "the text") -> AttentionTrace:
-    """Return the trace that `trace_to_json` wrote.
-
-    Args:
-        text: The JSON.
-        path: What the messages call it.
-
-    Raises:
-        FileFormatError: not JSON, not a trace, of a newer version, or damaged.
-
-    >>> from attention_surgeon.trace import record
-    >>> x = torch.tensor([[0.1]], dtype=torch.bfloat16)
-    >>> trace_from_json(record(x, x, x).to_json()).query
-    tensor([[0.1001]], dtype=torch.bfloat16)
-    """
+def read_json(text: str, path: str | Path, make: Callable[..., Kind]) -> Kind:
+    """Return what `make` makes of the fields in `text`; see `trace_from_json`."""
     try:
         document = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -165,7 +136,7 @@ def trace_from_json(text: str, path: str | Path = "the text") -> AttentionTrace:
     tensors = document.get("tensors")
     if not isinstance(tensors, dict):
         raise FileFormatError(f"{path} is a damaged trace: it does not say 'tensors'.")
-    return rebuild(document, {name: _tensor(name, plain, path) for name, plain in tensors.items()}, path)
+    return rebuild(document, {name: _tensor(name, plain, path) for name, plain in tensors.items()}, path, make)
 
 
 def _plain(tensor: Tensor) -> dict[str, Any]:
@@ -203,7 +174,7 @@ def _flatten(values: Any) -> list[Any]:
     return values
 
 
-def describe(trace: AttentionTrace) -> dict[str, Any]:
+def describe(trace: TraceFields) -> dict[str, Any]:
     """Return format, version, tokens, axes, step functions and source as plain data."""
     return {
         "format": FORMAT,
@@ -234,7 +205,9 @@ def check_description(described: Any, path: str | Path) -> None:
         )
 
 
-def rebuild(described: Mapping[str, Any], tensors: Mapping[str, Tensor], path: str | Path) -> AttentionTrace:
+def rebuild(
+    described: Mapping[str, Any], tensors: Mapping[str, Tensor], path: str | Path, make: Callable[..., Kind]
+) -> Kind:
     """Put a trace together again.
 
     Raises:
@@ -244,7 +217,7 @@ def rebuild(described: Mapping[str, Any], tensors: Mapping[str, Tensor], path: s
     if missing:
         raise FileFormatError(f"{path} is a damaged trace: it has no tensor {', '.join(missing)}.")
     try:
-        return AttentionTrace(
+        return make(
             query_tokens=tuple(described["query_tokens"]),
             key_tokens=tuple(described["key_tokens"]),
             axes=tuple(described["axes"]),
