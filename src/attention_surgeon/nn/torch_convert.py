@@ -9,7 +9,7 @@ What one side lacks moves into a projection that both have:
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from attention_surgeon.ops import Circuit, Mechanism, leave_unscaled, share_head
 from attention_surgeon.require import kind_of
 
 
+@runtime_checkable
 class Convertible(Protocol):
     """What the conversion reads of a layer; the layers import this file, so it cannot name them."""
 
