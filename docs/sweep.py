@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from attention_surgeon.cli.experiment_screen import run_screen
+from attention_surgeon.cli.experiment_run import run_screen
 from attention_surgeon.experiments import find_run, sweep
 
 COMMAND = "surgeon experiment run growth --sweep d_k=16,64,256 --seeds 4"

@@ -1,7 +1,7 @@
 """What the exercises of this unit ask beyond the contracts; WRONG and RIGHT are for those who test the course."""
 
 import attention_surgeon as surgeon
-from attention_surgeon.testing.exercises import (
+from attention_surgeon.course.exercises import (
     check_from_torch,
     check_heatmap_array,
     check_merge_heads,
@@ -10,7 +10,7 @@ from attention_surgeon.testing.exercises import (
     check_split_heads,
     check_to_torch_mask,
 )
-from attention_surgeon.testing.exercises.examples import copied_layer, example, right_examples, wrong_examples
+from attention_surgeon.course.exercises.examples import copied_layer, example, right_examples, wrong_examples
 
 __all__ = [
     "RIGHT",

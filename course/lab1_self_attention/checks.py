@@ -1,8 +1,8 @@
 """What the exercises of this unit ask beyond the contracts; WRONG and RIGHT are for those who test the course."""
 
 import attention_surgeon as surgeon
-from attention_surgeon.testing.exercises import check_head_distances, check_head_grid_alone
-from attention_surgeon.testing.exercises.examples import example, right_examples, wrong_examples
+from attention_surgeon.course.exercises import check_head_distances, check_head_grid_alone
+from attention_surgeon.course.exercises.examples import example, right_examples, wrong_examples
 
 __all__ = ["RIGHT", "WRONG", "check_head_distances", "check_head_grid_alone"]
 

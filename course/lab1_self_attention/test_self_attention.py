@@ -1,5 +1,5 @@
+from attention_surgeon.course.exercises import check_head_distances, check_head_grid_alone
 from attention_surgeon.testing import check_attention
-from attention_surgeon.testing.exercises import check_head_distances, check_head_grid_alone
 from self_attention import (
     CrossAttention,
     MultiHeadAttention,

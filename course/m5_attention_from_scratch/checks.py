@@ -2,7 +2,7 @@
 
 import attention_surgeon as surgeon
 import torch
-from attention_surgeon.testing.exercises import (
+from attention_surgeon.course.exercises import (
     check_gradients,
     check_output,
     check_projections,
@@ -12,7 +12,7 @@ from attention_surgeon.testing.exercises import (
     check_shapes,
     check_weights,
 )
-from attention_surgeon.testing.exercises.examples import example, right_examples, wrong_examples
+from attention_surgeon.course.exercises.examples import example, right_examples, wrong_examples
 
 __all__ = [
     "RIGHT",

@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import check_gradients
+from attention_surgeon.course.exercises import check_gradients
 from gradients import gradients
 
 

@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import (
+from attention_surgeon.course.exercises import (
     check_output,
     check_projections,
     check_scores,

@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import check_sample_map, check_scaling_plot
+from attention_surgeon.course.exercises import check_sample_map, check_scaling_plot
 from visualize import draw_sample, plot_scaling
 
 

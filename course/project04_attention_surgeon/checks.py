@@ -2,8 +2,7 @@
 
 import attention_surgeon as surgeon
 import torch
-from attention_surgeon.ops import attention
-from attention_surgeon.testing.exercises import (
+from attention_surgeon.course.exercises import (
     check_attention_dropout,
     check_head_grid,
     check_heatmap,
@@ -13,7 +12,8 @@ from attention_surgeon.testing.exercises import (
     check_tiled,
     check_topk,
 )
-from attention_surgeon.testing.exercises.examples import example, right_examples, wrong_examples
+from attention_surgeon.course.exercises.examples import example, right_examples, wrong_examples
+from attention_surgeon.ops import attention
 from torch.nn.functional import dropout
 
 __all__ = [

@@ -1,5 +1,5 @@
 from ablations import compare_masking, experiment_scaling_factor
-from attention_surgeon.testing.exercises import check_masking_comparison, check_scaling_experiment
+from attention_surgeon.course.exercises import check_masking_comparison, check_scaling_experiment
 
 
 def test_task_3a_scaling():

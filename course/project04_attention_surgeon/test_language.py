@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import check_next_token_loss
+from attention_surgeon.course.exercises import check_next_token_loss
 from language import next_token_loss
 
 

@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import check_head_grid, check_heatmap
+from attention_surgeon.course.exercises import check_head_grid, check_heatmap
 from plots import plot_attention_heatmap, plot_multihead_attention
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from rich.text import Text
 
 from attention_surgeon.cli.app import run
-from attention_surgeon.cli.diagnose_screen import diagnosis_lines
-from attention_surgeon.cli.mistakes import Level
+from attention_surgeon.cli.diagnose import Level, diagnosis_lines
 from tests.cli.judged import DIAGNOSES
 
 GOLDEN = Path(__file__).parent / "golden"

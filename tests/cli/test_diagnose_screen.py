@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.cli.diagnose_screen import diagnosis_lines, document, print_diagnosis
-from attention_surgeon.cli.diagnose_words import contract_in_words
+from attention_surgeon.cli.diagnose import LEVELS, Level, diagnosis_lines, document, print_diagnosis
 from attention_surgeon.cli.matrices import compared_lines
-from attention_surgeon.cli.mistakes import LEVELS, Level
+from attention_surgeon.cli.verdict import contract_in_words
 from attention_surgeon.diagnose.file import FileDiagnosis
 from attention_surgeon.faults import find_fault
 from tests.cli.judged import DIAGNOSES, EXPECTED, YOURS, of_file, tied, wrong

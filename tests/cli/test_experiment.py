@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.cli.experiment_list import list_lines
-from attention_surgeon.cli.experiment_screen import run_screen
+from attention_surgeon.cli.experiment import list_lines
+from attention_surgeon.cli.experiment_run import run_screen
 from attention_surgeon.cli.live import Board, live_table
 from attention_surgeon.experiments import EXPERIMENTS, Progress, find_run
 from attention_surgeon.experiments.masking import Variant

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.cli.experiment_screen import run_screen
+from attention_surgeon.cli.experiment_run import run_screen
 from attention_surgeon.experiments import find_run
 from attention_surgeon.experiments.backends_joblib import JoblibWorkers
 from attention_surgeon.experiments.sweep_config import Point

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.cli.faults_screen import list_lines, page_lines
+from attention_surgeon.cli.faults import list_lines, page_lines
 from attention_surgeon.faults import STAGES, Fault, catalogue, find_fault
 from tests.cli.conftest import Surgeon
 

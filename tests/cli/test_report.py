@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.cli.report_bar import ReportBoard, report_bar
+from attention_surgeon.cli.report import ReportBoard, report_bar
 from attention_surgeon.experiments import Progress
 from attention_surgeon.experiments.report_runs import Planned, Section
 from attention_surgeon.masks import causal_mask

@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from attention_surgeon.cli import scan_run
+from attention_surgeon.cli import scan as scan_run
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.cli.scan_bar import ScanBoard
+from attention_surgeon.cli.scan_screen import ScanBoard
 from attention_surgeon.masks import causal_mask, window_mask
 from attention_surgeon.models import CharacterTokenizer, Decoder, DecoderConfig, trace_text
 from attention_surgeon.models.checkpoint import Checkpoint, save_checkpoint

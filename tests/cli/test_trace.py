@@ -11,7 +11,7 @@ import torch
 from attention_surgeon import __version__
 from attention_surgeon.cli import app
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.cli.trace_screen import screen_lines
+from attention_surgeon.cli.trace import screen_lines
 from attention_surgeon.errors import SurgeonError
 from attention_surgeon.masks import Mask, causal_mask
 from attention_surgeon.models import trace_text

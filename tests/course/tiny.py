@@ -134,7 +134,7 @@ CHECKS = '''"""Hidden."""
 
 import torch
 
-from attention_surgeon.testing.exercises import ExplainedError
+from attention_surgeon.course.exercises import ExplainedError
 
 
 def check_turn(turn):

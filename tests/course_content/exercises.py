@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from attention_surgeon.course import Course, Exercise, load_course
+from attention_surgeon.course.exercises import ExplainedError
 from attention_surgeon.diagnose import diagnose
-from attention_surgeon.testing.exercises import ExplainedError
 
 CONTENT = Path(__file__).parents[2] / "course"
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from attention_surgeon.plots import plot_attention_heatmap, plot_multihead_attention, plot_scale_comparison
-from attention_surgeon.testing.exercises import (
+from attention_surgeon.course.exercises import (
     ExplainedError,
     check_head_grid,
     check_heatmap,
@@ -14,7 +13,8 @@ from attention_surgeon.testing.exercises import (
     check_sample_map,
     check_scaling_plot,
 )
-from attention_surgeon.testing.exercises.figures import drawn, seen_maps
+from attention_surgeon.course.exercises.maps import drawn, seen_maps
+from attention_surgeon.plots import plot_attention_heatmap, plot_multihead_attention, plot_scale_comparison
 
 NUMBERS = np.arange(6.0).reshape(2, 3) / 6
 

@@ -2,20 +2,19 @@
 
 import pytest
 
-from attention_surgeon.testing.exercises import (
+from attention_surgeon.course.exercises import (
     ExplainedError,
     FunctionCheck,
     basics,
     capstone,
     chapter,
-    lab,
     project,
     tiled,
 )
 
 CHECKS = [
     pytest.param(check, id=f"{module.__name__.rpartition('.')[2]}{name.lower()}")
-    for module in (basics, chapter, lab, project, tiled, capstone)
+    for module in (basics, chapter, project, tiled, capstone)
     for name, check in vars(module).items()
     if isinstance(check, FunctionCheck)
 ]

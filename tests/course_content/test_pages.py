@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from attention_surgeon.course import Unit
-from attention_surgeon.testing.exercises.tiled import peak_numbers
+from attention_surgeon.course.exercises.tiled import peak_numbers
 from tests.course_content.exercises import CONTENT, course, object_in
 
 PAGES = sorted(CONTENT.rglob("*.md"))

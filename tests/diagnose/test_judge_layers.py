@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from attention_surgeon.diagnose import diagnose
-from attention_surgeon.testing.layer_parameters import fill_parameters
+from attention_surgeon.testing.layer.parameters import fill_parameters
 
 pytestmark = pytest.mark.usefixtures("own_messages")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attention_surgeon.diagnose import Diagnosis
-from attention_surgeon.diagnose.plain import diagnosis_from_dict
+from attention_surgeon.diagnose.diagnosis import diagnosis_from_dict
 from attention_surgeon.faults import find_fault
 from tests.cli.judged import DIAGNOSES, DIFFERENCE, EXAMPLE, wrong
 

@@ -13,7 +13,7 @@ import tests.implementations.reference  # fills VALID
 import tests.implementations.wrong  # noqa: F401 (fills WRONG)
 from attention_surgeon.diagnose import diagnose
 from attention_surgeon.testing import make_contract
-from attention_surgeon.testing.layer_spec import Kind
+from attention_surgeon.testing.layer.cases import Kind
 from tests.implementations.implementation import VALID, WRONG, Implementation
 
 GROUPS = ("functions", "layers")

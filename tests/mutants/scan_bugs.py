@@ -2,12 +2,12 @@
 
 from tests.mutants.mutant import Mutant
 
-_GROUP, _WORK, _HEAD = "stats/scan_group.py", "stats/scan_work.py", "stats/scan_head.py"
+_GROUP, _WORK, _HEAD = "stats/scan/group.py", "stats/scan/work.py", "stats/scan/plan.py"
 
 SCAN_BUGS = [
     Mutant(
         "keys of a head taken as they come, not shared out",
-        "stats/scan_operands.py",
+        "stats/scan/operands.py",
         "i * own // all_of_them",
         "i % own",
     ),
@@ -66,60 +66,60 @@ SCAN_BUGS = [
         'self.plan.on_map(self.largest, "amax") * share',
         'self.plan.on_map(self.largest, "amax")',
     ),
-    Mutant("long cells: only their last tile", "stats/scan_plan.py", "shown[..., 0], how)", 'shown[..., 0], "amax")'),
+    Mutant("long cells: only their last tile", "stats/scan/plan.py", "shown[..., 0], how)", 'shown[..., 0], "amax")'),
     Mutant("positions aligned at the start", _HEAD, "rows + (self.num_keys - self.num_queries)", "rows"),
     Mutant(
         "a key repeats its own token",
-        "stats/scan_repeats.py",
+        "stats/scan/repeats.py",
         "keys = torch.arange(1, num_keys, device=device)",
         "keys = torch.arange(0, num_keys - 1, device=device)",
     ),
     Mutant(
         "the offset counts to the token, not after it",
-        "stats/scan_repeats.py",
+        "stats/scan/repeats.py",
         "positions - self.offset + 1",
         "positions - self.offset",
     ),
     Mutant(
         "rows of a cell overwrite each other",
-        "stats/scan_totals.py",
+        "stats/scan/group.py",
         "self._mass.index_add_(0, cell, mass)",
         "self._mass.index_copy_(0, cell, mass)",
     ),
     Mutant(
         "the largest of a cell forgets earlier rows",
-        "stats/scan_totals.py",
-        'largest, "amax")',
-        'largest, "amax", include_self=False)',
+        "stats/scan/group.py",
+        'expand_as(largest), largest, "amax")',
+        'expand_as(largest), largest, "amax", include_self=False)',
     ),
     Mutant(
         "mean over all rows of a cell, looked at or not",
-        "stats/scan_totals.py",
+        "stats/scan/group.py",
         "areas = self._rows_in_cell[:, None]",
         "areas = torch.tensor(rows, device=self._mass.device).diff()[:, None]",
     ),
     Mutant(
         "error of a sample without the rows that are left",
-        "stats/scan_estimate.py",
+        "stats/scan/sample.py",
         "(strata.sizes - drawn) * variance",
         "variance * 0.1",
     ),
     Mutant(
         "every row of a sample speaks for itself alone",
-        "stats/scan_sample.py",
+        "stats/scan/sample.py",
         "return (self.sizes / drawn.double())[of]",
         "return (drawn / drawn.double())[of]",
     ),
     Mutant(
         "the first rows are drawn like others",
-        "stats/scan_sample.py",
+        "stats/scan/sample.py",
         "turn[stratum <= stratum[num_rows // _SHARE_LOOKED_AT]] = 0",
         "pass",
     ),
     Mutant("a scan past its time goes on", _WORK, "first == 0 and each * most <= at_most - spent", "first == 0"),
     Mutant(
         "the error of a head is that of the first",
-        "stats/scan_record.py",
+        "stats/scan/record.py",
         "torch.tensor(numbers.errors[name]) for numbers in each",
         "torch.tensor(each[0].errors[name]) for numbers in each",
     ),

@@ -72,7 +72,7 @@ STATS_BUGS = [
     ),
     Mutant(
         "aligned at the start",
-        "stats/strips.py",
+        "stats/row_sums.py",
         "torch.arange(num_keys - num_queries, num_keys, device",
         "torch.arange(num_queries, device",
     ),
@@ -117,17 +117,17 @@ STATS_BUGS = [
     ),
     Mutant(
         "induction to the token itself",
-        "stats/induction.py",
+        "stats/row_sums.py",
         "before = self.tokens[..., (keys - 1).clamp(min=0)]",
         "before = self.tokens[..., keys]",
     ),
     Mutant(
         "induction onto the own position",
-        "stats/induction.py",
+        "stats/row_sums.py",
         "is_earlier = keys < positions[:, None]",
         "is_earlier = keys <= positions[:, None]",
     ),
-    Mutant("repeat offset off by one", "stats/induction.py", "- self.offset + 1)", "- self.offset)"),
+    Mutant("repeat offset off by one", "stats/row_sums.py", "- self.offset + 1)", "- self.offset)"),
     Mutant(
         "induction over all rows",
         "stats/head_statistics.py",
@@ -141,11 +141,14 @@ STATS_BUGS = [
         "gram / lengths[..., None, :]",
     ),
     Mutant(
-        "a masked row counts", "stats/strips.py", "some = some.masked_fill(~allowed.any(-1, keepdim=True), 0.0)", "pass"
+        "a masked row counts",
+        "stats/row_sums.py",
+        "some = some.masked_fill(~allowed.any(-1, keepdim=True), 0.0)",
+        "pass",
     ),
     Mutant(
         "sums in short floats",
-        "stats/strips.py",
+        "stats/row_sums.py",
         ".detach().to(working_dtype(weights.dtype, weights.device))",
         ".detach().to(weights.dtype)",
     ),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attention_surgeon.stats import COMPARISONS, compare_patterns
-from attention_surgeon.stats import strips as strips_file
+from attention_surgeon.stats import row_sums as strips_file
 from tests.stats.drawn import drawn_weights
 
 HEADS, N_Q, N_K = 3, 5, 7

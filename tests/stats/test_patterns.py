@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.stats import MIXED, PATTERNS, head_statistics, name_patterns, patterns_from
-from attention_surgeon.stats import strips as strips_file
+from attention_surgeon.stats import row_sums as strips_file
 from attention_surgeon.stats.blocks import block_overlap
 from tests.stats.drawn import drawn_weights, even, pure_heads, with_noise, with_uneven_weights
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.stats import PER_HEAD, RowSums, StatisticsOptions, Strip, add_strip, finish, head_statistics
-from attention_surgeon.stats import strips as strips_file
+from attention_surgeon.stats import row_sums as strips_file
 from tests.stats.drawn import drawn_weights
 
 HEADS, N_Q, N_K = 3, 11, 13

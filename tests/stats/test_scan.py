@@ -20,8 +20,8 @@ from attention_surgeon.stats import (
     top_keys,
 )
 from attention_surgeon.stats.row_sums import RowSums
-from attention_surgeon.stats.scan_head import SAFE_SCORE
-from attention_surgeon.stats.scan_rows import COLUMNS
+from attention_surgeon.stats.scan.group import COLUMNS
+from attention_surgeon.stats.scan.plan import SAFE_SCORE
 from tests.stats.scan_probes import DRAWN_MASKS, DrawnMask, assert_same_numbers, dense_weights, draw
 
 HEADS, KV_HEADS, D_K, D_V = 6, 2, 5, 3

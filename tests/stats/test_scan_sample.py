@@ -6,8 +6,7 @@ import torch
 from attention_surgeon.errors import OptionError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.stats import head_statistics, scan_attention
-from attention_surgeon.stats.scan_estimate import RATIOS
-from attention_surgeon.stats.scan_sample import Strata
+from attention_surgeon.stats.scan.sample import RATIOS, Strata
 from tests.stats.scan_probes import dense_weights, draw
 
 N = 601

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from attention_surgeon import ops
 from attention_surgeon.diagnose import diagnose
 from attention_surgeon.faults import find_fault
-from attention_surgeon.testing.softmax_cases import softmax_cases
+from attention_surgeon.testing.softmax_contract import softmax_cases
 from tests.testing.targets import names_of, softmax_with, wrap, wrapped_names_of
 
 

@@ -237,7 +237,7 @@ def test_a_wrong_number_is_told_with_its_place():
 
 
 def test_the_bounds_are_those_of_the_visible_values_in_strips_too(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("attention_surgeon.trace.check_output._STRIP_CELLS", 1)
+    monkeypatch.setattr("attention_surgeon.trace.checks._STRIP_CELLS", 1)
     sound = record(*qkv(), ragged())
     assert not failed(sound)
     output = sound.output.clone()

@@ -1,7 +1,7 @@
 """What the exercises of this unit ask beyond the contracts; WRONG and RIGHT are for those who test the course."""
 
-from attention_surgeon.testing.exercises import check_shuffling_gap, check_strongest_pair
-from attention_surgeon.testing.exercises.examples import right_examples, wrong_examples
+from attention_surgeon.course.exercises import check_shuffling_gap, check_strongest_pair
+from attention_surgeon.course.exercises.examples import right_examples, wrong_examples
 
 __all__ = ["RIGHT", "WRONG", "check_shuffling_gap", "check_strongest_pair"]
 

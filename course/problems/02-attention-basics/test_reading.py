@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import check_strongest_pair
+from attention_surgeon.course.exercises import check_strongest_pair
 from reading import strongest_pair
 
 

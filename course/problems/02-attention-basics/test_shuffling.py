@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import check_shuffling_gap
+from attention_surgeon.course.exercises import check_shuffling_gap
 from shuffling import shuffling_gap
 
 

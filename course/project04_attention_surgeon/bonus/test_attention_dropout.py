@@ -1,5 +1,5 @@
 from attention_dropout import attention_dropout
-from attention_surgeon.testing.exercises import check_attention_dropout
+from attention_surgeon.course.exercises import check_attention_dropout
 
 
 def test_bonus_5_dropout():

@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import check_tiled
+from attention_surgeon.course.exercises import check_tiled
 from tiled_attention import tiled_attention
 
 

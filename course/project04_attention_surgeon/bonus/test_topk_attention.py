@@ -1,4 +1,4 @@
-from attention_surgeon.testing.exercises import check_topk
+from attention_surgeon.course.exercises import check_topk
 from topk_attention import topk_attention
 
 

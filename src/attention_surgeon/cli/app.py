@@ -19,22 +19,24 @@ from typing import Annotated, NoReturn
 import typer
 
 from attention_surgeon import __version__
-from attention_surgeon.cli.check import check
-from attention_surgeon.cli.course import course, grade
-from attention_surgeon.cli.diagnose import diagnose
-from attention_surgeon.cli.doctor import doctor
-from attention_surgeon.cli.experiment import experiment
-from attention_surgeon.cli.faults import faults
-from attention_surgeon.cli.lessons import hint, history, journal, list_exercises, progress, reset, undo
-from attention_surgeon.cli.operate import operate
-from attention_surgeon.cli.report import report
-from attention_surgeon.cli.scan import scan
-from attention_surgeon.cli.serve import serve
-from attention_surgeon.cli.start import start, update
-from attention_surgeon.cli.sweep import sweep
-from attention_surgeon.cli.trace import trace
-from attention_surgeon.cli.view import view
-from attention_surgeon.cli.watch import watch
+from attention_surgeon.cli.commands.attention import operate, report, scan, serve, sweep, trace, view
+from attention_surgeon.cli.commands.course import (
+    check,
+    course,
+    grade,
+    hint,
+    history,
+    journal,
+    list_exercises,
+    progress,
+    reset,
+    start,
+    undo,
+    update,
+    watch,
+)
+from attention_surgeon.cli.commands.experiments import experiment
+from attention_surgeon.cli.commands.judging import diagnose, doctor, faults
 from attention_surgeon.errors import SurgeonError
 
 _WRONG_CALL, _BUG, _STOPPED = 2, 70, 130

@@ -1,23 +1,104 @@
-"""`surgeon check`: one verdict, or all, without a screen that stays."""
+"""What `surgeon check` prints."""
 
-from typing import Annotated
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
-import typer
+from rich.text import Text
+
+from attention_surgeon.cli.cells import count, fit, text_lines
+from attention_surgeon.cli.console import make_console, show, write
+from attention_surgeon.cli.verdict import duration, verdict_lines
+from attention_surgeon.course import Exercise
+from attention_surgeon.course.asking import Allowance
+from attention_surgeon.course.client import Judge
+from attention_surgeon.course.session import Judged, following, judge_exercise
+from attention_surgeon.course.workspace import Workspace
+from attention_surgeon.errors import FileAccessError
+
+_FORMAT, _VERSION = "attention-surgeon verdicts", 1
+_EXIT_CODES = {"passed": 0, "mistake": 1, "unfinished": 1, "untouched": 1, "stopped": 2}
+SIGNS = {"passed": ("✓", "good"), "mistake": ("✗", "bad"), "stopped": ("✗", "bad")}
+_IN_A_WORD = {"untouched": "not begun", "unfinished": "not finished", "passed": "right"}
 
 
-def check(
-    exercise: Annotated[
-        str | None, typer.Argument(metavar="[EXERCISE]", help="Its name or its file; without one, the current one.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every exercise of the course.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, whatever the level.")] = False,
-    seconds: Annotated[float, typer.Option(metavar="N", help="How long your file may take.")] = 10.0,
-) -> int:
-    """Judge what you have written. Exit code 0: passed. 1: not yet. 2: it could not be judged."""
-    from attention_surgeon.cli.check_screen import check_all, check_one
-    from attention_surgeon.cli.workspace_here import chosen, open_here
+def check_one(workspace: Workspace, exercise: Exercise, seconds: float, *, as_json: bool) -> int:
+    """Judge one exercise, print the verdict and return the exit code."""
+    with Judge() as judge:
+        judged = judge_exercise(workspace, judge, exercise, Allowance(seconds))
+    if as_json:
+        _write_json([judged])
+    else:
+        console = make_console()
+        lines = [_title(exercise, console.width), *verdict_lines(judged, exercise, console.width)]
+        show([*lines, Text(""), *text_lines(_what_next(workspace, exercise, judged), console.width, "quiet")], console)
+    return _EXIT_CODES[judged.verdict.status]
 
-    workspace = open_here()
-    if everything:
-        return check_all(workspace, seconds, as_json=json)
-    return check_one(workspace, chosen(workspace, exercise), seconds, as_json=json)
+
+def check_all(workspace: Workspace, seconds: float, *, as_json: bool) -> int:
+    """Judge every exercise that has a file, print a line for each and return 0 if all are passed."""
+    judged: list[Judged] = []
+    exercises = workspace.course.exercises
+    state = workspace.state.read()
+    console = make_console()
+    with Judge() as judge:
+        for exercise in exercises:
+            try:
+                judged.append(judge_exercise(workspace, judge, exercise, Allowance(seconds)))
+            except FileAccessError as error:
+                if not as_json:
+                    show(text_lines(f"? {exercise.name}: {error}", console.width), console)
+                continue
+            if not as_json:
+                show(_row(judged[-1], console.width), console)
+    with workspace.state.changing() as changed:
+        changed.current = state.current  # judging all is no change of what is worked on
+    if as_json:
+        _write_json(judged)
+    else:
+        show(_summary(judged, len(exercises), console.width), console)
+    return 0 if len(judged) == len(exercises) and all(each.verdict.status == "passed" for each in judged) else 1
+
+
+def _write_json(judged: list[Judged]) -> None:
+    verdicts = [_plain(each) for each in judged]
+    write(f"{json.dumps({'format': _FORMAT, 'version': _VERSION, 'verdicts': verdicts})}\n")
+
+
+def _plain(judged: Judged) -> dict[str, Any]:
+    own = {"since": judged.since, "level": judged.level, "notes": list(judged.notes), "first_pass": judged.is_new}
+    return judged.verdict.as_dict() | own
+
+
+def _title(exercise: Exercise, width: int) -> Text:
+    return Text(fit(f"{exercise.name} · {exercise.title}", width), "heading")
+
+
+def _row(judged: Judged, width: int) -> Iterator[Text]:
+    verdict = judged.verdict
+    sign, style = SIGNS.get(verdict.status, ("○", "quiet"))
+    what = (
+        ", ".join(verdict.names) or _IN_A_WORD.get(verdict.status) or verdict.sentence or "".join(verdict.unnamed[:1])
+    )
+    name = f"{verdict.exercise:<28} "
+    yield Text.assemble((sign, style), " ", name, fit(what.replace("\n", " "), max(width - len(name) - 2, 8)))
+
+
+def _summary(judged: list[Judged], total: int, width: int) -> Iterator[Text]:
+    counted = Counter(each.verdict.status for each in judged)
+    took = sum(each.verdict.seconds for each in judged)
+    open_ = total - counted["passed"]
+    yield from text_lines(f"{counted['passed']} of {total} passed, {open_} open · {duration(took)}", width, "heading")
+
+
+def _what_next(workspace: Workspace, exercise: Exercise, judged: Judged) -> str:
+    if judged.verdict.status == "passed":
+        other = following(workspace.course.exercises, exercise, workspace.state.read().exercises)
+        if other is None:
+            return "no exercise is left · surgeon progress makes a page of it"
+        place = os.path.relpath(workspace.file(other))
+        return f"next: {other.name}, {other.title} ({count(other.minutes, 'minute')}), in {place}"
+    more = {"question": "surgeon hint says where to look", "pointer": "surgeon hint shows the line"}
+    return f"{more.get(judged.level, 'surgeon reset begins again')} · surgeon undo goes back a version"

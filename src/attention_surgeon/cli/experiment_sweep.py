@@ -9,8 +9,7 @@ from typing import Any
 import typer
 
 from attention_surgeon.cli.console import make_console, note, show
-from attention_surgeon.cli.experiment_run import STOPPED, Request, command_of, settings_of, value_of
-from attention_surgeon.cli.experiment_screen import run_screen
+from attention_surgeon.cli.experiment_run import STOPPED, Request, command_of, run_screen, settings_of, value_of
 from attention_surgeon.cli.live import live_table
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.experiments import Backend, Bench, SavedRun, experiment_named

@@ -12,8 +12,7 @@ from typing import final
 import torch
 from rich.text import Text
 
-from attention_surgeon.cli.cells import clusters, fit, folded, visible, width_of
-from attention_surgeon.cli.shades import SHADE_FROM, SHADES, shade
+from attention_surgeon.cli.cells import SHADE_FROM, SHADES, clusters, fit, folded, shade, visible, width_of
 from attention_surgeon.trace import AttentionTrace
 
 _HIDDEN = "·"

@@ -1,77 +1,169 @@
-"""The small commands of the course: hint, list, reset, history, undo, journal, progress."""
+"""What the small commands of the course print."""
 
-from pathlib import Path
-from typing import Annotated, TypeAlias
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 
-import typer
+from rich.text import Text
 
-Exercise: TypeAlias = Annotated[
-    str | None, typer.Argument(metavar="[EXERCISE]", help="Its name or its file; without one, the current one.")
-]
+from attention_surgeon.cli.cells import code_lines, count, fit, text_lines
+from attention_surgeon.cli.console import make_console, show
+from attention_surgeon.cli.verdict import verdict_lines
+from attention_surgeon.cli.workspace_here import current
+from attention_surgeon.course import Exercise, Unit
+from attention_surgeon.course.evidence import checklist
+from attention_surgeon.course.journal import entries, num_questions, unanswered
+from attention_surgeon.course.page import progress_page
+from attention_surgeon.course.session import Judged, last_verdict, raise_level
+from attention_surgeon.course.state import Standing, State
+from attention_surgeon.course.versions import reset, restore, undo
+from attention_surgeon.course.workspace import JOURNAL, Workspace
+from attention_surgeon.files import write_file
 
-
-def hint(exercise: Exercise = None) -> None:
-    """Say more about the present mistake: first where to look, then the line."""
-    from attention_surgeon.cli.lessons_screen import print_hint
-    from attention_surgeon.cli.workspace_here import chosen, open_here
-
-    workspace = open_here()
-    print_hint(workspace, chosen(workspace, exercise))
-
-
-def list_exercises() -> None:
-    """Show every exercise and how it stands."""
-    from attention_surgeon.cli.lessons_screen import print_list
-    from attention_surgeon.cli.workspace_here import open_here
-
-    print_list(open_here())
+_DIGITS = 8
+_LABELS = ("ask", "look", "fix")
 
 
-def reset(
-    exercise: Annotated[str | None, typer.Argument(metavar="[EXERCISE]", help="Its name, or any file.")] = None,
-) -> None:
-    """Put a file back to how the course gave it. What is there now is kept: see `surgeon undo`."""
-    from attention_surgeon.cli.lessons_screen import print_reset
-    from attention_surgeon.cli.workspace_here import open_here, path_of
-
-    workspace = open_here()
-    print_reset(workspace, path_of(workspace, exercise))
-
-
-def history(exercise: Exercise = None) -> None:
-    """Show every version of a file that was judged."""
-    from attention_surgeon.cli.lessons_screen import print_history
-    from attention_surgeon.cli.workspace_here import open_here, path_of
-
-    workspace = open_here()
-    print_history(workspace, path_of(workspace, exercise))
+def print_hint(workspace: Workspace, exercise: Exercise) -> None:
+    """Tell one level more: of the mistake that was found last, or of the exercise where none was."""
+    raise_level(workspace, exercise)
+    standing = workspace.state.read().of(exercise.name)
+    last = last_verdict(standing)
+    console = make_console()
+    if last is not None and last.mistakes:
+        show(verdict_lines(Judged(last, standing), exercise, console.width), console)
+    else:
+        show(hint_lines(exercise, standing.hints, console.width), console)
 
 
-def undo(
-    exercise: Exercise = None,
-    to: Annotated[str | None, typer.Option(metavar="HASH", help="A version of `surgeon history`.")] = None,
-) -> None:
-    """Put back the version before the present one, which is kept."""
-    from attention_surgeon.cli.lessons_screen import print_undo
-    from attention_surgeon.cli.workspace_here import open_here, path_of
-
-    workspace = open_here()
-    print_undo(workspace, path_of(workspace, exercise), to)
-
-
-def journal() -> None:
-    """Show what your journal still asks, and the checklist, which ticks itself from what is there."""
-    from attention_surgeon.cli.lessons_screen import print_journal
-    from attention_surgeon.cli.workspace_here import open_here
-
-    print_journal(open_here())
+def hint_lines(exercise: Exercise, number: int, width: int) -> Iterator[Text]:
+    """Yield the first hints of an exercise."""
+    yield from text_lines(f"{exercise.name} · {exercise.title}", width, "heading")
+    for label, hint in zip(_LABELS, exercise.hints[:number], strict=False):
+        if label == "fix":
+            yield from code_lines(hint, label)
+        else:
+            yield from text_lines(f"{label:<6}{hint}", width, indent=2, more=6)
+    if number < len(exercise.hints):
+        yield from text_lines("surgeon hint again says more", width, "quiet")
 
 
-def progress(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the page goes.")] = Path("progress.html"),
-) -> None:
-    """Write a page of what is passed and what is left; it needs no network."""
-    from attention_surgeon.cli.lessons_screen import print_progress
-    from attention_surgeon.cli.workspace_here import open_here
+def print_list(workspace: Workspace) -> None:
+    """Print every exercise and how it stands."""
+    console = make_console()
+    show(list_lines(workspace, console.width), console)
 
-    print_progress(open_here(), out)
+
+def list_lines(workspace: Workspace, width: int) -> Iterator[Text]:
+    """Yield every unit with its exercises; the current one has an arrow."""
+    state = workspace.state.read()
+    now = current(workspace, state)
+    for unit in workspace.course.units:
+        yield from text_lines(f"{unit.title} · {unit.folder}", width, "heading")
+        for exercise in unit.exercises:
+            yield exercise_line(exercise, state.exercises.get(exercise.name, Standing()), exercise == now, width)
+    passed = sum(bool(standing.passed) for standing in state.exercises.values())
+    yield from text_lines(f"{passed} of {len(workspace.course.exercises)} passed", width, "quiet")
+
+
+def exercise_line(exercise: Exercise, standing: Standing, is_current: bool, width: int) -> Text:
+    """Return one exercise as a line."""
+    sign, style = ("✓", "good") if standing.passed else ("…", "") if standing.attempts else ("○", "quiet")
+    arrow = "▸" if is_current else " "
+    minutes = f"{exercise.minutes:>3} min"
+    room = max(width - len(minutes) - 5, 8)
+    told = fit(f"{exercise.name:<26} {exercise.title}", room)
+    return Text.assemble(arrow, " ", (sign, style), " ", (told, "heading" if is_current else ""), (minutes, "quiet"))
+
+
+def print_reset(workspace: Workspace, path: PurePosixPath) -> None:
+    """Reset a file and say what became of the version before."""
+    before = reset(workspace, path)
+    kept = f"; your version is kept as {before[:_DIGITS]}, surgeon undo brings it back" if before else ""
+    console = make_console()
+    show(text_lines(f"{path} is as the course gave it{kept}", console.width), console)
+    others = [exercise.name for exercise in workspace.course.exercises if exercise.path == path]
+    if len(others) > 1:
+        show(text_lines(f"this file holds {', '.join(others)}", console.width), console)
+
+
+def print_undo(workspace: Workspace, path: PurePosixPath, to: str | None) -> None:
+    """Go back a version and say which one it is."""
+    version = undo(workspace, path) if to is None else restore(workspace, path, to)
+    console = make_console()
+    show(text_lines(f"{path} is version {version[:_DIGITS]} again; surgeon history shows all", console.width), console)
+
+
+def print_history(workspace: Workspace, path: PurePosixPath) -> None:
+    """Print every event of a file, the newest last."""
+    console = make_console()
+    show(_history_lines(workspace, path, console.width), console)
+
+
+def _history_lines(workspace: Workspace, path: PurePosixPath, width: int) -> Iterator[Text]:
+    events = workspace.history.events(str(path))
+    yield from text_lines(f"{path}: {count(len(events), 'version')}", width, "heading")
+    for event in events:
+        what = event.status if event.what == "judged" else event.what
+        mistakes = ", ".join(event.mistakes)
+        at = datetime.fromisoformat(event.at).strftime("%Y-%m-%d %H:%M:%S")
+        yield Text(fit(f"  {event.sha256[:_DIGITS]}  {at}  {what or 'seen':<10} {mistakes}", width))
+    yield from text_lines("surgeon undo goes back one; surgeon undo --to HASH to any of these", width, "quiet")
+
+
+def print_journal(workspace: Workspace) -> None:
+    """Print what the journal asks and the checklists."""
+    console = make_console()
+    show(_journal_lines(workspace, console.width), console)
+
+
+def _journal_lines(workspace: Workspace, width: int) -> Iterator[Text]:
+    written = entries(workspace.root / JOURNAL)
+    yield from text_lines(f"{JOURNAL}: {count(len(written), 'entry').replace('entrys', 'entries')}", width, "heading")
+    for name, entry in written.items():
+        asked, left = num_questions(entry), unanswered(entry)
+        told = f"{asked - left} of {asked} answered" if asked else "nothing asked"
+        yield from text_lines(f"{'○' if left else '✓'} {name}: {told}", width, indent=2)
+    for unit in workspace.course.units:
+        yield from checklist_lines(workspace, unit, width)
+
+
+def checklist_lines(workspace: Workspace, unit: Unit, width: int) -> Iterator[Text]:
+    """Yield the checklist of a unit, nothing where it has none."""
+    points = checklist(workspace, unit.folder, unit.evidence)
+    for exercise in unit.exercises:
+        points += checklist(workspace, unit.folder, exercise.evidence)
+    if points:
+        yield Text("")
+        yield from text_lines(unit.title, width, "heading")
+    for point in points:
+        yield from text_lines(
+            f"[{'x' if point.is_done else ' '}] {point.label}: {point.found}", width, indent=2, more=4
+        )
+
+
+def print_progress(workspace: Workspace, out: Path) -> None:
+    """Write the page and say where it is, and how things stand."""
+    write_file(out, progress_page(workspace, datetime.now().astimezone()))
+    console = make_console()
+    state = workspace.state.read()
+    show([progress_line(workspace, state, console.width), Text(f"written: {out}")], console)
+
+
+def progress_line(workspace: Workspace, state: State, width: int) -> Text:
+    """Return a bar with how many exercises are passed."""
+    total = len(workspace.course.exercises)
+    names = {exercise.name for exercise in workspace.course.exercises}
+    passed = sum(bool(standing.passed) for name, standing in state.exercises.items() if name in names)
+    return Text(fit(f"{bar(passed, total)} {passed}/{total} passed", width))
+
+
+def bar(passed: int, total: int, room: int = 10) -> str:
+    """Return a bar of `room` cells.
+
+    >>> bar(7, 24)
+    '███░░░░░░░'
+    """
+    filled = round(room * passed / total) if total else 0
+    filled = min(max(filled, 1 if passed else 0), room if passed == total else room - 1)
+    return "█" * filled + "░" * (room - filled)

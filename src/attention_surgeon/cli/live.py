@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from attention_surgeon.cli.cells import sparkline
 from attention_surgeon.cli.console import make_console
-from attention_surgeon.cli.sparkline import sparkline
 from attention_surgeon.experiments import Progress
 
 _CURVE = 24

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.text import Text
 
-from attention_surgeon.cli.cells import fit, folded, width_of
-from attention_surgeon.cli.shades import shade
+from attention_surgeon.cli.cells import fit, folded, shade, width_of
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Form: TypeAlias = Literal["numbers", "signs", "shades"]

@@ -1,32 +1,308 @@
-"""`surgeon operate`: put a fault into a real model, and see what it does to one text."""
+"""`surgeon operate`: from its options to the receipt, and a table of before and after."""
 
+import json
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Any, NamedTuple
 
-import typer
+from rich.text import Text
 
-TextOption = Annotated[str | None, typer.Option(help="The text to run; - reads the standard input.")]
-FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from a file (UTF-8).")]
+from attention_surgeon.cli.cells import code_lines, count, fit, labelled_lines, shortened, text_lines, visible
+from attention_surgeon.cli.console import make_console, note, show, write
+from attention_surgeon.cli.trace_input import read_standard_input
+from attention_surgeon.errors import OptionError
+from attention_surgeon.files import read_text, require_place
+from attention_surgeon.stats import PER_HEAD
+from attention_surgeon.surgery import (
+    Effect,
+    LayerReceipt,
+    LoadedModel,
+    Operation,
+    Prediction,
+    before_and_after,
+    find_operation,
+    layer_statistics,
+    load_model,
+    operations,
+)
+
+EXAMPLE = "The cat sat on the mat because it was tired."
+"""The text that is run where none is given."""
+
+_FORMAT, _VERSION = "attention-surgeon operation", 1
+
+_MOST_ROWS = 6
+
+_COLUMN, _LABEL = 22, 16
+
+_SAME = 1e-3
+
+_SHOWN = ("entropy", "mean_distance")
 
 
-def operate(
-    model: Annotated[str, typer.Argument(help="A folder, an id of the hub, or minilm or tiny (built in).")],
-    fault: Annotated[str, typer.Option(metavar="NAME", help="What to do; list shows all that can be done.")],
-    layers: Annotated[str | None, typer.Option(metavar="0-3,7", help="Which layers; all if not given.")] = None,
-    heads: Annotated[str | None, typer.Option(metavar="2,5", help="Which query heads; all if not given.")] = None,
-    text: TextOption = None,
-    file: FileOption = None,
-    target: Annotated[str | None, typer.Option(help="What an encoder-decoder is to write; else the text.")] = None,
-    top: Annotated[int, typer.Option(metavar="N", help="How many predictions to show.")] = 3,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write before and after as a page.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-) -> int:
-    """Operate on the attention of a real model, with a receipt.
+class OperateRequest(NamedTuple):
+    """The options; None where one was not given."""
 
-    The text goes through the model as it is, operated on, and as it is again. Exit code 1: the operation changed
-    nothing on this text.
+    model: str
+    fault: str
+    layers: str | None
+    heads: str | None
+    text: str | None
+    file: Path | None
+    target: str | None
+    top: int
+    out: Path | None
+
+
+def run_operate(request: OperateRequest, *, as_json: bool) -> int:
+    """Operate, show what was found, and return the exit code: 1 if nothing changed.
+
+    Raises:
+        SurgeonError: as `surgery.load_model` and `surgery.before_and_after`.
     """
-    # Imported here, because these load torch, and `surgeon --help` must not wait for it.
-    from attention_surgeon.cli.operate_run import OperateRequest, run_operate
+    if request.fault == "list":
+        return _print_operations(as_json)
+    find_operation(request.fault)  # before a model is loaded for nothing
+    text = text_of(request.text, request.file)
+    if request.out is not None:
+        require_place(request.out)
+    loaded = load_model(request.model, note)
+    effect = before_and_after(
+        loaded.model,
+        request.fault,
+        text,
+        layers=request.layers,
+        heads=request.heads,
+        tokenizer=loaded.tokenizer,
+        target=request.target,
+        most=request.top,
+    )
+    page = None if request.out is None else _write_page(effect, loaded, request.out)
+    if as_json:
+        write(f"{as_json_text(effect, loaded.name, page)}\n")
+    else:
+        console = make_console()
+        show(effect_lines(effect, loaded.name, console.width, page), console)
+    return 0 if effect.receipt.changed else 1
 
-    return run_operate(OperateRequest(model, fault, layers, heads, text, file, target, top, out), as_json=json)
+
+def text_of(text: str | None, file: Path | None) -> str:
+    """Return the text that is to be run.
+
+    Raises:
+        OptionError: two texts.
+        FileAccessError, FileFormatError: a text that cannot be read.
+    """
+    if text is not None and file is not None:
+        raise OptionError("both --text and --file given; pass one of them.")
+    if file is not None:
+        return read_text(file)
+    return read_standard_input() if text == "-" else EXAMPLE if text is None else text
+
+
+def _write_page(effect: Effect, loaded: LoadedModel, path: Path) -> Path:
+    from attention_surgeon.viewer import compare  # here, because most runs write no page
+
+    stack = next(layer.name for layer in effect.receipt.layers if layer.calls).rpartition(" ")[0]
+    sides = [
+        {layer.name: layer.trace for layer in side.layers if layer.stack == stack}  # a page shows maps of one size
+        for side in (effect.before, effect.after)
+    ]
+    compare(*sides, title=f"{loaded.name}: {effect.receipt.operation}").save(path)
+    return path
+
+
+def _print_operations(as_json: bool) -> int:
+    if as_json:
+        write(f"{operations_as_json(operations())}\n")
+    else:
+        console = make_console()
+        show(operations_lines(operations(), console.width), console)
+    return 0
+
+
+def effect_lines(effect: Effect, model: str, width: int, page: Path | None) -> Iterator[Text]:
+    """Yield the whole screen, no line wider than `width` cells."""
+    receipt = effect.receipt
+    called = [layer for layer in receipt.layers if layer.calls]
+    where = f"{model} · {place_of(called)}" if called else model
+    yield from text_lines(f"{receipt.operation} · {where}", width, "heading")
+    for label, text in receipt_parts(effect, called):
+        yield from labelled_lines(label, text, width, indent=2, room=11)
+    yield Text("")
+    yield from _table_lines(effect, called, width)
+    if effect.kind == "nothing":
+        yield from text_lines(_no_token(effect), width, "quiet")
+    if not receipt.changed:
+        yield Text("")
+        yield from text_lines(nothing_changed(effect), width, "bad")
+    if page is not None:
+        size = page.stat().st_size / 1e6
+        yield from text_lines(f"compare page ({size:.1f} MB):", width, "quiet")
+        yield from code_lines(str(page))
+
+
+def _no_token(effect: Effect) -> str:
+    """Say what is compared where no token is predicted."""
+    if effect.cosine is None:
+        return "This model predicts no token; its attention is what is compared."
+    return "An encoder has no next token; compared is where the text as a whole stands: 1 is where it stood."
+
+
+def nothing_changed(effect: Effect) -> str:
+    """Say that the operation did nothing on this text, and what may be the reason."""
+    hidden = sum(layer.hidden for layer in effect.receipt.layers)
+    about_mask = " The model hides nothing in this text that a mask could." if not hidden else ""
+    return f"✗ {effect.receipt.operation} changed nothing on this text.{about_mask}"
+
+
+def operations_lines(known: Sequence[Operation], width: int) -> Iterator[Text]:
+    """Yield everything that can be done, one operation per entry."""
+    room = max(len(operation.name) for operation in known)
+    for operation in known:
+        yield from labelled_lines(operation.name, operation.summary, width, indent=0, room=room + 2)
+    yield Text("")
+    yield from text_lines(f"{count(len(known), 'operation')} · surgeon operate MODEL --fault NAME", width, "quiet")
+
+
+def operations_as_json(known: Sequence[Operation]) -> str:
+    """Return the same for machines."""
+    rows = [{"name": operation.name, "summary": operation.summary} for operation in known]
+    return json.dumps({"format": "attention-surgeon operations", "version": _VERSION, "operations": rows})
+
+
+def as_json_text(effect: Effect, model: str, page: Path | None) -> str:
+    """Return everything but the tensors for machines; what is not finite is a string."""
+    predictions = [[vars(one) for one in side] for side in effect.predictions]
+    document: dict[str, Any] = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "model": model,
+        "tokens": list(effect.before.tokens),
+        "receipt": effect.receipt.as_dict() | {"restored": effect.is_restored},
+        "predicts": effect.kind,
+        "predictions": {"before": predictions[0], "after": predictions[1]},
+        "loss": {"before": effect.before.loss, "after": effect.after.loss},
+        "cosine": effect.cosine,
+        "statistics": {layer.name: _statistics(effect, layer) for layer in effect.receipt.layers if layer.calls},
+        "page": None if page is None else str(page),
+    }
+    return json.dumps(_finite(document), allow_nan=False)
+
+
+def _statistics(effect: Effect, layer: LayerReceipt) -> dict[str, Any]:
+    """Return every statistic of each operated head, before and after; None where rows are no weights any more."""
+    sides = {"before": effect.before, "after": effect.after}
+    found: dict[str, Any] = {"heads": list(layer.heads or ())}
+    for side, captured in sides.items():
+        statistics = layer_statistics(captured.layer(layer.name))
+        found[side] = None
+        if statistics is not None:
+            numbers = {name: getattr(statistics, name) for name in PER_HEAD}
+            found[side] = {
+                name: each[list(layer.heads or ())].tolist() for name, each in numbers.items() if each is not None
+            }
+    return found
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    is_odd = (isinstance(value, float) and value in (float("inf"), float("-inf"))) or value != value
+    return str(value) if is_odd else value
+
+
+def place_of(layers: Sequence[LayerReceipt]) -> str:
+    """Say which layers and heads were operated on."""
+    names = ", ".join(layer.name for layer in layers)
+    heads = layers[0].heads or ()
+    same = all(layer.heads == heads for layer in layers)
+    told = _numbers(heads)
+    if same and layers[0].others_identical is None:
+        told = f"all {len(heads)} heads"
+    elif not same:
+        told = "all heads"
+    groups = layers[0].kv_heads or ()
+    shared = f" (key/value {_numbers(groups)})" if same and len(groups) < len(heads) else ""
+    return f"{'layer' if len(layers) == 1 else 'layers'} {shortened(names, 40)} · {told}{shared}"
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    return f"head {numbers[0]}" if len(numbers) == 1 else f"heads {', '.join(str(number) for number in numbers)}"
+
+
+def receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tuple[str, str]]:
+    """Yield what the receipt says, in words."""
+    receipt = effect.receipt
+    calls, runs = sum(layer.calls for layer in called), sum(layer.runs for layer in called)
+    parts = [f"called {calls}/{runs}"]
+    errors = [layer.row_sum_error for layer in called if layer.row_sum_error is not None]
+    if errors:
+        worst = max(errors)
+        parts.append(f"rows sum to 1 ({_bound(worst)})" if worst < _SAME else f"rows are off 1 by up to {worst:.2g}")
+    hidden, used = (sum(getattr(layer, name) for layer in called) for name in ("hidden", "hidden_used"))
+    parts.append(f"{count(hidden, 'forbidden cell')}, {used} used")
+    leaked, broken = (sum(getattr(layer, name) for layer in called) for name in ("leaked", "num_not_finite"))
+    if leaked:
+        parts.append(f"{count(leaked, 'cell')} used that the model hides")
+    if broken:
+        parts.append(f"{count(broken, 'output')} not finite")
+    identical = [layer.others_identical for layer in called if layer.others_identical is not None]
+    if identical:
+        parts.append(f"untouched heads {'bit-identical' if all(identical) else 'CHANGED'}")
+    if receipt.num_other_layers:
+        parts.append(f"{count(receipt.num_other_layers, 'other layer')} untouched")
+    parts.append("undone exactly" if effect.is_restored else "NOT undone")
+    yield "receipt", " · ".join(parts)
+    agreement = max((layer.agreement for layer in called), default=0.0)
+    size = max((layer.size for layer in called), default=0.0)
+    yield "healthy", f"by hand it is the model's own attention ({_bound(agreement)})"
+    yield "change", f"head outputs, at most {size:.3g} in size, moved by up to {receipt.change:.3g}"
+
+
+def _bound(difference: float) -> str:
+    """Return the power of ten below which a difference lies: what is below is the rounding of this machine."""
+    return "exactly" if difference == 0 else f"within 1e{math.ceil(math.log10(difference))}"
+
+
+def _table_lines(effect: Effect, called: Sequence[LayerReceipt], width: int) -> Iterator[Text]:
+    column = min(_COLUMN, max((width - _LABEL) // 2, 8))
+    room = max(width - 2 * column, 8)
+    yield Text.assemble(" " * room, (f"{'before':<{column}}after", "quiet"))
+    for label, before, after in _rows(effect, called):
+        cells = (fit(before, column - 2), "  ", shortened(after, column))
+        yield Text.assemble((fit(label, room), "quiet"), *cells)
+
+
+def _rows(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tuple[str, str, str]]:
+    before, after = effect.predictions
+    for place in range(max(len(before), len(after))):
+        yield effect.kind if place == 0 else "", _prediction(before, place), _prediction(after, place)
+    if effect.before.loss is not None:
+        yield "loss (nats per token)", f"{effect.before.loss:.3f}", _number(effect.after.loss)
+    if effect.cosine is not None:
+        yield "cosine of mean state", "1.0000", f"{effect.cosine:.4f}"
+    for layer in called[:_MOST_ROWS]:
+        yield from _statistics_rows(effect, layer)
+
+
+def _statistics_rows(effect: Effect, layer: LayerReceipt) -> Iterator[tuple[str, str, str]]:
+    heads = list(layer.heads or ())
+    sides = [layer_statistics(captured.layer(layer.name)) for captured in (effect.before, effect.after)]
+    names = {"entropy": "entropy", "mean_distance": "distance"}
+    for name in _SHOWN:
+        numbers = [None if side is None else float(getattr(side, name)[heads].mean()) for side in sides]
+        yield f"{names[name]}, layer {layer.name}", _number(numbers[0]), _number(numbers[1])
+
+
+def _prediction(side: Sequence[Prediction], place: int) -> str:
+    if place >= len(side):
+        return "no number any more" if not side else ""
+    return f'"{visible(side[place].outcome)}" {side[place].probability:.3f}'
+
+
+def _number(number: float | None) -> str:
+    return "no weights any more" if number is None else f"{number:.3f}"

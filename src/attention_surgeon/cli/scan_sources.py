@@ -8,7 +8,7 @@ from typing import TypeAlias
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from attention_surgeon.cli.operate_run import text_of
+from attention_surgeon.cli.operate import text_of
 from attention_surgeon.cli.trace_input import parse_mask
 from attention_surgeon.errors import FileAccessError, FileFormatError, OptionError
 from attention_surgeon.files import file_access_error

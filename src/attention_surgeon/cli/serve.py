@@ -1,24 +1,32 @@
-"""`surgeon serve`: the operating table in a browser, on this computer alone."""
+"""`surgeon serve`: from its options to a server that runs until Ctrl-C."""
 
-from typing import Annotated
+import webbrowser
 
-import typer
+from attention_surgeon.cli.console import note, write
+from attention_surgeon.cli.serve_table import ModelTable
+from attention_surgeon.surgery import load_model
+from attention_surgeon.viewer.live import Serving, serve
+
+_USUAL = ("tiny", "minilm")
 
 
-def serve(
-    model: Annotated[
-        str, typer.Option("--model", "-m", metavar="DIR|NAME", help="What to begin with: tiny, minilm, or a folder.")
-    ] = "tiny",
-    port: Annotated[
-        int | None, typer.Option(metavar="N", help="Port of 127.0.0.1; 0 takes any free one. Usually 8642 or the next.")
-    ] = None,
-    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-) -> int:
-    """Type a text, break the attention of a model, and see at once what becomes of it.
+def run_serve(model: str, port: int | None, *, is_opened: bool) -> int:
+    """Load the model, print the address, and serve until Ctrl-C.
 
-    Serves one page to this computer alone, at an address with a random token. Ctrl-C ends it.
+    Raises:
+        SurgeonError: the model cannot be loaded, the port is taken, or the server is not installed.
     """
-    # Imported here, because these load torch, and `surgeon --help` must not wait for it.
-    from attention_surgeon.cli.serve_run import run_serve
 
-    return run_serve(model, port, is_opened=open_)
+    def ready(serving: Serving) -> None:
+        write(f"{serving.url}\n")
+        note("the operating table, for this computer alone · Ctrl-C ends it")
+        if is_opened:
+            webbrowser.open(serving.url)
+
+    def mistake(error: BaseException) -> None:
+        note(f"an operation failed: {type(error).__name__}: {error}")
+
+    table = ModelTable([model, *(name for name in _USUAL if name != model)], lambda name: load_model(name, note))
+    serve(table, port=port, on_ready=ready, on_mistake=mistake)
+    note("ended")
+    return 0

@@ -6,19 +6,30 @@ from typing import Any, final
 
 import torch
 
+from attention_surgeon.cli.operate import nothing_changed, place_of, receipt_parts
 from attention_surgeon.cli.serve_offer import offer_of, stacks_of
 from attention_surgeon.cli.serve_operation import operation_of
-from attention_surgeon.cli.serve_screen import predictions_of, receipt_of
 from attention_surgeon.errors import OptionError, SurgeonError
-from attention_surgeon.surgery import Capture, Effect, LoadedModel, attention_layers, before_and_after, capture
+from attention_surgeon.surgery import Capture, Effect, LoadedModel, attention_layers, before_and_after, capture, predict
 from attention_surgeon.surgery.inputs import prepare
+from attention_surgeon.surgery.predictions import cosine, kind_of_prediction
 from attention_surgeon.threads import one_thread
 from attention_surgeon.trace import AttentionTrace
 from attention_surgeon.viewer import compare, view
 from attention_surgeon.viewer.live import Answer, StillWanted, TableRequest
 
 MOST_TOKENS = 128
+
 _SMALL = 50_000_000
+
+_MOST, _MOST_AFTER = 5, 3
+
+_TITLES = {
+    "next token": "The next token",
+    "masked token": "The token behind the mask",
+    "class": "The class",
+    "nothing": "Where the text stands",
+}
 
 
 @final
@@ -155,3 +166,49 @@ def _watched(loaded: LoadedModel, still_wanted: StillWanted) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def receipt_of(effect: Effect | None) -> tuple[str, ...]:
+    """Return the receipt in sentences; without an operation, that there was none."""
+    if effect is None:
+        return ("Nothing is done to the model. Choose a mask, a scale, a temperature or a fault.",)
+    called = [layer for layer in effect.receipt.layers if layer.calls]
+    lines = [f"operated: {effect.receipt.operation} · {place_of(called)}"]
+    for _, text in receipt_parts(effect, called):
+        lines += text.split(" · ")
+    if not effect.receipt.changed:
+        lines.append(nothing_changed(effect))
+    return tuple(lines)
+
+
+def predictions_of(loaded: LoadedModel, before: Capture, after: Capture | None = None) -> dict[str, Any]:
+    """Return what the model says, before and after, as the page takes it."""
+    kind = kind_of_prediction(loaded.model, before, loaded.tokenizer)
+    facts = []
+    if before.loss is not None:
+        facts.append(_fact("loss, nats per token", before.loss, None if after is None else after.loss, after))
+    if after is not None and (angle := cosine(before, after)) is not None:
+        facts.append(_fact("cosine with the mean state before", 1.0, angle, after))
+    return {"title": _TITLES[kind], "rows": _rows(loaded, before, after), "facts": facts}
+
+
+def _rows(loaded: LoadedModel, before: Capture, after: Capture | None) -> list[dict[str, Any]]:
+    """Return the likeliest outcomes of either side, each with its probability on both."""
+    first, second = _probabilities(loaded, before), {} if after is None else _probabilities(loaded, after)
+    shown = dict.fromkeys([*list(first)[:_MOST], *list(second)[:_MOST_AFTER]])
+    return [{"label": name, "before": first.get(name), "after": second.get(name)} for name in shown]
+
+
+def _probabilities(loaded: LoadedModel, captured: Capture) -> dict[str, float]:
+    """Return the probability of every outcome, the likeliest first; of two of one name that of the likelier."""
+    if captured.logits is None:
+        return {}
+    found: dict[str, float] = {}
+    for one in predict(loaded.model, captured, loaded.tokenizer, most=captured.logits.shape[-1]):
+        found.setdefault(one.outcome, one.probability)
+    return found
+
+
+def _fact(label: str, before: float, after: float | None, is_there: object) -> dict[str, str | None]:
+    words = None if is_there is None else "no number any more" if after is None or after != after else f"{after:.4f}"
+    return {"label": label, "before": f"{before:.4f}", "after": words}

@@ -1,32 +1,79 @@
-"""`surgeon start` and `surgeon update`: make a workspace, and bring it up to date."""
+"""What `surgeon start` and `surgeon update` say they did."""
 
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from rich.text import Text
 
+from attention_surgeon.cli.cells import count, text_lines
+from attention_surgeon.cli.console import make_console, show
+from attention_surgeon.course.start import Made
+from attention_surgeon.course.workspace import Workspace
 
-def start(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; made if it is not there.")] = Path(),
-    add: Annotated[
-        list[Path] | None, typer.Option(metavar="FOLDER", help="Add the units of a course.toml in this folder.")
-    ] = None,
-    only: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Only the units of this folder, not those that come along.")
-    ] = None,
-) -> None:
-    """Make a workspace for the course. What is already there is never touched."""
-    from attention_surgeon.cli.start_screen import print_made
-    from attention_surgeon.course.start import start_workspace
-
-    made = start_workspace(folder, (*([only] if only else []), *(add or [])), alone=only is not None)
-    print_made(made)
+_MOST_NAMED = 6
 
 
-def update() -> None:
-    """Bring the workspace to the course as it is now; your changes are merged, and nothing is lost."""
-    from attention_surgeon.cli.start_screen import print_updated
-    from attention_surgeon.cli.workspace_here import open_here
-    from attention_surgeon.course.start import update_workspace
+def print_made(made: Made) -> None:
+    """Print what was made, what was left alone, and what to do next."""
+    console = make_console()
+    show(_made_lines(made, console.width), console)
 
-    print_updated(update_workspace(open_here()))
+
+def print_updated(made: Made) -> None:
+    """Print what an update did to each file."""
+    console = make_console()
+    show(_updated_lines(made, console.width), console)
+
+
+def _made_lines(made: Made, width: int) -> Iterator[Text]:
+    course = Workspace(made.root).course
+    exercises = len(course.exercises)
+    yield from text_lines(f"workspace {made.root}", width, "heading")
+    if made.made:
+        size = sum((made.root / path).stat().st_size for path in made.made)
+        yield from text_lines(f"made: {count(len(made.made), 'file')}, {_kilobytes(size)}", width, indent=2)
+        for unit in course.units:
+            yield from text_lines(
+                f"{unit.folder}/  {unit.title}: {count(len(unit.exercises), 'exercise')}, {unit.minutes} min",
+                width,
+                indent=4,
+            )
+    else:
+        yield from text_lines("everything was there already; nothing was touched", width, indent=2)
+    yield from _named("left alone, because you have other files of that name", made.kept, width)
+    total = sum(unit.minutes for unit in course.units)
+    yield Text("")
+    yield from text_lines(f"{exercises} exercises, about {total / 60:.0f} hours. Begin with:", width)
+    here = os.path.relpath(made.root, Path.cwd())
+    yield Text("  surgeon watch" if here == "." else f"  cd {here} && surgeon watch", "heading")
+
+
+def _updated_lines(made: Made, width: int) -> Iterator[Text]:
+    parts = (
+        ("new", made.made),
+        ("replaced (you had not changed them)", made.updated),
+        ("merged with your changes", made.merged),
+        ("changed on both sides; yours stays, the new version is NAME.new beside it", made.beside),
+        ("left alone, because you have other files of that name", made.kept),
+        ("no longer part of the course; they stay", made.dropped),
+    )
+    if not any(paths for _, paths in parts):
+        yield from text_lines("the workspace is up to date; nothing was touched", width)
+        return
+    for title, paths in parts:
+        yield from _named(title, paths, width)
+    yield from text_lines("every version before is kept: surgeon history, surgeon undo", width, "quiet")
+
+
+def _named(title: str, paths: Sequence[str], width: int) -> Iterator[Text]:
+    if paths:
+        yield from text_lines(f"{title}:", width, indent=2)
+    for path in paths[:_MOST_NAMED]:
+        yield from text_lines(path, width, indent=4)
+    if len(paths) > _MOST_NAMED:
+        yield from text_lines(f"and {len(paths) - _MOST_NAMED} more", width, "quiet", indent=4)
+
+
+def _kilobytes(size: int) -> str:
+    return f"{max(size, 1) / 1024:.0f} kB"

@@ -1,40 +1,91 @@
-"""`surgeon view`: attention as one page that opens anywhere, or as a picture."""
+"""`surgeon view`: from its options to a file."""
 
+import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Any, NamedTuple
 
-import typer
+from attention_surgeon.cli.cells import visible
+from attention_surgeon.cli.console import note, write
+from attention_surgeon.cli.operate import text_of
+from attention_surgeon.cli.trace_input import Request, make_trace
+from attention_surgeon.errors import OptionError
+from attention_surgeon.files import require_place
+from attention_surgeon.trace import load_trace
+from attention_surgeon.viewer import Page, view
+
+_WAYS = (
+    'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
+    "surgeon view --trace FILE; surgeon view --model DIR --text ..."
+)
 
 
-def view(
-    text: Annotated[str | None, typer.Option(help="The text to look at; - reads the standard input.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from a file (UTF-8).")] = None,
-    trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Show a trace that was saved.")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="DIR|ID", help="Run the text through a model: a folder, an id of the hub, minilm, tiny."),
-    ] = None,
-    mask: Annotated[
-        str | None, typer.Option(metavar="MASK", help="Without a model: none, causal, reverse, window:3 or prefix:2.")
-    ] = None,
-    no_scale: Annotated[bool, typer.Option("--no-scale", help="Without a model: do not divide by √d_k.")] = False,
-    first: Annotated[
-        int | None, typer.Option(metavar="N", help="Without a model: look at the first N tokens only.")
-    ] = None,
-    layer: Annotated[str | None, typer.Option(metavar="NAME", help="Which layer a picture shows.")] = None,
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="What to write: .html for a page; .png, .svg or .pdf for a picture.")
-    ] = Path("attention.html"),
-    megabytes: Annotated[float, typer.Option(metavar="MB", help="The size that a page keeps to.")] = 5.0,
-    open_it: Annotated[bool, typer.Option("--open", help="Open it when it is written.")] = False,
-) -> int:
-    """Write attention as one self-contained page, or as a picture.
+class ViewRequest(NamedTuple):
+    """The options; None where one was not given."""
 
-    Without --model the vectors are untrained, as in surgeon trace: words spelt alike attend to each other. The page
-    needs no network and no other file; it can be mailed.
+    text: str | None
+    file: Path | None
+    trace: Path | None
+    model: str | None
+    mask: str | None
+    no_scale: bool
+    first: int | None
+    layer: str | None
+    out: Path
+    megabytes: float
+    open_it: bool
+
+
+def run_view(request: ViewRequest) -> int:
+    """Write the page or the picture, say so, and return the exit code.
+
+    Raises:
+        OptionError: options that exclude each other.
+        SurgeonError: as the text, the trace, the model and the file demand.
     """
-    # Imported here, because these load torch, and `surgeon --help` must not wait for it.
-    from attention_surgeon.cli.view_run import ViewRequest, run_view
+    _check(request)
+    require_place(request.out)
+    page = view(_subject(request), max_megabytes=request.megabytes)
+    page.save(request.out, place=() if request.layer is None else (request.layer,))
+    size = request.out.stat().st_size
+    write(f"{visible(str(request.out))}: {visible(page.title)}, {_maps(page)}, {_words(size)}\n")
+    if request.open_it:
+        webbrowser.open(request.out.resolve().as_uri())
+    return 0
 
-    request = ViewRequest(text, file, trace, model, mask, no_scale, first, layer, out, megabytes, open_it)
-    return run_view(request)
+
+def _check(request: ViewRequest) -> None:
+    sources = {"--text": request.text, "--file": request.file, "--trace": request.trace}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise OptionError(f"{' and '.join(given)} given; {_WAYS}.")
+    if not given and request.model is None:
+        raise OptionError(f"nothing to show; {_WAYS}.")
+    own = {"--mask": request.mask, "--no-scale": request.no_scale or None, "--first": request.first}
+    others = [name for name, value in own.items() if value is not None]
+    if others and (request.model is not None or request.trace is not None):
+        raise OptionError(
+            f"{', '.join(others)} belongs to the untrained vectors, so it goes with --text or --file alone."
+        )
+    if request.model is not None and request.trace is not None:
+        raise OptionError("--trace shows what was saved, so it goes without --model.")
+
+
+def _subject(request: ViewRequest) -> Any:
+    if request.trace is not None:
+        return load_trace(request.trace)
+    if request.model is None:
+        parts = (request.text, request.file, None, request.mask, request.no_scale, None, None, None, request.first)
+        return make_trace(Request(*parts))
+    from attention_surgeon.surgery import capture, load_model  # here, because it loads transformers
+
+    loaded = load_model(request.model, note)
+    return capture(loaded.model, text_of(request.text, request.file), tokenizer=loaded.tokenizer)
+
+
+def _maps(page: Page) -> str:
+    count = len(page.document["sides"][0]["maps"])
+    return f"{count} map{'s' if count > 1 else ''}"
+
+
+def _words(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"

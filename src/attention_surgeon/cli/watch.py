@@ -1,22 +1,366 @@
-"""`surgeon watch`: a verdict each time you save."""
+"""What happens while `surgeon watch` runs: keys, saved files and verdicts come in as events, and the window is drawn.
 
-from typing import Annotated
+The main thread owns the window and the view. A second one watches the file, a third asks the judge, so that a key is
+answered at once whatever the learner's file does.
+"""
 
-import typer
+import contextlib
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias, final
+
+from rich.text import Text
+
+from attention_surgeon.cli.cells import folded
+from attention_surgeon.cli.console import make_console, say
+from attention_surgeon.cli.terminal import Terminal
+from attention_surgeon.cli.watch_screen import View, frame
+from attention_surgeon.course import Exercise
+from attention_surgeon.course.asking import Allowance, request_for
+from attention_surgeon.course.client import Judge
+from attention_surgeon.course.session import Judged, following, judge_exercise, last_verdict, raise_level
+from attention_surgeon.course.state import Standing
+from attention_surgeon.course.versions import reset, undo
+from attention_surgeon.course.workspace import Workspace
+from attention_surgeon.errors import SurgeonError
+from attention_surgeon.files import read_text
+
+Event: TypeAlias = tuple[str, Any]
+
+Stamp: TypeAlias = tuple[int, int] | None
+
+_TICK = 0.25  # seconds between two looks at the size of the window and at the clock
+
+_SETTLE_MS = 20  # an editor writes a file in more than one step
 
 
-def watch(
-    exercise: Annotated[
-        str | None, typer.Argument(metavar="[EXERCISE]", help="Its name or its file; without one, the current one.")
-    ] = None,
-    seconds: Annotated[float, typer.Option(metavar="N", help="How long your file may take.")] = 10.0,
-) -> int:
-    """Show the current exercise and judge it each time you save its file.
+_SURGEON = [sys.executable, "-P", "-c", "from attention_surgeon.cli import main; main()"]
 
-    Keys: h hint, l list, n next, r reset, u undo, s see your bug trained, p predict, o the lab's page, q quit.
-    """
-    from attention_surgeon.cli.watch_loop import run_watch
-    from attention_surgeon.cli.workspace_here import chosen, open_here
+_LONGEST_TRAINING = 180.0
 
-    workspace = open_here()
-    return run_watch(workspace, chosen(workspace, exercise), seconds)
+_PAGE = 10
+
+
+def run_watch(workspace: Workspace, exercise: Exercise, seconds: float) -> int:
+    """Run until the learner quits, and return the exit code."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say("error", "surgeon watch needs a terminal; surgeon check gives the same verdict without one.")
+        return 2
+    with _worker(workspace, exercise, seconds) as watcher:
+        return watcher.run()
+
+
+@contextmanager
+def _worker(workspace: Workspace, exercise: Exercise, seconds: float) -> "Iterator[Watcher]":
+    watcher = Watcher(workspace, exercise, Judge(), Allowance(seconds))
+    try:
+        yield watcher
+    finally:
+        watcher.close()
+
+
+@final
+class Watcher:
+    """The state of a running `surgeon watch`."""
+
+    def __init__(self, workspace: Workspace, exercise: Exercise, judge: Judge, allowance: Allowance) -> None:
+        """Begin with an exercise; nothing is judged yet."""
+        self.workspace, self._judge, self._allowance = workspace, judge, allowance
+        self._terminal = Terminal(make_console())
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._work: queue.Queue[Callable[[], Event] | None] = queue.Queue()
+        self._stop = threading.Event()
+        self._stop_watching = threading.Event()
+        self._begun = 0.0
+        state = workspace.state.read()
+        self.view = View(exercise, workspace.course.exercises, state.exercises)
+        self._keys = Keys(self)
+        self.open(exercise)
+        threading.Thread(target=self._do_work, daemon=True).start()
+
+    def run(self) -> int:
+        """Draw and answer until the learner quits."""
+        drawn: tuple[list[Any], tuple[int, int]] | None = None
+        with self._terminal.opened(), contextlib.suppress(KeyboardInterrupt):  # Ctrl-C leaves as q does
+            while not self._stop.is_set():
+                size = self._terminal.size
+                lines = frame(self.view, *size)
+                if drawn != (lines, size):
+                    self._terminal.draw(lines)
+                    drawn = (lines, size)
+                self._step()
+        return 0
+
+    def open(self, exercise: Exercise) -> None:
+        """Go to an exercise: show how it stands, watch its folder, judge it."""
+        standing = self.workspace.state.read().of(exercise.name)
+        last = last_verdict(standing)
+        self.view.exercise, self.view.mode, self.view.message = exercise, "verdict", ""
+        self.view.judged = None if last is None else Judged(last, standing)
+        with self.workspace.state.changing() as state:
+            state.current = exercise.name
+        self.view.standings = state.exercises
+        self._stop_watching.set()
+        self._stop_watching = threading.Event()
+        file = self.workspace.file(exercise)
+        watching = (file, _stamp(file), self._stop_watching)
+        threading.Thread(target=self._watch, args=watching, daemon=True).start()
+        self.judge()
+
+    def judge(self) -> None:
+        """Have the current exercise judged."""
+        exercise = self.view.exercise
+        self.do("judging", lambda: ("verdict", self._judged(exercise)))
+
+    def do(self, what: str, work: Callable[[], Event]) -> None:
+        """Have something done by the worker; its event comes when it is done."""
+        self.view.busy, self._begun = what, time.monotonic()
+        self._work.put(work)
+
+    def refresh(self) -> None:
+        """Read how everything stands again."""
+        self.view.standings = self.workspace.state.read().exercises
+        judged = self.view.judged
+        if judged is not None:
+            standing = self.view.standings.get(self.view.exercise.name, Standing())
+            self.view.judged = Judged(judged.verdict, standing, judged.since, judged.is_new, judged.notes)
+
+    def quit(self) -> None:
+        """Leave after this step."""
+        self._stop.set()
+
+    def width(self) -> int:
+        """Return how wide the window is."""
+        return self._terminal.size[0]
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self._stop.set()
+        self._stop_watching.set()
+        self._work.put(None)
+        self._judge.close()
+
+    def _step(self) -> None:
+        """Take in what has happened since; wait a moment for a key."""
+        try:
+            key = self._terminal.key(_TICK if self._events.empty() else 0.0)
+        except EOFError:
+            self.quit()
+            return
+        try:
+            if key:
+                self._keys.press(key)
+            while not self._events.empty():
+                self._take(*self._events.get())
+        except SurgeonError as error:
+            self.view.message = str(error)
+        self._tell_time()
+
+    def _take(self, kind: str, value: Any) -> None:
+        if kind == "saved":
+            self.view.message = ""
+            self.judge()
+            return
+        self.view.busy = ""
+        if kind == "verdict" and value.verdict.exercise == self.view.exercise.name:
+            self.view.judged = value
+            self.refresh()
+        elif kind == "page":
+            self.view.title, self.view.page = value
+            self.view.mode, self.view.cursor = "page", 0
+        elif kind == "error":
+            self.view.message = value
+
+    def _tell_time(self) -> None:
+        """Say how long something has been going on, once it takes longer than a moment."""
+        what, _, _ = self.view.busy.partition(" … ")
+        spent = time.monotonic() - self._begun
+        if what and spent > 1:
+            waits = "" if self._judge.is_ready else ", torch is loading"
+            self.view.busy = f"{what} … {spent:.0f} s{waits}"
+
+    def _judged(self, exercise: Exercise) -> Judged:
+        judged = judge_exercise(self.workspace, self._judge, exercise, self._allowance)
+        self._judge.prepare(request_for(exercise, self.workspace.file(exercise)))
+        return judged
+
+    def _happen(self, event: Event) -> None:
+        self._events.put(event)
+        self._terminal.wake()
+
+    def _do_work(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                self._happen(work())
+            except SurgeonError as error:
+                self._happen(("error", str(error)))
+            except Exception as error:  # noqa: BLE001  the watcher lives; what went wrong is said on the screen
+                if not self._stop.is_set():
+                    self._happen(("error", f"a mistake in attention-surgeon: {type(error).__name__}: {error}"))
+
+    def _watch(self, file: Path, seen: Stamp, stop: threading.Event) -> None:
+        """Tell of every save after the moment at which the file was as `seen`.
+
+        The file's own stamp is looked at too, five times a second: a save can come before the system is listening,
+        and not every file system tells of what happens in it.
+        """
+        from watchfiles import PythonFilter, watch  # here, because the first screen does not need it
+
+        told = watch(
+            file.parent,
+            watch_filter=PythonFilter(),
+            stop_event=stop,
+            step=_SETTLE_MS,
+            rust_timeout=200,
+            debounce=400,
+            yield_on_timeout=True,
+        )
+        try:
+            for changes in told:
+                stamp = _stamp(file)
+                if changes or stamp != seen:
+                    self._happen(("saved", None))
+                seen = stamp
+        except (OSError, RuntimeError) as error:
+            self._happen(("error", f"cannot watch {file.parent}: {error}; press j after saving."))
+
+
+def _stamp(file: Path) -> Stamp:
+    """Return when a file was last written and how long it is, None where there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@final
+class Keys:
+    """The keys, by mode."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        """Act on a watcher."""
+        self._watcher = watcher
+        self._usual: dict[str, Callable[[], None]] = {
+            "h": self._hint,
+            "l": self._list,
+            "n": self._next,
+            "r": self._reset,
+            "u": self._undo,
+            "s": self._see,
+            "p": self._predict,
+            "o": self._page,
+            "j": watcher.judge,
+            "q": watcher.quit,
+        }
+
+    def press(self, key: str) -> None:
+        """Do what a key means at this moment.
+
+        Raises:
+            SurgeonError: it could not be done.
+        """
+        view = self._watcher.view
+        view.message = ""
+        if key == "q":
+            self._watcher.quit()
+        elif view.mode == "verdict":
+            self._usual.get(key, lambda: None)()
+        elif key == "escape" or key == {"list": "l", "predict": "p", "page": "o"}[view.mode]:
+            view.mode = "verdict"
+        elif view.mode == "list":
+            self._in_list(key)
+        elif view.mode == "page":
+            step = {"down": 1, "j": 1, " ": _PAGE, "up": -1, "k": -1}.get(key, 0)
+            view.cursor = max(0, min(view.cursor + step, len(view.page) - 1))
+        else:
+            self._in_prediction(key)
+
+    def _hint(self) -> None:
+        view = self._watcher.view
+        number = raise_level(self._watcher.workspace, view.exercise)
+        self._watcher.refresh()
+        if view.judged is None:
+            view.message = view.exercise.hints[min(number, len(view.exercise.hints)) - 1]
+
+    def _list(self) -> None:
+        view = self._watcher.view
+        view.mode, view.cursor = "list", view.exercises.index(view.exercise)
+
+    def _in_list(self, key: str) -> None:
+        view = self._watcher.view
+        if key in ("\r", "\n"):
+            self._watcher.open(view.exercises[view.cursor])
+            return
+        step = {"down": 1, "j": 1, "up": -1, "k": -1}.get(key, 0)
+        view.cursor = max(0, min(view.cursor + step, len(view.exercises) - 1))
+
+    def _next(self) -> None:
+        watcher = self._watcher
+        other = following(watcher.view.exercises, watcher.view.exercise, watcher.workspace.state.read().exercises)
+        if other is None or other == watcher.view.exercise:
+            watcher.view.message = "there is no other exercise left; surgeon progress makes a page of it"
+        else:
+            watcher.open(other)
+
+    def _reset(self) -> None:
+        path = self._watcher.view.exercise.path
+        before = reset(self._watcher.workspace, path)
+        self._watcher.view.message = f"{path} is as the course gave it; u brings {before[:8]} back"
+
+    def _undo(self) -> None:
+        path = self._watcher.view.exercise.path
+        self._watcher.view.message = f"{path} is version {undo(self._watcher.workspace, path)[:8]} again"
+
+    def _predict(self) -> None:
+        view = self._watcher.view
+        if view.exercise.predict is None:
+            view.message = "there is nothing to predict here"
+            return
+        standing = view.standings.get(view.exercise.name)
+        view.mode, view.answer = "predict", None if standing is None else standing.prediction
+
+    def _in_prediction(self, key: str) -> None:
+        watcher, view = self._watcher, self._watcher.view
+        asked = view.exercise.predict
+        if asked is None or view.answer is not None or not key.isdecimal() or not 0 < int(key) <= len(asked.choices):
+            return
+        view.answer = int(key) - 1
+        with watcher.workspace.state.changing() as state:
+            state.of(view.exercise.name).prediction = view.answer
+        watcher.refresh()
+
+    def _page(self) -> None:
+        watcher, exercise = self._watcher, self._watcher.view.exercise
+        unit = watcher.workspace.course.unit(exercise.unit)
+        file = watcher.workspace.root / unit.folder / unit.page
+        lines = [line for row in read_text(file).splitlines() for line in folded(row, watcher.width()) or [""]]
+        watcher.view.title, watcher.view.page = str(unit.folder / unit.page), [Text(line) for line in lines]
+        watcher.view.mode, watcher.view.cursor = "page", 0
+
+    def _see(self) -> None:
+        watcher, judged = self._watcher, self._watcher.view.judged
+        if judged is None or not judged.verdict.mistakes:
+            watcher.view.message = "s trains a mistake that has a name; there is none at the moment"
+            return
+        name = judged.verdict.mistakes[0].name
+        watcher.do(f"training a small model with {name}, and a healthy one", lambda: self._trained(name))
+
+    def _trained(self, name: str) -> Event:
+        """Train a model with the mistake in a process of its own, and return its report as a page."""
+        runs = self._watcher.workspace.root / "runs"
+        command = [*_SURGEON, "experiment", "run", "fault", "--name", name, "--quick", "--out", str(runs)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_TRAINING, check=False)
+        except subprocess.TimeoutExpired:
+            return "error", f"training took longer than {_LONGEST_TRAINING:.0f} s and was stopped"
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            return "error", lines[-1].removeprefix("error: ") if lines else f"it ended with code {done.returncode}"
+        return "page", (f"what {name} does", [Text(line) for line in done.stdout.splitlines()])

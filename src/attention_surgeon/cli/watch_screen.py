@@ -6,10 +6,9 @@ from typing import Literal, TypeAlias, final
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import fit, shortened, width_of
-from attention_surgeon.cli.lessons_screen import bar, exercise_line
-from attention_surgeon.cli.lines import text_lines
-from attention_surgeon.cli.verdict_screen import verdict_lines
+from attention_surgeon.cli.cells import fit, shortened, text_lines, width_of
+from attention_surgeon.cli.lessons import bar, exercise_line
+from attention_surgeon.cli.verdict import verdict_lines
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.session import Judged, following
 from attention_surgeon.course.state import Standing

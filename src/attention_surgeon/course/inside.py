@@ -10,14 +10,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from attention_surgeon.course.checking import load_check_named, load_checks
+from attention_surgeon.course.exercises import ExplainedError
 from attention_surgeon.course.guard import Guard
 from attention_surgeon.diagnose import Diagnosis, diagnose
-from attention_surgeon.diagnose.child.place import place_of_error
+from attention_surgeon.diagnose.child.in_words import place_of_error
 from attention_surgeon.diagnose.load import Target, load_target
 from attention_surgeon.errors import ContractError, LoadError
 from attention_surgeon.testing import check_attention
 from attention_surgeon.testing.contract import Conduct
-from attention_surgeon.testing.exercises import ExplainedError
 
 Depth: TypeAlias = Literal["check", "diagnose"]
 _RIGHT: dict[str, Any] = {"status": "passed"}

@@ -1,13 +1,19 @@
 """What was found: a verdict, the faults by name, the first step that differs, and the smallest counterexample."""
 
+import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from attention_surgeon.faults import STAGES, Fault, find_fault
 from attention_surgeon.testing.answer import Array
 from attention_surgeon.testing.contract import Conduct
 
 Verdict: TypeAlias = Literal["right", "wrong", "unjudged"]
+
+_MOST_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -156,3 +162,97 @@ def _as_json(values: Any) -> Any:
     if isinstance(values, list):
         return [_as_json(row) for row in values]
     return round(values, 6) if abs(values) < float("inf") else str(values)
+
+
+def diagnosis_from_dict(data: Mapping[str, Any]) -> Diagnosis:
+    """Return the diagnosis whose `as_dict` this is; numbers have the six decimals that were written.
+
+    >>> diagnosis_from_dict(Diagnosis("unjudged", "attention", reason="it answers no call").as_dict()).reason
+    'it answers no call'
+    """
+
+    def fault(name: str) -> Fault:
+        return dataclasses.replace(find_fault(name), summary=data["summaries"][name])
+
+    difference, example = data["difference"], data["counterexample"]
+    return Diagnosis(
+        verdict=data["verdict"],
+        contract=data["contract"],
+        contract_name=data["contract_name"],
+        explanations=tuple(tuple(fault(name) for name in names) for names in data["explanations"]),
+        conduct=tuple(Conduct(**seen) for seen in data["conduct"]),
+        difference=None if difference is None else _difference_from(**difference),
+        counterexample=None if example is None else _example_from(**example),
+        called_with=data["called_with"],
+        calls=tuple(data["calls"]),
+        reason=data["reason"],
+        seconds=data["seconds"],
+    )
+
+
+def _difference_from(step: str, right_before: list[str], call: str, yours: Any, expected: Any) -> Difference:
+    return Difference(step, tuple(right_before), call, _array(yours), _array(expected))
+
+
+def _example_from(inputs: str, what: str, yours: Any, expected: Any) -> Counterexample:
+    return Counterexample(inputs, what, yours if isinstance(yours, str) else _array(yours), _array(expected))
+
+
+def _array(values: Any) -> Array:
+    """Return nested lists as an array; NaN and infinities stand there as text."""
+    return np.asarray(values).astype(np.float64)
+
+
+def as_text(diagnosis: Diagnosis) -> str:
+    """Return the diagnosis as lines of text.
+
+    >>> print(as_text(Diagnosis("right", "attention")))
+    RIGHT as attention
+    """
+    return "\n".join(_lines(diagnosis))
+
+
+def _lines(diagnosis: Diagnosis) -> Iterator[str]:
+    if diagnosis.verdict == "unjudged":
+        yield f"COULD NOT BE JUDGED as {diagnosis.contract}: {diagnosis.reason}"
+        return
+    yield f"{diagnosis.verdict.upper()} as {diagnosis.contract}"
+    for fault in diagnosis.faults:
+        yield f"  {fault.name} ({fault.stage}): {fault.summary}"
+        yield f"    {fault.pointer}"
+        if fault.sightings:
+            yield f"    seen in the wild: {' · '.join(map(str, fault.sightings))}"
+    if diagnosis.ties:
+        yield f"  the same function here: {' or '.join(' + '.join(names) for names in diagnosis.ties)}"
+    if not diagnosis.is_recognised:
+        yield "  this mistake is not in the catalogue"
+    yield from (f"  {'' if seen.is_fault else 'remark: '}{seen.evidence}" for seen in diagnosis.conduct)
+    if diagnosis.difference is not None:
+        yield from _difference_lines(diagnosis.difference)
+    if diagnosis.counterexample is not None:
+        yield from _example_lines(diagnosis.counterexample)
+
+
+def _difference_lines(difference: Difference) -> Iterator[str]:
+    before = f" ({', '.join(difference.right_before)} right)" if difference.right_before else ""
+    yield f"  the first step that differs: {difference.step}{before}, in the call {difference.call}"
+    yield from _pair(difference.yours, difference.expected)
+
+
+def _example_lines(example: Counterexample) -> Iterator[str]:
+    yield "  the smallest call that shows it:"
+    yield from (f"    {line}" for line in example.inputs.splitlines())
+    if isinstance(example.yours, str):
+        yield f"    it raises {example.yours}"
+    else:
+        yield f"    {example.what}:"
+        yield from _pair(example.yours, example.expected)
+
+
+def _pair(yours: Array, expected: Array) -> Iterator[str]:
+    for name, matrix in (("yours", yours), ("expected", expected)):
+        rows = np.atleast_2d(matrix)
+        for index, row in enumerate(rows[:_MOST_ROWS]):
+            yield f"    {name if index == 0 else '':<9}{'  '.join(f'{number:8.4g}' for number in row[:9])}"
+        if len(rows) > _MOST_ROWS:
+            yield f"    {'':<9}({len(rows) - _MOST_ROWS} more row{'s' if len(rows) > _MOST_ROWS + 1 else ''})"

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 
 from attention_surgeon.diagnose.diagnosis import Counterexample, Difference
-from attention_surgeon.diagnose.fit import factor_of
+from attention_surgeon.diagnose.variations import factor_of
 from attention_surgeon.ops import Circuit
-from attention_surgeon.testing.answer import Array, same_numbers
-from attention_surgeon.testing.arrays import to_array
+from attention_surgeon.testing.answer import Array, same_numbers, to_array
 from attention_surgeon.testing.contract import Subject
 
 STEPS = ("scores", "scaled", "masked", "weights", "output")

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from attention_surgeon.diagnose.fit import fitted_faults
 from attention_surgeon.diagnose.hypotheses import (
     MOST_FAULTS,
     Hypothesis,
@@ -17,6 +16,7 @@ from attention_surgeon.diagnose.hypotheses import (
     singles,
     tables,
 )
+from attention_surgeon.diagnose.variations import fitted_faults
 from attention_surgeon.faults import operate
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import Answer, same_answer

@@ -9,10 +9,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from attention_surgeon.diagnose.child import Jsonable, Limits, Outcome, run_in_child
 from attention_surgeon.diagnose.child.outcome import Ended
-from attention_surgeon.diagnose.diagnosis import Diagnosis
+from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosis_from_dict
 from attention_surgeon.diagnose.judge import diagnose
 from attention_surgeon.diagnose.load import find_source, load_target, split_target
-from attention_surgeon.diagnose.plain import diagnosis_from_dict
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import file_access_error
 from attention_surgeon.testing import Contract, contracts_for, make_contract

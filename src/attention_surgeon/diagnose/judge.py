@@ -11,7 +11,7 @@ from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain,
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Conduct, Contract, Subject, contracts_for, steadiness_of
-from attention_surgeon.testing.surroundings import surroundings_kept
+from attention_surgeon.testing.steadiness import surroundings_kept
 
 
 def diagnose(target: Any, contract: Contract | str | None = None, **options: Any) -> Diagnosis:

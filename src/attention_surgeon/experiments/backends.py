@@ -3,7 +3,6 @@
 import abc
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, final
@@ -83,25 +82,6 @@ class Backend:
     def __str__(self) -> str:
         """Say where: `this machine`, `dask at tcp://192.168.0.7:8786`."""
         return "this machine" if self.name == "local" else f"{self.name} at {self.address}"
-
-    def open(self, on_note: Callable[[str], None]) -> AbstractContextManager[Workers]:
-        """Return the workers, as the target of a `with`; at its end they are let go.
-
-        Args:
-            on_note: Called with a sentence when something is worth knowing, such as a worker that was lost.
-
-        Raises:
-            LoadError: a package is missing.
-            ClusterError: nobody answers at the address, or those there cannot do the work.
-        """
-        # Imported here, because these load joblib, dask or ray, and most who use the package never need them.
-        if self.name == "dask":
-            from attention_surgeon.experiments import backends_dask as opener
-        elif self.name == "ray":
-            from attention_surgeon.experiments import backends_ray as opener
-        else:
-            from attention_surgeon.experiments import backends_joblib as opener
-        return opener.open_workers(self, on_note)
 
     def _require_no_address(self) -> None:
         if self.address is not None:

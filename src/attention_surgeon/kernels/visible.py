@@ -13,12 +13,10 @@ from typing import TypeGuard, final
 import torch
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DeviceError
 from attention_surgeon.masks import Mask, TileKind
 from attention_surgeon.masks.blocks import kind_of
-from attention_surgeon.masks.lazy import LazyMask, MaskLike
-from attention_surgeon.masks.read import read_additive, read_yes_no
-from attention_surgeon.require import kind_of as what_was_given
+from attention_surgeon.masks.lazy import MaskLike
+from attention_surgeon.masks.read import read_additive, read_dense, read_yes_no
 from attention_surgeon.require import require_mask_shape
 
 LOG2_E = 1 / math.log(2)
@@ -179,10 +177,7 @@ def read_visible(
     if isinstance(mask, Mask):
         require_mask_shape(mask.shape, scores_shape, caller)
         return VisibleByMask(mask, device)
-    if not isinstance(mask, Tensor):
-        mask = _dense(mask, device, caller)
-    if mask.device != device:
-        raise DeviceError(f"{caller}: mask is on {mask.device} and Q on {device}; move it with mask.to(Q.device).")
+    mask = read_dense(mask, device, caller)
     require_mask_shape(mask.shape, scores_shape, caller)
     mask = at_least_square(mask)
     if mask.is_floating_point():
@@ -198,15 +193,6 @@ def wants_gradient(mask: MaskLike | None) -> TypeGuard[Tensor]:
 def at_least_square(mask: Tensor) -> Tensor:
     """Return a mask with both of its last axes, of size 1 where there was none."""
     return mask.reshape((1,) * (2 - mask.ndim) + tuple(mask.shape))
-
-
-def _dense(mask: object, device: torch.device, caller: str) -> Tensor:
-    if isinstance(mask, LazyMask):
-        return mask.dense(device)
-    raise ArgumentTypeError(
-        f"{caller}: mask is {what_was_given(mask)}, expected a torch.Tensor, a mask of attention_surgeon.masks "
-        f"or None; wrap arrays in torch.as_tensor(...)."
-    )
 
 
 def runs_of_keys(visible: Visible | None, rows: slice, num_keys: int, width: int) -> Iterator[tuple[slice, bool]]:

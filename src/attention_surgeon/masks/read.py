@@ -8,8 +8,27 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from attention_surgeon.errors import MaskError, ShapeError
-from attention_surgeon.require import require_tensor
+from attention_surgeon.errors import ArgumentTypeError, DeviceError, MaskError, ShapeError
+from attention_surgeon.masks.lazy import LazyMask
+from attention_surgeon.require import kind_of, require_tensor
+
+
+def read_dense(mask: object, device: torch.device, caller: str) -> Tensor:
+    """Return a mask as a tensor beside Q: a tensor as it is, a mask object written out.
+
+    Raises:
+        ArgumentTypeError, DeviceError: neither of them; a tensor on another device.
+    """
+    if isinstance(mask, LazyMask):
+        mask = mask.dense(device)
+    if not isinstance(mask, Tensor):
+        raise ArgumentTypeError(
+            f"{caller}: mask is {kind_of(mask)}, expected a torch.Tensor, a mask of attention_surgeon.masks "
+            f"or None; wrap arrays in torch.as_tensor(...)."
+        )
+    if mask.device != device:
+        raise DeviceError(f"{caller}: mask is on {mask.device} and Q on {device}; move it with mask.to(Q.device).")
+    return mask
 
 
 def read_yes_no(mask: Tensor, caller: str, name: str = "mask") -> Bool[Tensor, "*cells"]:

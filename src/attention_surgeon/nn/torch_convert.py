@@ -9,7 +9,7 @@ What one side lacks moves into a projection that both have:
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,31 @@ from attention_surgeon.errors import ArgumentTypeError, ConversionError
 from attention_surgeon.ops import Circuit, Mechanism, leave_unscaled, share_heads, working_dtype
 from attention_surgeon.require import kind_of
 
-if TYPE_CHECKING:
-    from attention_surgeon.nn.layer import AttentionLayer
+
+@runtime_checkable
+class Convertible(Protocol):
+    """What the conversion reads of a layer; the layers import this file, so it cannot name them."""
+
+    embed_dim: int
+    context_dim: int
+    num_heads: int
+    num_kv_heads: int
+    dropout: float
+    circuit: Circuit
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    output: nn.Linear | nn.Identity
+    training: bool
+
+    @property
+    def head_dim(self) -> int:
+        """d_k."""
+        ...
+
+    def to(self, like: Tensor, /) -> nn.Module:
+        """Move the layer to the device and the dtype of a tensor."""
+        ...
 
 
 @final
@@ -106,7 +129,7 @@ def check_source(module: nn.MultiheadAttention, caller: str, one_head: bool = Fa
         )
 
 
-def fill_from_torch(layer: "AttentionLayer", module: nn.MultiheadAttention) -> None:
+def fill_from_torch(layer: Convertible, module: nn.MultiheadAttention) -> None:
     """Copy the parameters of `module` into a new layer, so that it computes the same.
 
     Raises:
@@ -137,7 +160,7 @@ def fill_from_torch(layer: "AttentionLayer", module: nn.MultiheadAttention) -> N
         shared.copy_to(target.weight, target.bias)
 
 
-def to_torch(layer: "AttentionLayer") -> nn.MultiheadAttention:
+def to_torch(layer: Convertible) -> nn.MultiheadAttention:
     """Return a `torch.nn.MultiheadAttention(batch_first=True)` that computes what `layer` computes.
 
     Raises:
@@ -183,7 +206,7 @@ def _in_projections(module: nn.MultiheadAttention) -> list[Affine]:
     return [Affine(weight, bias) for weight, bias in _in_parameters(module)]
 
 
-def _query_factor(layer: "AttentionLayer") -> float:
+def _query_factor(layer: Convertible) -> float:
     """Return the factor by which PyTorch's query projection exceeds the layer's."""
     if layer.circuit == Circuit():
         return 1.0
@@ -195,7 +218,7 @@ def _query_factor(layer: "AttentionLayer") -> float:
     )
 
 
-def _check_dropout_commutes(layer: "AttentionLayer", module: nn.MultiheadAttention) -> None:
+def _check_dropout_commutes(layer: Convertible, module: nn.MultiheadAttention) -> None:
     """Refuse dropout in front of an output bias: dropped rows do not sum to 1, so the bias cannot join the values."""
     bias = module.out_proj.bias
     lost = module.dropout != layer.dropout

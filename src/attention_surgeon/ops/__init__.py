@@ -1,5 +1,6 @@
 """The mechanism by hand: pure functions of tensors, no module, no state, no printing."""
 
+from attention_surgeon.masks.lazy import LazyMask, MaskLike
 from attention_surgeon.ops.attention import attention
 from attention_surgeon.ops.circuit import Circuit, Linears
 from attention_surgeon.ops.dropout import attention_dropout, softmax_with_dropout
@@ -11,7 +12,7 @@ from attention_surgeon.ops.gradients import (
 )
 from attention_surgeon.ops.heads import merge_heads, share_heads, split_heads
 from attention_surgeon.ops.measure import MEASURES, measure_weights
-from attention_surgeon.ops.operands import LazyMask, MaskLike, Operands, check_operands, resolve_mask
+from attention_surgeon.ops.operands import Operands, check_operands, resolve_mask
 from attention_surgeon.ops.precision import working_dtype
 from attention_surgeon.ops.softmax import logsumexp, softmax
 from attention_surgeon.ops.steps import (

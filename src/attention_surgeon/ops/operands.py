@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DeviceError
-from attention_surgeon.masks.lazy import LazyMask, MaskLike
-from attention_surgeon.masks.read import read_additive, read_yes_no
+from attention_surgeon.masks.lazy import MaskLike
+from attention_surgeon.masks.read import read_additive, read_dense, read_yes_no
 from attention_surgeon.ops.precision import working_dtype
-from attention_surgeon.require import kind_of, require_mask_shape, require_operands
+from attention_surgeon.require import require_mask_shape, require_operands
 
 
 @dataclass(frozen=True)
@@ -113,22 +112,10 @@ def resolve_mask(
     """
     if mask is None:
         return None, None
-    if not isinstance(mask, Tensor):
-        mask = _dense(mask, device, caller)
-    if mask.device != device:
-        raise DeviceError(f"{caller}: mask is on {mask.device} and Q on {device}; move it with mask.to(Q.device).")
+    mask = read_dense(mask, device, caller)
     require_mask_shape(mask.shape, scores_shape, caller)
     if not mask.is_floating_point():
         return read_yes_no(mask, caller), None
     to_add = "; if it really is to be added, use Mechanism(mask=add_to_scores(mask))"
     allowed = read_additive(mask, caller, otherwise=to_add)
     return allowed, mask.masked_fill(~allowed, 0.0).to(dtype)
-
-
-def _dense(mask: object, device: torch.device, caller: str) -> Tensor:
-    if isinstance(mask, LazyMask):
-        return mask.dense(device)
-    raise ArgumentTypeError(
-        f"{caller}: mask is {kind_of(mask)}, expected a torch.Tensor, a mask of attention_surgeon.masks "
-        f"or None; wrap arrays in torch.as_tensor(...)."
-    )

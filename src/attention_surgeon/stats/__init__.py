@@ -4,16 +4,12 @@ from attention_surgeon.stats.analyze import analyze_attention_patterns
 from attention_surgeon.stats.compare import PatternDifference, compare_patterns
 from attention_surgeon.stats.definitions import COMPARISONS, DEFINITIONS, PER_HEAD, Definition, definition_of
 from attention_surgeon.stats.head_statistics import HeadStatistics, finish, head_statistics
-from attention_surgeon.stats.map_file import load_map
-from attention_surgeon.stats.maps import PooledMap
+from attention_surgeon.stats.maps import PooledMap, load_map, pool_weights
 from attention_surgeon.stats.patterns import MIXED, PATTERNS, HeadPatterns, Pattern, name_patterns, patterns_from
-from attention_surgeon.stats.pool import pool_weights
-from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip
-from attention_surgeon.stats.scan import scan_attention, scan_map
-from attention_surgeon.stats.scan_file import load_scans, save_scans
-from attention_surgeon.stats.scan_pairs import scan_similarity, scan_top_keys
-from attention_surgeon.stats.scan_record import AttentionScan
-from attention_surgeon.stats.strips import Strip
+from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, Strip, add_strip
+from attention_surgeon.stats.scan.pairs import scan_similarity, scan_top_keys
+from attention_surgeon.stats.scan.record import AttentionScan, load_scans, save_scans
+from attention_surgeon.stats.scan.scan import scan_attention, scan_map
 from attention_surgeon.stats.top_keys import TopKeys, top_keys
 
 __all__ = [

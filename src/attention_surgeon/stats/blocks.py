@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from attention_surgeon.stats.strips import Strip, strips_of
+from attention_surgeon.stats.row_sums import Strip, strips_of
 
 SAME_RUN = 0.5
 """Cosine between neighbouring rows from which on they belong to one run."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import DeviceError, ShapeError
 from attention_surgeon.stats.checks import require_weights
-from attention_surgeon.stats.strips import strips_of
+from attention_surgeon.stats.row_sums import strips_of
 
 
 @final

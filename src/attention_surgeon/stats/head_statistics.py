@@ -8,10 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.ops import MaskLike, working_dtype
-from attention_surgeon.stats.checks import require_weights, resolve_allowed
-from attention_surgeon.stats.options import TokensLike, check_options
-from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip
-from attention_surgeon.stats.strips import strips_of
+from attention_surgeon.stats.checks import TokensLike, check_options, require_weights, resolve_allowed
+from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip, strips_of
 
 
 @final

@@ -5,19 +5,35 @@ cannot tell one strong weight from a whole bright block.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
-from attention_surgeon.require import kind_of
+from attention_surgeon.errors import (
+    ArgumentTypeError,
+    DTypeError,
+    FileFormatError,
+    OptionError,
+    ShapeError,
+    SurgeonError,
+)
+from attention_surgeon.masks.blocks import WHOLE, block_range
+from attention_surgeon.require import kind_of, require_count, require_floating
+from attention_surgeon.stats.tensor_file import TensorFile
 
 Edges = tuple[int, ...]
+
+_FILE = TensorFile("pooled map", 1)
+
+_NUMBERS = ("row_edges", "column_edges", "num_queries", "num_keys")
+
+RESOLUTION = 512
+"""At most so many cells along each side, where nothing else is said."""
 
 
 @final
@@ -138,7 +154,6 @@ class PooledMap:
         Raises:
             FileAccessError: the file cannot be written.
         """
-        from attention_surgeon.stats.map_file import save_map  # here, because it needs this class
 
         save_map(self, path)
 
@@ -208,3 +223,121 @@ def _check_grid(grid: object, name: str, cells: tuple[int, int]) -> None:
             f"PooledMap: {name} has shape {tuple(grid.shape)}, expected (*leading, {cells[0]}, {cells[1]}), "
             f"one cell between each two edges."
         )
+
+
+def save_map(pooled: PooledMap, path: str | Path) -> None:
+    """Write `pooled` to `path`; see `PooledMap.save`."""
+    _FILE.write(path, map_tensors(pooled), map_numbers(pooled))
+
+
+def load_map(path: str | Path) -> PooledMap:
+    """Return the map that `PooledMap.save` wrote, exactly.
+
+    Raises:
+        ArgumentTypeError: `path` is no path.
+        FileAccessError: no such file, a folder, no permission.
+        FileFormatError: not a pooled map, cut short, damaged, or of a newer version.
+
+    >>> import tempfile, torch
+    >>> from attention_surgeon.stats import pool_weights
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pool_weights(torch.eye(4)).save(f"{folder}/eye.map")
+    ...     load_map(f"{folder}/eye.map")
+    PooledMap(4 x 4 cells, queries 0:4 of 4, keys 0:4 of 4)
+    """
+    tensors, about = _FILE.read(path)
+    return rebuild_map(tensors, about, path)
+
+
+def map_tensors(pooled: PooledMap) -> dict[str, Tensor]:
+    """Return the grids by name."""
+    return {"largest": pooled.largest, "mean": pooled.mean}
+
+
+def map_numbers(pooled: PooledMap) -> dict[str, Any]:
+    """Return everything else as plain data."""
+    return {name: getattr(pooled, name) for name in _NUMBERS}
+
+
+def rebuild_map(tensors: Mapping[str, Tensor], about: Mapping[str, Any], path: str | Path) -> PooledMap:
+    """Put a map together again.
+
+    Raises:
+        FileFormatError: something is missing or does not fit the rest.
+    """
+    try:
+        fields = {name: about[name] for name in _NUMBERS}
+        edges = {name: tuple(fields.pop(name)) for name in _NUMBERS[:2]}
+        return PooledMap(tensors["largest"], tensors["mean"], **edges, **fields)
+    except KeyError as error:
+        raise FileFormatError(f"{path} is a damaged pooled map: it has no {error.args[0]!r}.") from None
+    except (SurgeonError, TypeError) as error:
+        raise FileFormatError(f"{path} is a damaged pooled map: {error}") from None
+
+
+def pool_weights(
+    weights: Float[Tensor, "*batch q k"], *, resolution: int = RESOLUTION, rows: slice = WHOLE, columns: slice = WHOLE
+) -> PooledMap:
+    """Return the largest and the mean weight of each cell of a grid.
+
+    Args:
+        weights: `(*leading, n_q, n_k)`, floating.
+        resolution: At most so many cells along each side. Cells have one size, the smallest that does; those at the
+            end may be smaller. With a resolution of n_q or more every weight is a cell.
+        rows: The queries to show, as one would slice a tensor (without a step).
+        columns: The keys to show.
+
+    Raises:
+        ArgumentTypeError, DTypeError, ShapeError, OptionError: as their texts say.
+
+    >>> import torch
+    >>> pool_weights(torch.eye(6), resolution=2, rows=slice(2, 6)).mean
+    tensor([[0.1667, 0.1667],
+            [0.0000, 0.3333]])
+    """
+    require_floating(weights, "weights", "pool_weights")
+    require_count(resolution, "resolution", "pool_weights")
+    n_q, n_k = _sizes(weights)
+    down, across = window_edges(n_q, n_k, resolution, rows, columns, "pool_weights")
+    window = weights.detach()[..., down[0] : down[-1], across[0] : across[-1]].cpu()
+    largest, mass = _pooled(window, down, across, torch.amax), _pooled(window.double(), down, across, torch.sum)
+    areas = torch.tensor(down).diff()[:, None] * torch.tensor(across).diff()
+    return PooledMap(largest.float(), (mass / areas).float(), down, across, n_q, n_k)
+
+
+def window_edges(n_q: int, n_k: int, resolution: int, rows: slice, columns: slice, caller: str) -> tuple[Edges, Edges]:
+    """Return the edges of the cells that cut a window of `(n_q, n_k)` weights into at most `resolution` each way.
+
+    Raises:
+        ArgumentTypeError, OptionError, ShapeError: no slice, a step, past the end, or nothing in it.
+    """
+    found = []
+    for wanted, size, axis in ((rows, n_q, "rows"), (columns, n_k, "columns")):
+        is_past = isinstance(wanted, slice) and isinstance(wanted.start, int) and wanted.start >= size
+        if is_past or not (positions := block_range(wanted, size, axis, caller)):
+            raise ShapeError(f"{caller}: {axis} is {wanted!r}, which holds none of the {size} positions.")
+        found.append(cell_edges(positions, resolution))
+    return found[0], found[1]
+
+
+def _pooled(window: Tensor, rows: Edges, columns: Edges, how: Callable[[Tensor, int], Tensor]) -> Tensor:
+    across = by_cells(window.contiguous(), columns[1] - columns[0], how)
+    return by_cells(across.mT.contiguous(), rows[1] - rows[0], how).mT
+
+
+def by_cells(tensor: Tensor, cell_len: int, how: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Reduce each `cell_len` numbers along the last axis to one; the last of them may be fewer."""
+    *leading, length = tensor.shape
+    count, rest = divmod(length, cell_len)
+    if not rest:
+        return how(tensor.view(*leading, count, cell_len), -1)
+    parts = [how(tensor[..., : count * cell_len].unflatten(-1, (count, cell_len)), -1)] if count else []
+    return torch.cat([*parts, how(tensor[..., count * cell_len :], -1)[..., None]], -1)
+
+
+def _sizes(weights: Tensor) -> tuple[int, int]:
+    if weights.ndim < 2 or not weights.numel():
+        raise ShapeError(
+            f"pool_weights: weights has shape {tuple(weights.shape)}, expected (*leading, n_q, n_k), none of them 0."
+        )
+    return weights.shape[-2], weights.shape[-1]

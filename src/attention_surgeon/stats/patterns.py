@@ -14,9 +14,8 @@ from torch import Tensor
 
 from attention_surgeon.ops import MaskLike
 from attention_surgeon.stats.blocks import block_overlap
-from attention_surgeon.stats.checks import require_weights, resolve_allowed
+from attention_surgeon.stats.checks import TokensLike, require_weights, resolve_allowed
 from attention_surgeon.stats.head_statistics import HeadStatistics, head_statistics
-from attention_surgeon.stats.options import TokensLike
 
 MIXED = "mixed"
 """The name of a head that no pattern accounts for."""

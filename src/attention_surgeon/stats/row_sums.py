@@ -15,15 +15,54 @@ strip at once: `RowSums.gram` is None where they come one by one.
 A strip may leave out keys at both ends: `first_key` says which key its first column is. Keys outside are hidden.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
-from attention_surgeon.stats.induction import Repeats
-from attention_surgeon.stats.strips import Strip
+from attention_surgeon.ops import working_dtype
+
+CELLS_AT_ONCE = 1 << 22
+"""How many weights are looked at together: 32 MiB in float64."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """Where tokens repeat: known from the tokens, or from the offset at which everything repeats.
+
+    Attributes:
+        tokens: Integers `(n_k,)`, or `(*batch, 1, n_k)` where sequences differ; None: `offset` tells.
+        offset: After how many positions everything comes again; None: `tokens` tell.
+    """
+
+    tokens: Tensor | None = None
+    offset: int | None = None
+
+    def targets(self, positions: Tensor, keys: Tensor) -> Tensor:
+        """Return which cells are looked for.
+
+        Args:
+            positions: `(r,)`, where each query stands among the keys.
+            keys: `(c,)`, consecutive keys.
+
+        Returns:
+            Boolean `(r, c)`, or `(*batch, 1, r, c)`: True where the key before k holds the query's token, k before p.
+
+        >>> import torch
+        >>> Repeats(tokens=torch.tensor([3, 1, 2, 3])).targets(torch.tensor([3]), torch.arange(4))
+        tensor([[False,  True, False, False]])
+        """
+        is_earlier = keys < positions[:, None]
+        if self.tokens is None:
+            assert self.offset is not None
+            return is_earlier & (keys == positions[:, None] - self.offset + 1) & (keys > 0)
+        mine = self.tokens[..., positions.clamp(min=0)]
+        before = self.tokens[..., (keys - 1).clamp(min=0)]
+        return is_earlier & (keys > 0) & (mine[..., :, None] == before[..., None, :])
 
 
 @final
@@ -148,6 +187,36 @@ SUMS = (
 """Fields of `RowSums` that are sums of weights or of what is made of them."""
 
 
+@final
+@dataclass(frozen=True)
+class Strip:
+    """The weights of some query rows.
+
+    Attributes:
+        weights: `(*batch, heads, r, c)`, in the working precision, 0 in hidden cells and empty rows.
+        positions: `(r,)`, where each query stands among the keys; below 0 if it stands before the first.
+        first_key: Which key the first column is.
+        allowed: Boolean, broadcasts to `weights`, True = may attend; None: every key of the strip is visible.
+    """
+
+    weights: Tensor
+    positions: Tensor
+    first_key: int = 0
+    allowed: Tensor | None = None
+
+    @property
+    def keys(self) -> Tensor:
+        """`(c,)`, the key of each column."""
+        num_columns = self.weights.shape[-1]
+        return torch.arange(self.first_key, self.first_key + num_columns, device=self.weights.device)
+
+    def num_visible(self) -> Tensor:
+        """How many keys each row may see, broadcasts to `(*batch, heads, r)`."""
+        if self.allowed is None:
+            return torch.tensor(self.weights.shape[-1], device=self.weights.device)
+        return self.allowed.sum(-1)
+
+
 def add_strip(sums: RowSums, strip: Strip, options: StatisticsOptions) -> None:
     """Add the rows of a strip to `sums`, in place."""
     has_weight = strip.weights.sum(-1) > 0
@@ -219,3 +288,18 @@ def _add_induction(sums: RowSums, strip: Strip, has_weight: Tensor, repeats: Rep
     found = has_weight & wanted.any(-1)
     sums.num_repeated += found.sum(-1)
     sums.induction += strip.weights.masked_fill(~wanted, 0.0).sum((-2, -1))
+
+
+def strips_of(weights: Tensor, visible: Tensor | None) -> Iterator[Strip]:
+    """Yield the rows of dense weights, some at a time, in the working precision; rows without visible keys as zeros."""
+    *leading, num_queries, num_keys = weights.shape
+    at_once = max(1, CELLS_AT_ONCE // (math.prod(leading) * num_keys))
+    positions = torch.arange(num_keys - num_queries, num_keys, device=weights.device)
+    for start in range(0, num_queries, at_once):
+        rows = slice(start, start + at_once)
+        some = weights[..., rows, :].detach().to(working_dtype(weights.dtype, weights.device))
+        allowed = None
+        if visible is not None:
+            allowed = visible.expand_as(weights)[..., rows, :]
+            some = some.masked_fill(~allowed.any(-1, keepdim=True), 0.0)
+        yield Strip(some, positions[rows], allowed=allowed)

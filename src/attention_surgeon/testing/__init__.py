@@ -4,8 +4,8 @@ from attention_surgeon.testing.answer import Answer, same_answer, same_numbers
 from attention_surgeon.testing.check import check_attention
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.contracts import CONTRACTS, contracts_for, make_contract
-from attention_surgeon.testing.function_contract import FunctionContract
-from attention_surgeon.testing.layer_parameters import fill_parameters
+from attention_surgeon.testing.function_conduct import FunctionContract
+from attention_surgeon.testing.layer.parameters import fill_parameters
 from attention_surgeon.testing.steadiness import steadiness_of
 
 __all__ = [

@@ -1,20 +1,25 @@
 """What one call gave: numbers, or the error that it raised."""
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
 RELATIVE, ABSOLUTE = 2e-4, 2e-5
 """How far two answers may lie apart and be the same. Sums of a few dozen float32 products err by 1e-6; the nearest two
 faults of the catalogue lie further apart than 1e-3 on the probes (`surgeon doctor` measures both)."""
+
+
+Library: TypeAlias = Literal["torch", "numpy"]
 
 
 @dataclass(frozen=True)
@@ -90,3 +95,49 @@ def solve_weights(output: Array, value: Array) -> Array | None:
     weights = output @ np.linalg.pinv(value)
     is_told = size > num_keys or np.allclose(weights.sum(-1), 1.0, atol=1e-3)
     return weights if is_told and same_numbers(weights @ value, output) else None
+
+
+def to_library(x: Tensor, library: Library, dtype: torch.dtype | None = None) -> Any:
+    """Return a fresh copy as the target takes it: float32 tensors (or `dtype`), float64 arrays; masks as they are."""
+    if x.is_floating_point() and library == "torch":
+        x = x.to(dtype or torch.float32)
+    copy = x.clone().contiguous()
+    return copy if library == "torch" else copy.numpy()
+
+
+def as_code(name: str, value: Any) -> str:
+    """Return the assignment that makes a tensor or an array again, in its own library and dtype.
+
+    >>> as_code("Q", torch.tensor([[1.0, -0.5]]))
+    'Q = torch.tensor([[1, -0.5]], dtype=torch.float32)'
+    """
+    maker, dtype = ("torch.tensor", value.dtype) if isinstance(value, Tensor) else ("np.array", f"np.{value.dtype}")
+    return f"{name} = {maker}({_listed(value.tolist())}{f', dtype={dtype}' if 'float' in str(dtype) else ''})"
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_listed, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
+
+
+def to_array(value: Any) -> Array:
+    """Return a tensor or array as float64."""
+    if isinstance(value, Tensor):
+        value = value.detach().to("cpu", torch.float64).numpy()
+    return np.asarray(value, dtype=np.float64)
+
+
+def arrays_in(result: Any) -> list[Any]:
+    """Return every tensor or array with an axis in what a call returned, in order."""
+    if isinstance(result, Tensor | np.ndarray):
+        return [result] if result.ndim else []
+    if isinstance(result, Mapping):
+        result = result.values()
+    elif hasattr(result, "__dict__") and not isinstance(result, tuple | list):
+        result = vars(result).values()
+    elif not isinstance(result, tuple | list):
+        return []
+    return [value for value in result if isinstance(value, Tensor | np.ndarray) and value.ndim]

@@ -9,8 +9,7 @@ from attention_surgeon.errors import ContractError, UnjudgedError
 from attention_surgeon.testing.answer import RELATIVE, Answer, Array, same_numbers, tolerance_of
 from attention_surgeon.testing.contract import Contract, Subject
 from attention_surgeon.testing.contracts import contracts_for
-from attention_surgeon.testing.steadiness import steadiness_of
-from attention_surgeon.testing.surroundings import surroundings_kept
+from attention_surgeon.testing.steadiness import steadiness_of, surroundings_kept
 
 NUM_PROBES = 2
 

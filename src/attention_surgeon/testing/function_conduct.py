@@ -1,17 +1,18 @@
 """How a function behaves where its values alone do not tell: at extremes, in its gradient, its dtype and its state."""
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 import torch
 
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.answer import quietly, raised, same_answer
-from attention_surgeon.testing.arrays import arrays_in, to_array, to_library
+from attention_surgeon.testing.answer import arrays_in, quietly, raised, same_answer, to_array, to_library
 from attention_surgeon.testing.contract import Conduct
-from attention_surgeon.testing.function_cases import FunctionCase
+from attention_surgeon.testing.function_cases import FunctionCase, FunctionSpec
 from attention_surgeon.testing.function_subject import AskableFunction
+from attention_surgeon.testing.make import make_function
 
 _GRADIENT_TOLERANCE = 2e-3
 """Of the largest entry of the gradient; float32 errs by about 1e-6 of it."""
@@ -184,3 +185,26 @@ def _same(now: np.ndarray | None, before: np.ndarray | None) -> bool:
     if now is None or before is None:
         return True
     return now.shape == before.shape and bool(np.array_equal(now, before, equal_nan=True))
+
+
+@final
+class FunctionSubject(AskableFunction):
+    """A function bound to what is asked of it."""
+
+    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+        """Look at extremes, gradients, dtypes and state."""
+        return conduct_of(self, circuit)
+
+
+@final
+@dataclass(frozen=True)
+class FunctionContract(FunctionSpec):
+    """Attention as a function, in torch or NumPy; the options are those of `FunctionSpec`."""
+
+    def bind(self, target: Any) -> "FunctionSubject":
+        """Find the library, the layout and the kind of mask that the function takes.
+
+        Raises:
+            UnjudgedError: it answers no call, with the error of the most usual one.
+        """
+        return FunctionSubject(self, make_function(target))

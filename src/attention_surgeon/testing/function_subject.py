@@ -13,12 +13,29 @@ from torch import Tensor
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Operands, Steps
-from attention_surgeon.testing.answer import Answer, Array, quietly, raised, solve_weights
-from attention_surgeon.testing.arrays import Library, arrays_in, as_code, to_array, to_library
+from attention_surgeon.testing.answer import (
+    Answer,
+    Array,
+    Library,
+    arrays_in,
+    as_code,
+    quietly,
+    raised,
+    solve_weights,
+    to_array,
+    to_library,
+)
 from attention_surgeon.testing.contract import Subject
-from attention_surgeon.testing.function_cases import Asked, FunctionCase, function_cases, small_function_cases
-from attention_surgeon.testing.function_spec import FunctionSpec, fill_with_a_low_number, said_of_mask
-from attention_surgeon.testing.signature import read_signature
+from attention_surgeon.testing.function_cases import (
+    Asked,
+    FunctionCase,
+    FunctionSpec,
+    fill_with_a_low_number,
+    function_cases,
+    said_of_mask,
+    small_function_cases,
+)
+from attention_surgeon.testing.words import read_signature
 
 Representation: TypeAlias = Literal["boolean", "integer", "float"]
 REPRESENTATIONS: tuple[Representation, ...] = get_args(Representation)

@@ -8,8 +8,7 @@ import torch
 
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.ops import LazyMask
-from attention_surgeon.testing.answer import Array
-from attention_surgeon.testing.arrays import arrays_in, to_array
+from attention_surgeon.testing.answer import Array, arrays_in, to_array
 
 MaskForm: TypeAlias = Literal["keep", "hide", "additive"]
 Declared: TypeAlias = Literal["auto", "keep", "hide", "additive"]

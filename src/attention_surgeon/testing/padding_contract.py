@@ -14,8 +14,7 @@ from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.faults.mask_content import change_allowed
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.answer import Answer, Array, quietly, raised
-from attention_surgeon.testing.arrays import Library, as_code, to_library
+from attention_surgeon.testing.answer import Answer, Array, Library, as_code, quietly, raised, to_library
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, form_of, how_read, mask_in

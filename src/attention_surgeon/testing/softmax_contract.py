@@ -1,8 +1,10 @@
 """The contract of a softmax: `f(x)` or `f(x, dim=-1)`, over the last axis, in torch or NumPy."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any, ClassVar, Literal
 
@@ -13,16 +15,36 @@ from torch import Tensor
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family
 from attention_surgeon.ops import Circuit, Operands
-from attention_surgeon.testing.answer import Answer, quietly, raised
-from attention_surgeon.testing.arrays import Library, arrays_in, as_code, to_array, to_library
-from attention_surgeon.testing.contract import Conduct, Contract, Subject
+from attention_surgeon.testing.answer import (
+    Answer,
+    Library,
+    arrays_in,
+    as_code,
+    quietly,
+    raised,
+    same_answer,
+    to_array,
+    to_library,
+)
+from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
+from attention_surgeon.testing.draw import SIZES, generator, numbers
 from attention_surgeon.testing.make import make_function
-from attention_surgeon.testing.softmax_cases import LAYOUTS, SoftmaxCase, small_softmax_cases, softmax_cases
-from attention_surgeon.testing.softmax_conduct import softmax_conduct
 
 _LAST = -1
+
 _COUNTED = {1: "one axis", 2: "two axes", 3: "three axes", 4: "four axes"}
+
 _LAYOUTS = {"vectors": (1,), "matrices": (2,), "batches": (3,), "heads": (4,)}
+
+
+_GRADIENT_TOLERANCE = 1e-4
+"""Of an entry of the gradient, which is at most 1; float32 errs by about 1e-6."""
+
+LAYOUTS = (3, 2, 4, 1)
+"""Numbers of axes of the scores, in the order in which they are tried. A vector comes last: there every axis is the
+last one, so that it tells least."""
+
+_SEED = 5000
 
 
 @dataclass(frozen=True)
@@ -45,6 +67,30 @@ class SoftmaxContract(Contract):
             UnjudgedError: it answers no call, with the error of the most usual one.
         """
         return SoftmaxSubject(self, make_function(target)(_LAST))  # a class is made for the axis, as nn.Softmax(dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxCase(Case):
+    """One call of a softmax.
+
+    Attributes:
+        name: `plain`.
+        scores: In float64, exact in float32.
+        dim: The axis that is asked for.
+    """
+
+    name: str
+    scores: Tensor
+    dim: int = -1
+
+    @property
+    def sentence(self) -> str:
+        """`plain: x (2, 5, 7)`."""
+        return f"{self.name}: x {tuple(self.scores.shape)}{'' if self.dim == -1 else f', dim={self.dim}'}"
+
+    def with_other_numbers(self) -> "SoftmaxCase":
+        """The same sizes, every row turned by one."""
+        return dataclasses.replace(self, scores=self.scores.roll(1, -1))
 
 
 class SoftmaxSubject(Subject):
@@ -192,3 +238,148 @@ def _axis_argument(function: Callable[..., Any]) -> str | None:
     if axis is None:
         return None
     return "" if axis.kind is axis.POSITIONAL_ONLY else axis.name
+
+
+def softmax_conduct(subject: SoftmaxSubject, circuit: Circuit | None) -> list[Conduct]:
+    """Return what was seen; with None for a circuit only what needs no knowledge of what is computed."""
+    looks = [_caller, _dtype] if circuit is None else [_extremes, _axis, _hidden, _caller, _gradient, _dtype]
+    return [seen for look in looks for seen in look(subject, circuit)]
+
+
+def _extremes(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
+    for fault, signs, rows in (
+        ("softmax_no_max_subtraction", (1, 1, 1), "all rows"),
+        ("global_max_subtracted", (1, -1, 1), "one row far below the others"),
+    ):
+        case = extreme_case(subject.layout, signs)
+        expected, given = subject.answer(circuit, case), subject.ask(case)
+        if not expected.is_finite or given.error is not None or same_answer(given, expected):
+            continue
+        what = "other weights" if given.is_finite else "NaN or infinity"
+        yield Conduct(fault, f"scores of ±10⁴ ({rows}) give {what}")
+        return
+
+
+def _axis(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
+    """Ask for another axis, of a function that lets one choose and is right about the last."""
+    if circuit is not subject.base or not subject.takes_axis or subject.layout == 1:
+        return
+    case = SoftmaxCase("another axis", subject.cases(0)[0].scores, dim=-2)
+    given = subject.ask(case)
+    if given.error is None and not same_answer(given, subject.answer(circuit, case)):
+        yield Conduct(None, "asked for the axis -2 it normalises another")
+
+
+def _hidden(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
+    if circuit is not subject.base:
+        return
+    case = hidden_case(subject.cases(0)[0])
+    given, expected = subject.ask(case), subject.answer(circuit, case)
+    if given.error is None and expected.is_finite and not given.is_finite:
+        yield Conduct(None, "a score of -inf makes its row NaN; hide with a low finite number", is_fault=False)
+
+
+def _caller(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Conduct]:
+    for case in subject.cases(0):
+        given = to_library(case.scores, subject.library)
+        kept = to_array(given).copy()
+        try:
+            with quietly():
+                subject.call_with(given)
+        except Exception:  # noqa: BLE001  what it raises is told elsewhere
+            continue
+        if not np.array_equal(to_array(given), kept):
+            yield Conduct("mutates_inputs", "after the call the caller's x held other numbers")
+            return
+
+
+def _gradient(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
+    case = next((case for case in subject.cases(0) if subject.ask(case).error is None), None)
+    if case is None or subject.library != "torch":
+        return
+    expected = _pulled_back(case.scores.clone(), lambda x: subject.compute(circuit, x, case.dim))
+    try:
+        given = _pulled_back(case.scores.float(), lambda x: subject.found_in(subject.call_with(x)))
+    except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
+        yield Conduct(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
+        return
+    if np.abs(given - expected).max() > _GRADIENT_TOLERANCE * max(1.0, np.abs(expected).max()):
+        what = "the gradient is not the derivative" if given.any() else "no gradient reaches x"
+        yield Conduct("cuts_gradient", what)
+
+
+def _pulled_back(leaf: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """Return the gradient of a sum in which no two entries of the result count alike."""
+    with quietly(), torch.enable_grad():
+        result = function(leaf.requires_grad_() * 1)
+        if result.requires_grad:
+            counted = torch.cos(torch.arange(result.numel(), dtype=torch.float64)).reshape(result.shape)
+            (result * counted.to(result.dtype)).sum().backward()
+    return np.zeros(tuple(leaf.shape)) if leaf.grad is None else to_array(leaf.grad)
+
+
+def _dtype(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Conduct]:
+    asked = (torch.float32, torch.float64, torch.bfloat16)
+    for dtype in asked if subject.library == "torch" else asked[:2]:  # NumPy has no bfloat16
+        x = subject.cases(0)[0].scores.to(dtype).clone()
+        try:
+            with quietly():
+                found = arrays_in(subject.call_with(x if subject.library == "torch" else x.numpy()))
+        except Exception:  # noqa: BLE001  a dtype that is not supported is no fault
+            continue
+        returned = torch.as_tensor(found[0]).dtype if found else dtype
+        if returned != dtype:
+            # NumPy promotes on its own where an array of float64, its usual dtype, takes part.
+            is_fault = subject.library == "torch" or returned != torch.float64
+            yield Conduct("wrong_dtype", f"{_name(dtype)} goes in and {_name(returned)} comes out", is_fault)
+            return
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@lru_cache(maxsize=16)
+def softmax_cases(layout: int, probe: int) -> tuple[SoftmaxCase, ...]:
+    """Return the calls of one probe: sizes that differ, sizes that are equal, and scores far from zero.
+
+    No two of them have the same shape, so that an answer remembered by shape does not spoil the next.
+    """
+    sizes, source = SIZES[probe % len(SIZES)], generator(_SEED + probe)
+    batch = {1: (), 2: (), 3: (sizes.batch,), 4: (sizes.batch, sizes.heads)}[layout]
+    rows, square = ((), ()) if layout == 1 else ((sizes.n_q,), (sizes.n_k,))
+    return (
+        SoftmaxCase("plain", numbers(source, *batch, *rows, sizes.n_k)),
+        SoftmaxCase("square", numbers(source, *batch, *square, sizes.n_k)),
+        SoftmaxCase("far below zero", numbers(source, *batch, *rows, sizes.n_q) - 16),
+    )
+
+
+def small_softmax_cases(layout: int) -> Iterator[SoftmaxCase]:
+    """Yield calls with whole numbers, the fewest first; then scores too large for exp, and rows too far apart."""
+    source = generator(_SEED + 7)
+    for shape in ((1, 2), (2, 2), (2, 3), (3, 3)):
+        for _ in range(3):
+            yield _small(torch.randint(-2, 3, shape, generator=source).double(), layout)
+    yield _small(torch.tensor([[1000.0, 1001.0]], dtype=torch.float64), layout)
+    yield _small(torch.tensor([[1000.0, 1001.0], [-1000.0, -1001.0]], dtype=torch.float64), layout)
+
+
+def _small(matrix: Tensor, layout: int) -> SoftmaxCase:
+    return SoftmaxCase("small", matrix[0] if layout == 1 else matrix.expand(*(1,) * (layout - 2), *matrix.shape))
+
+
+def extreme_case(layout: int, signs: tuple[int, ...]) -> SoftmaxCase:
+    """Return rows of ±8192, ±16384, ...: their exponentials are infinite, or all zero."""
+    row = torch.tensor([1.0, 2.0, 4.0, 3.0, 5.0], dtype=torch.float64) * 8192
+    if layout == 1:
+        return SoftmaxCase("extreme scores", row * signs[0])
+    rows = torch.tensor(signs, dtype=torch.float64)[:, None] * row
+    return SoftmaxCase("extreme scores", rows.expand(*(1,) * (layout - 2), *rows.shape))
+
+
+def hidden_case(case: SoftmaxCase) -> SoftmaxCase:
+    """Return the same with one score of every row at -inf, as a mask leaves it."""
+    scores = case.scores.clone()
+    scores[..., 0] = float("-inf")
+    return SoftmaxCase("a hidden key", scores)

@@ -13,11 +13,21 @@ from torch import Tensor
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family
 from attention_surgeon.ops import MEASURES, Circuit, softmax
-from attention_surgeon.testing.answer import Answer, Array, quietly, raised, same_answer, same_numbers
-from attention_surgeon.testing.arrays import Library, as_code, to_array, to_library
+from attention_surgeon.testing.answer import (
+    Answer,
+    Array,
+    Library,
+    as_code,
+    quietly,
+    raised,
+    same_answer,
+    same_numbers,
+    to_array,
+    to_library,
+)
 from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
 from attention_surgeon.testing.draw import causal, generator, numbers
-from attention_surgeon.testing.locality import find_locality, windows_of
+from attention_surgeon.testing.steadiness import find_locality, windows_of
 
 _DIAGONAL, _LOCAL = MEASURES.index("diagonal_mass"), MEASURES.index("local_vs_global")
 _SIZES = ((7, 11), (13, 5))

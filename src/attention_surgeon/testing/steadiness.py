@@ -1,15 +1,22 @@
 """Whether asking twice gives the same answer: what must be known before anything else can be said."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from attention_surgeon.testing.answer import Answer, same_answer
-from attention_surgeon.testing.arrays import to_array
+from attention_surgeon.testing.answer import Answer, Array, same_answer, same_numbers, to_array
 from attention_surgeon.testing.contract import Conduct, Subject
-from attention_surgeon.testing.surroundings import random_state_kept
+from attention_surgeon.threads import one_thread
+
+LARGE = 1e3
+"""What stands for infinity where nothing is far away and a small number was divided by."""
+
+_Ratio: TypeAlias = Callable[[Array, npt.NDArray[np.bool_]], float]
 
 
 def steadiness_of(subject: Subject) -> list[Conduct]:
@@ -74,3 +81,99 @@ def _chance_or_memory(subject: Subject, case: object) -> Conduct:
             "dropout_in_eval", "the same call gives another answer each time, and the same with the same seed"
         )
     return Conduct("shares_state", "the same call gives another answer the second time, whatever the seed")
+
+
+def _to_the_rest(weights: Array, near: npt.NDArray[np.bool_]) -> float:
+    return _divide(weights[..., near].sum(), weights[..., ~near].sum())
+
+
+def _to_all(weights: Array, near: npt.NDArray[np.bool_]) -> float:
+    return float(weights[..., near].sum() / weights.sum())
+
+
+def _by_row(weights: Array, near: npt.NDArray[np.bool_]) -> float:
+    local = np.where(near, weights, 0.0).sum(-1)
+    far = np.where(near, 0.0, weights).sum(-1)
+    return float(np.mean([_divide(*pair) for pair in zip(local.ravel(), far.ravel(), strict=True)]))
+
+
+def _by_pair(weights: Array, near: npt.NDArray[np.bool_]) -> float:
+    return _divide(weights[..., near].mean(), weights[..., ~near].mean()) if (~near).any() else float("inf")
+
+
+_RATIOS: Mapping[str, _Ratio] = {
+    "the weight on keys up to {} away, to the weight on the others": _to_the_rest,
+    "the weight on keys up to {} away, to all weight": _to_all,
+    "the weight on keys up to {} away, to the weight on the others, averaged over rows": _by_row,
+    "the mean weight of keys up to {} away, to that of the others": _by_pair,
+}
+
+
+@dataclass(frozen=True)
+class Locality:
+    """One meaning.
+
+    Attributes:
+        ratio: In words, with a place for the window.
+        windows: How far local reaches, for every matrix that it was read from.
+    """
+
+    ratio: str
+    windows: tuple[frozenset[int], ...]
+
+    @property
+    def sentence(self) -> str:
+        """`local_vs_global is the weight on keys up to 2 away, to the weight on the others`."""
+        common = frozenset.intersection(*self.windows)
+        window = str(min(common)) if common else "/".join(str(min(found)) for found in self.windows)
+        return f"local_vs_global is {self.ratio.format(window)}"
+
+
+def find_locality(weights: Sequence[Array], numbers: Sequence[Array | None]) -> Locality | None:
+    """Return what was measured, the simplest meaning first; None if it is no such ratio.
+
+    Args:
+        weights: Several matrices `(*batch, n, n)`.
+        numbers: The ratio that was given for each.
+    """
+    if any(number is None for number in numbers):
+        return None
+    pairs = [(matrix, number) for matrix, number in zip(weights, numbers, strict=True) if number is not None]
+    meanings = (Locality(ratio, tuple(windows_of(ratio, *pair) for pair in pairs)) for ratio in _RATIOS)
+    return next((locality for locality in meanings if all(locality.windows)), None)
+
+
+def windows_of(ratio: str, weights: Array, number: Array) -> frozenset[int]:
+    """Return the windows with which the ratio is that number."""
+    if number.ndim:
+        return frozenset()
+    position = np.arange(weights.shape[-1])
+    distance = np.abs(position[:, None] - position)
+    return frozenset(window for window in range(len(position)) if _is_ratio(ratio, weights, distance <= window, number))
+
+
+def _is_ratio(ratio: str, weights: Array, near: npt.NDArray[np.bool_], number: Array) -> bool:
+    expected = _RATIOS[ratio](weights, near)
+    return bool(abs(number) >= LARGE) if np.isinf(expected) else same_numbers(number, np.array(expected))
+
+
+def _divide(local: float, far: float) -> float:
+    return float(local / far) if far > 1e-7 * local else float("inf")
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Leave torch's and NumPy's global sources of random numbers as they were."""
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+@contextmanager
+def surroundings_kept() -> Iterator[None]:
+    """Judge with one thread, and leave everything as it was: the target may draw, and the judge sets seeds."""
+    with random_state_kept(), one_thread():
+        yield

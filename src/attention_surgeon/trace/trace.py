@@ -1,28 +1,15 @@
 """The record itself: what one attention call was given, what each of its five steps produced, and for which tokens."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import final
 
-import torch
-from torch import Tensor
-
-from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
-from attention_surgeon.ops import STEP_NAMES
-from attention_surgeon.require import kind_of
-
-if TYPE_CHECKING:
-    from attention_surgeon.trace.checks import Check
-    from attention_surgeon.trace.strongest import StrongestPair
-    from attention_surgeon.trace.summary import StepSummary
-
-TENSOR_NAMES = ("query", "key", "value", "scores", "scaled", "masked", "weights", "output")
-"""The eight tensors of a trace in the order in which attention makes them."""
+from attention_surgeon.trace.checks import Check, run_checks
+from attention_surgeon.trace.fields import TraceFields
+from attention_surgeon.trace.storage import read_json, read_trace, save_trace, trace_to_json
 
 
 @final
-@dataclass(frozen=True, eq=False, repr=False)
-class AttentionTrace:
+class AttentionTrace(TraceFields):
     """What attention did, once, in full: the language between what produces attention and what looks at it.
 
     Every tensor carries all leading axes (nothing is left to broadcast), has no gradient, and belongs to the record
@@ -56,120 +43,9 @@ class AttentionTrace:
     AttentionTrace(query 2, key 2, d_k 2, d_v 2, float32)
     """
 
-    query_tokens: tuple[str, ...]
-    key_tokens: tuple[str, ...]
-    axes: tuple[str, ...]
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    scores: Tensor
-    scaled: Tensor
-    masked: Tensor
-    weights: Tensor
-    output: Tensor
-    allowed: Tensor | None
-    bias: Tensor | None
-    step_functions: tuple[str, ...]
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse operands, tokens and axes that do not belong together."""
-        _check_names(self)
-        _check_tensors(self)
-        _check_operand_shapes(self)
-        _check_mask_fields(self)
-
-    def __repr__(self) -> str:
-        """Return one short line: the sizes, the dtype and the source."""
-        sizes = [f"{name} {size}" for name, size in zip(self.axes, self.scores_shape, strict=True)]
-        sizes += [f"d_k {self.key_size}", f"d_v {self.value.shape[-1]}", str(self.query.dtype).removeprefix("torch.")]
-        if self.source:
-            sizes.append(f"source={self.source!r}")
-        return f"AttentionTrace({', '.join(sizes)})"
-
-    @property
-    def key_size(self) -> int:
-        """d_k, the size of one query and of one key."""
-        return self.query.shape[-1]
-
-    @property
-    def scores_shape(self) -> tuple[int, ...]:
-        """`(*leading, n_q, n_k)` as the operands demand it, whatever the steps produced."""
-        return (*self.query.shape[:-1], self.key.shape[-2])
-
-    @property
-    def num_heads(self) -> int | None:
-        """The number of heads, or None where no axis is called "head"."""
-        return self.scores_shape[self.axes.index("head")] if "head" in self.axes else None
-
-    def expected_shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape that the tensor `name` (one of `TENSOR_NAMES`) must have.
-
-        Raises:
-            OptionError: there is no such tensor.
-        """
-        if name not in TENSOR_NAMES:
-            raise OptionError(f"expected_shape: a trace has no tensor {name!r}; it has {', '.join(TENSOR_NAMES)}.")
-        if name in ("query", "key", "value"):
-            return tuple(getattr(self, name).shape)
-        return (*self.query.shape[:-1], self.value.shape[-1]) if name == "output" else self.scores_shape
-
-    def steps(self) -> "tuple[StepSummary, ...]":
-        """Return name, formula, shape and range of each of the eight tensors, in the order they are made."""
-        from attention_surgeon.trace.summary import summarise  # here, because it needs this class
-
-        return summarise(self)
-
-    def checks(self) -> "tuple[Check, ...]":
+    def checks(self) -> tuple[Check, ...]:
         """Return every check of the record, each number computed again on its own in float64."""
-        from attention_surgeon.trace.checks import run_checks  # here, because it needs this class
-
         return run_checks(self)
-
-    def strongest_pair(self, *, skip_self: bool = False) -> "StrongestPair | None":
-        """Return the query and the key between which the weight is largest; None if no weight is above 0.
-
-        Args:
-            skip_self: Leave out the cells where query and key stand at the same position.
-        """
-        from attention_surgeon.trace.strongest import find_strongest_pair  # here, because it needs this class
-
-        return find_strongest_pair(self, skip_self)
-
-    def select(self, axis: str, index: int) -> "AttentionTrace":
-        """Return the trace at one place of a leading axis; that axis is gone from the result.
-
-        Args:
-            axis: Name of a leading axis: one of `axes` but the last two.
-            index: From 0; negative counts from the end.
-
-        Raises:
-            OptionError: no such axis, or an index outside it.
-            ArgumentTypeError: the index is no integer.
-            ShapeError: a step produced a tensor of the wrong shape.
-        """
-        if axis not in self.axes[:-2]:
-            leading = ", ".join(self.axes[:-2]) or "none"
-            raise OptionError(f"select: the trace has no leading axis {axis!r}; leading axes: {leading}.")
-        if not isinstance(index, int) or isinstance(index, bool):
-            raise ArgumentTypeError(f"select: the {axis} is {index!r}, expected a whole number, counted from 0.")
-        dim = self.axes.index(axis)
-        size = self.scores_shape[dim]
-        if not -size <= index < size:
-            raise OptionError(f"select: the {axis} is {index}, but there are {size}: 0 to {size - 1}.")
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        for name in TENSOR_NAMES:
-            if tuple(tensors[name].shape) != self.expected_shape(name):
-                raise ShapeError(
-                    f"select: {name} has shape {tuple(tensors[name].shape)}, expected {self.expected_shape(name)}; "
-                    f"its {axis} cannot be told."
-                )
-        chosen = {name: tensor.select(dim, index).clone() for name, tensor in tensors.items()}
-        return replace(self, axes=self.axes[:dim] + self.axes[dim + 1 :], **chosen)
-
-    def head(self, index: int) -> "AttentionTrace":
-        """Return the trace of one head: `select("head", index)`."""
-        return self.select("head", index)
 
     def save(self, path: str | Path) -> Path | None:
         """Write the trace to a file that `load_trace` reads back exactly, in the safetensors format.
@@ -184,8 +60,6 @@ class AttentionTrace:
             FileAccessError: a folder or a device in the way, a folder missing, no permission, a full disk.
             ArgumentTypeError: `path` is no path.
         """
-        from attention_surgeon.trace.storage import save_trace  # here, because it needs this class
-
         return save_trace(self, path)
 
     def to_json(self) -> str:
@@ -193,77 +67,45 @@ class AttentionTrace:
 
         JSON has no infinity: a number that is not finite is written as the string "-inf", "inf" or "nan".
         """
-        from attention_surgeon.trace.as_json import trace_to_json  # here, because it needs this class
-
         return trace_to_json(self)
 
 
-def _check_names(trace: AttentionTrace) -> None:
-    for name in ("query_tokens", "key_tokens", "axes", "step_functions"):
-        given = getattr(trace, name)
-        if not isinstance(given, tuple) or not all(isinstance(entry, str) for entry in given):
-            raise ArgumentTypeError(f"AttentionTrace: {name} is {_short(given)}, expected a tuple of strings.")
-    if trace.axes[-2:] != ("query", "key") or len(set(trace.axes)) != len(trace.axes):
-        raise OptionError(
-            f"AttentionTrace: axes is {trace.axes}, expected different names that end with 'query', 'key'."
-        )
-    if len(trace.step_functions) != len(STEP_NAMES):
-        raise OptionError(
-            f"AttentionTrace: step_functions has {len(trace.step_functions)} names, expected one for each of "
-            f"{', '.join(STEP_NAMES)}."
-        )
-    if not isinstance(trace.source, str):
-        raise ArgumentTypeError(f"AttentionTrace: source is {_short(trace.source)}, expected a string.")
+def load_trace(path: str | Path) -> AttentionTrace:
+    """Return the trace that `AttentionTrace.save` or `AttentionTrace.to_json` wrote, exactly.
+
+    Args:
+        path: A safetensors file of `save`, or a text file that holds the JSON of `to_json`.
+
+    Raises:
+        FileAccessError: no such file, a folder, no permission.
+        FileFormatError: not a trace, cut short, or of a newer version.
+        ArgumentTypeError: `path` is no path.
+
+    >>> import tempfile, torch
+    >>> from attention_surgeon.trace import record
+    >>> x = torch.eye(2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kept = record(x, x, x, query_tokens=["a", "b"]).save(f"{folder}/ab.trace")
+    ...     load_trace(f"{folder}/ab.trace")
+    AttentionTrace(query 2, key 2, d_k 2, d_v 2, float32)
+    """
+    return read_trace(path, AttentionTrace)
 
 
-def _check_tensors(trace: AttentionTrace) -> None:
-    for name in TENSOR_NAMES:
-        tensor = getattr(trace, name)
-        if not isinstance(tensor, Tensor):
-            raise ArgumentTypeError(f"AttentionTrace: {name} is {kind_of(tensor)}, expected a torch.Tensor.")
-        if not tensor.is_floating_point():
-            raise DTypeError(f"AttentionTrace: {name} has dtype {tensor.dtype}, expected a floating dtype.")
+def trace_from_json(text: str, path: str | Path = "the text") -> AttentionTrace:
+    """Return the trace that `AttentionTrace.to_json` wrote.
 
+    Args:
+        text: The JSON.
+        path: What the messages call it.
 
-def _check_operand_shapes(trace: AttentionTrace) -> None:
-    query, key, value = (tuple(getattr(trace, name).shape) for name in ("query", "key", "value"))
-    fits = (
-        len(query) == len(key) == len(value) == len(trace.axes)
-        and query[:-2] == key[:-2] == value[:-2]
-        and query[-1] == key[-1]
-        and key[-2] == value[-2]
-    )
-    if not fits:
-        raise ShapeError(
-            f"AttentionTrace: query {query}, key {key} and value {value} do not fit the axes {trace.axes}; expected "
-            f"(*leading, n_q, d_k), (*leading, n_k, d_k) and (*leading, n_k, d_v) with the same leading sizes."
-        )
-    for name, positions in (("query", query[-2]), ("key", key[-2])):
-        tokens = getattr(trace, f"{name}_tokens")
-        if len(tokens) != positions:
-            raise ShapeError(
-                f"AttentionTrace: {len(tokens)} {name}_tokens for {positions} {name} positions; "
-                f"each position needs one token."
-            )
+    Raises:
+        FileFormatError: not JSON, not a trace, of a newer version, or damaged.
 
-
-def _check_mask_fields(trace: AttentionTrace) -> None:
-    for name, kind in (("allowed", "boolean"), ("bias", "floating")):
-        given = getattr(trace, name)
-        if given is None:
-            continue
-        if not isinstance(given, Tensor):
-            raise ArgumentTypeError(f"AttentionTrace: {name} is {kind_of(given)}, expected a tensor or None.")
-        fits = given.dtype == torch.bool if kind == "boolean" else given.is_floating_point()
-        if not fits:
-            raise DTypeError(f"AttentionTrace: {name} has dtype {given.dtype}, expected a {kind} one.")
-        if tuple(given.shape) != trace.scores_shape:
-            raise ShapeError(
-                f"AttentionTrace: {name} has shape {tuple(given.shape)}, expected {trace.scores_shape}, that of the "
-                f"scores; expand it first."
-            )
-
-
-def _short(given: object) -> str:
-    text = repr(given)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    >>> import torch
+    >>> from attention_surgeon.trace import record
+    >>> x = torch.tensor([[0.1]], dtype=torch.bfloat16)
+    >>> trace_from_json(record(x, x, x).to_json()).query
+    tensor([[0.1001]], dtype=torch.bfloat16)
+    """
+    return read_json(text, path, AttentionTrace)

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from attention_surgeon.errors import NonFiniteError, OptionError
-from attention_surgeon.stats.maps import Edges, PooledMap
-from attention_surgeon.stats.pool import pool_weights
+from attention_surgeon.stats.maps import Edges, PooledMap, pool_weights
 from attention_surgeon.viewer.codes import Grid
 from attention_surgeon.viewer.subject import Map
 

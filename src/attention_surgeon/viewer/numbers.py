@@ -20,8 +20,7 @@ from attention_surgeon.stats import (
     finish,
     patterns_from,
 )
-from attention_surgeon.stats.checks import ROW_SUM_TOLERANCE
-from attention_surgeon.stats.options import check_options
+from attention_surgeon.stats.checks import ROW_SUM_TOLERANCE, check_options
 from attention_surgeon.threads import one_thread
 from attention_surgeon.viewer.parallel import in_parallel
 from attention_surgeon.viewer.subject import Subject

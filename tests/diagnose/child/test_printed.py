@@ -1,7 +1,7 @@
 import random
 
+from attention_surgeon.diagnose.child.inside import Printed
 from attention_surgeon.diagnose.child.limits import in_bytes
-from attention_surgeon.diagnose.child.printed import Printed
 
 
 def printed(text: bytes, piece: int) -> Printed:

@@ -2,7 +2,7 @@ import os
 
 from attention_surgeon.diagnose.child.limits import Limits
 from attention_surgeon.diagnose.child.process import Process
-from attention_surgeon.diagnose.child.watch import Watch
+from attention_surgeon.diagnose.child.run import Watch
 
 
 class Gone(Process):

@@ -29,7 +29,7 @@ def test_all_have_names_of_their_own():
 
 def test_none_of_it_is_made_of_this_package():
     files = [*Path(healthy.__file__).parent.glob("*.py")]
-    assert len(files) > 5
+    assert len(files) >= 5
     imported = {
         node.module
         for file in files

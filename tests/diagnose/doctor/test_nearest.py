@@ -4,8 +4,7 @@ import dataclasses
 
 import pytest
 
-from attention_surgeon.diagnose.doctor.examine import Ward
-from attention_surgeon.diagnose.doctor.nearest import nearest_faults
+from attention_surgeon.diagnose.doctor.examine import Ward, nearest_faults
 from attention_surgeon.diagnose.doctor.patients import find_kind
 from attention_surgeon.faults import find_fault
 from attention_surgeon.testing.answer import RELATIVE

@@ -1,8 +1,8 @@
 import sys
 from pathlib import Path
 
+from attention_surgeon.course.exercises import check_similarity
 from attention_surgeon.testing import check_attention
-from attention_surgeon.testing.exercises import check_similarity
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from attention import attention, similarity, softmax

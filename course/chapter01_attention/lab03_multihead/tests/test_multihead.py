@@ -1,8 +1,8 @@
 import sys
 from pathlib import Path
 
+from attention_surgeon.course.exercises import check_merge_heads, check_split_heads
 from attention_surgeon.testing import check_attention
-from attention_surgeon.testing.exercises import check_merge_heads, check_split_heads
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from multihead import MultiHeadAttention, merge_heads, split_heads

@@ -1,8 +1,8 @@
 import sys
 from pathlib import Path
 
+from attention_surgeon.course.exercises import check_from_torch, check_to_torch_mask
 from attention_surgeon.testing import check_attention
-from attention_surgeon.testing.exercises import check_from_torch, check_to_torch_mask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from comparison import MultiHeadAttention, from_torch, to_torch_mask

@@ -1,5 +1,5 @@
 """The program of a child that is a new interpreter."""
 
-from attention_surgeon.diagnose.child.fresh import main
+from attention_surgeon.diagnose.child.process import main
 
 main()

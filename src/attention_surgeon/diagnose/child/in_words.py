@@ -1,18 +1,24 @@
 """An exception of somebody's code as one sentence: what happened, where, and the way out."""
 
 import importlib.util
+import linecache
 import re
+import signal
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from attention_surgeon.diagnose.child.limits import Limits, in_bytes
 from attention_surgeon.diagnose.child.outcome import Ended
-from attention_surgeon.diagnose.child.place import Place, place_of_error
 from attention_surgeon.errors import SurgeonError
 
 _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|std::bad_alloc", re.IGNORECASE)
+
 _ASKED_FOR = re.compile(r"tried to allocate (\d+) bytes|Unable to allocate ([\d.]+ [KMGTP]iB)")
+
 _LONGEST = 300
+
 _PACKAGE_OF = {  # where the module and what one installs have different names
     "PIL": "pillow",
     "cv2": "opencv-python",
@@ -21,6 +27,29 @@ _PACKAGE_OF = {  # where the module and what one installs have different names
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
+
+OUT_OF_MEMORY = 198
+"""The exit code of a child that had not a byte left to say so."""
+
+_MEANING = {
+    "SIGSEGV": "it used memory that is not its own",
+    "SIGBUS": "it used memory that is not its own",
+    "SIGABRT": "a library gave up",
+    "SIGFPE": "a division by zero in C code",
+    "SIGILL": "an instruction that this processor does not have",
+}
+
+_LATE = ("SIGALRM", "SIGXCPU")
+
+_STOPS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+
+_WINDOWS_CRASH = 0xC0000000  # from here on an exit code is an exception of the system
+
+_THREAD = re.compile(r"^(Current thread|Thread) (0x[0-9a-f]+)", re.MULTILINE)
+
+_FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
+
+_LONGEST_NAME = 500  # faulthandler cuts file names there
 
 
 def ended_by(error: BaseException) -> Ended:
@@ -64,6 +93,26 @@ def error_in_words(error: BaseException, file: Path | None, limits: Limits) -> s
 def smaller(memory_bytes: int) -> str:
     """Return the way out for code that needs too much memory."""
     return f"{in_bytes(memory_bytes)} are allowed: make the tensors smaller, or allow more memory."
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of the judged file.
+
+    Attributes:
+        line: Its number, from 1.
+        function: The function it stands in; `<module>` for the file's own level.
+        source: The line itself, without its indentation.
+    """
+
+    line: int
+    function: str
+    source: str
+
+    def __str__(self) -> str:
+        """Return `line 3 in attention (`the line`)`."""
+        inside = "" if self.function == "<module>" else f" in {self.function}"
+        return f"line {self.line}{inside}" + (f" (`{self.source}`)" if self.source else "")
 
 
 def at(place: Place | None) -> str:
@@ -125,3 +174,133 @@ def _any_error(error: BaseException, name: str, *, is_ours: bool, where: str) ->
     if is_ours:
         return f"judging {name} failed with {what}. This is a mistake in attention-surgeon; please report it."
     return f"{name} raised an error{where}: {what}"
+
+
+def ended_of(code: int | None) -> Ended:
+    """Return what an exit code means, negative for the number of a signal, as in `subprocess`."""
+    if code is not None and code < 0:
+        name = _signal_name(code)
+        return "timed_out" if name in _LATE else "interrupted" if name in _STOPS else "crashed"
+    if code == OUT_OF_MEMORY:
+        return "out_of_memory"
+    return "crashed" if code is not None and code >= _WINDOWS_CRASH else "exited"
+
+
+def end_in_words(ended: Ended, code: int | None, file: Path | None, place: Place | None, limits: Limits) -> str:
+    """Return the sentence for a child that left no answer.
+
+    Args:
+        ended: What became of it.
+        code: Its exit code, negative for a signal; None: nobody knows.
+        file: The judged file.
+        place: Where it was.
+        limits: What it was allowed.
+    """
+    name = "the code" if file is None else file.name
+    where = at(place)
+    match ended:
+        case "timed_out":
+            return (
+                f"{name} was stopped after {limits.seconds:g} s{where}: it had not come to an end. "
+                f"Look for a loop that never ends, or allow more time."
+            )
+        case "flooded":
+            return (
+                f"{name} was stopped{where}: it had printed more than {in_bytes(limits.output_bytes)}. "
+                f"Take the print out of the loop."
+            )
+        case "out_of_memory":
+            return f"{name} ran out of memory{where}; {smaller(limits.memory_bytes)}"
+        case "interrupted":
+            return f"{name} was stopped by {_signal_name(code)}{where}; run it again."
+        case "crashed":
+            return f"{name} crashed{where}: {_crash_in_words(code)}"
+        case _:
+            how = "" if code is None else f" with exit code {code}"
+            return f"{name} ended the whole program{how}; take out what does it (os._exit, or a library)."
+
+
+def failed_in_words(code: int | None, file: Path | None) -> str:
+    """Return the sentence for a child that failed on its own, before or after the code that it was to run."""
+    name = "the code" if file is None else file.name
+    return (
+        f"judging {name} failed in the child process itself (exit code {code}); what it printed says why. If the disk "
+        f"is not full, this is a mistake in attention-surgeon; please report it."
+    )
+
+
+def _crash_in_words(code: int | None) -> str:
+    name = _signal_name(code)
+    if name == "SIGKILL":
+        return "SIGKILL, by its own hand, by somebody else's, or by the system because memory ran out."
+    if name not in _MEANING:
+        return f"{name} ended it."
+    return f"{name}, {_MEANING[name]}. Python code alone cannot do this: look for ctypes, or for an extension."
+
+
+def _signal_name(code: int | None) -> str:
+    if code is None or code >= 0:
+        return "an unknown signal" if code is None else f"error {code:#x}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def place_of_error(error: BaseException, file: Path | None) -> Place | None:
+    """Return the innermost line of `file` in the error's traceback, None if it was not there."""
+    found = None
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename == str(file):
+            found = (trace.tb_lineno, code.co_name)
+        trace = trace.tb_next
+    return None if found is None or file is None else _place(file, *found)
+
+
+def line_of_error(error: BaseException, file: Path | None) -> int | None:
+    """Return the line of `file` where the error came up, or which is no Python; None if it was not there."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return error.lineno
+    place = place_of_error(error, file)
+    return None if place is None else place.line
+
+
+def place_in_trace(trace: str, file: Path | None) -> Place | None:
+    """Return the innermost line of `file` in what faulthandler wrote, None if it was not there.
+
+    Args:
+        trace: First the line `main 0x...` with the identity of the main thread, then faulthandler's texts. A crash
+            is looked for in the thread that crashed, anything else in the main thread first.
+        file: The judged file.
+    """
+    if file is None:
+        return None
+    main = trace.partition("\n")[0].removeprefix("main ")
+    starts = list(_THREAD.finditer(trace))
+    if not starts:
+        return None
+    ends = [start.start() for start in starts[1:]] + [len(trace)]
+    is_crash = "Fatal Python error" in trace
+
+    def rank(thread: re.Match[str]) -> int:
+        return 0 if is_crash and thread[1] == "Current thread" else 1 if int(thread[2], 16) == int(main, 16) else 2
+
+    for start, end in sorted(zip(starts, ends, strict=True), key=lambda part: rank(part[0])):
+        for name, line, function in _FRAME.findall(trace, start.start(), end):
+            if name == _as_written(file):
+                return _place(file, int(line), function)
+    return None
+
+
+def _place(file: Path, line: int, function: str) -> Place:
+    linecache.checkcache(str(file))
+    return Place(line, function, linecache.getline(str(file), line).strip()[:80])
+
+
+def _as_written(file: Path) -> str:
+    """Return the name as faulthandler writes it: in ASCII, and cut when it is long."""
+    name = str(file)
+    written = name[:_LONGEST_NAME].encode("ascii", "backslashreplace").decode()
+    return written + "..." if len(name) > _LONGEST_NAME else written

@@ -1,31 +1,44 @@
-"""The child's side: make the process harmless, do the work, say how it ended."""
+"""The child's side: make the process harmless, do the work, say how it ended.
+
+A pipe would be the usual way. A file stays reachable when the judged code closes every descriptor it can find,
+holds an answer of any size while nobody reads, and works alike on every system.
+"""
 
 import contextlib
 import faulthandler
 import io
+import json
 import os
 import sys
+import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from attention_surgeon.diagnose.child.ended_in_words import OUT_OF_MEMORY
-from attention_surgeon.diagnose.child.in_words import ended_by, error_in_words, shortened
-from attention_surgeon.diagnose.child.letter import Letter, send, trace_file
+from attention_surgeon.diagnose.child.in_words import OUT_OF_MEMORY, ended_by, error_in_words, line_of_error, shortened
 from attention_surgeon.diagnose.child.limits import Limits
-from attention_surgeon.diagnose.child.outcome import Jsonable
-from attention_surgeon.diagnose.child.place import line_of_error
+from attention_surgeon.diagnose.child.outcome import Ended, Jsonable
+from attention_surgeon.errors import OptionError
+from attention_surgeon.files import file_access_error
 
 NO_LETTER = 199
 """The exit code of a child that could not even say what went wrong; what it printed says more."""
 
 _own_streams: list[io.TextIOWrapper] = []
+
 _before_it_is_told: list[Callable[[], None]] = []  # at hand: where not a byte is left, an import would fail
+
 _replaced_streams: list[object] = []  # kept, because a stream that is thrown away writes what it still holds
+
+LARGEST = 16 * 2**20
+"""The largest answer, in bytes."""
+
+_KEPT = 8 * 1024  # of each end; two screens of text
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,17 @@ def _arm(job: Job) -> None:
     faulthandler.enable(file=trace, all_threads=True)
 
 
+@dataclass(frozen=True)
+class Letter:
+    """What a child says about its end; the fields are those of `Outcome`."""
+
+    ended: Ended
+    value: Jsonable = None
+    sentence: str = ""
+    line: int | None = None
+    traceback: str = ""
+
+
 def _work(job: Job) -> Letter:
     try:
         return Letter("finished", job.work())
@@ -131,3 +155,82 @@ def _deliver(letter: Letter, job: Job) -> None:
         send(letter, job.folder)
     except (TypeError, ValueError) as error:  # an answer that JSON cannot write, or too large
         send(_letter_about(error, job), job.folder)
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Yield a new folder that nobody else may read, and remove it afterwards.
+
+    Raises:
+        FileAccessError: the system's folder for temporary files cannot be written.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="surgeon-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise file_access_error("write", tempfile.gettempdir(), error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def send(letter: Letter, folder: Path) -> None:
+    """Write the answer, so that it is there whole or not at all.
+
+    Raises:
+        OptionError: it is larger than `LARGEST`.
+        TypeError: its value is nothing that JSON can write.
+    """
+    content = json.dumps(asdict(letter)).encode()
+    if len(content) > LARGEST:
+        raise OptionError(f"the answer of the child has {len(content)} bytes, at most {LARGEST} are allowed.")
+    draft = folder / "draft"
+    draft.write_bytes(content)
+    os.replace(draft, _letter(folder))
+
+
+def receive(folder: Path) -> Letter | None:
+    """Return the child's answer, None if it left none."""
+    if not _letter(folder).exists():
+        return None
+    return Letter(**json.loads(_letter(folder).read_bytes()))
+
+
+def trace_file(folder: Path) -> Path:
+    """Return where a child writes what it was doing when it was stopped."""
+    return folder / "trace"
+
+
+def _letter(folder: Path) -> Path:
+    return folder / "letter"
+
+
+class Printed:
+    """Keeps both ends of a stream of bytes, however long the stream is.
+
+    >>> printed = Printed()
+    >>> printed.add(b"first ")
+    >>> printed.add(b"last")
+    >>> printed.text(), printed.num_bytes
+    ('first last', 10)
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing printed."""
+        self.num_bytes = 0
+        self._head = bytearray()
+        self._tail = bytearray()
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece of the stream."""
+        self.num_bytes += len(piece)
+        room = _KEPT - len(self._head)
+        self._head += piece[:room]
+        self._tail += piece[room:]
+        del self._tail[:-_KEPT]
+
+    def text(self) -> str:
+        """Return what was printed, with a line in the place of what was cut."""
+        cut = self.num_bytes - len(self._head) - len(self._tail)
+        if not cut:
+            return (self._head + self._tail).decode(errors="replace")
+        mark = f"\n[... {cut:,} bytes are left out here ...]\n"
+        return self._head.decode(errors="replace") + mark + self._tail.decode(errors="replace")

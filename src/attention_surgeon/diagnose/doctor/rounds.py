@@ -18,10 +18,10 @@ from attention_surgeon.diagnose.doctor.examine import (
     examine_alternative,
     examine_pair,
     examine_single,
+    nearest_faults,
     ward,
 )
 from attention_surgeon.diagnose.doctor.healthy import alternatives
-from attention_surgeon.diagnose.doctor.nearest import nearest_faults
 from attention_surgeon.diagnose.doctor.patients import KINDS, Kind, find_kind, kinds_of
 from attention_surgeon.diagnose.doctor.report import Nearest, Outcome, Report, Result
 from attention_surgeon.errors import OptionError

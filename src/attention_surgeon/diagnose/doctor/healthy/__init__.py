@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from attention_surgeon.diagnose.doctor.healthy import functions, layers, small
-from attention_surgeon.diagnose.doctor.healthy.alternative import Alternative
+from attention_surgeon.diagnose.doctor.healthy import functions, layers
+from attention_surgeon.diagnose.doctor.healthy.cover import Alternative
 
 __all__ = ["Alternative", "alternatives"]
 
@@ -16,12 +16,12 @@ def alternatives() -> tuple[Alternative, ...]:
     True
     """
     sources = (
-        small.softmaxes,
+        functions.softmaxes,
         functions.attention_functions,
         functions.causal_functions,
         layers.layers,
-        small.causal_masks,
-        small.padding_masks,
-        small.statistics,
+        functions.causal_masks,
+        functions.padding_masks,
+        functions.statistics,
     )
     return tuple(alternative for source in sources for alternative in source())

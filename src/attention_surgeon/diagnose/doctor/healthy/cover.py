@@ -2,10 +2,14 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, TypeAlias
 
+from attention_surgeon.testing import Contract, make_contract
+
 Axes: TypeAlias = Mapping[str, Sequence[str]]
+
 Choice: TypeAlias = dict[str, str]
 
 _TRIES = 30
@@ -49,3 +53,24 @@ def _pairs_that_can_meet(axes: Axes, source: random.Random, fits: Callable[[Choi
 
 def _pairs(choice: Choice) -> set[Any]:
     return set(combinations(sorted(choice.items()), 2))
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One right implementation.
+
+    Attributes:
+        contract: Name of its contract.
+        name: How it is put together: `@, divided, keep, -1e9, softmax`.
+        target: What is judged.
+        options: Of the contract.
+    """
+
+    contract: str
+    name: str
+    target: Callable[..., Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def make_contract(self) -> Contract:
+        """Return the contract, with its options."""
+        return make_contract(self.contract, **self.options)

@@ -1,0 +1,241 @@
+"""The ablations that learners write: tables of measurements, compared with our own up to chance."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.course.exercises.function_check import ExplainedError, as_numbers, called
+from attention_surgeon.testing.draw import generator
+from attention_surgeon.testing.steadiness import random_state_kept
+
+Row = tuple[Any, ...]
+Table = Mapping[Row, Mapping[str, float]]
+
+_WIDTHS = (16, 256)
+_KEYS, _DRAWS = 4, 4000
+_MEASURES = ("max_weight", "entropy", "gradient")
+_FIELDS = ("d_k", "scaled", *_MEASURES)
+_NEAR, _NEAR_PART = 0.04, 0.1
+_TOKENS = 6
+_PLACES = ("past", "self", "future")
+
+
+@final
+@dataclass(frozen=True)
+class _Slip:
+    """A mistake that shows in the numbers of a table."""
+
+    name: str
+    table: Table
+    symptom: str
+    question: str
+    pointer: str
+    fix: str
+
+
+def check_scaling_experiment(function: Callable[..., Any]) -> None:
+    """Judge `experiment_scaling_factor(d_k_values)`: a list of records, one per width, with and without the scale.
+
+    Every record holds `d_k`, `scaled`, `max_weight` (mean), `entropy` (mean, in nats) and `gradient` (median length).
+
+    Raises:
+        ExplainedError: a record is missing, or its numbers are not those that 4 random keys give.
+    """
+    __tracebackhide__ = True
+    with random_state_kept():
+        torch.manual_seed(0)
+        records = called(function, list(_WIDTHS))
+    given = _table_of(records)
+    expected = _measured()
+    slips = _scaling_slips() if not _alike(given, expected) else iter(())
+    _compare(given, expected, slips)
+
+
+def check_masking_comparison(function: Callable[..., Any]) -> None:
+    """Judge `compare_masking()`: for `causal`, `none` and `reverse` the share of weight on past, self and future.
+
+    Raises:
+        ExplainedError: a share is not what random scores of 6 tokens give.
+    """
+    __tracebackhide__ = True
+    with random_state_kept():
+        torch.manual_seed(0)
+        returned = called(function)
+    if not isinstance(returned, Mapping) or not {"causal", "none", "reverse"} <= set(returned):
+        raise _unreadable(
+            f"It returns {_kind(returned)}, expected a dictionary with 'causal', 'none' and 'reverse'.",
+            '{"causal": {"past": ..., "self": ..., "future": ...}, "none": ..., "reverse": ...}',
+        )
+    given = {(name,): _shares_of(name, returned[name]) for name in ("causal", "none", "reverse")}
+    expected = {("causal",): _shares(0, 0), ("none",): _shares(0, 1), ("reverse",): _shares(1, 0)}
+    slips = _masking_slips(expected) if not _alike(given, expected) else iter(())
+    _compare(given, expected, slips)
+
+
+def _table_of(records: Any) -> dict[Row, dict[str, float]]:
+    """Return the records by width and scale.
+
+    Raises:
+        ExplainedError: they are no list of records with these fields.
+    """
+    like = "a list of dictionaries with the keys " + ", ".join(_FIELDS)
+    if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
+        raise _unreadable(f"It returns {_kind(records)}, expected {like}.", "records.append({...})")
+    table: dict[Row, dict[str, float]] = {}
+    for record in records:
+        missing = [field for field in _FIELDS if field not in record]
+        if missing:
+            raise _unreadable(f"A record has no {missing[0]!r}; expected {like}.", f'{{"{missing[0]}": ...}}')
+        table[int(record["d_k"]), bool(record["scaled"])] = {name: _number(record[name], name) for name in _MEASURES}
+    for d_k in _WIDTHS:
+        for scaled in (True, False):
+            if (d_k, scaled) not in table:
+                raise _unreadable(
+                    f"There is no record with d_k {d_k} and scaled={scaled}.", "for scaled in (True, False):"
+                )
+    return table
+
+
+def _shares_of(name: str, shares: Any) -> dict[str, float]:
+    if not isinstance(shares, Mapping) or not set(_PLACES) <= set(shares):
+        raise _unreadable(
+            f"{name!r} holds {_kind(shares)}, expected a dictionary with 'past', 'self' and 'future'.",
+            '{"past": ..., "self": ..., "future": ...}',
+        )
+    return {place: _number(shares[place], place) for place in _PLACES}
+
+
+def _number(value: Any, name: str) -> float:
+    array = as_numbers(value)
+    if array is None or array.ndim:
+        raise _unreadable(f"{name} is {_kind(value)}, expected one number.", f"{name} = {name}.mean().item()")
+    return float(array)
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _unreadable(symptom: str, fix: str) -> ExplainedError:
+    return ExplainedError(
+        "other_values", symptom, question="What does the text above your function promise?",
+        pointer="Look at what stands behind `return`.", fix=fix,
+    )  # fmt: skip
+
+
+def _alike(given: Table, expected: Table) -> bool:
+    return all(_is_near(given[row][name], number) for row in expected for name, number in expected[row].items())
+
+
+def _is_near(given: float, expected: float) -> bool:
+    return abs(given - expected) <= _NEAR + _NEAR_PART * abs(expected)
+
+
+def _compare(given: Table, expected: Table, slips: Iterator[_Slip]) -> None:
+    __tracebackhide__ = True
+    if _alike(given, expected):
+        return
+    slip = next((slip for slip in slips if _alike(given, slip.table)), None)
+    if slip is not None:
+        raise ExplainedError(
+            slip.name, slip.symptom, question=slip.question, pointer=slip.pointer, fix=slip.fix, step="table"
+        )
+    row, name = next(
+        (row, name) for row in expected for name in expected[row] if not _is_near(given[row][name], expected[row][name])
+    )
+    ours, theirs = given[row][name], expected[row][name]
+    raise ExplainedError(
+        None, f"{name} of {', '.join(map(str, row))} is {ours:.3g}, expected about {theirs:.3g}.",
+        question="I do not recognise this mistake. Which line makes this number?",
+        pointer="Print what goes into it: shapes first, then a few values.", step="table",
+    )  # fmt: skip
+
+
+def _measured(
+    factor: Callable[[int, bool], float] = lambda d_k, scaled: d_k**-0.5 if scaled else 1.0,
+    *,
+    num_keys: int = _KEYS,
+    entropy: Callable[[Tensor], Tensor] = lambda rows: rows.mean(),
+    gradient: Callable[[Tensor], Tensor] = lambda lengths: lengths.median(),
+) -> dict[Row, dict[str, float]]:
+    """Measure as the exercise asks, or with one thing changed."""
+    table: dict[Row, dict[str, float]] = {}
+    for d_k in _WIDTHS:
+        source = generator(d_k)
+        query, key = (torch.randn(_DRAWS, rows, d_k, generator=source) for rows in (1, num_keys))
+        asked = torch.randn(_DRAWS, 1, num_keys, generator=source)
+        for scaled in (True, False):
+            scores = query @ key.mT * factor(d_k, scaled)
+            weights = torch.softmax(scores, -1)
+            d_scores = weights * (asked - (weights * asked).sum(-1, keepdim=True))
+            table[d_k, scaled] = {
+                "max_weight": weights.amax(-1).mean().item(),
+                "entropy": entropy(torch.special.entr(weights).sum(-1)).item(),
+                "gradient": gradient(d_scores.norm(dim=-1)).item(),
+            }
+    return table
+
+
+def _scaling_slips() -> Iterator[_Slip]:
+    yield _Slip(
+        "scale_missing", _measured(lambda d_k, scaled: 1.0), "With and without the scale you measure the same.",
+        "Where does `scaled` change anything?", "Divide by √d_k where `scaled` is true.",
+        "if scaled: scores = scores / d_k ** 0.5",
+    )  # fmt: skip
+    yield _Slip(
+        "scale_flag_inverted", _measured(lambda d_k, scaled: 1.0 if scaled else d_k**-0.5),
+        "What you call scaled is unscaled, and the other way round.", "Which of your two rows should be the sharp one?",
+        "Look at the condition.", "if scaled: scores = scores / d_k ** 0.5",
+    )  # fmt: skip
+    yield _Slip(
+        "scale_by_key_size", _measured(lambda d_k, scaled: 1 / d_k if scaled else 1.0),
+        "You divide by d_k, not by its root: the softmax gets flatter and flatter.",
+        "How does the size of a sum of d random numbers grow: as d, or slower?", "The root is missing.", "d_k ** 0.5",
+    )  # fmt: skip
+    yield _Slip(
+        "entropy_in_bits", _measured(entropy=lambda rows: rows.mean() / math.log(2)), "Your entropy is in bits.",
+        "Which logarithm did you take?", "Nats are asked for: the natural logarithm.", "torch.log(weights)",
+    )  # fmt: skip
+    yield _Slip(
+        "mean_not_median", _measured(gradient=lambda lengths: lengths.mean()),
+        "Your gradient is the mean over the draws; a few undecided rows make up nearly all of it.",
+        "What does the typical row look like?", "Take the median.", "lengths.median()",
+    )  # fmt: skip
+    yield _Slip(
+        "other_number_of_keys", _measured(num_keys=64), "Your weights are spread over about 64 keys.",
+        "How large is an even share?", "Use 4 keys, as NUM_KEYS says.", "K = torch.randn(NUM_DRAWS, NUM_KEYS, d_k)",
+    )  # fmt: skip
+
+
+def _shares(first: int, last: int) -> dict[str, float]:
+    """Return the shares when each query sees its own place, and what lies `first`: from there on, `last`: all."""
+    shares: dict[str, float] = {place: 0.0 for place in _PLACES}
+    for query in range(_TOKENS):
+        seen = range(_TOKENS) if last else range(query, _TOKENS) if first else range(query + 1)
+        for key in seen:
+            place = "past" if key < query else "self" if key == query else "future"
+            shares[place] += 1 / len(seen) / _TOKENS
+    return shares
+
+
+def _masking_slips(expected: Table) -> Iterator[_Slip]:
+    causal, none, reverse = (expected[(name,)] for name in ("causal", "none", "reverse"))
+    yield _Slip(
+        "mask_inverted", {("causal",): reverse, ("none",): none, ("reverse",): causal},
+        "What you call causal looks ahead.", "May a causal query see what comes after it?",
+        "Causal is the lower triangle: the key is not later than the query.", "torch.ones(n, n).tril()",
+    )  # fmt: skip
+    yield _Slip(
+        "mask_ignored", {("causal",): none, ("none",): none, ("reverse",): none}, "All three look the same.",
+        "Where does the mask enter?", "Hide before the softmax.", 'scores.masked_fill(~mask, float("-inf"))',
+    )  # fmt: skip
+    for factor, name, symptom in ((100.0, "percent", "percent"), (float(_TOKENS), "summed", "sums over the queries")):
+        table = {row: {place: share * factor for place, share in shares.items()} for row, shares in expected.items()}
+        yield _Slip(
+            name, table, f"Your numbers are {symptom}, not shares.", "What should the three numbers of a mask sum to?",
+            "Take the mean over the queries, from 0 to 1.", "weights[:, past].sum(-1).mean()",
+        )  # fmt: skip

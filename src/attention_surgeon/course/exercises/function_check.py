@@ -1,0 +1,319 @@
+"""A small function judged by its answers: the right one is known, and so are the answers of the usual mistakes.
+
+probes  ->  the learner's answers  ->  equal to the right ones?  ->  else: to those of which mistake?
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attention_surgeon.errors import SurgeonError
+from attention_surgeon.testing.answer import Array, quietly, raised, same_numbers, to_array
+
+Probe = tuple[Any, ...]
+
+Values: TypeAlias = Mapping[str, Any]
+
+
+@final
+@dataclass(frozen=True)
+class Mistake:
+    """Something else that could have been computed, and what to say to it.
+
+    Attributes:
+        name: `snake_case`.
+        does: The same function with the mistake in it.
+        symptom: What is seen, in a sentence that says "you".
+        question: Leads there.
+        pointer: Says where to look.
+        fix: The line.
+    """
+
+    name: str
+    does: Callable[..., Any]
+    symptom: str
+    question: str
+    pointer: str
+    fix: str
+
+
+@final
+@dataclass(frozen=True)
+class FunctionCheck:
+    """What is asked of a small function.
+
+    Attributes:
+        right: A right version.
+        probes: Its arguments, one tuple per call; their sizes should differ.
+        names: Of the values that it returns.
+        mistakes: The usual ones, the likeliest first.
+    """
+
+    right: Callable[..., Any]
+    probes: Sequence[Probe]
+    names: Sequence[str]
+    mistakes: Sequence[Mistake] = ()
+
+    def __call__(self, function: Callable[..., Any]) -> None:
+        """Return if the function answers as it should.
+
+        Raises:
+            ExplainedError: it does not; it names the mistake if it is a usual one.
+        """
+        __tracebackhide__ = True
+        given = list(map(partial(answer_of, function, names=self.names), self.probes))
+        expected = [named_values(self.right(*copied(probe)), self.names) for probe in self.probes]
+        if all(map(_same_values, given, expected)):
+            return
+        mistake = next((m for m in self.mistakes if self._is(m, given)), None)
+        raise _explained(mistake, self.probes, given, expected)
+
+    def _is(self, mistake: Mistake, given: Sequence[Values]) -> bool:
+        """Whether every answer is the one that this mistake gives."""
+        try:
+            with quietly():
+                answers = [named_values(mistake.does(*copied(probe)), self.names) for probe in self.probes]
+        except (TypeError, ValueError, RuntimeError, IndexError):  # it does not fit these shapes
+            return False
+        return all(map(_same_values, given, answers))
+
+
+def answer_of(function: Callable[..., Any], probe: Probe, names: Sequence[str] = ("value",)) -> Values:
+    """Call somebody's function on copies and return what came back, by name.
+
+    Raises:
+        ExplainedError: it is not written yet, raises, returns nothing or the wrong number of values, or changes what
+            it was given.
+    """
+    __tracebackhide__ = True
+    arguments = copied(probe)
+    returned = called(function, *arguments)
+    if returned is None:
+        raise _returns_nothing()
+    for argument, before in zip(arguments, probe, strict=True):
+        require_unchanged(argument, before)
+    try:
+        return named_values(returned, names)
+    except TypeError as error:
+        raise ExplainedError(
+            "other_values", f"{error}.", question="What does the last line of the text above your function promise?",
+            pointer="Look at what stands behind `return`.", fix=f"return {', '.join(names)}",
+        ) from None  # fmt: skip
+
+
+def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call somebody's function and return what it returns.
+
+    Raises:
+        ExplainedError: it is not written yet, or raises.
+    """
+    __tracebackhide__ = True
+    if not callable(function):
+        raise ExplainedError(None, f"It is a {type(function).__name__}, expected a function.")
+    try:
+        with quietly(), torch.enable_grad():  # an experiment may want gradients
+            return function(*arguments)
+    except NotImplementedError as error:
+        raise not_written_yet(error) from None
+    except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
+        sizes = ", ".join(shown(argument) for argument in arguments)
+        raise ExplainedError(
+            "raises", f"Called with {sizes} it raises {raised(error).error}.",
+            question="Which line is it, and what are the shapes there?",
+            pointer="Read the last lines of the error; print the shapes just before.",
+            fix="print(x.shape)",
+        ) from None  # fmt: skip
+
+
+@final
+class ExplainedError(SurgeonError, AssertionError):
+    """What somebody wrote is not what the exercise asks, and this is why.
+
+    The text is the symptom and the question: enough to go on with, and nothing given away.
+
+    Attributes:
+        name: Of the mistake, `snake_case`; None for one that was not recognised.
+        symptom: What was seen, in a sentence.
+        question: Leads there without saying it.
+        pointer: Says where to look.
+        fix: The line, as code.
+        step: Which value differs, `scores`; empty where none does.
+        yours: That value as it was given, where it is numbers.
+        expected: As it should be.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        symptom: str,
+        *,
+        question: str = "",
+        pointer: str = "",
+        fix: str = "",
+        step: str = "",
+        yours: Array | None = None,
+        expected: Array | None = None,
+    ) -> None:
+        """Keep every level of the explanation."""
+        super().__init__(f"{symptom} {question}".strip())
+        self.name, self.symptom, self.question, self.pointer, self.fix = name, symptom, question, pointer, fix
+        self.step, self.yours, self.expected = step, yours, expected
+
+
+def not_written_yet(error: NotImplementedError) -> ExplainedError:
+    """Return what an untouched stub is told."""
+    return ExplainedError(
+        "not_written_yet", f"Not written yet ({error}).", question="What is the first line that you are sure of?",
+        pointer="Write below `# YOUR CODE HERE` and remove the line that raises.", fix="",
+    )  # fmt: skip
+
+
+def copied(probe: Probe) -> Probe:
+    """Return arguments that may be spoilt."""
+    return tuple(x.clone() if isinstance(x, Tensor) else copy.copy(x) for x in probe)
+
+
+def _returns_nothing() -> ExplainedError:
+    return ExplainedError(
+        "returns_nothing", "It returns nothing.", question="What does the caller get from your last line?",
+        pointer="Look for a `return`: a function without one gives None.", fix="return ...",
+    )  # fmt: skip
+
+
+def require_unchanged(now: Any, before: Any) -> None:
+    """See that somebody's function left the caller's numbers alone.
+
+    Raises:
+        ExplainedError: it did not.
+    """
+    __tracebackhide__ = True
+    if same_value(now, before):
+        return
+    raise ExplainedError(
+        "mutates_inputs", f"After the call the caller's {shown(before)} are others.",
+        question="Which of your lines write into something that they were given?",
+        pointer="Look for `x[...] = `, `+=` and methods that end in _; they change the caller's numbers.",
+        fix="x = x + 1  # instead of x += 1",
+    )  # fmt: skip
+
+
+def _same_values(given: Values, expected: Values) -> bool:
+    return all(same_value(given[name], expected[name]) for name in expected)
+
+
+def _explained(
+    mistake: Mistake | None, probes: Sequence[Probe], given: Sequence[Values], expected: Sequence[Values]
+) -> ExplainedError:
+    """Return the mistake with the first value that differs."""
+    probe, name, ours, theirs = _first_difference(probes, given, expected)
+    numbers: dict[str, Any] = {"step": name, "yours": as_numbers(ours), "expected": as_numbers(theirs)}
+    if mistake is None:
+        return ExplainedError(
+            None, f"{_difference(name, ours, theirs)} (called with {', '.join(map(shown, probe))}).",
+            question="I do not recognise this mistake. Which value would you get by hand?",
+            pointer=f"Work out the {name} on paper for two positions and compare it with yours.", **numbers,
+        )  # fmt: skip
+    return ExplainedError(
+        mistake.name, mistake.symptom, question=mistake.question, pointer=mistake.pointer, fix=mistake.fix, **numbers
+    )
+
+
+def _first_difference(
+    probes: Sequence[Probe], given: Sequence[Values], expected: Sequence[Values]
+) -> tuple[Probe, str, Any, Any]:
+    for probe, ours, theirs in zip(probes, given, expected, strict=True):
+        for name, value in theirs.items():
+            if not same_value(ours[name], value):
+                return probe, name, ours[name], value
+    raise AssertionError("nothing differs")
+
+
+def _difference(name: str, ours: Any, theirs: Any) -> str:
+    """Return what differs, in words and numbers."""
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        for key in theirs:
+            if key not in ours:
+                return f"The {name} has no {key!r}"
+            if not same_value(ours[key], theirs[key]):
+                return _difference(f"{name} of {key!r}", ours[key], theirs[key])
+    given, expected = as_numbers(ours), as_numbers(theirs)
+    if given is None or expected is None or expected.ndim == 0:
+        return f"The {name} is {shown(ours)}, expected {shown(theirs)}"
+    if given.shape != expected.shape:
+        return f"The {name} has the shape {given.shape}, expected {expected.shape}"
+    with np.errstate(invalid="ignore"):
+        distance = np.nan_to_num(np.abs(given - expected), nan=np.inf, posinf=np.inf)
+    where = tuple(int(index) for index in np.unravel_index(int(distance.argmax()), distance.shape))
+    return f"At {list(where)} of the {name} stands {given[where]:.4g}, expected {expected[where]:.4g}"
+
+
+def named_values(returned: Any, names: Sequence[str]) -> Values:
+    """Return what was returned under its names: a dict as it is, a tuple in the order of `names`.
+
+    Raises:
+        TypeError: there are more or fewer values than names, in a sentence.
+
+    >>> named_values((1, "cat"), ["weight", "token"])
+    {'weight': 1, 'token': 'cat'}
+    """
+    if isinstance(returned, Mapping):
+        missing = [name for name in names if name not in returned]
+        if missing:
+            raise TypeError(
+                f"the dictionary has no {missing[0]!r}; it has {', '.join(map(str, returned)) or 'nothing'}"
+            )
+        return {name: returned[name] for name in names}
+    if len(names) == 1:
+        return {names[0]: returned}
+    if not isinstance(returned, tuple | list) or len(returned) != len(names):
+        count = f"{len(returned)} values" if isinstance(returned, tuple | list) else "one value"
+        raise TypeError(f"{count} came back, expected {len(names)}: {', '.join(names)}")
+    return dict(zip(names, returned, strict=True))
+
+
+def same_value(given: Any, expected: Any) -> bool:
+    """Whether a value is what was expected: numbers up to rounding, with their shape; text and lists exactly.
+
+    >>> same_value(0.1 + 0.2, 0.3), same_value(["cat"], ("cat",)), same_value(1.0, "1")
+    (True, True, False)
+    """
+    if given is expected:  # functions and text among the arguments
+        return True
+    if isinstance(expected, Mapping):
+        is_like = isinstance(given, Mapping) and set(given) == set(expected)
+        return is_like and all(same_value(given[key], expected[key]) for key in expected)
+    if isinstance(expected, str | None):
+        return given == expected
+    if isinstance(expected, tuple | list):
+        is_like = isinstance(given, tuple | list) and len(given) == len(expected)
+        return is_like and all(map(same_value, given, expected))
+    ours, theirs = as_numbers(given), as_numbers(expected)
+    return ours is not None and theirs is not None and same_numbers(ours, theirs)
+
+
+def as_numbers(value: Any) -> Array | None:
+    """Return tensors, arrays, numbers and nested lists of them as an array; None for anything else."""
+    if isinstance(value, Tensor):
+        return to_array(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # a ragged list
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "bifu" else None
+
+
+def shown(value: Any) -> str:
+    """Return a value as a sentence can hold it: short lists and texts as they are, arrays by their shape."""
+    array = as_numbers(value)
+    if array is None:
+        text = repr(value)
+        return text if len(text) < 80 else f"{text[:76]} ..."
+    if array.ndim == 0:
+        return f"{array:.4g}"
+    return f"numbers of shape {array.shape}"

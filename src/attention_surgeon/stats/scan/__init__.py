@@ -1,0 +1,1 @@
+"""Statistics and maps of attention over long contexts, without ever holding the weights."""
