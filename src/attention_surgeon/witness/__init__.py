@@ -5,4 +5,16 @@ from attention_surgeon.witness.observe import Observation, observe
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
 from attention_surgeon.witness.record import Op, Trace, record, watched
 
-__all__ = ["Expected", "Finding", "Flow", "Op", "Reading", "Observation", "Trace", "read", "record", "observe", "watched"]
+__all__ = [
+    "Expected",
+    "Finding",
+    "Flow",
+    "Op",
+    "Reading",
+    "Observation",
+    "Trace",
+    "read",
+    "record",
+    "observe",
+    "watched",
+]

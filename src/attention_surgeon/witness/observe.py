@@ -96,6 +96,7 @@ class _Observer:
         self.unknown: list[str] = []
         self.tried: list[str] = []
         self.untried: list[str] = []
+        self.remarks: list[str] = []
 
     def observation(self) -> Observation:
         plan = self.plan
@@ -114,7 +115,7 @@ class _Observer:
             tuple(reading.kind),
             tuple(findings),
             tuple(dict.fromkeys(self.unknown)),
-            tuple(dict.fromkeys(reading.remarks)),
+            tuple(dict.fromkeys([*reading.remarks, *self.remarks])),
             tuple(self.tried),
             tuple(dict.fromkeys(self.untried)),
             reading,
@@ -266,10 +267,36 @@ class _Observer:
             self.findings.append(
                 Finding("mutates_inputs", "output", "after the call the caller's tensor holds other numbers")
             )
+        self._unused(flow)
         if isinstance(flow.made, nn.Module):
             self._training(flow)
         if self.plan.library == "torch":
             self._gradient(flow)
+
+    def _unused(self, flow: Flow) -> None:
+        """Find parameters that change nothing: a bias that is never added, a projection that is never applied."""
+        if not isinstance(flow.made, nn.Module):
+            return
+        before = to_numbers(self.plan.arrays(flow.base.returned)[self.plan.output])
+        for name, parameter in flow.made.named_parameters():
+            kept = parameter.detach().clone()
+            with torch.no_grad():
+                parameter += torch.as_tensor(np.random.default_rng(2).normal(size=tuple(kept.shape))).to(kept.dtype)
+            try:
+                after = to_numbers(self.plan.arrays(flow.run().returned)[self.plan.output])
+            finally:
+                with torch.no_grad():
+                    parameter.copy_(kept)
+            if apart(before, after).any() or (name.endswith("bias") and self._is_key_bias(name)):
+                continue
+            self.remarks.append(f"its parameter `{name}` changes nothing in the output")
+
+    def _is_key_bias(self, name: str) -> bool:
+        """A bias of the keys adds the same to every score of a row, and the softmax takes it off again."""
+        return any(
+            part.lower() in ("k", "key", "wk", "w_k", "k_proj", "to_k", "k_linear", "keys", "key_proj")
+            for part in name.split(".")
+        )
 
     def _changes_inputs(self, flow: Flow) -> bool:
         given = {name: value.clone() if isinstance(value, Tensor) else value for name, value in flow.inputs.items()}

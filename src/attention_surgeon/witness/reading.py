@@ -274,6 +274,8 @@ class _Reader:
             return
         expected = [h * len(blocks) // heads for h in range(heads)]
         if groups == [h % len(blocks) for h in range(heads)]:
+            repeats = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
+            op = self._last_op(op, repeats) or op
             self._wrong(
                 "heads_tiled",
                 "scores",
@@ -404,7 +406,12 @@ class _Reader:
         pattern = find_pattern(scaling.hidden)
         reading.pattern = pattern if is_first else reading.pattern
         self._pattern(pattern, scaling, op, canon)
-        self._bias(scaling, op, canon, is_first=is_first)
+        added = (
+            op
+            if core.is_fused
+            else self._last_op(core.softmax, frozenset(("add", "sub", "baddbmm")), core.scores[0] - 1)
+        )
+        self._bias(scaling, op if added is None else added, canon, is_first=is_first)
         if canon.extra is not None and is_first:
             reading.kind.append("a sink beside the keys")
 
@@ -419,6 +426,10 @@ class _Reader:
             if (~np.isfinite(value) | (value < -1e3)).any() and not self.flow.is_constant(k):
                 return k
         return core.softmax
+
+    def _last_op(self, before: int, names: frozenset[str], after: int = -1) -> int | None:
+        """Return the last operation of one of these names between two others."""
+        return next((k for k in range(before - 1, after, -1) if self.flow.ops[k].name in names), None)
 
     def _op_named(self, name: str, core: Core) -> int:
         return next((k for k in range(core.softmax, 0, -1) if self.flow.ops[k].name == name), core.softmax)
