@@ -8,7 +8,7 @@ scores that belongs to query 3 of sequence 1 is the one that changes with that t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ NONE, SEVERAL = -1, -2
 _APART = 1e-6  # what counts as a change, of the largest number around; float32 noise is a tenth of that
 
 
+@runtime_checkable
 class Argument(Protocol):
     """A parameter of the call: its name, what it is, and which axes it has."""
 
@@ -32,6 +33,7 @@ class Argument(Protocol):
     axes: str
 
 
+@runtime_checkable
 class Plan(Protocol):
     """How a target is made and called; `calls.Plan` is one."""
 

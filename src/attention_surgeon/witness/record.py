@@ -12,7 +12,6 @@ at one place (`Bump`), and what changes tells what depends on what: no gradient 
 
 import contextlib
 import linecache
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,11 +42,8 @@ _OTHER_NAMES = {
     "multiply": "mul",
     "subtract": "sub",
 }
-_ROOM = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_CALLS = os.path.join(os.path.dirname(os.path.dirname(_ROOM)), "calls") + os.sep
-_LIBRARIES = tuple(
-    os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep for module in (torch, np, contextlib)
-)
+_OURS = ("attention_surgeon.witness", "attention_surgeon.calls")
+_LIBRARIES = frozenset(("torch", "numpy", "contextlib", "jaxtyping", "beartype"))
 
 
 @dataclass(frozen=True)
@@ -240,11 +236,12 @@ def places_of_caller() -> tuple[Location, ...]:
     found: list[Location] = []
     frame = sys._getframe(1)
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((*_LIBRARIES, _ROOM, _CALLS, "<")) or file.startswith("<ipython"):
+        file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
+        if module.startswith(_OURS):
+            if found:
+                break  # whoever called us is no part of the target
+        elif module.partition(".")[0] not in _LIBRARIES and not file.startswith("<frozen"):
             found.append(Location(file, frame.f_lineno, linecache.getline(file, frame.f_lineno).strip()))
-        elif file.startswith(_ROOM) and found:
-            break  # whoever called us is no part of the target
         frame = frame.f_back
     return tuple(found)
 
