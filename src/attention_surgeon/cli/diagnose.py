@@ -136,12 +136,28 @@ def _unjudged_lines(found: FileDiagnosis, width: int) -> Iterator[Text]:
 
 def _right_lines(found: FileDiagnosis, width: int) -> Iterator[Text]:
     diagnosis = found.diagnosis
+    if not diagnosis.contract_name:
+        yield from _observed_right_lines(diagnosis, width)
+        return
     verdict = f"✓ RIGHT · {count(len(diagnosis.calls), 'call')}, each on {NUM_PROBES} independent probes"
     yield from text_lines(verdict, width, "good")
     yield from text_lines(", ".join(diagnosis.calls), width, "quiet", indent=2)
     known, because = claim(diagnosis.contract_name, found.options)
     yield from text_lines(known, width, indent=2)
-    yield from text_lines(because, width, indent=2)
+    if because:
+        yield from text_lines(because, width, indent=2)
+    if diagnosis.untried:
+        yield from labelled_lines("not tried", ", ".join(diagnosis.untried), width)
+    yield from remark_lines(diagnosis, width)
+
+
+def _observed_right_lines(diagnosis: Diagnosis, width: int) -> Iterator[Text]:
+    """Say what it is, what was tried and what was not."""
+    yield from text_lines(f"✓ RIGHT   {' · '.join(diagnosis.kind) or 'attention'}", width, "good")
+    yield from text_lines("each step was read from its own operations and compared with ours", width, indent=2)
+    yield from labelled_lines("tried", " · ".join((diagnosis.called_with, *diagnosis.calls)), width)
+    if diagnosis.untried:
+        yield from labelled_lines("not tried", ", ".join(diagnosis.untried), width)
     yield from remark_lines(diagnosis, width)
 
 
@@ -161,6 +177,9 @@ def _all_faults(diagnosis: Diagnosis) -> Sequence[Fault]:
 def wrong_lines(diagnosis: Diagnosis, level: Level, width: int) -> Iterator[Text]:
     """Yield verdict, faults in the order of the pipeline, the first step that differs, and the smallest case."""
     yield from text_lines(_verdict(diagnosis), width, "bad")
+    if diagnosis.location is not None:
+        place = diagnosis.location
+        yield from text_lines(f"line {place.line}   {visible(place.text)}", width, "heading", indent=2)
     for fault in diagnosis.faults:
         yield from _fault_lines(fault, _evidence(diagnosis, fault.name), level, width)
     yield from _tie_lines(diagnosis, level, width)
@@ -192,7 +211,9 @@ def _verdict(diagnosis: Diagnosis) -> str:
     number = len(diagnosis.faults) + len(_evidence(diagnosis, None))
     if not number:
         return "✗ WRONG"
-    confirmed = f", confirmed on {NUM_PROBES} independent probes" if diagnosis.explanations else ""
+    confirmed = (
+        f", confirmed on {NUM_PROBES} independent probes" if diagnosis.explanations and diagnosis.contract_name else ""
+    )
     return f"✗ WRONG · {count(number, 'fault')}{confirmed}"
 
 

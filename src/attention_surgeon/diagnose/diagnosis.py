@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from attention_surgeon.faults import STAGES, Fault, find_fault
 from attention_surgeon.testing.answer import Array
 from attention_surgeon.testing.contract import Conduct
+from attention_surgeon.verdict import Location
 
 Verdict: TypeAlias = Literal["right", "wrong", "unjudged"]
 
@@ -68,7 +69,10 @@ class Diagnosis:
         calls: Every call of a probe, by name.
         reason: Why it could not be judged.
         seconds: How long it took.
-        contract_name: The name of the contract.
+        contract_name: The name of the contract; empty where it was judged by what its own code promises.
+        kind: What it is, in words: `causal attention`, `rotary positions (halves, base 10000)`.
+        untried: The arguments that were never given a value.
+        location: The line of the target's file that is wrong first.
     """
 
     verdict: Verdict
@@ -82,6 +86,9 @@ class Diagnosis:
     reason: str = ""
     seconds: float = 0.0
     contract_name: str = ""
+    kind: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
+    location: Location | None = None
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -129,6 +136,9 @@ class Diagnosis:
             "conduct": [{"fault": c.fault, "evidence": c.evidence, "is_fault": c.is_fault} for c in self.conduct],
             "difference": _difference_as_dict(self.difference),
             "counterexample": _counterexample_as_dict(self.counterexample),
+            "kind": list(self.kind),
+            "untried": list(self.untried),
+            "location": None if self.location is None else asdict(self.location),
             "reason": self.reason,
             "seconds": round(self.seconds, 4),
         }
@@ -187,6 +197,9 @@ def diagnosis_from_dict(data: Mapping[str, Any]) -> Diagnosis:
         calls=tuple(data["calls"]),
         reason=data["reason"],
         seconds=data["seconds"],
+        kind=tuple(data["kind"]),
+        untried=tuple(data["untried"]),
+        location=None if data["location"] is None else Location(**data["location"]),
     )
 
 

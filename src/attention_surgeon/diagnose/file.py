@@ -97,8 +97,10 @@ def _judge(place: str, name: str | None, contract: str | None, options: Mapping[
     for choice in takers or choices[:1]:
         _check_options(choice, choice.registered_name, options)
     diagnosis = diagnose(target.object, contract, **options)
-    chosen = make_contract(diagnosis.contract_name, **options)
-    taken = {option: getattr(chosen, option) for option in OPTIONS if _takes(chosen, option)}
+    taken = dict(options)
+    if diagnosis.contract_name:
+        chosen = make_contract(diagnosis.contract_name, **options)
+        taken = {option: getattr(chosen, option) for option in OPTIONS if _takes(chosen, option)}
     return {
         "object": target.description,
         "sha256": target.sha256,

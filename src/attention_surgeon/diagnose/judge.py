@@ -1,6 +1,7 @@
 """Judge a target by what it does."""
 
 import dataclasses
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 from attention_surgeon.diagnose.diagnosis import Diagnosis
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, is_finite
+from attention_surgeon.diagnose.observed import diagnose_observed
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Conduct, Contract, Subject, contracts_for, steadiness_of
+from attention_surgeon.testing.function_conduct import FunctionContract
+from attention_surgeon.testing.layer.conduct import LayerContract
 from attention_surgeon.testing.steadiness import surroundings_kept
 
 
@@ -38,9 +42,47 @@ def diagnose(target: Any, contract: Contract | str | None = None, **options: Any
     start = time.perf_counter()
     choices = contracts_for(target, contract, **options)
     with surroundings_kept():
+        best = _by_both(target, choices, contract, options)
+    return dataclasses.replace(best, seconds=time.perf_counter() - start)
+
+
+def _by_both(
+    target: Any, choices: Sequence[Contract], contract: Contract | str | None, options: dict[str, Any]
+) -> Diagnosis:
+    """Hear both witnesses: the operations of the target, and its answers beside those of composed faults.
+
+    A contract that was asked for is judged by answers alone. Otherwise the operations come first: they need no guess
+    at what the target is. Where they cannot be read, the answers decide; but only what they recognise is called wrong.
+    """
+    if contract is not None or options.keys() - {"scaled"} or not _is_attention(choices):
         best, choice = _best_of(choices, target)
         remarks = () if contract is not None else _remarks(best, choice, target, options)
-    return dataclasses.replace(best, conduct=(*best.conduct, *remarks), seconds=time.perf_counter() - start)
+        return dataclasses.replace(best, conduct=(*best.conduct, *remarks))
+    observed = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
+    seen = observed.diagnosis
+    if seen.verdict != "unjudged" or not observed.is_softmax:
+        return seen
+    best, choice = _best_of(choices, target)
+    if best.verdict == "right":
+        return dataclasses.replace(best, untried=_untried(target))
+    if best.verdict == "wrong" and best.is_recognised and best.explanations:
+        return dataclasses.replace(best, conduct=(*best.conduct, *_remarks(best, choice, target, options)))
+    return seen
+
+
+def _is_attention(choices: Sequence[Contract]) -> bool:
+    """Whether a target may be attention at all, and not a mask, a softmax or a statistic."""
+    return any(isinstance(choice, FunctionContract | LayerContract) for choice in choices)
+
+
+def _untried(target: Any) -> tuple[str, ...]:
+    """Return the arguments that may be left out, which the calls of a contract leave out."""
+    function = getattr(target, "forward", None) or (target.__call__ if isinstance(target, type) else target)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(p.name for p in parameters if p.default is not p.empty and "mask" not in p.name.lower())
 
 
 def _best_of(choices: Sequence[Contract], target: Any) -> tuple[Diagnosis, Contract]:

@@ -9,6 +9,7 @@ MASK: frozenset[Family] = frozenset({"mask"})
 PADDING: frozenset[Family] = frozenset({"padding"})
 CROSS: frozenset[Family] = frozenset({"cross"})
 GROUPED: frozenset[Family] = frozenset({"grouped"})
+MODERN: frozenset[Family] = frozenset({"modern"})
 STATISTICS: frozenset[Family] = frozenset({"statistics"})
 
 LAYERS: frozenset[Family] = CROSS | GROUPED | frozenset[Family]({"layer"})

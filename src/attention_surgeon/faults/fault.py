@@ -25,9 +25,9 @@ Stage: TypeAlias = Literal[
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 Family: TypeAlias = Literal[
-    "softmax", "attention", "causal", "mask", "padding", "layer", "cross", "grouped", "statistics"
+    "softmax", "attention", "causal", "mask", "padding", "layer", "cross", "grouped", "statistics", "modern"
 ]
-"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong)."""
+"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong); `modern`: positions, caps, windows and caches."""
 
 Operation: TypeAlias = Callable[[Circuit], Circuit]
 Wrapping: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]

@@ -203,10 +203,20 @@ def _of_function(function: Any, *, skip_self: bool = False) -> tuple[str, ...]:
     if any(word in _LENGTHS for name in needed for word in (name, *words(name))):
         return ("padding_mask",)
     if needed and (needed[0] in _COUNTS or parameters[0].annotation in (int, "int")):
-        return ("causal_mask", "reverse_mask")
+        return _of_mask(function)
     if len(parameters) > 1 and parameters[1].name in ("dim", "axis"):
         return ("softmax",)
-    return ("softmax", "statistics", "causal_mask", "reverse_mask")
+    return ("softmax", "statistics", *_of_mask(function))
+
+
+def _of_mask(function: Any) -> tuple[str, ...]:
+    """A name that says which way a mask looks is taken at its word; otherwise either may be meant."""
+    name = getattr(function, "__name__", "").lower()
+    if any(word in name for word in ("causal", "subsequent", "look_ahead", "lookahead", "autoregressive")):
+        return ("causal_mask",)
+    if "reverse" in name or "anti" in name:
+        return ("reverse_mask",)
+    return ("causal_mask", "reverse_mask")
 
 
 def _parameters(function: Any, skip_self: bool) -> list[inspect.Parameter]:

@@ -1,0 +1,101 @@
+"""The second witness in court: what its observation says, as a diagnosis.
+
+The target is made and called as its own signature, words and behaviour say (`calls`), its operations are read
+(`witness`), and what was read becomes faults with their names and lines.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from attention_surgeon.calls import Plan, Refusal, find_plan
+from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference
+from attention_surgeon.errors import SurgeonError
+from attention_surgeon.faults import catalogue
+from attention_surgeon.testing import Conduct
+from attention_surgeon.witness import Finding, Observation, observe
+
+_STEPS = ("projections", "scores", "scaled", "masked", "weights", "output")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What came of observing a target.
+
+    Attributes:
+        diagnosis: The answer; `unjudged` with a reason where it could not be called or read.
+        is_softmax: Whether it is softmax attention at all, as far as that is known.
+    """
+
+    diagnosis: Diagnosis
+    is_softmax: bool = True
+
+
+def diagnose_observed(
+    target: Any,
+    *,
+    example: Callable[[], Any] | None = None,
+    hints: Mapping[str, Any] | None = None,
+    is_unscaled: bool = False,
+) -> Observed:
+    """Return what observing a target says of it.
+
+    Args:
+        target: A function, class or object.
+        example: Makes the object and the arguments of one call.
+        hints: Arguments for its constructor.
+        is_unscaled: Whether no scale is wanted.
+    """
+    name, says = getattr(target, "__name__", type(target).__name__), _words_of(target)
+    plan = find_plan(target, name=name, source=says, example=example, hints=hints or {})
+    if isinstance(plan, Refusal):
+        reason = "\n".join(filter(None, (plan.reason, *(f"tried: {way}" for way in plan.tried[:3]), plan.advice)))
+        return Observed(Diagnosis("unjudged", "", reason=reason))
+    try:
+        found = observe(plan, name=name, says=says, is_unscaled=is_unscaled)
+    except SurgeonError as error:
+        reason = str(error)
+        return Observed(Diagnosis("unjudged", "", reason=f"{reason}."), is_softmax="not softmax" not in reason)
+    return Observed(as_diagnosis(found, plan))
+
+
+def as_diagnosis(found: Observation, plan: Plan) -> Diagnosis:
+    """Return an observation as a diagnosis."""
+    named = catalogue()
+    faults = [finding for finding in found.findings if finding.fault in named]
+    others = [finding for finding in found.findings if finding.fault not in named]
+    explanation = tuple(dict.fromkeys(named[finding.fault] for finding in faults))
+    first = found.findings[0] if found.findings else None
+    conduct = [
+        Conduct(finding.fault if finding.fault in named else None, finding.sentence) for finding in (*faults, *others)
+    ]
+    conduct += [Conduct(None, remark, is_fault=False) for remark in found.remarks]
+    return Diagnosis(
+        verdict=found.verdict,  # pyright: ignore[reportArgumentType]
+        contract=", ".join(found.kind) or "attention",
+        explanations=(explanation,) if explanation else (),
+        conduct=tuple(conduct),
+        difference=None if first is None else _difference(first),
+        called_with=found.tried[0] if found.tried else "",
+        calls=found.tried[1:],
+        reason="; ".join(found.unknown) if found.verdict == "unjudged" else "",
+        kind=found.kind,
+        untried=found.untried,
+        location=None if first is None else first.place,
+    )
+
+
+def _difference(finding: Finding) -> Difference | None:
+    if finding.yours is None or finding.expected is None:
+        return None
+    before = _STEPS[: _STEPS.index(finding.step)] if finding.step in _STEPS else ()
+    return Difference(finding.step, before, finding.sentence, finding.yours, finding.expected)
+
+
+def _words_of(target: Any) -> str:
+    """Return the text of a target: its docstring and comments say what a mask means."""
+    try:
+        return inspect.getsource(target if inspect.isroutine(target) or inspect.isclass(target) else type(target))
+    except (OSError, TypeError):
+        return inspect.getdoc(target) or ""
