@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.experiments import Backend
 from tests.cli.conftest import Surgeon
 from tests.cli.test_operate import checkpoint  # noqa: F401  a fixture
 
@@ -64,7 +63,9 @@ def test_workers_find_the_same(
             asked.extend(points)
             yield from ((name, work(pickle.loads(pickle.dumps(point)))) for name, point in points.items())
 
-    monkeypatch.setattr(Backend, "open", lambda self, on_note: contextlib.nullcontext(Here()))
+    monkeypatch.setattr(
+        "attention_surgeon.cli.sweep.open_workers", lambda backend, on_note: contextlib.nullcontext(Here())
+    )
     call = ("sweep", checkpoint, "--text", TEXT, "--layers", "1", "--json")
     here = json.loads(surgeon(*call, "--out", tmp_path / "here").out)
     assert not asked

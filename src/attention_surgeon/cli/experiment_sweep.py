@@ -13,6 +13,7 @@ from attention_surgeon.cli.experiment_run import STOPPED, Request, command_of, r
 from attention_surgeon.cli.live import live_table
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.experiments import Backend, Bench, SavedRun, experiment_named
+from attention_surgeon.experiments.backends_by_name import open_workers
 from attention_surgeon.experiments.runs import begin_run, run_saved, unfinished_run
 from attention_surgeon.experiments.sweep_config import SweepConfig, plan_sweep
 from attention_surgeon.experiments.sweeps import Sweep, sweep_experiment
@@ -74,7 +75,7 @@ def sweep_command_of(request: Request, wanted: SweepRequest) -> str:
 
 def _work(config: SweepConfig, backend: Backend, request: Request, command: str) -> SavedRun:
     note(f"{sum(1 for _ in config.points())} runs, on {backend}")
-    with backend.open(note) as workers:
+    with open_workers(backend, note) as workers:
         made = sweep_experiment(config.experiment, Sweep(request.out, workers))
         if request.resume:
             folder = unfinished_run(made, config, request.out)

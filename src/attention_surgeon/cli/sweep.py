@@ -20,6 +20,7 @@ from attention_surgeon.cli.live import live_table
 from attention_surgeon.cli.operate import text_of
 from attention_surgeon.errors import FileFormatError, OptionError
 from attention_surgeon.experiments import Backend, Progress
+from attention_surgeon.experiments.backends_by_name import open_workers
 from attention_surgeon.files import file_access_error, write_in_folders
 from attention_surgeon.surgery.loading import LoadedModel, load_model
 from attention_surgeon.surgery.sweep import (
@@ -116,7 +117,7 @@ def _trying(loaded: LoadedModel, request: SweepRequest) -> Iterator[Try]:
         yield try_here(loaded)
         return
     backend = Backend(request.backend, request.address, request.jobs if request.backend == "local" else None)
-    with backend.open(note) as workers:
+    with open_workers(backend, note) as workers:
         yield lambda missing: workers.measure(missing, try_head)
 
 

@@ -8,13 +8,13 @@ another one does its work once more.
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from attention_surgeon.errors import SurgeonError
 from attention_surgeon.experiments.backends import Backend, Workers
+from attention_surgeon.experiments.backends_by_name import open_workers
 from attention_surgeon.experiments.bench import Bench, Progress
 from attention_surgeon.experiments.experiment import Experiment, as_plain
 from attention_surgeon.experiments.registry import experiment_named
@@ -79,27 +79,6 @@ def sweep(
         folder = begin_run(made, config, out, config.command)
         saved = run_saved(made, config, folder, bench)
         return Result(saved.name, as_plain(config), saved.records, saved.verdict, saved.tables)
-
-
-def open_workers(backend: Backend, on_note: Callable[[str], None]) -> AbstractContextManager[Workers]:
-    """Return the workers, as the target of a `with`; at its end they are let go.
-
-    Args:
-        backend: Who is wanted.
-        on_note: Called with a sentence when something is worth knowing, such as a worker that was lost.
-
-    Raises:
-        LoadError: a package is missing.
-        ClusterError: nobody answers at the address, or those there cannot do the work.
-    """
-    # Imported here, because these load joblib, dask or ray, and most who use the package never need them.
-    if backend.name == "dask":
-        from attention_surgeon.experiments import backends_dask as opener
-    elif backend.name == "ray":
-        from attention_surgeon.experiments import backends_ray as opener
-    else:
-        from attention_surgeon.experiments import backends_joblib as opener
-    return opener.open_workers(backend, on_note)
 
 
 def sweep_experiment(name: str, sweep_there: "Sweep") -> Experiment:
