@@ -127,7 +127,7 @@ class _Trier:
         cells, bias = scaling.hidden.copy(), scaling.bias
         used = np.nan_to_num(canons[0].used)
         cells |= (used == 0) & np.isfinite(canons[0].masked) & (canons[0].masked > -700)  # hidden after the softmax
-        output = tuple(flow.plan.arrays(flow.base.returned)[flow.plan.output].shape)
+        output = tuple(flow.plan.arrays(flow.base.returned)[max(flow.plan.output, 0)].shape)
         return Hidden(cells, bias, scaling.fill, flow.ops[first.softmax].place, output)
 
     def _given(self, argument: Any, value: Any) -> Hidden | None:

@@ -44,7 +44,7 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     heads = _stacked(canons)  # (batch, heads, n, d)
     after = [p for p in flow.projections if p > last and any(flow.reaches(core.combine, p) for core in cores)]
     returned = flow.plan.arrays(flow.base.returned)
-    output = to_numbers(returned[flow.plan.output])
+    output = to_numbers(returned[max(flow.plan.output, 0)])
     if not after:
         return _unprojected(flow, heads, output, last)
     op = after[0]

@@ -77,7 +77,8 @@ class Flow:
         """
         self.plan = plan
         self.made, self.inputs = _in_double(plan, made, dict(inputs))
-        _, self._others = _in_double(plan, made, dict(others))
+        _, others = _in_double(plan, made, dict(others))
+        self._others = self.inputs | {name: others[name] for name in self.arguments}  # weights and masks stay
         self._labels: dict[tuple[int, int | None], Array] = {}
         self._disturbed: dict[int, Trace] = {}
         self._source: Flow | None = None

@@ -200,7 +200,7 @@ class _Observer:
 
     def _one_token(self, flow: Flow) -> None:
         """One token attends to itself with weight 1, whatever the numbers."""
-        output = to_numbers(self.plan.arrays(flow.base.returned)[self.plan.output])
+        output = to_numbers(self.plan.arrays(flow.base.returned)[max(self.plan.output, 0)])
         if not np.isfinite(output).all():
             self.findings.append(Finding("nan_rows", "output", "one token alone gives NaN"))
         self.tried.append("one token")
@@ -239,11 +239,13 @@ class _Observer:
             return
         canon, op = canons[0], flow.ops[cores[0].softmax]
         for place, array in enumerate(arrays):
-            if place == self.plan.output % len(arrays):
+            if place == max(self.plan.output, 0):
                 continue
             numbers = to_numbers(array)
             fault = _returned_fault(numbers, canon.weights, canon.masked, canon.scores)
-            if fault is not None:
+            if fault == "scores_returned" and not re.search(r"return [^\n,]+,\s*\w*(weight|attn|prob)", self.says):
+                self.remarks.append("the scores come back beside the output")
+            elif fault is not None:
                 sentence = {
                     "weights_returned_transposed": "the weights come back with queries and keys exchanged",
                     "scores_returned": "the scores come back in the place of the weights",
@@ -252,7 +254,7 @@ class _Observer:
 
     def _modes(self, flow: Flow) -> None:
         """Twice the same in evaluation; dropout after the softmax in training; gradients that are derivatives."""
-        one, two = (to_numbers(self.plan.arrays(flow.run().returned)[self.plan.output]) for _ in range(2))
+        one, two = (to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)]) for _ in range(2))
         if apart(one, two).any():
             dropouts = [op for op in flow.ops if "dropout" in op.name]
             fault = "dropout_in_eval" if dropouts else "shares_state"
@@ -277,13 +279,13 @@ class _Observer:
         """Find parameters that change nothing: a bias that is never added, a projection that is never applied."""
         if not isinstance(flow.made, nn.Module):
             return
-        before = to_numbers(self.plan.arrays(flow.base.returned)[self.plan.output])
+        before = to_numbers(self.plan.arrays(flow.base.returned)[max(self.plan.output, 0)])
         for name, parameter in flow.made.named_parameters():
             kept = parameter.detach().clone()
             with torch.no_grad():
                 parameter += torch.as_tensor(np.random.default_rng(2).normal(size=tuple(kept.shape))).to(kept.dtype)
             try:
-                after = to_numbers(self.plan.arrays(flow.run().returned)[self.plan.output])
+                after = to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)])
             finally:
                 with torch.no_grad():
                     parameter.copy_(kept)
@@ -359,7 +361,7 @@ class _Observer:
 
         def total(x: Tensor) -> Tensor:
             given = {k: v.clone() if isinstance(v, Tensor) else v for k, v in flow.inputs.items()} | {name: x}
-            output = self.plan.arrays(self.plan.call(flow.made, given))[self.plan.output]
+            output = self.plan.arrays(self.plan.call(flow.made, given))[max(self.plan.output, 0)]
             if not weigh:
                 weigh.append(torch.cos(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape))
             return (output * weigh[0]).sum()

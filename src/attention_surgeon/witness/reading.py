@@ -707,6 +707,6 @@ class _Reader:
         if others:
             reading.remarks.append("the output is normed")
         if ending.projection is None and reading.heads > 1 and self.expects.has_output_projection:
-            self._wrong("output_projection_missing", "output", "the merged heads are returned as they are", None)
+            reading.remarks.append("there is no output projection; the merged heads are returned as they are")
         if reading.heads > 1 and not any("heads sharing" in w for w in reading.kind):
             reading.kind.append(f"{reading.heads} heads")

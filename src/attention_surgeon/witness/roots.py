@@ -171,15 +171,15 @@ def _of_argument(flow: Flow, rows: Rows, batches: Array) -> Root | None:
         return None
     before = flat[batches][:, :, features.reshape(-1)].reshape(len(batches), -1, heads, size)
     after = rows.numbers.transpose(0, 2, 1, 3)
-    steps = _steps(flow, rows, -1, before, after, batches)
+    steps = _steps(flow, rows, -1, before, after, batches, argument)
     return Root(None, argument, features, before, steps or (), steps is not None)
 
 
 def _steps(
-    flow: Flow, rows: Rows, op: int, before: Array, after: Array, batches: Array
+    flow: Flow, rows: Rows, op: int, before: Array, after: Array, batches: Array, argument: str = ""
 ) -> tuple[tuple[Form, int], ...] | None:
     """Explain how the rows come from a projection, over the results on the way where one form does not do."""
-    ways = list(_waypoints(flow, rows, op, before.shape, batches))
+    ways = list(_waypoints(flow, rows, op, before.shape, batches, argument))
     last_op = next(
         (number for number, value in ways if value.shape == after.shape and np.allclose(value, after)), rows.product
     )
@@ -202,7 +202,10 @@ def _steps(
     return None
 
 
-def _waypoints(flow: Flow, rows: Rows, op: int, shape: Sequence[int], batches: Array) -> "list[tuple[int, Array]]":
+def _waypoints(
+    flow: Flow, rows: Rows, op: int, shape: Sequence[int], batches: Array, argument: str
+) -> list[tuple[int, Array]]:
+    """Return the results on the way from a projection to the rows that hold one vector a token, in one layout."""
     found = []
     for number in range(op + 1, rows.product):
         value = flow.ops[number].value
@@ -214,7 +217,9 @@ def _waypoints(flow: Flow, rows: Rows, op: int, shape: Sequence[int], batches: A
         if (labels < 0).any() or (labels == SEVERAL).any():
             continue
         gathered = gather(flow, value, labels)
-        if gathered is None or gathered[0].shape[-1] != shape[2] * shape[3]:
+        if gathered is None or gathered[0].shape[1:] != (shape[1], shape[2] * shape[3]):
+            continue
+        if op < 0 and flow.tokens[int(labels.flat[0])].argument != argument:
             continue
         found.append((number, gathered[0][batches].reshape(tuple(shape))))
     return found

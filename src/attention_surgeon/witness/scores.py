@@ -195,26 +195,29 @@ def find_pattern(hidden: Array) -> Pattern:
     if (hidden != hidden[0, 0]).any():
         return Pattern("other")
     n_q, n_k = seen.shape
-    gap = np.arange(n_k)[None, :] - np.arange(n_q)[:, None] - (n_k - n_q)  # 0: the query's own key
     if seen.all():
         return Pattern("nothing")
-    if (seen == (gap <= 0)).all():
-        return Pattern("causal")
-    if (seen == (gap + n_k - n_q <= 0)).all():
-        return Pattern("causal_start")
-    if (seen == (gap >= 0)).all():
-        return Pattern("reversed")
-    if (seen == (gap < 0)).all():
-        return Pattern("diagonal_hidden")
-    if (seen == (gap > 0)).all():
-        return Pattern("reversed_without_diagonal")
-    if (seen == (gap <= 1)).all():
-        return Pattern("one_ahead")
+    end = np.arange(n_k)[None, :] - np.arange(n_q)[:, None] - (n_k - n_q)  # 0: the query's own key
+    start = end + n_k - n_q
+    named = {
+        "causal": (end <= 0, start <= 0),
+        "reversed": (end >= 0, start >= 0),
+        "diagonal_hidden": (end < 0, start < 0),
+        "reversed_without_diagonal": (end > 0, start > 0),
+        "one_ahead": (end <= 1, start <= 1),
+    }
+    for name, (at_end, at_start) in named.items():
+        if (seen == at_end).all():
+            return Pattern(name)
+        if (seen == at_start).all():
+            return Pattern("causal_start" if name == "causal" else name)
     for size in range(1, max(n_q, n_k) + 1):
-        if (seen == ((gap <= 0) & (gap > -size))).all():
-            return Pattern("window", size)
-        if (seen == (np.abs(gap) < size)).all():
-            return Pattern("band", size)
-        if (seen == ((gap >= 0) & (gap < size))).all():
-            return Pattern("window_ahead", size)
+        bands = {
+            "window": (end <= 0) & (end > -size),
+            "band": np.abs(end) < size,
+            "window_ahead": (end >= 0) & (end < size),
+        }
+        for name, band in bands.items():
+            if (seen == band).all():
+                return Pattern(name, size)
     return Pattern("other")
