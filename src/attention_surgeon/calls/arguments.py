@@ -65,11 +65,13 @@ def signature_of(target: Any, method: str) -> list[inspect.Parameter]:
     return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
-def roles_of(parameters: list[inspect.Parameter]) -> dict[str, Role]:
+def roles_of(parameters: list[inspect.Parameter], *, is_mask: bool = False) -> dict[str, Role]:
     """Return the role of each parameter of a call, by its name, its annotation and its company."""
     roles: dict[str, Role] = {p.name: _role(p) for p in parameters}
     required = [p.name for p in parameters if p.default is p.empty]
     taken = set(roles.values())
+    if is_mask and not {"query", "key", "value"} <= taken:
+        return {name: "ids" if role in TOKENS else role for name, role in roles.items()}
     if "query" in taken and not {"key", "value", "context"} & taken and len([n for n in required if roles[n] == "x"]) == 0:
         roles |= {name: "x" for name, role in roles.items() if role == "query"}
     if "query" in taken and "key" in taken and "value" not in taken and "x" not in taken:
@@ -126,15 +128,15 @@ def layouts(roles: Mapping[str, Role], required: list[str], text: Text, *, is_fu
     fitting = [family for family in families if _fits(family, said)]
     for family in [*fitting, *(f for f in families if f not in fitting)]:
         for is_equal in (False, True) if has_keys else (True,):
+            if has_keys and "h" in family:
+                yield _grouped(family, is_equal)
             yield _layout(family, is_equal)
             if has_keys and family == "bdyx":
                 yield Layout("bdyx", "bmd", "bmd", is_equal)
-            if has_keys and "h" in family:
-                yield _grouped(family, is_equal)
 
 
 def _grouped(family: str, is_equal: bool) -> Layout:
-    """Return the layout with fewer key heads than query heads; it goes after the equal one, but is preferred."""
+    """Return the layout with fewer key heads than query heads."""
     layout = _layout(family, is_equal)
     return Layout(layout.query, layout.key.replace("h", "g"), layout.value.replace("h", "g"), is_equal)
 

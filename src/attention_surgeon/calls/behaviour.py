@@ -4,6 +4,7 @@ Axes that merely have the right lengths prove nothing: a layer that takes the se
 So one slice of the inputs along an axis is changed, and it is looked at which slices of the output change with it.
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from attention_surgeon.calls.draw import shape_of
 from attention_surgeon.calls.plan import TOKENS, Plan
 
+_MASKS = ("nm", "bnm", "b1nm", "b1m", "b11m", "bm", "hnm", "1nm", "11nm", "bhnm")
 _OUTPUTS = (
     "bnd", "nbd", "bhnd", "bnhd", "nd", "hnd", "bdn", "bdyx", "byxd", "thd", "td", "fnd",
     "bd", "nm", "bnm", "b1nm", "bhnm", "hnm", "1nm", "11nm", "b1m", "bm", "b11m", "1hnm", "m", "n", "d",
@@ -39,11 +41,13 @@ def behaviour_of(plan: Plan, made: Any) -> Behaviour:
     returned = plan.call(made, _copied(inputs))
     arrays = plan.arrays(returned)
     output, axes = _output(plan, arrays)
+    kinds = {a.role for a in plan.arguments if a.required}
     first = _numbers(arrays[output])
     faults = 0 if np.isfinite(first).all() else 2
     faults += _has_equal_rows(first, axes)
-    if any(a.role in TOKENS and a.required for a in plan.arguments):
-        faults += _misbehaviours(plan, made, inputs, first, output, axes)
+    if kinds & TOKENS:
+        is_attention = not inspect.isroutine(plan.target) or bool(kinds & {"key", "value", "context", "weights"})
+        faults += _misbehaviours(plan, made, inputs, first, output, axes, "bhn" if is_attention else "bh")
     return Behaviour(output if len(arrays) > 1 else -1, axes, faults)
 
 
@@ -55,11 +59,11 @@ def _has_equal_rows(output: np.ndarray, axes: str) -> int:
     return int(np.abs(rows - rows[:1]).max() <= 1e-5 * (np.abs(rows).max() + 1e-30))
 
 
-def _misbehaviours(plan: Plan, made: Any, inputs: Mapping[str, Any], first: np.ndarray, output: int, axes: str) -> int:
+def _misbehaviours(plan: Plan, made: Any, inputs: Mapping[str, Any], first: np.ndarray, output: int, axes: str, watched: str) -> int:
     found = 0
     given = {a.name: a.axes for a in plan.arguments if a.axes and a.name in inputs}
     for axis in dict.fromkeys("".join(given.values())):
-        if axis not in "bhn" or axis not in axes or first.shape[axes.index(axis)] == 1:
+        if axis not in watched or axis not in axes or first.shape[axes.index(axis)] == 1:
             continue
         is_crossed = _crosses(plan, made, inputs, first, output, axes.index(axis), axis, given)
         found += is_crossed if axis in "bh" else not is_crossed
@@ -71,15 +75,13 @@ def _crosses(
 ) -> bool:
     """Whether a change in one slice along an axis reaches other slices of the output."""
     for index in (0, -1):
-        changed = dict(_copied(inputs))
+        changed, others = dict(_copied(inputs)), plan.draw(seed=1)
         for name, axes in given.items():
             at = axes.find(axis if axis != "n" or "m" not in axes else "m")
-            if at < 0 or (axis == "h" and any("g" in other for other in given.values()) and "g" not in axes and False):
+            if at < 0:
                 continue
             part = (slice(None),) * at + (index,)
-            changed[name][part] += 0.5 + 0.25 * np.cos(index)
-            scale = changed[name][part]
-            scale *= 1.5
+            changed[name][part] = others[name][part]
         arrays = plan.arrays(plan.call(made, changed))
         other = _numbers(arrays[output])
         if other.shape != first.shape:
@@ -93,7 +95,7 @@ def _crosses(
 def _output(plan: Plan, arrays: list[Any]) -> tuple[int, str]:
     main = next((a for a in plan.arguments if a.role in ("query", "x") and a.required), None)
     widths = {a.width for a in plan.arguments if a.axes} | {plan.sizes.value_size, plan.sizes.head_size}
-    preferred = [main.axes] if main is not None and main.axes else []
+    preferred = [main.axes] if main is not None and main.axes else list(_MASKS)
     if main is not None and main.axes in ("bhnd", "bnhd"):
         preferred += ["bhnd", "bnhd"]
     ranked = []

@@ -92,6 +92,8 @@ class Maker:
     def roles(self) -> dict[str, Size]:
         """What each parameter, or each field of a configuration, stands for."""
         found = {p.name: self._role(p) for p in self.parameters}
+        if "width" not in found.values():
+            found |= {name: _BESIDE[size] for name in found if (size := name.lower().replace("_", "")) in _BESIDE}
         for name, role in list(found.items()):
             if role == "config":
                 found |= {field: size_of(field) for field in _leaves(self.text.fields(name))}
@@ -164,7 +166,7 @@ class Maker:
             "width": width, "context_width": proposal.context_width, "out_width": out, "heads": heads,
             "kv_heads": proposal.kv_heads, "head_size": head, "value_size": proposal.value_size,
             "key_size": head if not has_heads or name.lower().strip("_") in ("d_k", "dk", "d_q", "qk_dim", "key_size", "d_key", "key_dim") else heads * head,
-            "length": proposal.length, "dropout": 0.5 if default is not None else EMPTY, "window": _window(default), "cap": 5.0,
+            "length": proposal.length, "dropout": 0.5 if default is not None else EMPTY, "window": (2, 3) if isinstance(default, tuple | list) or self.text.is_indexed(name) else 3, "cap": 5.0,
             "layer": 0 if _is_index(name) else 1, "batch": 4, "vocabulary": 50, "hidden": 2 * width, "groups": 1, "patch": 4,
         }.get(role, EMPTY)  # fmt: skip
 
@@ -279,6 +281,7 @@ class Maker:
 _WISHED: frozenset[Size] = frozenset(
     ("width", "context_width", "out_width", "heads", "kv_heads", "head_size", "key_size", "value_size", "length", "dropout", "window", "cap")
 )
+_BESIDE: Mapping[str, Size] = {"dimq": "width", "dimk": "context_width", "dimv": "out_width", "dq": "width", "qdim": "width"}
 _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("bias",), True),
     (("causal", "mask", "decoder"), True),
@@ -301,16 +304,12 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
 )
 
 
-def _window(default: Any) -> Any:
-    return 3 if not isinstance(default, tuple | list) else (2, 3)
-
-
 def _is_index(name: str) -> bool:
     return any(word in name.lower() for word in ("idx", "id", "index", "_i", "layer", "block")) and not name.lower().startswith("n")
 
 
 def _is_own_class(note: Any) -> bool:
-    return inspect.isclass(note) and note.__module__ not in ("builtins", "typing", "torch", "numpy") and not note.__module__.startswith("torch.")
+    return inspect.isclass(note) and note is not EMPTY and note.__module__ not in ("builtins", "typing", "torch", "numpy") and not note.__module__.startswith("torch.")
 
 
 def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -198,13 +198,13 @@ _ARRAYS: dict[str, Callable[..., Any]] = {
 }
 
 
-def draw_parameters(made: Any, seed: int, run: Callable[[], Any]) -> None:
+def draw_parameters(made: Any, seed: int, run: Callable[[], Any] | None) -> None:
     """Draw every floating parameter: gains near 1 but not 1, biases and tables not 0; dropout off.
 
     Args:
         made: A module, or an object that holds arrays.
         seed: Another seed gives other numbers.
-        run: Calls it once, for layers that learn their sizes from their first input.
+        run: Calls it once, for layers that learn their sizes from their first input; None leaves these as they are.
     """
     from torch import nn
 
@@ -215,6 +215,8 @@ def draw_parameters(made: Any, seed: int, run: Callable[[], Any]) -> None:
     if any(nn.parameter.is_lazy(parameter) for parameter in made.parameters()):
         import torch
 
+        if run is None:
+            return
         with torch.no_grad():
             run()
     for name, parameter in made.named_parameters():

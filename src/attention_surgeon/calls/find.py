@@ -5,19 +5,21 @@ tokens of a sequence do not. What merely runs is kept for the case that nothing 
 """
 
 import dataclasses
+import importlib.util
 import inspect
 import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from attention_surgeon.calls.arguments import Layout, argument, forms, layouts, method_of, roles_of, signature_of
 from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
 from attention_surgeon.calls.construct import Maker, Proposal, proposals
+from attention_surgeon.calls.draw import draw_parameters
 from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import TOKENS, Argument, Plan, Refusal, Sizes
 from attention_surgeon.calls.source import Text, text_of
@@ -80,12 +82,14 @@ class _Search:
     def _result(self) -> Plan | Refusal:
         self.method = method_of(self.target)
         self.parameters = signature_of(self.target, self.method)
-        self.roles = roles_of(self.parameters)
+        self.roles = roles_of(self.parameters, is_mask="mask" in getattr(self.target, "__name__", "").lower())
         self.required = [p.name for p in self.parameters if p.default is p.empty]
         if not self.required and self.parameters and not TOKENS & {self.roles[n] for n in self.required}:
             self.required = [p.name for p in self.parameters if self.roles[p.name] in ("x", "query", "key", "value")]
         self.maker = Maker(self.target, self.text, self.hints)
         self.library = self._library()
+        if self.library == "jax" and importlib.util.find_spec("jax") is None:
+            raise LookupError("it takes JAX arrays, and jax is not installed")
         for plan in self._plans():
             if plan is not None:
                 return plan
@@ -137,8 +141,7 @@ class _Search:
         except Exception as error:  # noqa: BLE001  somebody else's code may raise anything
             self._note(error)
             return None
-        if hasattr(made, "eval") and hasattr(made, "parameters"):
-            made.eval()
+        draw_parameters(made, 0, None)
         return made
 
     def _calls(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> Iterator[Plan | None]:
@@ -190,7 +193,7 @@ class _Search:
         has_tokens = any(p.name in self.required for p in tokens)
         kinds = list(layouts(self.roles, self.required, self.text, is_function=is_function, is_picture=is_picture))
         if not has_tokens:
-            kinds = [Layout("nd", "md", "md")]
+            kinds = [Layout("nd", "md", "md", is_equal=True)]
         for lengths, layout in self._shapes(kinds):
             for sizes, widths in self._widths(made, proposal, layout, lengths):
                 for combination in combinations:
@@ -198,7 +201,8 @@ class _Search:
                     yield tuple(self._argument(p, layout, widths, chosen) for p in self.parameters), sizes
 
     def _shapes(self, kinds: Sequence[Layout]) -> Iterator[tuple[tuple[int, int], Layout]]:
-        for lengths in _LENGTHS:
+        first = ((12, 12),) if "rows" in self.roles.values() else ()
+        for lengths in first + _LENGTHS:
             for layout in kinds:
                 if "y" in layout.query:
                     yield (6, 7) if lengths == (5, 7) else lengths, layout
@@ -215,6 +219,7 @@ class _Search:
         heads = self.maker.size("heads", proposal) if is_class and "heads" in kinds else None
         if not is_class:
             heads = (6 if "g" in layout.key else 3) if proposal.heads == 6 else proposal.heads
+            proposal = dataclasses.replace(proposal, width=heads * proposal.head_size)
         kv = self.maker.size("kv_heads", proposal) if "kv_heads" in kinds else None
         if "g" in layout.key:
             kv = proposal.kv_heads
@@ -227,7 +232,7 @@ class _Search:
                 yield dataclasses.replace(sizes, value_size=head), dict.fromkeys(TOKENS, head)
             return
         candidates = _module_widths(made)
-        main = [self.maker.size("width", proposal) if "width" in kinds or not is_class else 0, *candidates["query"], *candidates["all"], head]
+        main = [proposal.width if not is_class else self.maker.size("width", proposal) if "width" in kinds else 0, *candidates["query"], *candidates["all"], head]
         beside = [*candidates["key"], self.maker.size("context_width", proposal) if "context_width" in kinds else 0, *candidates["all"]]
         pairs = _pairs([m for m in dict.fromkeys(main) if m], [m for m in dict.fromkeys(beside) if m])
         for width, other in pairs:

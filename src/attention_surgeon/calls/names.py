@@ -23,7 +23,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     ("dropout", r".*drop(out)?([_ ]?(p|prob|rate|ratio|probs|path))?|.*_drop(out)?(_.*)?|.*pdrop|p|drop.*|.*dropout.*"),
     ("config", r"config|cfg|conf|args|params|hparams|hp|opt|options|c|model_args|model_config|configuration|.*_config|.*_cfg|hyperparams"),
     ("kv_heads", r"(n|num|number_of)?_?(kv|key_value|k_v|local|query_groups|key)_?(heads?|groups?)|n(um)?_(query_)?groups|kv_?heads?|.*key_value_heads|n_local_heads|num_heads_kv|n_heads_kv|n_head_kv|n_kv|head_count_kv|num_kv|nkv"),
-    ("head_size", r"(d|dim|size|n)_?(per_)?head(_dim|_size)?|(attn_|attention_)?head_?(size|dim|width|features|channels|embd_dim|embed_dim|hidden_dim)|.*head_(dim|size|width|channels)|dims?_per_head|dim_heads?|d_?h(ead)?|d_?kv|hs|num_head_channels|size_per_head|channels_per_head|depth_per_head"),
+    ("head_size", r"(d|dim|size)_?(per_)?head(_dim|_size)?|(attn_|attention_)?head_?(size|dim|width|features|channels|embd_dim|embed_dim|hidden_dim)|.*head_(dim|size|width|channels)|dims?_per_head|dim_heads?|d_?h(ead)?|d_?kv|hs|num_head_channels|size_per_head|channels_per_head|depth_per_head"),
     ("heads", r"(n|num|no|number_of|number|nb|attn|attention|total)?_?(of_|q_|query_|attn_|attention_|self_attn_)?n?_?heads?(_num|_count|_number|s)?|n?h|nhead|n_?h|nb_heads?|num_attention_heads|num_attn_heads|n_heads?_q|heads_count|multi_?head|head_num|num_multi_heads?|a"),
     ("value_size", r"d_?v|dim_?v|value_?(dim|size|width|features|head_dim)|v_(dim|size)|vdim|v_head_dim|dv|d_value|head_v_dim"),
     ("key_size", r"d_?k|d_?q|d_?qk|dim_?[kq]|(key|qk|query_key)_?(dim|size|width|features)|[kq]_(dim|size)|qk_dim|dk|d_key|d_query|d_attn|attn_dim|attention_dim|inner_dim|proj_dim|att_dim|att_size|d_attention"),

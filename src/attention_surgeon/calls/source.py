@@ -66,6 +66,10 @@ class Text:
         """Whether a configuration is read as a dictionary."""
         return any(isinstance(node, ast.Subscript) and _root(node.value) == name for node in ast.walk(self.tree))
 
+    def is_indexed(self, name: str) -> bool:
+        """Whether a parameter is read by number, or unpacked: a window of rows and columns."""
+        return bool(name) and bool(re.search(rf"\b{re.escape(name)}\[[01]\]", self.source))
+
     def _reads(self, name: str) -> Iterator[tuple[tuple[str, ...], Any]]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call):
