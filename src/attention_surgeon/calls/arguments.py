@@ -4,7 +4,9 @@ Tokens get a layout each, all of one family: `Layout`. Every other parameter tha
 forms by its role; those that may be left out are left out of the plain call.
 """
 
+import dataclasses
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +28,7 @@ class Layout:
     key: str
     value: str
     is_equal: bool = False
+    is_said: bool = False
 
     def axes(self, role: Role, *, has_query: bool) -> str:
         """Return the axes of an argument by its role."""
@@ -128,11 +131,16 @@ def layouts(roles: Mapping[str, Role], required: list[str], text: Text, *, is_fu
     fitting = [family for family in families if _fits(family, said)]
     for family in [*fitting, *(f for f in families if f not in fitting)]:
         for is_equal in (False, True) if has_keys else (True,):
-            if has_keys and "h" in family:
-                yield _grouped(family, is_equal)
-            yield _layout(family, is_equal)
-            if has_keys and family == "bdyx":
-                yield Layout("bdyx", "bmd", "bmd", is_equal)
+            for layout in _of_family(family, is_equal, has_keys):
+                yield dataclasses.replace(layout, is_said=bool(said) and family in fitting)
+
+
+def _of_family(family: str, is_equal: bool, has_keys: bool) -> Iterator[Layout]:
+    if has_keys and "h" in family:
+        yield _grouped(family, is_equal)
+    yield _layout(family, is_equal)
+    if has_keys and family == "bdyx":
+        yield Layout("bdyx", "bmd", "bmd", is_equal)
 
 
 def _grouped(family: str, is_equal: bool) -> Layout:
@@ -172,6 +180,8 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
         return _weight_forms(name)
     if role in ("causal", "use_cache", "need_weights", "switch"):
         return ["literal:False", "literal:True", "none"]
+    if role == "bounds":
+        return ["bounds:k" if "k" in re.split("[_.]", name.lower())[-1] else "bounds:q"]
     found = list(_FORMS.get(role, ("none", "literal:1", "drawn:bnd", "literal:False")))
     if role == "length":
         found = ["number:n_k" if name.endswith("k") or "k" in name.split("_") else "number:n_q", "none"] if "prefix" not in name else ["literal:3"]

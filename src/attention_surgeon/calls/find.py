@@ -61,7 +61,7 @@ class _Search:
     sizes: Mapping[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     attempts: int = 0
-    best: tuple[int, Plan] | None = None
+    best: tuple[tuple[bool, int], Plan] | None = None
 
     def result(self) -> Plan | Refusal:
         """Search, with warnings off and the state of gradients and of random numbers as before."""
@@ -145,15 +145,15 @@ class _Search:
         return made
 
     def _calls(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> Iterator[Plan | None]:
-        for arguments, sizes in self._argument_lists(made, proposal):
+        for arguments, sizes, is_said in self._argument_lists(made, proposal):
             plan = Plan(self.target, given, sizes, arguments, self.library, method=self.method)  # pyright: ignore[reportArgumentType]
             self.attempts += 1
-            found = self._tried(plan, made)
+            found = self._tried(plan, made, is_said=is_said)
             if found is not None:
-                yield self._finished(found, proposal)
+                yield self._finished(found)
             yield None
 
-    def _tried(self, plan: Plan, made: Any) -> Plan | None:
+    def _tried(self, plan: Plan, made: Any, *, is_said: bool) -> Plan | None:
         """Return the plan with its output where the target behaves as the layout says."""
         try:
             seen = behaviour_of(plan, made)
@@ -161,14 +161,12 @@ class _Search:
             self._note(error)
             return None
         plan = dataclasses.replace(plan, output=seen.output, output_axes=seen.axes)
-        if seen.faults == 0:
-            return plan
-        if self.best is None or seen.faults < self.best[0]:
-            self.best = seen.faults, self._finished(plan, None)
-        return None
+        rank = not is_said, seen.faults
+        if self.best is None or rank < self.best[0]:
+            self.best = rank, self._finished(plan)
+        return self.best[1] if seen.faults == 0 else None
 
-    def _finished(self, plan: Plan, proposal: Proposal | None) -> Plan:
-        del proposal
+    def _finished(self, plan: Plan) -> Plan:
         return dataclasses.replace(plan, notes=tuple(self.errors), switches=self._switched, finder=self._resized)
 
     def _note(self, error: Exception) -> None:
@@ -183,7 +181,7 @@ class _Search:
 
     # What is given.
 
-    def _argument_lists(self, made: Any, proposal: Proposal) -> Iterator[tuple[tuple[Argument, ...], Sizes]]:
+    def _argument_lists(self, made: Any, proposal: Proposal) -> Iterator[tuple[tuple[Argument, ...], Sizes, bool]]:
         others = [p for p in self.parameters if p.name in self.required and self.roles[p.name] not in TOKENS]
         options = [forms(p, self.roles[p.name], self.roles, self.text) for p in others]
         combinations = _by_rank(options)
@@ -198,7 +196,7 @@ class _Search:
             for sizes, widths in self._widths(made, proposal, layout, lengths):
                 for combination in combinations:
                     chosen = dict(zip((p.name for p in others), combination, strict=True))
-                    yield tuple(self._argument(p, layout, widths, chosen) for p in self.parameters), sizes
+                    yield tuple(self._argument(p, layout, widths, chosen) for p in self.parameters), sizes, layout.is_said
 
     def _shapes(self, kinds: Sequence[Layout]) -> Iterator[tuple[tuple[int, int], Layout]]:
         first = ((12, 12),) if "rows" in self.roles.values() else ()
@@ -328,7 +326,8 @@ def _module_widths(made: Any) -> dict[str, list[int]]:
             if last.replace("to_", "").replace("w_", "").replace("w", "")[:1] == letter or f"_{letter}" in last:
                 found["query" if "qkv" in last else kind].append(width)
     if not found["all"]:
-        for _, parameter in made.named_parameters():
+        own = [value for value in vars(made).values() if hasattr(value, "ndim") and hasattr(value, "dtype")]
+        for parameter in [*made.parameters(), *own]:
             if parameter.ndim >= 2:  # noqa: PLR2004
                 found["all"] += [int(size) for size in parameter.shape[-2:]]
     return found

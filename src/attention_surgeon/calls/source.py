@@ -156,6 +156,8 @@ def axes_of_words(text: str) -> str:
     """Return the axes of `batch, seq, dim`; empty where a word says nothing or two axes are the same."""
     parts = [part.strip(" `'\"") for part in re.split(r"[,x×]\s+|,|\s{1}(?=\S)" if "," not in text else ",", text)]
     axes = "".join(axis_of(part) for part in parts if part)
+    if len(axes) == 4 and axes[0] == "b" and axes.count("h") == 1:  # noqa: PLR2004  [B, M, H, K]: the heads tell the rest
+        return {1: "bhnd", 2: "bnhd"}.get(axes.index("h"), "")
     return axes if "?" not in axes and len(set(axes)) == len(axes) and len(axes) > 1 else ""
 
 
