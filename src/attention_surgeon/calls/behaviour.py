@@ -14,7 +14,7 @@ import numpy as np
 from attention_surgeon.calls.draw import shape_of
 from attention_surgeon.calls.plan import TOKENS, Plan
 
-_MASKS = ("nm", "bnm", "b1nm", "b1m", "b11m", "bm", "hnm", "1nm", "11nm", "bhnm")
+_MASKS = ("nm", "bnm", "b1nm", "b1n1", "b1m", "b11m", "bm", "hnm", "1nm", "11nm", "bhnm")
 _OUTPUTS = (
     "bnd", "nbd", "bhnd", "bnhd", "nd", "hnd", "bdn", "bdyx", "byxd", "thd", "td", "fnd",
     "bd", "nm", "bnm", "b1nm", "bhnm", "hnm", "1nm", "11nm", "b1m", "bm", "b11m", "1hnm", "m", "n", "d",

@@ -105,6 +105,8 @@ class Maker:
             return "tensor"
         if "Module" in note and parameter.default in (EMPTY, None):
             return "module"
+        if role in ("module", "tensor"):
+            return "module" if self.text.is_called(parameter.name) else "tensor"
         if role == "config" and (self.text.fields(parameter.name) or _is_own_class(parameter.annotation)):
             return role
         if _is_own_class(parameter.annotation) and self.text.fields(parameter.name):
@@ -136,6 +138,9 @@ class Maker:
             return EMPTY
         if proposal.keeps == "author" and isinstance(self.text.names.get(parameter.name), int | float | str):
             return self.text.names[parameter.name]
+        if proposal.keeps == "author" and role in ("heads", "head_size") and self.written_width:
+            head = next(h for h in (6, 8, 16, 4, 12, 9, 10, 2, 5, 3, 1) if self.written_width % h == 0)
+            return head if role == "head_size" else self.written_width // head
         value = self._by_role(parameter.name, role, proposal, default)
         if value is EMPTY and default is EMPTY:
             return self._made_up(parameter, proposal)
@@ -190,6 +195,14 @@ class Maker:
         if "float" in note:
             return 1.0
         raise LookupError(f"I do not know what the constructor's `{name}` should be")
+
+    @functools.cached_property
+    def written_width(self) -> int:
+        """The width that the text takes from its file, where the constructor has none; 0 for none."""
+        if "width" in self.roles.values():
+            return 0
+        used = (name for name in self.text.globals_read if size_of(name) == "width" and isinstance(self.text.names.get(name), int))
+        return next((self.text.names[name] for name in used), 0)
 
     def size(self, role: Size, proposal: Proposal) -> int:
         """Return the size that a role has at proposed sizes."""

@@ -61,7 +61,7 @@ class _Search:
     sizes: Mapping[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     attempts: int = 0
-    best: tuple[tuple[bool, int], Plan] | None = None
+    best: tuple[tuple[bool, int, bool], Plan] | None = None
 
     def result(self) -> Plan | Refusal:
         """Search, with warnings off and the state of gradients and of random numbers as before."""
@@ -131,6 +131,8 @@ class _Search:
                 yield None
                 continue
             yield from self._calls(given, made, proposal)
+            if self.best is not None:
+                return
 
     def _made(self, given: Mapping[str, Any]) -> Any:
         if not inspect.isclass(self.target):
@@ -161,7 +163,7 @@ class _Search:
             self._note(error)
             return None
         plan = dataclasses.replace(plan, output=seen.output, output_axes=seen.axes)
-        rank = not is_said, seen.faults
+        rank = not is_said, seen.faults, any("g" in a.axes for a in plan.arguments)
         if self.best is None or rank < self.best[0]:
             self.best = rank, self._finished(plan)
         return self.best[1] if seen.faults == 0 else None

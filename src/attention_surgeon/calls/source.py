@@ -46,6 +46,12 @@ class Text:
         found = [node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
         return [*found, *re.findall(r"#(.*)", self.source)]
 
+    @functools.cached_property
+    def globals_read(self) -> list[str]:
+        """The names that are read here and defined in the file."""
+        names = [node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)]
+        return [name for name in dict.fromkeys(names) if name in self.names]
+
     def fields(self, name: str) -> dict[str, Any]:
         """Return what is read of a configuration called `name` (or `self.name`), each with its default or `...`.
 
@@ -69,6 +75,10 @@ class Text:
     def is_indexed(self, name: str) -> bool:
         """Whether a parameter is read by number, or unpacked: a window of rows and columns."""
         return bool(name) and bool(re.search(rf"\b{re.escape(name)}\[[01]\]", self.source))
+
+    def is_called(self, name: str) -> bool:
+        """Whether a parameter is called: a module, not a tensor."""
+        return bool(re.search(rf"\b{re.escape(name)}\(", self.source))
 
     def _reads(self, name: str) -> Iterator[tuple[tuple[str, ...], Any]]:
         for node in ast.walk(self.tree):
