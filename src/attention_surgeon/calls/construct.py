@@ -1,0 +1,409 @@
+"""Sizes that people's code accepts, and the values of a constructor's parameters at such sizes.
+
+Sizes are proposed in order: all different with an even head width; then powers of two; then what the constructor's own
+defaults say; then what its author uses in the same file. A constructor that is given a configuration gets one whose
+fields are those that its text reads.
+"""
+
+import dataclasses
+import functools
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from attention_surgeon.calls.names import Size, size_of
+from attention_surgeon.calls.source import Text
+
+EMPTY = inspect.Parameter.empty
+_LENGTH = 64
+_SHARED = 2  # groups of key heads, at least
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Sizes to try.
+
+    Attributes:
+        heads: Query heads.
+        kv_heads: Key heads where there are fewer.
+        head_size: Of each head.
+        width: Of the layer.
+        context_width: Of what is looked at.
+        value_size: Of a head's values, where it is a size of its own.
+        keeps: Whether defaults stay as they are; `author` where the file's own numbers come first.
+    """
+
+    heads: int
+    kv_heads: int
+    head_size: int
+    width: int
+    context_width: int
+    value_size: int
+    keeps: str = ""
+    length: int = _LENGTH
+
+
+def proposals(sizes: Mapping[str, int] | None = None) -> Iterator[Proposal]:
+    """Yield the sizes to try, in order; `sizes` fixes some of them."""
+    fixed = dict(sizes or {})
+    for heads, kv, head, width, context, value, keeps in (
+        (6, 3, 8, 36, 40, 10, ""),
+        (6, 3, 8, 48, 40, 10, ""),
+        (6, 3, 8, 48, 48, 8, ""),
+        (4, 2, 16, 64, 32, 16, ""),
+        (4, 2, 16, 64, 64, 16, ""),
+        (4, 2, 16, 64, 64, 16, "defaults"),
+        (4, 2, 16, 64, 64, 16, "author"),
+        (8, 2, 64, 512, 512, 64, ""),
+        (8, 4, 32, 256, 256, 32, ""),
+        (1, 1, 24, 24, 24, 24, ""),
+        (4, 4, 16, 64, 64, 16, ""),
+        (12, 12, 64, 768, 768, 64, "author"),
+    ):
+        proposal = Proposal(heads, kv, head, width, context, value, keeps)
+        if fixed and "width" not in fixed and {"heads", "head_size"} & fixed.keys():
+            merged = dataclasses.replace(proposal, **fixed)
+            proposal = dataclasses.replace(merged, width=merged.heads * merged.head_size)
+        yield dataclasses.replace(proposal, **fixed)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """How a class is constructed at proposed sizes."""
+
+    target: Any
+    text: Text
+    hints: Mapping[str, Any]
+
+    @functools.cached_property
+    def parameters(self) -> list[inspect.Parameter]:
+        """The parameters of the constructor."""
+        if not inspect.isclass(self.target):
+            return []
+        try:
+            found = list(inspect.signature(self.target).parameters.values())
+        except (TypeError, ValueError):
+            return []
+        return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+    @functools.cached_property
+    def roles(self) -> dict[str, Size]:
+        """What each parameter, or each field of a configuration, stands for."""
+        found = {p.name: self._role(p) for p in self.parameters}
+        if "width" not in found.values():
+            found |= {name: _BESIDE[size] for name in found if (size := name.lower().replace("_", "")) in _BESIDE}
+        for name, role in list(found.items()):
+            if role == "config":
+                found |= {field: size_of(field) for field in _leaves(self.text.fields(name))}
+        return found
+
+    def _role(self, parameter: inspect.Parameter) -> Size:
+        role, note = size_of(parameter.name), str(parameter.annotation)
+        if "Tensor" in note or "ndarray" in note:
+            return "tensor"
+        if "Module" in note and parameter.default in (EMPTY, None):
+            return "module"
+        if role in ("module", "tensor"):
+            return "module" if self.text.is_called(parameter.name) else "tensor"
+        if role == "config" and (self.text.fields(parameter.name) or _is_own_class(parameter.annotation)):
+            return role
+        if _is_own_class(parameter.annotation) and self.text.fields(parameter.name):
+            return "config"
+        return role if role != "config" else "width" if parameter.name == "c" else "unknown"
+
+    def values(self, proposal: Proposal) -> dict[str, Any]:
+        """Return what the constructor is given at proposed sizes.
+
+        Raises:
+            LookupError: it needs something that cannot be made up.
+        """
+        given = {}
+        for parameter in self.parameters:
+            if parameter.name in self.hints:
+                given[parameter.name] = self.hints[parameter.name]
+                continue
+            value = self._value(parameter, proposal)
+            if value is not EMPTY:
+                given[parameter.name] = value
+        return given
+
+    def _value(self, parameter: inspect.Parameter, proposal: Proposal) -> Any:
+        role = self.roles[parameter.name]
+        if role == "config":
+            return self._config(parameter, proposal)
+        default = parameter.default
+        if default is not EMPTY and (role not in _WISHED or self._stays(role, default, proposal)):
+            return EMPTY
+        if proposal.keeps == "author" and isinstance(self.text.names.get(parameter.name), int | float | str):
+            return self.text.names[parameter.name]
+        if proposal.keeps == "author" and role in ("heads", "head_size") and self.written_width:
+            head = next(h for h in (6, 8, 16, 4, 12, 9, 10, 2, 5, 3, 1) if self.written_width % h == 0)
+            return head if role == "head_size" else self.written_width // head
+        value = self._by_role(parameter.name, role, proposal, default)
+        if value is EMPTY and default is EMPTY:
+            return self._made_up(parameter, proposal)
+        return value
+
+    def _stays(self, role: Size, default: Any, proposal: Proposal) -> bool:
+        """Whether a default is better than what is proposed."""
+        if proposal.keeps in ("defaults", "author"):
+            return role != "dropout"
+        if isinstance(default, bool) or (default is None and role not in ("kv_heads",)):
+            return True
+        return isinstance(default, str | tuple | list | dict) or callable(default)
+
+    def _by_role(self, name: str, role: Size, proposal: Proposal, default: Any = EMPTY) -> Any:
+        kinds = set(self.roles.values())
+        has_heads = "heads" in kinds
+        heads, head = (proposal.heads, proposal.head_size) if has_heads else (1, proposal.head_size)
+        if "kv_heads" not in kinds and proposal.heads == 6:  # noqa: PLR2004  without groups three heads are enough
+            heads = 3 if has_heads else 1
+        width = proposal.width
+        is_free = "head_size" in kinds or "key_size" in kinds or "out_width" in kinds
+        if width in (36, 48):
+            width = heads * head if not is_free or width == 48 else (20 if heads <= 3 else 36)
+        if not has_heads and "width" in kinds and not is_free and proposal.width in (36, 48):
+            width = 24
+        out = heads * head if has_heads else (head if "width" in kinds else width)
+        return {
+            "width": width, "context_width": proposal.context_width, "out_width": out, "heads": heads,
+            "kv_heads": proposal.kv_heads, "head_size": head, "value_size": proposal.value_size,
+            "key_size": head if not has_heads or name.lower().strip("_") in ("d_k", "dk", "d_q", "qk_dim", "key_size", "d_key", "key_dim") else heads * head,
+            "length": proposal.length, "dropout": 0.5 if default is not None else EMPTY, "window": (2, 3) if isinstance(default, tuple | list) or self.text.is_indexed(name) else 3, "cap": 5.0,
+            "layer": 0 if _is_index(name) else 1, "batch": 4, "vocabulary": 50, "hidden": 2 * width, "groups": 1, "patch": 4,
+        }.get(role, EMPTY)  # fmt: skip
+
+    def _made_up(self, parameter: inspect.Parameter, proposal: Proposal) -> Any:
+        name, note = parameter.name, str(parameter.annotation)
+        role = self.roles[name]
+        if name in self.text.names and isinstance(self.text.names[name], int | float | str):
+            return self.text.names[name]
+        if role == "tensor":
+            return self._tensor(name, proposal)
+        if role == "module":
+            return self._module(name, proposal)
+        if "bool" in note or size_of(name) == "unknown" and name.startswith(("use_", "is_", "has_", "causal", "mask")):
+            return "causal" in name or "mask" in name
+        lowered = name.lower()
+        for words, value in _HABITS:
+            if any(word in lowered for word in words):
+                return value
+        if "int" in note:
+            return 1
+        if "float" in note:
+            return 1.0
+        raise LookupError(f"I do not know what the constructor's `{name}` should be")
+
+    @functools.cached_property
+    def written_width(self) -> int:
+        """The width that the text takes from its file, where the constructor has none; 0 for none."""
+        if "width" in self.roles.values():
+            return 0
+        used = (name for name in self.text.globals_read if size_of(name) == "width" and isinstance(self.text.names.get(name), int))
+        return next((self.text.names[name] for name in used), 0)
+
+    def size(self, role: Size, proposal: Proposal) -> int:
+        """Return the size that a role has at proposed sizes."""
+        value = self._by_role("", role, proposal)
+        return value if isinstance(value, int) else 0
+
+    def _tensor(self, name: str, proposal: Proposal) -> Any:
+        import torch
+
+        width, inner = self.size("width", proposal), self.size("heads", proposal) * proposal.head_size
+        if "heads" not in self.roles.values():
+            inner = width
+        shape = (width, inner) if "o" not in name.lower().replace("proj", "").split("_")[-1][:1] else (inner, width)
+        if "bias" in name.lower() or name.lower().startswith("b_"):
+            return torch.randn(inner)
+        return torch.randn(shape) * width**-0.5
+
+    def _module(self, name: str, proposal: Proposal) -> Any:
+        from torch import nn
+
+        lowered = name.lower()
+        head, width = proposal.head_size, self.size("width", proposal)
+        heads = self.size("heads", proposal)
+        inner = heads * head
+        kv = (self.size("kv_heads", proposal) if "kv_heads" in self.roles.values() else heads) * head
+        if "norm" in lowered:
+            return nn.LayerNorm(head)
+        if "drop" in lowered:
+            return nn.Dropout(0.5)
+        if "act" in lowered or "pos" in lowered or "rot" in lowered or "rope" in lowered:
+            return nn.Identity()
+        if "out" in lowered or lowered.startswith("o") or "_o" in lowered:
+            return nn.Linear(inner, width)
+        if "qkv" in lowered:
+            return nn.Linear(width, inner + 2 * kv)
+        if any(lowered.startswith(word) or f"_{word}" in lowered for word in ("k", "v")):
+            return nn.Linear(width, kv)
+        if any(word in lowered for word in ("q", "linear", "proj")):
+            return nn.Linear(width, inner)
+        raise LookupError(f"I do not know which module the constructor's `{name}` should be")
+
+    def _config(self, parameter: inspect.Parameter, proposal: Proposal) -> Any:
+        fields = self.text.fields(parameter.name)
+        base = self._base(parameter, fields)
+        values = {name: self._field(name, default, base, proposal) for name, default in fields.items()}
+        return _configuration(base, values, self.text.is_subscripted(parameter.name), set(fields))
+
+    def _field(self, name: str, default: Any, base: Any, proposal: Proposal) -> Any:
+        if isinstance(default, dict):
+            inner = _get(base, name)
+            values = {key: self._field(key, value, inner, proposal) for key, value in default.items()}
+            return _configuration(inner, values, False, set(default))
+        own, role = _get(base, name), size_of(name)
+        if own is EMPTY and default is not ...:
+            own = default
+        if own is not EMPTY and (role not in _WISHED or self._stays(role, own, proposal)):
+            return own
+        value = self._by_role(name, role, proposal, None if own is None else EMPTY)
+        if value is not EMPTY and (own is EMPTY or not isinstance(own, bool)):
+            return value
+        if own is not EMPTY:
+            return own
+        made = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+        try:
+            self.roles.setdefault(name, role)
+            return self._made_up(made, proposal)
+        except LookupError:
+            return False
+
+    def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
+        """Return the author's own configuration of this kind: the default, an instance or a class in the file."""
+        if parameter.default is not EMPTY and parameter.default is not None:
+            return parameter.default
+        if _is_own_class(parameter.annotation):
+            return _instance(parameter.annotation)
+        wanted, best, most = set(fields), EMPTY, 0
+        if isinstance(parameter.annotation, str) and inspect.isclass(self.text.names.get(parameter.annotation)):
+            return _instance(self.text.names[parameter.annotation])
+        for name, value in self.text.names.items():
+            known = _known_fields(name, value)
+            hits = len(wanted & known.keys())
+            if hits > most:
+                best, most = value, hits
+        if most:
+            return _instance(best) if inspect.isclass(best) or inspect.isfunction(best) else best
+        return EMPTY
+
+
+_WISHED: frozenset[Size] = frozenset(
+    ("width", "context_width", "out_width", "heads", "kv_heads", "head_size", "key_size", "value_size", "length", "dropout", "window", "cap")
+)
+_BESIDE: Mapping[str, Size] = {"dimq": "width", "dimk": "context_width", "dimv": "out_width", "dq": "width", "qdim": "width"}
+_HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
+    (("bias",), True),
+    (("causal", "mask", "decoder"), True),
+    (("flash", "sdpa", "fused", "xformers"), False),
+    (("implementation", "backend", "impl"), "eager"),
+    (("theta", "base"), 10000.0),
+    (("eps",), 1e-6),
+    (("scale", "scaling", "temperature"), 1.0),
+    (("bucket",), 8),
+    (("distance", "relative"), 16),
+    (("device",), "cpu"),
+    (("dtype",), None),
+    (("seed",), 0),
+    (("rank", "lora"), 12),
+    (("kernel",), 3),
+    (("ratio", "stride"), 1),
+    (("act",), "gelu"),
+    (("init", "gain"), 1.0),
+    (("ln", "norm", "rotary", "rope", "use_"), False),
+)
+
+
+def _is_index(name: str) -> bool:
+    return any(word in name.lower() for word in ("idx", "id", "index", "_i", "layer", "block")) and not name.lower().startswith("n")
+
+
+def _is_own_class(note: Any) -> bool:
+    return inspect.isclass(note) and note is not EMPTY and note.__module__ not in ("builtins", "typing", "torch", "numpy") and not note.__module__.startswith("torch.")
+
+
+def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _leaves(value)
+        else:
+            yield name
+
+
+def _get(base: Any, name: str) -> Any:
+    if isinstance(base, Mapping):
+        return base.get(name, EMPTY)
+    return EMPTY if base is EMPTY or base is None else getattr(base, name, EMPTY)
+
+
+def _instance(kind: Any) -> Any:
+    """Return an object of a configuration's class, or the class itself where it needs arguments."""
+    try:
+        return kind()
+    except Exception:  # noqa: BLE001  somebody else's code may raise anything
+        return kind if inspect.isclass(kind) else EMPTY
+
+
+def _known_fields(name: str, value: Any) -> Mapping[str, Any]:
+    """Return the fields of something in the file that looks like a configuration."""
+    if name.startswith("__") or inspect.ismodule(value):
+        return {}
+    if isinstance(value, dict):
+        return value
+    if inspect.isclass(value):
+        if not any(word in name.lower() for word in ("conf", "cfg", "arg", "param")):
+            return {}
+        own = getattr(value, "__annotations__", {}) | {k: v for k, v in vars(value).items() if not k.startswith("__")}
+        return own or vars(_instance(value)) if hasattr(_instance(value), "__dict__") else own
+    if inspect.isfunction(value):
+        is_config = any(word in name.lower() for word in ("config", "cfg", "args", "hparams", "parameters"))
+        made = _instance(value) if is_config and not _required(value) else EMPTY
+        return made if isinstance(made, dict) else getattr(made, "__dict__", {})
+    return getattr(value, "__dict__", {}) if not callable(value) else {}
+
+
+def _required(function: Any) -> bool:
+    return any(p.default is EMPTY and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in inspect.signature(function).parameters.values())
+
+
+def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool, wanted: set[str]) -> Any:
+    """Return a configuration like `base` with these values."""
+    if isinstance(base, dict) or (base is EMPTY and is_dict):
+        return {**(base if isinstance(base, dict) else {}), **values}
+    if inspect.isclass(base):
+        return _of_class(base, values)
+    if base is EMPTY or base is None:
+        return types.SimpleNamespace(**values)
+    if dataclasses.is_dataclass(base):
+        known = {f.name for f in dataclasses.fields(base) if f.init}
+        try:
+            return dataclasses.replace(base, **{k: v for k, v in values.items() if k in known})  # pyright: ignore[reportArgumentType]
+        except Exception:  # noqa: BLE001  somebody else's __post_init__
+            return base
+    if isinstance(base, types.SimpleNamespace):
+        return types.SimpleNamespace(**{**vars(base), **values})
+    import copy
+
+    made = copy.deepcopy(base)
+    for name, value in values.items():
+        try:
+            setattr(made, name, value)
+        except AttributeError:
+            continue
+    return made
+
+
+def _of_class(kind: Any, values: Mapping[str, Any]) -> Any:
+    parameters = inspect.signature(kind).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    given = {k: v for k, v in values.items() if takes_all or k in parameters}
+    for name, parameter in parameters.items():
+        if name not in given and parameter.default is EMPTY and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            given[name] = 1
+    try:
+        return kind(**given)
+    except Exception:  # noqa: BLE001
+        return types.SimpleNamespace(**values)
