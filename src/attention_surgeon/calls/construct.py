@@ -201,7 +201,11 @@ class Maker:
         """The width that the text takes from its file, where the constructor has none; 0 for none."""
         if "width" in self.roles.values():
             return 0
-        used = (name for name in self.text.globals_read if size_of(name) == "width" and isinstance(self.text.names.get(name), int))
+        used = (
+            name
+            for name in self.text.globals_read
+            if size_of(name) == "width" and isinstance(self.text.names.get(name), int)
+        )
         return next((self.text.names[name] for name in used), 0)
 
     def size(self, role: Size, proposal: Proposal) -> int:
@@ -292,9 +296,28 @@ class Maker:
 
 
 _WISHED: frozenset[Size] = frozenset(
-    ("width", "context_width", "out_width", "heads", "kv_heads", "head_size", "key_size", "value_size", "length", "dropout", "window", "cap")
+    (
+        "width",
+        "context_width",
+        "out_width",
+        "heads",
+        "kv_heads",
+        "head_size",
+        "key_size",
+        "value_size",
+        "length",
+        "dropout",
+        "window",
+        "cap",
+    )
 )
-_BESIDE: Mapping[str, Size] = {"dimq": "width", "dimk": "context_width", "dimv": "out_width", "dq": "width", "qdim": "width"}
+_BESIDE: Mapping[str, Size] = {
+    "dimq": "width",
+    "dimk": "context_width",
+    "dimv": "out_width",
+    "dq": "width",
+    "qdim": "width",
+}
 _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("bias",), True),
     (("causal", "mask", "decoder"), True),
@@ -318,11 +341,18 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
 
 
 def _is_index(name: str) -> bool:
-    return any(word in name.lower() for word in ("idx", "id", "index", "_i", "layer", "block")) and not name.lower().startswith("n")
+    return any(
+        word in name.lower() for word in ("idx", "id", "index", "_i", "layer", "block")
+    ) and not name.lower().startswith("n")
 
 
 def _is_own_class(note: Any) -> bool:
-    return inspect.isclass(note) and note is not EMPTY and note.__module__ not in ("builtins", "typing", "torch", "numpy") and not note.__module__.startswith("torch.")
+    return (
+        inspect.isclass(note)
+        and note is not EMPTY
+        and note.__module__ not in ("builtins", "typing", "torch", "numpy")
+        and not note.__module__.startswith("torch.")
+    )
 
 
 def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:
@@ -366,7 +396,10 @@ def _known_fields(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _required(function: Any) -> bool:
-    return any(p.default is EMPTY and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in inspect.signature(function).parameters.values())
+    return any(
+        p.default is EMPTY and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        for p in inspect.signature(function).parameters.values()
+    )
 
 
 def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool, wanted: set[str]) -> Any:
@@ -401,7 +434,11 @@ def _of_class(kind: Any, values: Mapping[str, Any]) -> Any:
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     given = {k: v for k, v in values.items() if takes_all or k in parameters}
     for name, parameter in parameters.items():
-        if name not in given and parameter.default is EMPTY and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        if (
+            name not in given
+            and parameter.default is EMPTY
+            and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        ):
             given[name] = 1
     try:
         return kind(**given)

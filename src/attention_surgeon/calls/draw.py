@@ -121,7 +121,9 @@ def _angles(sizes: "Sizes", n: int, width: int) -> np.ndarray:
     return np.outer(np.arange(n), frequencies)
 
 
-def _table(function: Callable[[np.ndarray], np.ndarray], *, is_doubled_by_repeat: bool = False) -> Callable[..., np.ndarray]:
+def _table(
+    function: Callable[[np.ndarray], np.ndarray], *, is_doubled_by_repeat: bool = False
+) -> Callable[..., np.ndarray]:
     def table(sizes: "Sizes", rest: str, _: Any = None) -> np.ndarray:
         axes, _, turn = rest.partition("/")
         angles = _angles(sizes, sizes.n_q, sizes.head_size)

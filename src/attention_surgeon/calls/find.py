@@ -102,17 +102,27 @@ class _Search:
     def _library(self) -> str:
         import torch
 
-        if inspect.isclass(self.target) and issubclass(self.target, torch.nn.Module) or isinstance(self.target, torch.nn.Module):
+        if (
+            inspect.isclass(self.target)
+            and issubclass(self.target, torch.nn.Module)
+            or isinstance(self.target, torch.nn.Module)
+        ):
             return "torch"
         words = self.text.source
         names = self.text.names
-        uses = {name for name, value in names.items() if inspect.ismodule(value) and value.__name__.split(".")[0] == "torch"}
+        uses = {
+            name for name, value in names.items() if inspect.ismodule(value) and value.__name__.split(".")[0] == "torch"
+        }
         if any(f"{name}." in words for name in uses) or "torch" in words:
             return "torch"
         if "jnp" in words or "jax" in words:
             return "jax"
         is_numpy = any(inspect.ismodule(v) and v.__name__ == "numpy" for v in names.values())
-        return "numpy" if is_numpy and not any(inspect.ismodule(v) and v.__name__ == "torch" for v in names.values()) else "torch"
+        return (
+            "numpy"
+            if is_numpy and not any(inspect.ismodule(v) and v.__name__ == "torch" for v in names.values())
+            else "torch"
+        )
 
     def _plans(self) -> Iterator[Plan | None]:
         seen: list[Any] = []
@@ -179,7 +189,9 @@ class _Search:
         tried = tuple(sorted(self.errors, key=lambda words: -self.errors[words]))
         where = f"{getattr(self.target, '__name__', type(self.target).__name__)}"
         reason = reason or f"none of {self.attempts} calls of {where} worked" + (f": {tried[0]}" if tried else "")
-        return Refusal(reason, tried, "add a function example() that returns the object and its arguments: return layer, (x,)")
+        return Refusal(
+            reason, tried, "add a function example() that returns the object and its arguments: return layer, (x,)"
+        )
 
     # What is given.
 
@@ -198,7 +210,11 @@ class _Search:
             for sizes, widths in self._widths(made, proposal, layout, lengths):
                 for combination in combinations:
                     chosen = dict(zip((p.name for p in others), combination, strict=True))
-                    yield tuple(self._argument(p, layout, widths, chosen) for p in self.parameters), sizes, layout.is_said
+                    yield (
+                        tuple(self._argument(p, layout, widths, chosen) for p in self.parameters),
+                        sizes,
+                        layout.is_said,
+                    )
 
     def _shapes(self, kinds: Sequence[Layout]) -> Iterator[tuple[tuple[int, int], Layout]]:
         first = ((12, 12),) if "rows" in self.roles.values() else ()
@@ -208,9 +224,10 @@ class _Search:
                     yield (6, 7) if lengths == (5, 7) else lengths, layout
                 elif lengths[0] != lengths[1] or layout.is_equal:
                     yield lengths, layout
-            
 
-    def _widths(self, made: Any, proposal: Proposal, layout: Layout, lengths: tuple[int, int]) -> Iterator[tuple[Sizes, dict[Role, int]]]:
+    def _widths(
+        self, made: Any, proposal: Proposal, layout: Layout, lengths: tuple[int, int]
+    ) -> Iterator[tuple[Sizes, dict[Role, int]]]:
         n_q, n_k = lengths
         if layout.is_equal:
             n_k = n_q
@@ -224,24 +241,58 @@ class _Search:
         if "g" in layout.key:
             kv = proposal.kv_heads
         head = proposal.head_size
-        sizes = Sizes(2, n_q, n_k, None, None, heads, kv, head, proposal.value_size if not is_class or "value_size" in kinds else head)
-        has_heads_axis = "h" in layout.query or (inspect.isroutine(self.target) and "heads" not in self.roles.values() and "weights" not in self.roles.values())
+        sizes = Sizes(
+            2,
+            n_q,
+            n_k,
+            None,
+            None,
+            heads,
+            kv,
+            head,
+            proposal.value_size if not is_class or "value_size" in kinds else head,
+        )
+        has_heads_axis = "h" in layout.query or (
+            inspect.isroutine(self.target)
+            and "heads" not in self.roles.values()
+            and "weights" not in self.roles.values()
+        )
         if inspect.isroutine(self.target) and has_heads_axis:
-            yield dataclasses.replace(sizes, width=None), {"x": head, "query": head, "key": head, "value": sizes.value_size, "context": head}
+            yield (
+                dataclasses.replace(sizes, width=None),
+                {"x": head, "query": head, "key": head, "value": sizes.value_size, "context": head},
+            )
             if sizes.value_size != head:
                 yield dataclasses.replace(sizes, value_size=head), dict.fromkeys(TOKENS, head)
             return
         candidates = _module_widths(made)
-        main = [proposal.width if not is_class else self.maker.size("width", proposal) if "width" in kinds else 0, *candidates["query"], *candidates["all"], head]
-        beside = [*candidates["key"], self.maker.size("context_width", proposal) if "context_width" in kinds else 0, *candidates["all"]]
+        main = [
+            proposal.width if not is_class else self.maker.size("width", proposal) if "width" in kinds else 0,
+            *candidates["query"],
+            *candidates["all"],
+            head,
+        ]
+        beside = [
+            *candidates["key"],
+            self.maker.size("context_width", proposal) if "context_width" in kinds else 0,
+            *candidates["all"],
+        ]
         pairs = _pairs([m for m in dict.fromkeys(main) if m], [m for m in dict.fromkeys(beside) if m])
         for width, other in pairs:
             yield (
                 dataclasses.replace(sizes, width=width, context_width=other if other != width else None),
-                {"x": width, "query": width, "key": other, "value": candidates["value"][0] if candidates["value"] else other, "context": other},
+                {
+                    "x": width,
+                    "query": width,
+                    "key": other,
+                    "value": candidates["value"][0] if candidates["value"] else other,
+                    "context": other,
+                },
             )
 
-    def _argument(self, parameter: inspect.Parameter, layout: Layout, widths: Mapping[Role, int], chosen: Mapping[str, str]) -> Argument:
+    def _argument(
+        self, parameter: inspect.Parameter, layout: Layout, widths: Mapping[Role, int], chosen: Mapping[str, str]
+    ) -> Argument:
         role = self.roles[parameter.name]
         if role in TOKENS:
             axes = layout.axes(role, has_query="query" in self.roles.values() or "x" in self.roles.values())
@@ -279,7 +330,13 @@ class _Search:
 
         for key in self.text.fields(name):
             value = config.get(key) if isinstance(config, Mapping) else getattr(config, key, None)
-            others = [not value] if isinstance(value, bool) else [c for c in self.text.choices(key) if c != value] if isinstance(value, str) else []
+            others = (
+                [not value]
+                if isinstance(value, bool)
+                else [c for c in self.text.choices(key) if c != value]
+                if isinstance(value, str)
+                else []
+            )
             for other in others:
                 changed = fresh(config)
                 try:

@@ -102,7 +102,15 @@ def size_of(name: str) -> Size:
     ('heads', 'width', 'length', 'unknown')
     """
     found = _first(_SIZES, name)
-    return found if found is not None else "module" if _matches(_MODULE, name) else "tensor" if _matches(_TENSORS, name) else "unknown"
+    return (
+        found
+        if found is not None
+        else "module"
+        if _matches(_MODULE, name)
+        else "tensor"
+        if _matches(_TENSORS, name)
+        else "unknown"
+    )
 
 
 def role_of(name: str) -> Role:

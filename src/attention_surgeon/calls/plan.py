@@ -128,7 +128,9 @@ class Plan:
         n_q_now = self.sizes.n_q if n_q is None else n_q
         if n_k is None:
             n_k = n_q_now if self.sizes.n_q == self.sizes.n_k else self.sizes.n_k
-        sizes = dataclasses.replace(self.sizes, batch=self.sizes.batch if batch is None else batch, n_q=n_q_now, n_k=n_k)
+        sizes = dataclasses.replace(
+            self.sizes, batch=self.sizes.batch if batch is None else batch, n_q=n_q_now, n_k=n_k
+        )
         return draw_arguments(self.arguments, sizes, self.library, seed)
 
     def call(self, made: Any, inputs: Mapping[str, Any]) -> Any:

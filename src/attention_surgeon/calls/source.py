@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_BATCH = r"b|bs|bsz|bsize|batch(_size)?s?|nb|n_batch|nbatch|batches|num_batch|n_batches|b_|bn|b_?n|b_windows|total_windows"
+_BATCH = (
+    r"b|bs|bsz|bsize|batch(_size)?s?|nb|n_batch|nbatch|batches|num_batch|n_batches|b_|bn|b_?n|b_windows|total_windows"
+)
 _TOKENS = r"t|l|s|n|m|nq|nk|tq|tk|lq|lk|sq|sk|n_?[qkvxt]|q_?len|k_?len|kv_?len|seq(_?len(gth)?)?|(q|k|kv|tgt|src|target|source|query|key)_?(seq)?_?(len(gth)?|l|n|t|s)|len_?[qkv]|seq_?len_?(q|k|kv|v)|seqlen|slen|qlen|klen|length|tokens?|num_tokens|n_tokens|sequence(_length)?|time|i|j|n_ctx|ctx|block|seq_length|t_?[qk]|q|k|positions?|num_(queries|keys)|patches|l_?[qk]|context_length|s_?[qkxy]|num_key_value_pairs|no_?of_.*pairs|no\. of (queries|key-value pairs)|total(_[qk])?|max_?len|n_?words"
 _HEADS = r"h|nh|hs?|heads?|n_?heads?|num_heads?|nheads?(_k)?|n_?h|kv_?heads?|hk|hq|h_?kv|g|num_kv_heads|h_?[qk]|n_?kv_?heads?"
 _WIDTH = r"d|c|e|f|dim|d_?(model|k|v|q|in|out|head|h)?|dk|dv|head_?(dim|size)|headdim|hd|hs|emb(ed)?(_?dim)?|embed_?dim|embedding_?dim|hidden(_?(size|dim))?|channels?|features?|width|model_dim|embed_size|n_embd|num_hiddens|c_?in|ch|dim_head|d_head|k_?dim|emb_dim|hidden_states|query_dim|context_dim|key_dim|inner_dim|size"
@@ -43,7 +45,9 @@ class Text:
     @functools.cached_property
     def strings(self) -> list[str]:
         """The docstrings, comments and string annotations, in order."""
-        found = [node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        found = [
+            node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
         return [*found, *re.findall(r"#(.*)", self.source)]
 
     @functools.cached_property
@@ -130,7 +134,9 @@ class Text:
     def declared(self, name: str) -> str:
         """Return the axes that the docstring or a comment gives an argument: `queries: (batch, n, d)`."""
         for text in self.strings:
-            for match in re.finditer(rf"\b{re.escape(name)}\b[^\n(\[]{{0,80}}[(\[]([^()\[\]]+)[)\]]", text, re.IGNORECASE):
+            for match in re.finditer(
+                rf"\b{re.escape(name)}\b[^\n(\[]{{0,80}}[(\[]([^()\[\]]+)[)\]]", text, re.IGNORECASE
+            ):
                 axes = axes_of_words(match[1])
                 if axes and "n" in axes:
                     return axes

@@ -77,7 +77,11 @@ class _Trier:
                 parts = [self._output(part) for part in self._fed(way, pieces)]
             except Exception:  # noqa: BLE001
                 continue
-            if not parts or self._is_forgotten(parts, pieces) or any(part.shape[self._axis] != size for part, size in zip(parts, pieces, strict=True)):
+            if (
+                not parts
+                or self._is_forgotten(parts, pieces)
+                or any(part.shape[self._axis] != size for part, size in zip(parts, pieces, strict=True))
+            ):
                 continue
             joined = np.concatenate(parts if self.is_causal else parts[-1:], self._axis)
             expected = whole if self.is_causal else np.take(whole, range(_LENGTH - pieces[-1], _LENGTH), self._axis)

@@ -147,17 +147,20 @@ class _Trier:
         """Give masks in every form and dtype, and compare what was hidden with what they say."""
         meanings: dict[str, list[str]] = {}
         misread: list[tuple[Hidden, Array, str, str]] = []
+        understood: set[str] = set()
         for form in forms:
             if form == "B n m" and self.shape[1] == 1:
                 continue
             allowed = self._allowed(form)
             valid, wrong = self._kinds(argument, form, allowed)
+            understood |= {words.rpartition(" ")[2] for meaning, words in valid if meaning != "ignored"}
             for meaning, words in valid:
                 meanings.setdefault(meaning, []).append(words)
             if not valid and wrong:
                 misread.append((wrong[0][0], allowed, wrong[0][1], form))
-        if misread:
-            return self._wrong(argument, *misread[0])
+        meant = [seen for seen in misread if not understood or seen[2].rpartition(" ")[2] in understood]
+        if meant:
+            return self._wrong(argument, *meant[0])
         if not meanings:
             return Claim(argument.name)
         if "ignored" in meanings:
@@ -241,10 +244,12 @@ class _Trier:
     def _meaning(self, found: Hidden, allowed: Array, kind: str) -> str | None:
         base = self.plain.cells
         visible = ~base
-        if (found.cells == (base | ~allowed))[self._rows(base | ~allowed)].all():
-            return "additive" if kind == "additive" else "keep"
-        if kind != "additive" and (found.cells == (base | allowed))[self._rows(base | allowed)].all():
-            return "hide"
+        nothing = np.zeros_like(base)  # a mask may take the place of the causal one
+        for always in (base, nothing):
+            if (found.cells == (always | ~allowed))[self._rows(always | ~allowed)].all():
+                return "additive" if kind == "additive" else "keep"
+            if kind != "additive" and (found.cells == (always | allowed))[self._rows(always | allowed)].all():
+                return "hide"
         if (found.cells == base).all() and not (found.bias - self.plain.bias)[visible.any(0)].any():
             return "ignored"
         return None

@@ -277,7 +277,21 @@ class _Written:
             return Structure(
                 "attends_over_heads", "the heads of one position meet each other, not the positions", self.core
             )
-        return Structure("heads_split_by_view", "rows of one head belong to several positions and heads", self.core)
+        return self._cut_by_view(rows[0].numbers)
+
+    def _cut_by_view(self, numbers: Array) -> Structure:
+        """Heads that were cut by one view lie in memory as the projection left them."""
+        flow, flat = self.flow, numbers.reshape(-1)
+        for op in flow.projections:
+            value = flow.ops[op].value
+            if op < self.core.scores[0] and value is not None and value.size % flat.size == 0:
+                for part in np.split(value, value.size // flat.size, axis=-1) if value.size > flat.size else [value]:
+                    if np.allclose(part.reshape(-1), flat) or np.allclose(
+                        np.abs(part.reshape(-1)[:1] / flat[:1]), np.abs(part.reshape(-1) / flat)
+                    ):
+                        words = "rows of one head belong to several positions and heads"
+                        return Structure("heads_split_by_view", words, self.core)
+        return Structure("rows_unknown", "not every query meets every key of its head once", self.core)
 
     def _keys_are_left(self, product: Product, marks: Product) -> bool:
         """Whether the left operand holds the keys: by their argument, else by what the combining product sums over."""
@@ -316,11 +330,16 @@ class _Written:
         if entered.shape == shape:
             return entered, None
         if entered.ndim == len(shape) and entered.shape[:-1] == shape[:-1] and entered.shape[-1] == shape[-1] + 1:
-            is_last = self._is_constant_column(-1)
-            return (entered[..., :-1], entered[..., -1:]) if is_last else (entered[..., 1:], entered[..., :1])
+            return (
+                (entered[..., :-1], entered[..., -1:]) if self._sink_is_last() else (entered[..., 1:], entered[..., :1])
+            )
         if entered.size == int(np.prod(shape)):
             return entered.reshape(shape), None
         raise UnjudgedError("what enters its softmax has another shape than its scores")
+
+    def _sink_is_last(self) -> bool:
+        """Where the column that is no key stands: behind the keys, unless only the one before them is constant."""
+        return self._is_constant_column(-1) or not self._is_constant_column(0)
 
     def _is_constant_column(self, column: int) -> bool:
         one, two = (trace.ops[self.core.softmax].inputs[0][..., column] for trace in (self.flow.base, self.flow.other))
@@ -353,7 +372,7 @@ class _Written:
             assert op.value is not None
             weights = op.value
             if weights.ndim == len(shape) and weights.shape[-1] == shape[-1] + 1:
-                weights = weights[..., :-1] if self._is_constant_column(-1) else weights[..., 1:]
+                weights = weights[..., :-1] if self._sink_is_last() else weights[..., 1:]
             return _in_shape(weights, shape), used
         return used, used
 
@@ -474,7 +493,7 @@ class _Fused:
                 raise Structure(
                     "attends_over_heads", "the heads of one position meet each other, not the positions", self.core
                 )
-            raise Structure("heads_split_by_view", "rows of one head belong to several positions and heads", self.core)
+            raise Structure("rows_unknown", "rows of one head belong to several positions and heads", self.core)
         if (batch != batch[..., :1]).any():
             raise Structure("attends_over_batch", "a row of sequences stands where positions belong", self.core)
         firsts = batch[..., 0].reshape(-1)

@@ -218,7 +218,9 @@ class _Reader:
 
         op = core.combine if core.is_fused else core.scores[0]
         is_function = query.op is None
-        if same(query, key) and not is_function:
+        if same(query, key) and any("qk" in n.lower() and "qkv" not in n.lower() for n in self._table_names()):
+            self.reading.remarks.append("queries and keys share one projection, as its name says")
+        elif same(query, key) and not is_function:
             self._wrong(
                 "projection_shared" if same(key, value) else "query_as_key",
                 "projections",

@@ -56,8 +56,9 @@ def _of_several(flow: Flow, rows: Rows, direct: Sequence[int], batches: Array) -
     """Return where rows come from whose features come from several projections, one span each (latent attention)."""
     spans: list[tuple[int, Array]] = []
     for op in direct:
-        moved = np.abs(rows.of(flow.disturbed(op)) - rows.numbers) > 1e-7 * np.abs(rows.numbers).max()
-        spans.append((op, np.flatnonzero(moved.any((0, 1, 2)))))
+        later = [p for p in direct if p > op and flow.reaches(op, p)]
+        others = set().union(*(_moved_by(flow, rows, p) for p in later))
+        spans.append((op, np.array([f for f in _moved_by(flow, rows, op) if f not in others])))
     everything = np.concatenate([span for _, span in spans])
     if len(everything) != rows.numbers.shape[3] or len(set(everything.tolist())) != len(everything):
         return None
@@ -96,7 +97,18 @@ def _of_projection(flow: Flow, rows: Rows, op: int, batches: Array) -> Root | No
 def _direct_projections(flow: Flow, rows: Rows) -> list[int]:
     """Return the projections that the rows are made from without another one between."""
     before = [p for p in flow.projections if p < rows.product and flow.reaches(p, rows.product, rows.operand)]
-    return [p for p in before if not any(flow.reaches(p, later) for later in before if later > p)]
+    found: list[int] = []
+    for op in reversed(before):  # the latest first; an earlier one counts for features that no later one makes
+        later = [p for p in found if flow.reaches(op, p)]
+        if not later or set(_moved_by(flow, rows, op)) - set().union(*(_moved_by(flow, rows, p) for p in later)):
+            found.append(op)
+    return sorted(found)
+
+
+def _moved_by(flow: Flow, rows: Rows, op: int) -> list[int]:
+    """Return which features of the rows change with a projection."""
+    moved = np.abs(rows.of(flow.disturbed(op)) - rows.numbers) > 1e-7 * np.abs(rows.numbers).max()
+    return np.flatnonzero(moved.any((0, 1, 2))).tolist()
 
 
 def _by_token(flow: Flow, op: int) -> tuple[Array, Array] | None:

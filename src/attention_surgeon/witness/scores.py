@@ -50,6 +50,10 @@ def find_scaling(one: Canon, two: Canon, tanhs: "list[tuple[Array, Array]]", *, 
     plain = _linear(one, two, up_to_rows)
     if plain.is_known:
         return plain
+    if not up_to_rows:  # the maximum may have been taken off by hand
+        shifted = _linear(one, two, up_to_rows=True)
+        if shifted.is_known:
+            return shifted
     for before, after in tanhs:
         capped = _capped(one, before, after)
         if capped is not None:
@@ -93,7 +97,7 @@ def _linear(one: Canon, two: Canon, up_to_rows: bool) -> Scaling:
             np.abs(np.where(visible, rest - bias, 0.0)).max()
             < 1e-6 * max(1.0, float(np.abs(one.masked[visible]).max()))
         )
-    bias = np.where(np.abs(bias) < 1e-7 * max(1.0, size), 0.0, bias)
+    bias = np.where(np.abs(bias) < 1e-5 * max(1.0, size), 0.0, bias)
     fills = one.masked[hidden & np.isfinite(one.masked)]
     fill = float(fills.max()) if fills.size else -np.inf
     return Scaling(factor, bias, hidden, fill, is_known=known)
