@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` shows what this is, `make test` proves that it works.
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test check doctor course docs figures bench mutants accuracy clean
+.PHONY: help setup browser demo test check doctor cases course docs figures bench mutants accuracy clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -68,6 +68,9 @@ check: .venv/.ready $(PAGE)/node_modules/.ready ## format, lint, types, and the 
 
 doctor: .venv/.ready ## examine the diagnosis: every fault named, right code accepted
 	$(BIN)/surgeon doctor
+
+cases: .venv/.ready ## judge attention as people write it, and compare with what each file says of itself
+	$(BIN)/python -m tests.cases.run
 
 course: .venv/.ready ## examine the course: every stub fails, every solution passes, every mistake is named
 	$(BIN)/surgeon course check

@@ -1,0 +1,8 @@
+# WRONG softmax unstable: the maximum is not subtracted. Object: softmax
+import numpy as np
+
+
+def softmax(x, axis=-1):
+    x_max = np.max(x, axis=axis, keepdims=True)
+    e_x = np.exp(x)
+    return e_x / e_x.sum(axis=axis, keepdims=True)

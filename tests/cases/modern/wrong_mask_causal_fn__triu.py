@@ -1,0 +1,7 @@
+# WRONG causal_reversed: triu for tril. Object: create_causal_mask
+import torch
+
+
+def create_causal_mask(seq_len, device="cpu"):
+    """True where attention is allowed."""
+    return torch.triu(torch.ones(seq_len, seq_len, dtype=torch.bool, device=device)).unsqueeze(0).unsqueeze(0)
