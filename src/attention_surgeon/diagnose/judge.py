@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis
@@ -62,12 +63,26 @@ def _by_both(
     seen = observed.diagnosis
     if seen.verdict != "unjudged" or not observed.is_softmax:
         return seen
+    if any(isinstance(choice, LayerContract) for choice in choices):  # a layer's mistakes were looked for in its steps
+        return next((found for found in map(partial(_right_as, target=target), choices) if found), seen)
     best, choice = _best_of(choices, target)
     if best.verdict == "right":
         return dataclasses.replace(best, untried=_untried(target))
     if best.verdict == "wrong" and best.is_recognised and best.explanations:
         return dataclasses.replace(best, conduct=(*best.conduct, *_remarks(best, choice, target, options)))
     return seen
+
+
+def _right_as(contract: Contract, target: Any) -> Diagnosis | None:
+    """Return the diagnosis of a target that answers as a contract asks, None for any other; nothing is searched for."""
+    try:
+        subject = contract.bind(target)
+        if not all(subject.accepts(subject.ask(case), case) for case in subject.cases(0)):
+            return None
+    except UnjudgedError:
+        return None
+    found = _judge(subject)
+    return dataclasses.replace(found, untried=_untried(target)) if found.verdict == "right" else None
 
 
 def _is_attention(choices: Sequence[Contract]) -> bool:

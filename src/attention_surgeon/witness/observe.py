@@ -378,7 +378,11 @@ class _Observer:
         except Exception:  # noqa: BLE001  a gradient that is refused is a fact about that call
             self.untried.append("gradients")
             return
-        if slope is None:
+        if any(a.role in ("cache", "use_cache") or "pos" in a.name for a in self.plan.arguments) and (
+            slope is None or abs(slope - wanted) > 1e-2 * max(1.0, abs(wanted))
+        ):
+            self.remarks.append("no gradient reaches the keys and values that it keeps")
+        elif slope is None:
             self.findings.append(Finding("cuts_gradient", "output", "no gradient reaches the input"))
         elif np.isfinite(wanted) and abs(slope - wanted) > 1e-2 * max(1.0, abs(wanted)):
             self.findings.append(

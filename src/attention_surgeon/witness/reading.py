@@ -109,6 +109,13 @@ def read(flow: Flow, *, expects: "Expected | None" = None) -> Reading:
     return _Reader(flow, expects or Expected()).read()
 
 
+def _factor_of(form: object, size: int) -> float:
+    """Return what a form puts on the scores; a norm with gains puts nothing there that could be told from them."""
+    if isinstance(form, Norm):
+        return form.by * size**0.5 if form.kind == "l2" else 1.0
+    return form.by if isinstance(form, Factor | Rotation) else 1.0
+
+
 @dataclass(frozen=True)
 class Expected:
     """What the target's names and words promise; None: nothing is promised.
@@ -294,7 +301,7 @@ class _Reader:
         factor = 1.0
         for root in (query, key):
             for form, op in root.steps:
-                factor *= form.by if isinstance(form, Factor | Norm | Rotation) else 1.0
+                factor *= _factor_of(form, root.features.shape[1])
                 self._broken(form, op)
         norms = [next((f for f, _ in root.steps if isinstance(f, Norm)), None) for root in (query, key)]
         if all(norms):
@@ -307,15 +314,6 @@ class _Reader:
         for form, op in value.steps:
             if isinstance(form, Rotation | BrokenRotation | HeadRotation):
                 self._wrong("rotary_on_values", "output", "the values are rotated by their positions too", op)
-        if all(isinstance(n, Norm) for n in norms):
-            return factor if not any(n.kind != "l2" for n in norms if n) else self._without_gains(query, key)
-        return factor
-
-    def _without_gains(self, query: Root, key: Root) -> float:
-        factor = 1.0
-        for root in (query, key):
-            for form, _ in root.steps:
-                factor *= form.by if isinstance(form, Factor | Rotation) else 1.0
         return factor
 
     def _broken(self, form: object, op: int) -> None:
@@ -541,6 +539,9 @@ class _Reader:
             "one_ahead": ("mask_off_by_one", "each query sees one key too many: the next one"),
             "window_ahead": ("causal_reversed", "the window lies ahead of the query"),
         }
+        if name == "diagonal_hidden" and any("share one projection" in remark for remark in reading.remarks):
+            reading.kind.insert(0, "causal attention without the token itself")
+            return
         if name in wrong:
             self._wrong(wrong[name][0], "masked", wrong[name][1], op)
             return

@@ -180,11 +180,30 @@ def _of_argument(flow: Flow, rows: Rows, batches: Array) -> Root | None:
     elif flat.shape[-1] == size:
         features = np.tile(np.arange(size), (heads, 1))
     else:
-        return None
+        shared = _shared_blocks(flat[batches], rows.numbers)
+        if shared is None:
+            return None
+        features = shared
     before = flat[batches][:, :, features.reshape(-1)].reshape(len(batches), -1, heads, size)
     after = rows.numbers.transpose(0, 2, 1, 3)
     steps = _steps(flow, rows, -1, before, after, batches, argument)
     return Root(None, argument, features, before, steps or (), steps is not None)
+
+
+def _shared_blocks(given: Array, rows: Array) -> Array | None:
+    """Return which block of features each head takes, where several heads take one: told by their numbers."""
+    heads, size = rows.shape[1], rows.shape[3]
+    if given.shape[-1] % size:
+        return None
+    blocks = given.reshape(*given.shape[:2], -1, size)
+    found = []
+    for head in range(heads):
+        one = rows[:, head, :, None]
+        same = [g for g in range(blocks.shape[2]) if find_form(blocks[:, :, g : g + 1], one) is not None]
+        if len(same) != 1:
+            return None
+        found.append(same[0] * size + np.arange(size))
+    return np.stack(found)
 
 
 def _steps(
