@@ -62,7 +62,7 @@ def diagnose_observed(
 
 def as_diagnosis(found: Observation, plan: Plan) -> Diagnosis:
     """Return an observation as a diagnosis."""
-    named = catalogue()
+    named = {fault.name: fault for fault in catalogue()}
     faults = [finding for finding in found.findings if finding.fault in named]
     others = [finding for finding in found.findings if finding.fault not in named]
     explanation = tuple(dict.fromkeys(named[finding.fault] for finding in faults))

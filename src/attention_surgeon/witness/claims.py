@@ -5,6 +5,7 @@ what entered its softmax. What could not be tried is said by name.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.verdict import Location
-from attention_surgeon.witness.core import Structure, canonical, find_cores, same_core
+from attention_surgeon.witness.core import Structure, canonical, find_cores, same_core, softmax
 from attention_surgeon.witness.flow import Flow, Plan
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import Scaling, find_pattern, find_scaling
@@ -56,6 +57,20 @@ class Hidden:
     fill: float
     place: Location | None
     output: tuple[int, ...]
+    masked: Array = field(repr=False)
+    used: Array = field(repr=False)
+
+
+_DECLARED = {
+    "hide": r"(?:\bTrue|\b1)s?\b[^.;\n]{0,25}?(?:\bhid|\bmasked|\bignor|\bpad\b|\bpadding\b|\bnot (?:be )?(?:seen|attend)|\bblock)",
+    "keep": r"(?:\bTrue|\b1)s?\b[^.;\n]{0,25}?(?:\bkeep|\battend|\bvisible|\bmay\b|\ballow|\bseen\b|\breal\b)",
+}
+
+
+def declared_polarity(says: str) -> str | None:
+    """Return what the text says of True in a mask, `keep` or `hide`; None where it says nothing, or both."""
+    found = [name for name, pattern in _DECLARED.items() if re.search(pattern, says, re.IGNORECASE)]
+    return found[0] if len(found) == 1 else None
 
 
 def try_arguments(plan: Plan, made: Any, *, heads: int, says: str = "") -> list[Claim]:
@@ -84,6 +99,7 @@ class _Trier:
         self.inputs, self.others = plan.draw(seed=0), plan.draw(seed=1)
         self.flow = Flow(plan, made, self.inputs, self.others)
         self.core = find_cores(self.flow)[0]
+        self.has_extra = not self.core.is_fused and canonical(self.flow, self.core).extra is not None
         self.plain = self._hidden({}) or self._nothing()
 
     def _nothing(self) -> Hidden:
@@ -128,7 +144,8 @@ class _Trier:
         used = np.nan_to_num(canons[0].used)
         cells |= (used == 0) & np.isfinite(canons[0].masked) & (canons[0].masked > -700)  # hidden after the softmax
         output = tuple(flow.plan.arrays(flow.base.returned)[max(flow.plan.output, 0)].shape)
-        return Hidden(cells, bias, scaling.fill, flow.ops[first.softmax].place, output)
+        place = flow.ops[first.softmax].place
+        return Hidden(cells, bias, scaling.fill, place, output, canons[0].masked, used)
 
     def _given(self, argument: Any, value: Any) -> Hidden | None:
         found = self._hidden({argument.name: value})
@@ -177,13 +194,52 @@ class _Trier:
         if len(both) == 2:
             return Claim(
                 argument.name,
-                tuple(sum(meanings.values(), [])),
+                tuple(words for given in meanings.values() for words in given),
                 "mask_inverted",
                 f"`{argument.name}` hides where it is True in one form and keeps in another",
                 place=self.plain.place,
             )
         meaning = next(iter(both), "additive")
-        return Claim(argument.name, tuple(sum(meanings.values(), [])), meaning=meaning)
+        tried = tuple(words for given in meanings.values() for words in given)
+        declared = declared_polarity(self.says)
+        if declared is not None and both and meaning != declared:
+            does = {"hide": "hides", "keep": "may attend"}
+            sentence = f"True in `{argument.name}` {does[meaning]}; its text says that True {does[declared]}"
+            return Claim(argument.name, tried, "mask_inverted", sentence, place=self.plain.place)
+        return self._renormalised(argument, tried, meaning)
+
+    def _renormalised(self, argument: Any, tried: tuple[str, ...], meaning: str) -> Claim:
+        """Whether, with a mask, the weights that are used are the softmax over the keys that are seen."""
+        form, _, kind = tried[0].rpartition(" ")
+        form = form.strip("()").replace(",", "")
+        found = self._given(argument, self._as_value(self._allowed(form), form, kind))
+        if found is None:
+            return Claim(argument.name, tried, meaning=meaning)
+        plain = np.where(np.isfinite(self.plain.masked), self.plain.masked, 0.0)
+        expected = softmax(np.where(found.cells, -np.inf, plain))
+        rows = ~found.cells.all(-1)
+        if not np.isfinite(found.used).all() or np.abs(found.used - expected)[rows].max() < 1e-4 or self.has_extra:
+            return Claim(argument.name, tried, meaning=meaning)
+        cut = np.where(found.cells, 0.0, softmax(np.where(self.plain.cells, -np.inf, plain)))
+        columns = cut / np.maximum(cut.sum(-2, keepdims=True), 1e-30)
+        if np.abs(found.used - cut).max() < 1e-4:
+            name, sentence = (
+                "mask_after_softmax",
+                "weights are set to 0 after the softmax; their rows no longer sum to 1",
+            )
+        elif np.abs(found.used - columns).max() < 1e-4:
+            name, sentence = "renormalised_over_queries", "masked weights are divided by the sums of the columns"
+        else:
+            name, sentence = "mask_misread", "the weights are no softmax over the keys that are seen"
+        return Claim(
+            argument.name,
+            tried,
+            name,
+            f"`{argument.name}`: {sentence}",
+            place=found.place,
+            yours=found.used[0, 0],
+            expected=expected[0, 0],
+        )
 
     def _kinds(
         self, argument: Any, form: str, allowed: Array

@@ -66,16 +66,25 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     switches = [value for key, value in given.items() if "causal" in key and isinstance(value, bool)]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
     is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words)
+    whole = any(isinstance(v, str) and v.lower() in ("global", "full", "full_attention") for v in given.values())
+    caps = [v for k, v in given.items() if "cap" in k and isinstance(v, int | float) and v and v is not True]
     windows = [
         value for key, value in given.items() if "window" in key and isinstance(value, int) and value is not True
     ]
     unscaled = is_unscaled or bool(re.search(r"\bunscaled\b|without scal", f"{name} {says}", re.IGNORECASE))
     return Expected(
         is_causal=switches[0] if switches else True if is_named and "masked" not in name.lower() else None,
-        window=windows[0] if len(windows) == 1 and windows[0] else None,
+        window=windows[0] if len(windows) == 1 and windows[0] and not whole else None,
+        cap=caps[0] if len(caps) == 1 else None,
+        has_sink=any("sink" in key for key in _parameter_names(plan)),
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
     )
+
+
+def _parameter_names(plan: Any) -> list[str]:
+    made = plan.make(seed=0)
+    return [name for name, _ in made.named_parameters()] if isinstance(made, nn.Module) else []
 
 
 def _flat(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -102,6 +111,8 @@ class _Observer:
         plan = self.plan
         made = plan.make(seed=0)
         flow = Flow(plan, made, plan.draw(seed=0), plan.draw(seed=1))
+        if not self._is_steady(flow):
+            return Observation("wrong", (), tuple(self.findings), tried=(_sizes_in_words(flow),))
         reading = read(flow, expects=self.expects)
         self._add(reading, "")
         self.tried.append(_sizes_in_words(flow))
@@ -172,7 +183,7 @@ class _Observer:
             except Exception:  # noqa: BLE001  somebody else's code may raise anything
                 self.untried.append(name)
                 return
-            self._returned(flow)
+            self._returned(flow, are_asked_for=value)
         self.tried.append(f"{name}: True, False")
 
     def _other_sizes(self) -> None:
@@ -227,7 +238,7 @@ class _Observer:
                 pass
             self.tried.append(words)
 
-    def _returned(self, flow: Flow) -> None:
+    def _returned(self, flow: Flow, *, are_asked_for: bool = False) -> None:
         """Whether the weights that are returned are those that were used."""
         arrays = self.plan.arrays(flow.base.returned)
         try:
@@ -243,28 +254,22 @@ class _Observer:
                 continue
             numbers = to_numbers(array)
             fault = _returned_fault(numbers, canon.weights, canon.masked, canon.scores)
-            if fault == "scores_returned" and not re.search(r"return [^\n,]+,\s*\w*(weight|attn|prob)", self.says):
+            if (
+                fault == "scores_returned"
+                and not are_asked_for
+                and not re.search(r"return [^\n,]+,\s*\w*(weight|attn|prob)", self.says)
+            ):
                 self.remarks.append("the scores come back beside the output")
             elif fault is not None:
                 sentence = {
                     "weights_returned_transposed": "the weights come back with queries and keys exchanged",
                     "scores_returned": "the scores come back in the place of the weights",
+                    "weights_returned_differ": "the weights that come back are not those that were used",
                 }[fault]
                 self.findings.append(Finding(fault, "weights", sentence, op.place))
 
     def _modes(self, flow: Flow) -> None:
-        """Twice the same in evaluation; dropout after the softmax in training; gradients that are derivatives."""
-        one, two = (to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)]) for _ in range(2))
-        if apart(one, two).any():
-            dropouts = [op for op in flow.ops if "dropout" in op.name]
-            fault = "dropout_in_eval" if dropouts else "shares_state"
-            words = (
-                "weights are dropped in evaluation too"
-                if dropouts
-                else "the same call gives another answer the second time"
-            )
-            self.findings.append(Finding(fault, "weights", words, dropouts[0].place if dropouts else None))
-            return
+        """Dropout after the softmax in training; gradients that are derivatives; nothing of the caller changed."""
         if self._changes_inputs(flow):
             self.findings.append(
                 Finding("mutates_inputs", "output", "after the call the caller's tensor holds other numbers")
@@ -299,6 +304,19 @@ class _Observer:
             part.lower() in ("k", "key", "wk", "w_k", "k_proj", "to_k", "k_linear", "keys", "key_proj")
             for part in name.split(".")
         )
+
+    def _is_steady(self, flow: Flow) -> bool:
+        """Whether two calls with the same numbers give the same."""
+        one, two = (to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)]) for _ in range(2))
+        if not apart(one, two).any():
+            return True
+        dropouts = [op for op in flow.ops if "dropout" in op.name]
+        fault = "dropout_in_eval" if dropouts else "shares_state"
+        words = "the same call gives another answer the second time"
+        if dropouts:
+            words = "weights are dropped in evaluation too"
+        self.findings.append(Finding(fault, "weights", words, dropouts[0].place if dropouts else None))
+        return False
 
     def _changes_inputs(self, flow: Flow) -> bool:
         given = {name: value.clone() if isinstance(value, Tensor) else value for name, value in flow.inputs.items()}
@@ -407,6 +425,8 @@ def _returned_fault(given: Array, weights: Array, masked: Array, scores: Array) 
         turned = right.swapaxes(-1, -2)
         if given.shape == turned.shape and _same(given, turned):
             return "weights_returned_transposed"
+        if given.shape == shape and (given >= 0).all() and np.abs(given.sum(-1) - 1).max() < 1e-5:
+            return "weights_returned_differ"
         if given.shape == shape and (_same(given, raw) or _same(given, scores.reshape(shape))):
             return "scores_returned"
     return None

@@ -116,6 +116,11 @@ def _factor_of(form: object, size: int) -> float:
     return form.by if isinstance(form, Factor | Rotation) else 1.0
 
 
+def _is_one(one: Array | None, two: Array | None) -> bool:
+    """Whether two projections have one matrix."""
+    return one is not None and two is not None and one.shape == two.shape and bool((one == two).all())
+
+
 @dataclass(frozen=True)
 class Expected:
     """What the target's names and words promise; None: nothing is promised.
@@ -125,18 +130,23 @@ class Expected:
         window: How many keys a query sees, itself included.
         is_unscaled: No scale is wanted.
         heads: How many heads.
+        cap: The soft cap that it was made with.
+        has_sink: A score beside the keys is among its parameters.
     """
 
     is_causal: bool | None = None
     window: int | None = None
     is_unscaled: bool = False
     heads: int | None = None
+    cap: float | None = None
+    has_sink: bool = False
     has_output_projection: bool = False
 
 
 class _Reader:
     def __init__(self, flow: Flow, expects: Expected) -> None:
         self.flow, self.expects, self.reading = flow, expects, Reading()
+        self._own_weights: list[Array] = []
 
     def read(self) -> Reading:
         flow, reading = self.flow, self.reading
@@ -225,6 +235,16 @@ class _Reader:
 
         op = core.combine if core.is_fused else core.scores[0]
         is_function = query.op is None
+        weights = {name: self._weight(root.op) for name, root in (("queries", query), ("keys", key), ("values", value))}
+        pairs = [(a, b) for a in weights for b in weights if a < b and weights[a] is not None]
+        alike = [(a, b) for a, b in pairs if _is_one(weights[a], weights[b])]
+        if alike and not (query.op == key.op == value.op) and (query.op, key.op, value.op) != (query.op,) * 3:
+            one, two = alike[0]
+            different = {"queries": query, "keys": key, "values": value}
+            if different[one].op != different[two].op:
+                words = f"{one} and {two} are made with one matrix"
+                self._wrong("projection_shared", "projections", words, different[two].op)
+        self._own_weights = [w for w in weights.values() if w is not None]
         if same(query, key) and any("qk" in n.lower() and "qkv" not in n.lower() for n in self._table_names()):
             self.reading.remarks.append("queries and keys share one projection, as its name says")
         elif same(query, key) and not is_function:
@@ -263,6 +283,16 @@ class _Reader:
             self._wrong("key_value_swapped", "projections", "keys serve as values and values as keys", op)
         elif roles.get(canon.value_argument) == "key" and "value" in roles.values():
             self._wrong("key_as_value", "output", "the weights are multiplied with the keys", core.combine)
+
+    def _weight(self, op: int | None) -> Array | None:
+        """Return the matrix of a projection."""
+        if op is None:
+            return None
+        recorded = self.flow.ops[op]
+        places = [
+            i for i in range(len(recorded.inputs)) if self.flow.is_constant(op, i) and recorded.inputs[i].ndim >= 2
+        ]
+        return recorded.inputs[places[0]] if places else None
 
     def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
         heads = canon.q.shape[1]
@@ -355,6 +385,14 @@ class _Reader:
                 op,
             )
             return
+        if len(asks.steps) > 1 and np.ptp(np.abs(asks.steps)) < 1e-6 and abs(asks.steps[0]) > 1e-6:
+            self._wrong(
+                "rotary_positions_wrong",
+                "scores",
+                "all pairs of features turn by one angle; the frequencies must fall",
+                op,
+            )
+            return
         n = min(len(asks.angles), len(answers.angles))
         gap = np.abs((asks.angles[:n] - answers.angles[:n] + np.pi) % (2 * np.pi) - np.pi).max()
         if gap > 1e-3:
@@ -402,6 +440,8 @@ class _Reader:
                 )
             else:
                 reading.kind.append(f"scores capped at {scaling.cap:g}") if is_first else None
+        elif self.expects.cap is not None:
+            self._wrong("cap_missing", "scaled", f"no cap is laid, though it was made with {self.expects.cap:g}", op)
         op = self._mask_op(core)
         pattern = find_pattern(scaling.hidden)
         reading.pattern = pattern if is_first else reading.pattern
@@ -414,6 +454,27 @@ class _Reader:
         self._bias(scaling, op if added is None else added, canon, is_first=is_first)
         if canon.extra is not None and is_first:
             reading.kind.append("a sink beside the keys")
+            self._sink(canon, op)
+        elif self.expects.has_sink and not core.is_fused:
+            self._wrong(
+                "sink_missing", "weights", "its sink does not stand beside the keys in the softmax", core.softmax
+            )
+
+    def _sink(self, canon: Canon, op: int) -> None:
+        """The sink is a parameter as it stands: neither scaled nor capped with the scores."""
+        assert canon.extra is not None
+        if canon.extra.shape[0] < 1 or not hasattr(self.flow.made, "named_parameters"):
+            return
+        given = canon.extra.reshape(canon.extra.shape[0], -1)
+        for name, parameter in self.flow.made.named_parameters():
+            raw = parameter.detach().double().numpy().reshape(-1)
+            if "sink" not in name.lower() or raw.size < 2 or given.shape[1] % raw.size:
+                continue
+            row = given[0].reshape(raw.size, -1)[:, 0]
+            slope = float((row * raw).sum() / (raw * raw).sum())
+            if np.abs(row - slope * raw).max() < 1e-6 and abs(slope - 1) > 1e-3:
+                words = f"the sink is multiplied by {slope:.4g}; it stands beside the scaled scores as it is"
+                self._wrong("sink_scaled", "masked", words, op)
 
     def _mask_op(self, core: Core) -> int:
         """Return the first operation on the scores that hides something, or the softmax."""
@@ -548,17 +609,18 @@ class _Reader:
         if name == "other":
             reading.unknown.append("it hides some keys in a pattern that I do not know")
             return
-        if expects.window is not None and name in ("window", "band", "causal", "nothing"):
-            if name in ("window", "band") and pattern.size != expects.window:
-                half = name == "band"
-                if not (half and pattern.size in (expects.window + 1, expects.window // 2 + 1)):
-                    self._wrong(
-                        "window_off_by_one",
-                        "masked",
-                        f"a query sees {pattern.size} keys, itself included; the window is {expects.window}",
-                        op,
-                    )
-                    return
+        if expects.window is not None and name in ("window", "band") and pattern.size != expects.window:
+            if not (
+                name == "band"
+                and pattern.ahead == pattern.size
+                and expects.window in (pattern.size - 1, 2 * pattern.size - 2, 2 * pattern.size - 1)
+            ):
+                words = f"a query sees {pattern.size} keys back, its own included; the window is {expects.window}"
+                self._wrong("window_off_by_one", "masked", words, op)
+                return
+        if expects.window is not None and name in ("causal", "nothing") and expects.window < canon.k.shape[2]:
+            self._wrong("window_ignored", "masked", f"no window is laid, though it was made with {expects.window}", op)
+            return
         if name == "nothing" and expects.is_causal:
             self._wrong("causal_missing", "masked", "nothing is hidden, though its name says causal", op)
         if name == "causal_start" and canon.q.shape[2] != canon.k.shape[2]:
@@ -567,7 +629,7 @@ class _Reader:
             "causal": "causal attention",
             "causal_start": "causal attention",
             "window": f"a causal window of {pattern.size} keys",
-            "band": f"a window of {pattern.size - 1} keys to each side",
+            "band": f"a window of {pattern.size - 1} keys back and {pattern.ahead - 1} ahead",
         }
         if name in words and words[name] not in reading.kind:
             reading.kind.insert(0, words[name])
@@ -693,11 +755,19 @@ class _Reader:
                         "the weights are divided by √d_k after the softmax",
                         core.combine,
                     )
+                elif canon.extra is not None and np.abs(np.nan_to_num(canon.used).sum(-1) - 1).max() < 1e-6:
+                    words = "the rows are divided by their sum once the sink is gone"
+                    self._wrong("sink_missing", "weights", words, core.combine)
                 else:
                     self.reading.unknown.append("something happens to the weights before they meet the values")
 
     def _ending(self, ending: Ending, cores: Sequence[Core]) -> None:
         reading = self.reading
+        if ending.projection is not None:
+            weight = self._weight(ending.projection)
+            if any(_is_one(weight, own) for own in self._own_weights):
+                words = "the output goes through the matrix of the queries, keys or values"
+                self._wrong("projection_shared", "output", words, ending.projection)
         if ending.fault is not None:
             self._wrong(
                 ending.fault, "output", "the outputs of the heads are not put side by side, token by token", ending.op

@@ -3,6 +3,7 @@
 Two runs with different numbers tell them apart: what moves with the scores is scaled, what stays is a bias or a fill.
 """
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -186,11 +187,13 @@ class Pattern:
 
     Attributes:
         name: `nothing`, `causal`, `causal_start`, `window`, `band`, `reversed`, or `other`.
-        size: Of a window: how many keys a query sees, itself included.
+        size: Of a window: how many keys a query sees, itself included, back from its own.
+        ahead: Of a band: how many keys it sees ahead, its own included.
     """
 
     name: str
     size: int = 0
+    ahead: int = 1
 
 
 def find_pattern(hidden: Array) -> Pattern:
@@ -215,13 +218,8 @@ def find_pattern(hidden: Array) -> Pattern:
             return Pattern(name)
         if (seen == at_start).all():
             return Pattern("causal_start" if name == "causal" else name)
-    for size in range(1, max(n_q, n_k) + 1):
-        bands = {
-            "window": (end <= 0) & (end > -size),
-            "band": np.abs(end) < size,
-            "window_ahead": (end >= 0) & (end < size),
-        }
-        for name, band in bands.items():
-            if (seen == band).all():
-                return Pattern(name, size)
+    for size, ahead in itertools.product(range(1, n_k + 1), repeat=2):
+        if (seen == ((end > -size) & (end < ahead))).all():
+            name = "window" if ahead == 1 else "window_ahead" if size == 1 else "band"
+            return Pattern(name, size, ahead)
     return Pattern("other")
