@@ -10,7 +10,8 @@ from typing import Any
 from attention_surgeon.diagnose.diagnosis import Diagnosis
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, is_finite
-from attention_surgeon.diagnose.observed import diagnose_observed
+from attention_surgeon.diagnose.mask_functions import diagnose_mask
+from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Conduct, Contract, Subject, contracts_for, steadiness_of
@@ -56,7 +57,13 @@ def _by_both(
     at what the target is. Where they cannot be read, the answers decide; but only what they recognise is called wrong.
     """
     if contract is not None or options.keys() - {"scaled"} or not _is_attention(choices):
+        made = None if contract is not None or options else diagnose_mask(target, words_of(target))
+        if made is not None:
+            return made
         best, choice = _best_of(choices, target)
+        if contract is None and best.verdict == "wrong" and not _says_what_it_is(target) and not best.is_recognised:
+            reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
+            return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
         remarks = () if contract is not None else _remarks(best, choice, target, options)
         return dataclasses.replace(best, conduct=(*best.conduct, *remarks))
     observed = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
@@ -83,6 +90,12 @@ def _right_as(contract: Contract, target: Any) -> Diagnosis | None:
         return None
     found = _judge(subject)
     return dataclasses.replace(found, untried=_untried(target)) if found.verdict == "right" else None
+
+
+def _says_what_it_is(target: Any) -> bool:
+    """Whether the name of a function says that it is one that a contract knows."""
+    name = getattr(target, "__name__", "").lower()
+    return any(word in name for word in ("mask", "softmax", "attention", "attend", "analyze", "statistic", "entropy"))
 
 
 def _is_attention(choices: Sequence[Contract]) -> bool:

@@ -47,7 +47,7 @@ def diagnose_observed(
         hints: Arguments for its constructor.
         is_unscaled: Whether no scale is wanted.
     """
-    name, says = getattr(target, "__name__", type(target).__name__), _words_of(target)
+    name, says = getattr(target, "__name__", type(target).__name__), words_of(target)
     plan = find_plan(target, name=name, source=says, example=example, hints=hints or {})
     if isinstance(plan, Refusal):
         reason = "\n".join(filter(None, (plan.reason, *(f"tried: {way}" for way in plan.tried[:3]), plan.advice)))
@@ -93,7 +93,7 @@ def _difference(finding: Finding) -> Difference | None:
     return Difference(finding.step, before, finding.sentence, finding.yours, finding.expected)
 
 
-def _words_of(target: Any) -> str:
+def words_of(target: Any) -> str:
     """Return the text of a target: its docstring and comments say what a mask means."""
     try:
         return inspect.getsource(target if inspect.isroutine(target) or inspect.isclass(target) else type(target))

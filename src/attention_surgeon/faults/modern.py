@@ -208,6 +208,16 @@ FAULTS: tuple[Fault, ...] = (
         "k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)",
     ),
     _fault(
+        "projection_unused",
+        "projection",
+        "One of its matrices is there, and changes nothing: a projection is never applied.",
+        "It trains; its parameters say more than it can.",
+        "The output is the same for every value of that matrix.",
+        "Change one matrix after the other: which of them does the output not notice?",
+        "Look for where that projection is called: it is not, or its result is thrown away.",
+        "value = self.w_v(value)",
+    ),
+    _fault(
         "window_ignored",
         "mask",
         "A window is given when it is made, and no window is laid.",

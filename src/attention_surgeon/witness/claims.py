@@ -61,10 +61,14 @@ class Hidden:
     used: Array = field(repr=False)
 
 
+_TRUE = r"(?:\bTrue|\b1|\bones?)\b[^.;\n]{0,30}?"
 _DECLARED = {
-    "hide": r"(?:\bTrue|\b1)s?\b[^.;\n]{0,25}?(?:\bhid|\bmasked|\bignor|\bpad\b|\bpadding\b|\bnot (?:be )?(?:seen|attend)|\bblock)",
-    "keep": r"(?:\bTrue|\b1)s?\b[^.;\n]{0,25}?(?:\bkeep|\battend|\bvisible|\bmay\b|\ballow|\bseen\b|\breal\b)",
+    "hide": _TRUE
+    + r"(?:\bhid|\bmasked|\bignor|(?<!no )(?<!not )\bpad|\bnot (?:be )?(?:seen|attend|looked)|\bblock|\bforbid)",
+    "keep": _TRUE
+    + r"(?:\bkeep|(?<!not )(?<!not be )\battend|\bvisible|\bmay\b|\ballow|(?<!not be )\bseen\b|\breal\b|\bno pad)",
 }
+"""What a text may say of True (or of 1) in a mask."""
 
 
 def declared_polarity(says: str) -> str | None:

@@ -1,5 +1,6 @@
 """All that the second witness says of a target: what it is, what is wrong where, what was tried and what never was."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -71,7 +72,9 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     windows = [
         value for key, value in given.items() if "window" in key and isinstance(value, int) and value is not True
     ]
-    unscaled = is_unscaled or bool(re.search(r"\bunscaled\b|without scal", f"{name} {says}", re.IGNORECASE))
+    unscaled = is_unscaled or bool(
+        re.search(r"\bunscaled\b|without scal|no scal|not scal|\bT5", f"{name} {says}", re.IGNORECASE)
+    )
     return Expected(
         is_causal=switches[0] if switches else True if is_named and "masked" not in name.lower() else None,
         window=windows[0] if len(windows) == 1 and windows[0] and not whole else None,
@@ -148,6 +151,7 @@ class _Observer:
         self._arguments(reading)
         self._other_sizes()
         self._switches(reading)
+        self._slopes(reading)
         self._modes(flow)
 
     def _arguments(self, reading: Reading) -> None:
@@ -226,6 +230,8 @@ class _Observer:
                 expects = replace(expects, is_unscaled=True)
             try:
                 flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+                if not self._is_steady(flow):
+                    continue
                 found = read(flow, expects=expects)
             except Exception:  # noqa: BLE001
                 self.untried.append(words)
@@ -237,6 +243,13 @@ class _Observer:
             if is_mask and found.pattern.name == "nothing" and reading.pattern.name == "nothing":
                 pass
             self.tried.append(words)
+
+    def _slopes(self, reading: Reading) -> None:
+        """The slopes of ALiBi are given for a power of two of heads; others are made from those in several ways."""
+        plan = self.plan.resized(heads=4) if "ALiBi" in reading.kind and reading.heads & (reading.heads - 1) else None
+        if plan is not None:
+            flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+            self._add(read(flow, expects=self.expects), "with 4 heads")
 
     def _returned(self, flow: Flow, *, are_asked_for: bool = False) -> None:
         """Whether the weights that are returned are those that were used."""
@@ -282,18 +295,14 @@ class _Observer:
 
     def _unused(self, flow: Flow) -> None:
         """Find parameters that change nothing: a bias that is never added, a projection that is never applied."""
-        if not isinstance(flow.made, nn.Module):
-            return
         before = to_numbers(self.plan.arrays(flow.base.returned)[max(self.plan.output, 0)])
-        for name, parameter in flow.made.named_parameters():
-            kept = parameter.detach().clone()
-            with torch.no_grad():
-                parameter += torch.as_tensor(np.random.default_rng(2).normal(size=tuple(kept.shape))).to(kept.dtype)
-            try:
+        for name, bumped in _bumped_parameters(flow.made):
+            with bumped:
                 after = to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)])
-            finally:
-                with torch.no_grad():
-                    parameter.copy_(kept)
+            if _PROJECTION.search(name) and before.shape == after.shape and not apart(before, after).any():
+                words = f"its projection `{name}` changes nothing in the output"
+                self.findings.append(Finding("projection_unused", "projections", words))
+                continue
             if apart(before, after).any() or (name.endswith("bias") and self._is_key_bias(name)):
                 continue
             self.remarks.append(f"its parameter `{name}` changes nothing in the output")
@@ -310,7 +319,7 @@ class _Observer:
         one, two = (to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)]) for _ in range(2))
         if not apart(one, two).any():
             return True
-        dropouts = [op for op in flow.ops if "dropout" in op.name]
+        dropouts = [op for op in flow.ops if "dropout" in op.name or op.options.get("dropout_p")]
         fault = "dropout_in_eval" if dropouts else "shares_state"
         words = "the same call gives another answer the second time"
         if dropouts:
@@ -412,6 +421,33 @@ class _Observer:
             )
         else:
             self.tried.append("gradients")
+
+
+_PROJECTION = re.compile(
+    r"(?:^|[._])(?:w_?[qkvo]|[qkvo](?:_?proj)?|query|key|value|out(?:put)?(?:_?proj)?|proj)(?:\.weight)?$",
+    re.IGNORECASE,
+)
+
+
+def _bumped_parameters(made: Any) -> Iterator[tuple[str, contextlib.AbstractContextManager[None]]]:
+    """Yield every parameter by name with a context in which it holds other numbers."""
+    held = dict(made.named_parameters()) if isinstance(made, nn.Module) else getattr(made, "__dict__", {})
+    for name, value in held.items():
+        if isinstance(value, Tensor | np.ndarray) and to_numbers(value).dtype.kind == "f":
+            yield name, _bumped(value)
+
+
+@contextlib.contextmanager
+def _bumped(value: Any) -> Iterator[None]:
+    change = np.random.default_rng(2).normal(size=tuple(value.shape))
+    with torch.no_grad():
+        kept = value.clone() if isinstance(value, Tensor) else value.copy()
+        value += torch.as_tensor(change).to(value.dtype) if isinstance(value, Tensor) else change.astype(value.dtype)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            value[...] = kept
 
 
 def _returned_fault(given: Array, weights: Array, masked: Array, scores: Array) -> str | None:

@@ -346,8 +346,15 @@ class _Reader:
                 self._wrong("rotary_on_values", "output", "the values are rotated by their positions too", op)
         return factor
 
+    def _tables_are_given(self) -> bool:
+        """Whether cosines and sines are arguments, whose layout was ours to choose."""
+        given = [a for a in self.flow.plan.arguments if a.name in self.flow.inputs]
+        return any(a.role in ("cos", "sin", "freqs") or "cos" in getattr(a, "form", "") for a in given)
+
     def _broken(self, form: object, op: int) -> None:
-        if isinstance(form, BrokenRotation):
+        if isinstance(form, BrokenRotation) and self._tables_are_given():
+            self.reading.unknown.append("the rotary tables that I gave it may lie in another order than it wants")
+        elif isinstance(form, BrokenRotation):
             other = "pairs" if form.layout == "halves" else "halves"
             self._wrong(
                 "rotary_layouts_mixed",
@@ -584,7 +591,9 @@ class _Reader:
         reading, expects = self.reading, self.expects
         name = pattern.name
         if scaling.hidden.any() and np.isfinite(scaling.fill) and scaling.fill > -1e3 and scaling.cap is None:
-            if scaling.fill > 0:
+            if abs(scaling.fill) < 1e-6:
+                self._wrong("mask_filled_with_zero", "masked", "hidden scores are set to 0, which is a score", op)
+            elif scaling.fill > 0:
                 self._wrong("mask_fill_positive", "masked", f"hidden scores are set to {scaling.fill:g}", op)
             else:
                 self._wrong(
@@ -677,6 +686,8 @@ class _Reader:
         names = self._table_names()
         if is_relative:
             self.reading.kind.append("a bias for each distance") if is_first else None
+        elif self._is_relative_in_a_picture(bias, seen):
+            self.reading.kind.append("a bias for each distance in a picture") if is_first else None
         elif any("rel" in name.lower() for name in names):
             self._wrong(
                 "relative_bias_misplaced",
@@ -686,6 +697,22 @@ class _Reader:
             )
         else:
             self.reading.kind.append("a bias for each pair of positions") if is_first else None
+
+    def _is_relative_in_a_picture(self, bias: Array, seen: Array) -> bool:
+        """Whether positions are places in rows and columns, and the bias depends on the distance along both."""
+        n = bias.shape[1]
+        if bias.shape[2] != n:
+            return False
+        for width in (w for w in range(2, n) if n % w == 0):
+            y, x = np.divmod(np.arange(n), width)
+            apart = (y[:, None] - y[None, :]) * 2 * n + (x[:, None] - x[None, :])
+            if all(
+                np.ptp(b[apart == g]) < 1e-6 * max(1.0, float(np.abs(bias).max()))
+                for b in bias
+                for g in np.unique(apart)
+            ):
+                return True
+        return False
 
     def _signed_slope(self, bias: Array, gap: Array, seen: Array) -> float | None:
         """Return the slope of a bias that grows with `j - i` up to a number per row, None if it does not."""
@@ -708,7 +735,16 @@ class _Reader:
             )
             return
         falling = np.abs(slopes)
-        if len(slopes) > 1 and (np.diff(falling) > 0).all():
+        heads = len(slopes)
+        usual = 2.0 ** (-8.0 * np.arange(1, heads + 1) / heads)
+        is_power = heads & (heads - 1) == 0
+        if heads > 1 and (np.ptp(falling) < 1e-9 or (is_power and np.abs(falling - usual).max() > 1e-4 * usual.max())):
+            words = (
+                f"the slopes are {', '.join(f'{s:.3g}' for s in falling)}; they are 2 ** (-8 h / heads), h = 1, 2, ..."
+            )
+            self._wrong("alibi_slopes", "masked", words, op)
+            return
+        if heads > 1 and (np.diff(falling) > 0).all():
             self._wrong(
                 "alibi_slopes", "masked", "the slopes grow from head to head; the first head's must be the steepest", op
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from attention_surgeon.witness.flow import SEVERAL, Flow
-from attention_surgeon.witness.forms import Factor, Form, find_form
+from attention_surgeon.witness.forms import Factor, Form, Norm, find_form
 from attention_surgeon.witness.record import Array, Trace
 
 
@@ -215,6 +215,11 @@ def _steps(
         (number for number, value in ways if value.shape == after.shape and np.allclose(value, after)), rows.product
     )
     direct = find_form(before, after)
+    if isinstance(direct, Norm):  # a scale after it hides in its gains, unless the norm itself was seen
+        for number, value in ways:
+            first, last = find_form(before, value), find_form(value, after)
+            if isinstance(first, Norm) and isinstance(last, Factor) and abs(last.by - 1) > 1e-6:
+                return (first, number), (last, last_op)
     if direct is not None:
         return ((direct, last_op),)
     for number, value in reversed(ways):

@@ -83,7 +83,7 @@ def _linear(one: Canon, two: Canon, up_to_rows: bool) -> Scaling:
         rest = np.where(fits, _centred(rest, fits), 0.0)
     lowered = fits & (rest < 20 * _FILL)
     stays = np.isfinite(one.masked) & (np.abs(rise) <= 1e-12) & (one.masked == two.masked)
-    hidden = ~np.isfinite(one.masked) | (one.masked < _HIDES) | lowered | (stays & ~fits & (one.masked < _FILL))
+    hidden = ~np.isfinite(one.masked) | (one.masked < _HIDES) | lowered | (stays & ~fits)
     visible = ~hidden
     known = bool((fits | hidden).all() and (factor != 0).all())
     counts = visible.sum(0)
@@ -156,6 +156,7 @@ def find_normaliser(canon: Canon) -> Normaliser:
             "softmax_over_queries": softmax(masked.swapaxes(-1, -2)).swapaxes(-1, -2),
             "softmax_over_heads": np.moveaxis(softmax(np.moveaxis(masked, 1, -1)), -1, 1),
             "softmax_over_batch": np.moveaxis(softmax(np.moveaxis(masked, 0, -1)), -1, 0),
+            "softmax_over_everything": _over_matrix(masked),
             "softmax_twice": softmax(softmax(masked)),
             "log_softmax_used": np.log(softmax(masked)),
             "softmax_plus_one": np.exp(masked) / (1 + np.exp(masked).sum(-1, keepdims=True)),
@@ -165,6 +166,12 @@ def find_normaliser(canon: Canon) -> Normaliser:
             if _same(weights, value):
                 return Normaliser(name)
     return Normaliser(None, is_known=False)
+
+
+def _over_matrix(masked: Array) -> Array:
+    """One sum over all queries and keys of a head."""
+    flat = softmax(masked.reshape(*masked.shape[:2], -1))
+    return flat.reshape(masked.shape)
 
 
 def _over_keys(canon: Canon) -> Array:

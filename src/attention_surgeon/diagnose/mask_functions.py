@@ -1,0 +1,204 @@
+"""Functions that make a mask, judged by what their name says: causal, window, prefix, padding, documents, and both.
+
+The name and the arguments say what is meant; the docstring may say which way round. What is made is compared with our
+own masks; a function whose name says nothing is left alone.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference
+from attention_surgeon.faults import find_fault
+from attention_surgeon.testing import Conduct
+from attention_surgeon.witness.claims import declared_polarity
+from attention_surgeon.witness.record import Array, to_numbers
+
+_N, _WINDOW, _PREFIX, _PAD = 7, 3, 2, 0
+_IDS = np.array([[5, 3, 9, 4, 6, 0, 0], [8, 2, 0, 0, 0, 0, 0], [7, 7, 4, 1, 3, 2, 6]])
+_DOCUMENTS = np.array([[0, 0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 1, 1, 2]])
+_LENGTHS = np.array([5, 7, 2])
+_HIDES = -1e3
+
+_MEANS: Mapping[str, tuple[str, ...]] = {
+    "prefix": ("prefix",),
+    "window": ("window", "sliding", "local", "banded"),
+    "documents": ("document", "documents", "doc", "packed", "segment", "segments", "block_diagonal"),
+    "target": ("trg", "tgt", "target", "combined", "decoder"),
+    "causal": ("causal", "subsequent", "look", "lookahead", "autoregressive", "triangular"),
+    "padding": ("padding", "pad", "src", "source", "lengths", "length", "valid"),
+}
+_COUNTS = ("n", "size", "seq_len", "seq_length", "length", "sz", "t", "l", "max_len", "num_tokens", "block_size", "n_q")
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What a function is given, and who may attend: `(n, n)`, `(b, n, n)` or, for padding, `(b, n)`."""
+
+    arguments: dict[str, Any]
+    allowed: Array
+
+
+def diagnose_mask(target: Any, says: str) -> Diagnosis | None:
+    """Judge a function that makes a mask; None where its name does not say which, or it cannot be called.
+
+    Args:
+        target: The function.
+        says: Its text; what it says of True is held against it.
+
+    >>> def sliding_window_mask(n, window):
+    ...     i, j = torch.arange(n)[:, None], torch.arange(n)[None, :]
+    ...     return (j <= i) & (i - j <= window)
+    >>> diagnose_mask(sliding_window_mask, "").names
+    ('window_off_by_one',)
+    """
+    meaning = _meaning(target)
+    if meaning is None:
+        return None
+    for library in ("torch", "numpy"):
+        for case in _cases(target, meaning, says, library):
+            try:
+                returned = to_numbers(target(**case.arguments))
+            except Exception:  # noqa: BLE001  somebody else's code may raise anything
+                continue
+            found = _judged(returned, case, meaning, says)
+            if found is not None:
+                return found
+    return None
+
+
+def _meaning(target: Any) -> str | None:
+    name = getattr(target, "__name__", "").lower()
+    words = set(re.split(r"[_\d]+", name)) | ({name} if "block_diagonal" in name else set())
+    if not inspect.isroutine(target) or not words & {"mask", "masks", "subsequent"}:
+        return None
+    return next((kind for kind, signs in _MEANS.items() if words & set(signs)), None)
+
+
+def _cases(target: Any, meaning: str, says: str, library: str) -> Iterator[_Case]:
+    """Yield the calls that the parameters' names allow."""
+    own: dict[str, Any] = {}
+    pad = _PAD
+    for parameter in inspect.signature(target).parameters.values():
+        name = parameter.name.lower()
+        if "pad" in name and ("id" in name or "token" in name or "idx" in name):
+            pad = parameter.default if isinstance(parameter.default, int) else _PAD
+            if parameter.default is parameter.empty:
+                own[parameter.name] = pad
+            continue
+        if parameter.default is not parameter.empty and not any(word in name for word in ("window", "prefix")):
+            continue
+        value = _value(name, meaning, pad)
+        if value is None:
+            return
+        own[parameter.name] = value
+    allowed = _allowed(meaning, says)
+    make: Callable[[Any], Any] = torch.as_tensor if library == "torch" else np.asarray
+    yield _Case({k: make(v.copy()) if isinstance(v, np.ndarray) else v for k, v in own.items()}, allowed)
+
+
+def _value(name: str, meaning: str, pad: int) -> Any:
+    if "window" in name or name in ("w", "size_window"):
+        return _WINDOW
+    if "prefix" in name:
+        return _PREFIX
+    if "len" in name and meaning == "padding" and name not in ("max_len", "max_length", "seq_len"):
+        return _LENGTHS
+    if name in _COUNTS or name.endswith(("_len", "_length", "_size")):
+        return _N
+    if meaning == "documents":
+        return _DOCUMENTS
+    if meaning in ("padding", "target"):
+        return np.where(_IDS == _PAD, pad, np.where(_IDS == pad, 11, _IDS))
+    return None
+
+
+def _allowed(meaning: str, says: str) -> Array:
+    i, j = np.arange(_N)[:, None], np.arange(_N)[None, :]
+    if meaning == "window":
+        return (j <= i) & (i - j < _WINDOW)
+    if meaning == "prefix":
+        return (j <= i) | ((j < _PREFIX) & (i >= 0))
+    if meaning == "causal":
+        return j <= i
+    if meaning == "documents":
+        same = _DOCUMENTS[:, :, None] == _DOCUMENTS[:, None, :]
+        return same & (j <= i) if "causal" in says.lower() else same
+    real = _IDS != _PAD
+    return real[:, None, :] & (j <= i) if meaning == "target" else real
+
+
+def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis | None:
+    allowed = case.allowed
+    if any(
+        isinstance(v, torch.Tensor | np.ndarray) and np.array_equal(to_numbers(v), _LENGTHS)
+        for v in case.arguments.values()
+    ):
+        allowed = np.arange(_N)[None, :] < _LENGTHS[:, None]
+    is_additive = returned.dtype.kind == "f" and bool((returned < _HIDES).any() or not np.isfinite(returned).all())
+    given = returned > _HIDES if is_additive else returned.astype(bool)
+    given = _squeezed(given, allowed.ndim)
+    if given is None or given.shape != allowed.shape:
+        return None
+    declared = None if is_additive else declared_polarity(says)
+    name = f"{meaning} mask"
+    if (given == allowed).all() and declared != "hide":
+        return Diagnosis("right", name, called_with=_call(case), kind=(f"{meaning} mask",))
+    if (given == ~allowed).all() and declared != "keep" and not is_additive:
+        seen = () if declared else (Conduct(None, "True hides in this mask", is_fault=False),)
+        return Diagnosis("right", name, called_with=_call(case), kind=(f"{meaning} mask, True hides",), conduct=seen)
+    fault = _fault(given, allowed, meaning, declared)
+    step = Difference("mask", (), _call(case), _matrix(given), _matrix(allowed if declared != "hide" else ~allowed))
+    explanation = ((find_fault(fault),),) if fault else ()
+    return Diagnosis("wrong", name, explanations=explanation, difference=step, called_with=_call(case))
+
+
+def _fault(given: Array, allowed: Array, meaning: str, declared: str | None) -> str | None:
+    """Name what is wrong with a mask."""
+    if (given == allowed).all() or (given == ~allowed).all():
+        return "padding_inverted" if meaning == "padding" else "mask_inverted"
+    i, j = np.arange(_N)[:, None], np.arange(_N)[None, :]
+    one_more = {
+        "window": ((j <= i) & (i - j <= _WINDOW), "window_off_by_one"),
+        "causal": (j <= i + 1, "mask_off_by_one"),
+    }
+    other = {
+        "window": ((j >= i) & (j - i < _WINDOW), "causal_reversed"),
+        "causal": (j >= i, "causal_reversed"),
+    }
+    hidden_self = {
+        "causal": (j < i, "mask_diagonal_hidden"),
+        "window": ((j < i) & (i - j <= _WINDOW), "mask_diagonal_hidden"),
+    }
+    for table in (one_more, other, hidden_self):
+        if meaning in table and any((seen == table[meaning][0]).all() for seen in (given, ~given)):
+            return table[meaning][1]
+    if given.ndim == 3 and any((seen == seen[:, :1]).all() for seen in (given,)):
+        return "causal_missing" if meaning == "target" else None
+    return None
+
+
+def _squeezed(given: Array, ndim: int) -> Array | None:
+    """Take axes of one off, from the front and between, until as many are left as are wanted."""
+    while given.ndim > ndim:
+        axes = [axis for axis in range(given.ndim) if given.shape[axis] == 1]
+        if not axes:
+            return None
+        given = given.squeeze(axes[0] if given.shape[0] == 1 else axes[0])
+    return given
+
+
+def _matrix(values: Array) -> Array:
+    return (values if values.ndim == 2 else values[0]).astype(float)
+
+
+def _call(case: _Case) -> str:
+    return ", ".join(
+        f"{name} {tuple(value.shape)}" if hasattr(value, "shape") else f"{name}={value}"
+        for name, value in case.arguments.items()
+    )
