@@ -84,7 +84,8 @@ def _cases(target: Any, meaning: str, says: str, library: str) -> Iterator[_Case
     """Yield the calls that the parameters' names allow."""
     own: dict[str, Any] = {}
     pad = _PAD
-    for parameter in inspect.signature(target).parameters.values():
+    parameters = inspect.signature(target).parameters.values()
+    for parameter in sorted(parameters, key=lambda p: "pad" not in p.name.lower()):
         name = parameter.name.lower()
         if "pad" in name and ("id" in name or "token" in name or "idx" in name):
             pad = parameter.default if isinstance(parameter.default, int) else _PAD
