@@ -61,7 +61,7 @@ class _Search:
     sizes: Mapping[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     attempts: int = 0
-    best: tuple[tuple[bool, int, bool], Plan] | None = None
+    best: tuple[tuple[bool, bool, int], Plan] | None = None
 
     def result(self) -> Plan | Refusal:
         """Search, with warnings off and the state of gradients and of random numbers as before."""
@@ -163,7 +163,8 @@ class _Search:
             self._note(error)
             return None
         plan = dataclasses.replace(plan, output=seen.output, output_axes=seen.axes)
-        rank = not is_said, seen.faults, any("g" in a.axes for a in plan.arguments)
+        is_grouped = any("g" in a.axes for a in plan.arguments)
+        rank = not is_said, is_grouped and seen.faults > 0, seen.faults
         if self.best is None or rank < self.best[0]:
             self.best = rank, self._finished(plan)
         return self.best[1] if seen.faults == 0 else None
