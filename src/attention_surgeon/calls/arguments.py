@@ -29,6 +29,7 @@ class Layout:
     value: str
     is_equal: bool = False
     is_said: bool = False
+    is_likely: bool = False
 
     def axes(self, role: Role, *, has_query: bool) -> str:
         """Return the axes of an argument by its role."""
@@ -132,7 +133,9 @@ def layouts(roles: Mapping[str, Role], required: list[str], text: Text, *, is_fu
     for family in [*fitting, *(f for f in families if f not in fitting)]:
         for is_equal in (False, True) if has_keys else (True,):
             for layout in _of_family(family, is_equal, has_keys):
-                yield dataclasses.replace(layout, is_said=bool(said) and family in fitting)
+                is_fitting = family in fitting
+                likely = is_fitting if said and fitting else family in families[:4]
+                yield dataclasses.replace(layout, is_said=bool(said) and is_fitting, is_likely=likely)
 
 
 def _of_family(family: str, is_equal: bool, has_keys: bool) -> Iterator[Layout]:

@@ -184,6 +184,8 @@ class Maker:
             return self._tensor(name, proposal)
         if role == "module":
             return self._module(name, proposal)
+        if self.text.choices(name):
+            return self.text.choices(name)[0]
         if "bool" in note or size_of(name) == "unknown" and name.startswith(("use_", "is_", "has_", "causal", "mask")):
             return "causal" in name or "mask" in name
         lowered = name.lower()

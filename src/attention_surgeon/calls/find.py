@@ -87,6 +87,8 @@ class _Search:
         if not self.required and self.parameters and not TOKENS & {self.roles[n] for n in self.required}:
             self.required = [p.name for p in self.parameters if self.roles[p.name] in ("x", "query", "key", "value")]
         self.maker = Maker(self.target, self.text, self.hints)
+        if any(self.maker.roles[p.name] == "context_width" and p.default is p.empty for p in self.maker.parameters):
+            self.required += [n for n, role in self.roles.items() if role == "context" and n not in self.required]
         self.library = self._library()
         if self.library == "jax" and importlib.util.find_spec("jax") is None:
             raise LookupError("it takes JAX arrays, and jax is not installed")
@@ -115,6 +117,21 @@ class _Search:
         return "numpy" if is_numpy and not any(inspect.ismodule(v) and v.__name__ == "torch" for v in names.values()) else "torch"
 
     def _plans(self) -> Iterator[Plan | None]:
+        """Yield what came of each attempt: first in the likely layouts at all sizes, then in others, then at other lengths."""
+        found = []
+        for made in self._objects():
+            found.append(made)
+            yield from self._calls(*made, _LENGTHS[:1], is_likely=True)
+            if self.best is not None:
+                return
+        for lengths, is_likely in ((_LENGTHS[1:], True), (_LENGTHS, False)):
+            for made in found:
+                yield from self._calls(*made, lengths, is_likely=is_likely)
+                if self.best is not None:
+                    return
+
+    def _objects(self) -> Iterator[tuple[dict[str, Any], Any, Proposal]]:
+        """Yield what the constructor was given, and what it made of that, at each proposed size that it takes."""
         seen: list[Any] = []
         for proposal in proposals(self.sizes):
             try:
@@ -123,16 +140,11 @@ class _Search:
                 self._note(error)
                 continue
             key = repr(given) if inspect.isclass(self.target) else (proposal.head_size, proposal.value_size)
-            if key in seen:
-                continue
-            seen.append(key)
-            made = self._made(given)
-            if made is None:
-                yield None
-                continue
-            yield from self._calls(given, made, proposal)
-            if self.best is not None:
-                return
+            if key not in seen:
+                seen.append(key)
+                made = self._made(given)
+                if made is not None:
+                    yield given, made, proposal
 
     def _made(self, given: Mapping[str, Any]) -> Any:
         if not inspect.isclass(self.target):
@@ -146,8 +158,10 @@ class _Search:
         draw_parameters(made, 0, None)
         return made
 
-    def _calls(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> Iterator[Plan | None]:
-        for arguments, sizes, is_said in self._argument_lists(made, proposal):
+    def _calls(
+        self, given: Mapping[str, Any], made: Any, proposal: Proposal, lengths: Sequence[tuple[int, int]], *, is_likely: bool
+    ) -> Iterator[Plan | None]:
+        for arguments, sizes, is_said in self._argument_lists(made, proposal, lengths, is_likely):
             plan = Plan(self.target, given, sizes, arguments, self.library, method=self.method)  # pyright: ignore[reportArgumentType]
             self.attempts += 1
             found = self._tried(plan, made, is_said=is_said)
@@ -184,7 +198,9 @@ class _Search:
 
     # What is given.
 
-    def _argument_lists(self, made: Any, proposal: Proposal) -> Iterator[tuple[tuple[Argument, ...], Sizes, bool]]:
+    def _argument_lists(
+        self, made: Any, proposal: Proposal, some: Sequence[tuple[int, int]], is_likely: bool
+    ) -> Iterator[tuple[tuple[Argument, ...], Sizes, bool]]:
         others = [p for p in self.parameters if p.name in self.required and self.roles[p.name] not in TOKENS]
         options = [forms(p, self.roles[p.name], self.roles, self.text) for p in others]
         combinations = _by_rank(options)
@@ -194,16 +210,19 @@ class _Search:
         has_tokens = any(p.name in self.required for p in tokens)
         kinds = list(layouts(self.roles, self.required, self.text, is_function=is_function, is_picture=is_picture))
         if not has_tokens:
-            kinds = [Layout("nd", "md", "md", is_equal=True)]
-        for lengths, layout in self._shapes(kinds):
+            kinds = [Layout("nd", "md", "md", is_equal=True, is_likely=True)]
+        kinds = [kind for kind in kinds if kind.is_likely == is_likely]
+        for lengths, layout in self._shapes(kinds, some):
             for sizes, widths in self._widths(made, proposal, layout, lengths):
                 for combination in combinations:
                     chosen = dict(zip((p.name for p in others), combination, strict=True))
                     yield tuple(self._argument(p, layout, widths, chosen) for p in self.parameters), sizes, layout.is_said
 
-    def _shapes(self, kinds: Sequence[Layout]) -> Iterator[tuple[tuple[int, int], Layout]]:
+    def _shapes(
+        self, kinds: Sequence[Layout], some: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[tuple[int, int], Layout]]:
         first = ((12, 12),) if "rows" in self.roles.values() else ()
-        for lengths in first + _LENGTHS:
+        for lengths in (*first, *some):
             for layout in kinds:
                 if "y" in layout.query:
                     yield (6, 7) if lengths == (5, 7) else lengths, layout
