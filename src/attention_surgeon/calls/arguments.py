@@ -15,7 +15,20 @@ from attention_surgeon.calls.names import Role, role_of
 from attention_surgeon.calls.plan import TOKENS, Argument
 from attention_surgeon.calls.source import Text
 
-METHODS = ("forward", "__call__", "call", "attend", "attention", "compute", "apply", "compute_attention", "run", "self_attention", "self_attend", "predict")
+METHODS = (
+    "forward",
+    "__call__",
+    "call",
+    "attend",
+    "attention",
+    "compute",
+    "apply",
+    "compute_attention",
+    "run",
+    "self_attention",
+    "self_attend",
+    "predict",
+)
 _PADDINGS = ("bm", "b11m", "b1m")
 _MASKS = ("nm", "b1nm", "bnm", "11nm", "bhnm", "bm", "b11m", "1nm")
 
@@ -47,12 +60,14 @@ def method_of(target: Any) -> str:
     if inspect.isroutine(target):
         return ""
     kind = target if inspect.isclass(target) else type(target)
-    names = [name for name in METHODS if callable(getattr(kind, name, None)) and not (name == "__call__" and inspect.isclass(target) and kind.__call__ is type.__call__)]
-    own = [name for name in names if any(name in vars(base) for base in kind.__mro__ if base.__module__.split(".")[0] not in ("torch", "builtins"))]
-    if not own and not names:
-        raise LookupError(f"{getattr(kind, '__name__', kind)} has no method that I know to call: {', '.join(METHODS[:4])}")
-    name = (own or names)[0]
-    return "" if name in ("forward", "__call__") and "__call__" in dir(kind) else name
+    for base in kind.__mro__:
+        own = [name for name in METHODS if inspect.isroutine(vars(base).get(name))]
+        if own and base.__module__.split(".")[0] not in ("torch", "builtins"):
+            is_called = own[0] == "__call__" or (
+                own[0] == "forward" and any("__call__" in vars(b) for b in kind.__mro__)
+            )
+            return "" if is_called else own[0]
+    raise LookupError(f"{kind.__name__} has no method that I know to call: {', '.join(METHODS[:4])}")
 
 
 def signature_of(target: Any, method: str) -> list[inspect.Parameter]:
@@ -76,7 +91,11 @@ def roles_of(parameters: list[inspect.Parameter], *, is_mask: bool = False) -> d
     taken = set(roles.values())
     if is_mask and not {"query", "key", "value"} <= taken:
         return {name: "ids" if role in TOKENS else role for name, role in roles.items()}
-    if "query" in taken and not {"key", "value", "context"} & taken and len([n for n in required if roles[n] == "x"]) == 0:
+    if (
+        "query" in taken
+        and not {"key", "value", "context"} & taken
+        and len([n for n in required if roles[n] == "x"]) == 0
+    ):
         roles |= {name: "x" for name, role in roles.items() if role == "query"}
     if "query" in taken and "key" in taken and "value" not in taken and "x" not in taken:
         is_pair = sum(role == "key" for role in roles.values()) == 1
@@ -120,11 +139,17 @@ def _role(parameter: inspect.Parameter) -> Role:
     return "causal" if role == "mask" and isinstance(parameter.default, bool) else role
 
 
-def layouts(roles: Mapping[str, Role], required: list[str], text: Text, *, is_function: bool, is_picture: bool) -> Iterator[Layout]:
+def layouts(
+    roles: Mapping[str, Role], required: list[str], text: Text, *, is_function: bool, is_picture: bool
+) -> Iterator[Layout]:
     """Yield the layouts to try, what the text says first."""
     said = _said(roles, required, text)
     has_keys = any(role in ("key", "value", "context") for name, role in roles.items() if name in required)
-    families = ["bnd", "nbd", "nd", "bhnd", "bnhd", "hnd"] if is_function else ["bnd", "nbd", "nd", "bdn", "bhnd", "bnhd", "bdyx", "byxd"]
+    families = (
+        ["bnd", "nbd", "nd", "bhnd", "bnhd", "hnd"]
+        if is_function
+        else ["bnd", "nbd", "nd", "bdn", "bhnd", "bnhd", "bdyx", "byxd"]
+    )
     if "bounds" in roles.values():
         families = ["thd", "td"]
     if is_picture:
@@ -161,7 +186,7 @@ def _said(roles: Mapping[str, Role], required: list[str], text: Text) -> list[st
     found = []
     for name in required:
         if roles[name] in TOKENS:
-            found += [text.unpacked(name), text.declared(name)]
+            found += [text.unpacked(name), text.declared(name) or (text.declared("x") if roles[name] == "x" else "")]
     return [axes for axes in found if axes]
 
 
@@ -169,7 +194,10 @@ def _fits(family: str, said: list[str]) -> bool:
     """Whether a layout is what the text says, as far as it says something."""
     for axes in said:
         plain = axes.replace("m", "n")
-        if len(plain) == len(family) and all(a in ("?", b) or {a, b} <= {"y", "x", "n"} or {a, b} <= {"h", "d", "x"} for a, b in zip(plain, family, strict=True)):
+        if len(plain) == len(family) and all(
+            a in ("?", b) or {a, b} <= {"y", "x", "n"} or {a, b} <= {"h", "d", "x"}
+            for a, b in zip(plain, family, strict=True)
+        ):
             return True
     return False
 
@@ -187,9 +215,16 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
         return ["bounds:k" if "k" in re.split("[_.]", name.lower())[-1] else "bounds:q"]
     found = list(_FORMS.get(role, ("none", "literal:1", "drawn:bnd", "literal:False")))
     if role == "length":
-        found = ["number:n_k" if name.endswith("k") or "k" in name.split("_") else "number:n_q", "none"] if "prefix" not in name else ["literal:3"]
+        found = (
+            ["number:n_k" if name.endswith("k") or "k" in name.split("_") else "number:n_q", "none"]
+            if "prefix" not in name
+            else ["literal:3"]
+        )
     if role == "cos" or role == "sin":
-        found = [f"{role}:{axes}" for axes in ("nd", "ne", "11nd", "1n1d", "bnd", "b1nd", "11ne", "1n1e", "n1d", "nd/pairs", "bne", "n1e")]
+        found = [
+            f"{role}:{axes}"
+            for axes in ("nd", "ne", "11nd", "1n1d", "bnd", "b1nd", "11ne", "1n1e", "n1d", "nd/pairs", "bne", "n1e")
+        ]
     return found
 
 
@@ -197,7 +232,17 @@ _FORMS: dict[Role, tuple[str, ...]] = {
     "lengths": ("none", "count:b", "count:bn"),
     "cache": ("none", "literal:dict", "literal:list"),
     "freqs": ("turn:ne", "angles:ne", "stacked:ne", "angles:nd", "turn:1n1e", "turn:bne", "none"),
-    "rotary": ("cos_sin:bnd", "cos_sin:nd", "cos_sin:ne", "cos_sin:11nd", "cos_sin:1nd", "turn:ne", "cos_sin:1n1d", "angles:nd", "none"),
+    "rotary": (
+        "cos_sin:bnd",
+        "cos_sin:nd",
+        "cos_sin:ne",
+        "cos_sin:11nd",
+        "cos_sin:1nd",
+        "turn:ne",
+        "cos_sin:1n1d",
+        "angles:nd",
+        "none",
+    ),
     "positions": ("arange:n", "arange:bn", "none", "literal:0", "tokens:pos"),
     "start": ("literal:0", "none"),
     "bias": ("none", "drawn:hnm", "drawn:bhnm", "drawn:nm", "drawn:1hnm", "drawn:bnm", "drawn:h"),
@@ -220,7 +265,11 @@ _FORMS: dict[Role, tuple[str, ...]] = {
 def _mask_forms(name: str, role: Role, text: Text) -> list[str]:
     axes = [*_PADDINGS, "nm", "b1nm"] if role == "padding" else list(_MASKS)
     kinds = ("add", "keep", "hide", "one") if text.is_added(name) else ("keep", "hide", "add", "one")
-    return ["none", *(f"{kind}:{form}" for form in axes[:3] for kind in kinds), *(f"{kind}:{form}" for form in axes[3:] for kind in kinds[:2])]
+    return [
+        "none",
+        *(f"{kind}:{form}" for form in axes[:3] for kind in kinds),
+        *(f"{kind}:{form}" for form in axes[3:] for kind in kinds[:2]),
+    ]
 
 
 def _weight_forms(name: str) -> list[str]:

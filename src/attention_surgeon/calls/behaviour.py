@@ -59,7 +59,9 @@ def _has_equal_rows(output: np.ndarray, axes: str) -> int:
     return int(np.abs(rows - rows[:1]).max() <= 1e-5 * (np.abs(rows).max() + 1e-30))
 
 
-def _misbehaviours(plan: Plan, made: Any, inputs: Mapping[str, Any], first: np.ndarray, output: int, axes: str, watched: str) -> int:
+def _misbehaviours(
+    plan: Plan, made: Any, inputs: Mapping[str, Any], first: np.ndarray, output: int, axes: str, watched: str
+) -> int:
     found = 0
     given = {a.name: a.axes for a in plan.arguments if a.axes and a.name in inputs}
     for axis in dict.fromkeys("".join(given.values())):
@@ -71,7 +73,14 @@ def _misbehaviours(plan: Plan, made: Any, inputs: Mapping[str, Any], first: np.n
 
 
 def _crosses(
-    plan: Plan, made: Any, inputs: Mapping[str, Any], first: np.ndarray, output: int, place: int, axis: str, given: Mapping[str, str]
+    plan: Plan,
+    made: Any,
+    inputs: Mapping[str, Any],
+    first: np.ndarray,
+    output: int,
+    place: int,
+    axis: str,
+    given: Mapping[str, str],
 ) -> bool:
     """Whether a change in one slice along an axis reaches other slices of the output."""
     for index in (0, -1):
@@ -107,7 +116,15 @@ def _output(plan: Plan, arrays: list[Any]) -> tuple[int, str]:
         if main is not None and ("float" not in kind or not axes):
             continue
         is_like_input = bool(main) and len(axes) == len(main.axes) and "m" not in axes
-        ranked.append((not (axes and "d" in axes), tuple(array.shape)[-1:] == (plan.sizes.n_k,) and plan.sizes.n_k not in widths, not is_like_input, place, axes))
+        ranked.append(
+            (
+                not (axes and "d" in axes),
+                tuple(array.shape)[-1:] == (plan.sizes.n_k,) and plan.sizes.n_k not in widths,
+                not is_like_input,
+                place,
+                axes,
+            )
+        )
     if not ranked:
         shapes = ", ".join(str(tuple(array.shape)) for array in arrays) or "no array"
         raise LookupError(f"it returns {shapes}, in which I do not find the queries")
