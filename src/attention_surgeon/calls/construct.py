@@ -193,13 +193,13 @@ class Maker:
         fields = self.text.fields(parameter.name)
         base = self._base(parameter, fields)
         values = {name: self._field(name, default, base, proposal) for name, default in fields.items()}
-        return _configuration(base, values, self.text.is_subscripted(parameter.name), set(fields))
+        return _configuration(base, values, self.text.is_subscripted(parameter.name))
 
     def _field(self, name: str, default: Any, base: Any, proposal: Proposal) -> Any:
-        if isinstance(default, dict):
+        if isinstance(default, dict) and _get(base, name) is not None:
             inner = _get(base, name)
             values = {key: self._field(key, value, inner, proposal) for key, value in default.items()}
-            return _configuration(inner, values, False, set(default))
+            return _configuration(inner, values, False)
         own, role = _get(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
@@ -348,7 +348,7 @@ def _required(function: Any) -> bool:
     )
 
 
-def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool, wanted: set[str]) -> Any:
+def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
     """Return a configuration like `base` with these values."""
     if isinstance(base, dict) or (base is EMPTY and is_dict):
         return {**(base if isinstance(base, dict) else {}), **values}
@@ -357,7 +357,9 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool, wanted: 
     if base is EMPTY or base is None:
         return types.SimpleNamespace(**values)
     if dataclasses.is_dataclass(base):
-        known = {f.name for f in dataclasses.fields(base) if f.init}
+        known = {
+            f.name for f in dataclasses.fields(base) if f.init and values.get(f.name, ...) != getattr(base, f.name, ...)
+        }
         try:
             return dataclasses.replace(base, **{k: v for k, v in values.items() if k in known})  # pyright: ignore[reportArgumentType]
         except Exception:  # noqa: BLE001  somebody else's __post_init__

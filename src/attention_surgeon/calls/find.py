@@ -33,6 +33,12 @@ _USES: tuple[tuple[Library, str], ...] = (
     ("torch", r"\btorch\.|\bTensor\b|\bF\.|\bnn\."),
     ("numpy", r"\b(np|numpy)\."),
 )
+_STAGES = (  # numbers of tokens, whether in likely layouts, whether with tokens that may be left out
+    (FIRST_LENGTHS, True, False),
+    (FIRST_LENGTHS, True, True),
+    (OTHER_LENGTHS, True, False),
+    (FIRST_LENGTHS + OTHER_LENGTHS, False, False),
+)
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
 
@@ -95,12 +101,8 @@ class _Search:
         self.method = method_of(self.target)
         self.parameters = signature_of(self.target, self.method)
         self.roles = roles_of(self.parameters, is_mask="mask" in getattr(self.target, "__name__", "").lower())
-        self.required = [p.name for p in self.parameters if p.default is p.empty]
-        if not self.required and self.parameters and not TOKENS & {self.roles[n] for n in self.required}:
-            self.required = [p.name for p in self.parameters if self.roles[p.name] in ("x", "query", "key", "value")]
         self.maker = Maker(self.target, self.text, self.hints)
-        if any(self.maker.roles[p.name] == "context_width" and p.default is p.empty for p in self.maker.parameters):
-            self.required += [n for n, role in self.roles.items() if role == "context" and n not in self.required]
+        self.required = self._given(with_optional=False)
         self.library = self._library()
         if self.library == "jax" and importlib.util.find_spec("jax") is None:
             raise LookupError("it takes JAX arrays, and jax is not installed")
@@ -129,17 +131,33 @@ class _Search:
 
     def _plans(self) -> Iterator[Plan | None]:
         """Yield what came of each attempt: first in likely layouts at all sizes, then in others."""
-        found: list[_Made] = []
-        for made in self._objects():
-            found.append(made)
-            yield from self._calls(*made, FIRST_LENGTHS, is_likely=True)
-            if self.best is not None:
-                return
-        for lengths, is_likely in ((OTHER_LENGTHS, True), (FIRST_LENGTHS + OTHER_LENGTHS, False)):
-            for made in found:
-                yield from self._calls(*made, lengths, is_likely=is_likely)
+        made: list[_Made] = []
+        for lengths, is_likely, with_optional in _STAGES:
+            self.required = self._given(with_optional=with_optional)
+            if with_optional and len(self.required) == len(self._given(with_optional=False)):
+                continue
+            for one in made or self._kept(made):
+                yield from self._calls(*one, lengths, is_likely=is_likely)
                 if self.best is not None:
                     return
+
+    def _kept(self, made: list[_Made]) -> Iterator[_Made]:
+        for one in self._objects():
+            made.append(one)
+            yield one
+
+    def _given(self, *, with_optional: bool) -> list[str]:
+        """Return the arguments that a call gives: what must be given, tokens at least, a context of its own width."""
+        must = [p.name for p in self.parameters if p.default is p.empty]
+        tokens = [name for name, role in self.roles.items() if role in TOKENS]
+        if with_optional or not self.parameters:
+            return [*must, *(name for name in tokens if name not in must)]
+        if not must:
+            return [name for name in tokens if self.roles[name] != "context"]
+        has_width = any(
+            self.maker.roles[p.name] == "context_width" and p.default is p.empty for p in self.maker.parameters
+        )
+        return [*must, *(name for name in tokens if has_width and self.roles[name] == "context" and name not in must)]
 
     def _objects(self) -> Iterator[_Made]:
         """Yield what the constructor was given, and what it made of that, at each proposed size that it takes."""

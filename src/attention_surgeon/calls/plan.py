@@ -180,6 +180,16 @@ class Plan:
         found = self.finder(**sizes) if self.finder is not None else None
         return found if isinstance(found, Plan) else None
 
+    def giving(self, *names: str) -> "Plan":
+        """Return the same with these arguments of tokens given too, which a plain call leaves out: a context."""
+        given = (
+            dataclasses.replace(argument, required=True, form=argument.form or "tokens")
+            if argument.name in names and argument.axes
+            else argument
+            for argument in self.arguments
+        )
+        return dataclasses.replace(self, arguments=tuple(given))
+
     def given(self, name: str) -> Argument:
         """Return an argument by its name.
 

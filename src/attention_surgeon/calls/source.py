@@ -6,6 +6,7 @@ Only syntax is read here; nothing of it is believed before a call has shown it.
 import ast
 import functools
 import inspect
+import itertools
 import linecache
 import re
 import sys
@@ -35,6 +36,9 @@ _WIDTH = r"""
     model_dim| embed_size| n_embd| num_hiddens| c_?in| ch| dim_head| d_head| k_?dim| emb_dim| hidden_states|
     query_dim| context_dim| key_dim| inner_dim| size
 """
+
+
+_METHODS = frozenset(("get", "update", "items", "keys", "values", "copy", "pop"))  # of a dictionary, not fields
 
 
 @dataclass
@@ -105,8 +109,10 @@ class Text:
                 yield from self._read_with_default(node, name)
                 continue
             path = _path(node)
-            if path and path[0] == name and len(path) > 1 and path[1] not in ("get", "update", "items", "keys"):
-                yield path[1:], ...
+            if path and path[0] == name:
+                path = tuple(itertools.takewhile(lambda part: part not in _METHODS, path[1:]))
+                if path:
+                    yield path, ...
 
     def _read_with_default(self, node: ast.Call, name: str) -> Iterator[tuple[tuple[str, ...], Any]]:
         is_getattr = isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr")
