@@ -42,6 +42,7 @@ class Layout:
     value: str
     is_equal: bool = False
     is_said: bool = False
+    is_likely: bool = False
 
     def axes(self, role: Role, *, has_query: bool) -> str:
         """Return the axes of an argument by its role."""
@@ -59,25 +60,14 @@ def method_of(target: Any) -> str:
     if inspect.isroutine(target):
         return ""
     kind = target if inspect.isclass(target) else type(target)
-    names = [
-        name
-        for name in METHODS
-        if callable(getattr(kind, name, None))
-        and not (name == "__call__" and inspect.isclass(target) and kind.__call__ is type.__call__)
-    ]
-    own = [
-        name
-        for name in names
-        if any(
-            name in vars(base) for base in kind.__mro__ if base.__module__.split(".")[0] not in ("torch", "builtins")
-        )
-    ]
-    if not own and not names:
-        raise LookupError(
-            f"{getattr(kind, '__name__', kind)} has no method that I know to call: {', '.join(METHODS[:4])}"
-        )
-    name = (own or names)[0]
-    return "" if name in ("forward", "__call__") and "__call__" in dir(kind) else name
+    for base in kind.__mro__:
+        own = [name for name in METHODS if inspect.isroutine(vars(base).get(name))]
+        if own and base.__module__.split(".")[0] not in ("torch", "builtins"):
+            is_called = own[0] == "__call__" or (
+                own[0] == "forward" and any("__call__" in vars(b) for b in kind.__mro__)
+            )
+            return "" if is_called else own[0]
+    raise LookupError(f"{kind.__name__} has no method that I know to call: {', '.join(METHODS[:4])}")
 
 
 def signature_of(target: Any, method: str) -> list[inspect.Parameter]:
@@ -168,7 +158,9 @@ def layouts(
     for family in [*fitting, *(f for f in families if f not in fitting)]:
         for is_equal in (False, True) if has_keys else (True,):
             for layout in _of_family(family, is_equal, has_keys):
-                yield dataclasses.replace(layout, is_said=bool(said) and family in fitting)
+                is_fitting = family in fitting
+                likely = is_fitting if said and fitting else family in families[:4]
+                yield dataclasses.replace(layout, is_said=bool(said) and is_fitting, is_likely=likely)
 
 
 def _of_family(family: str, is_equal: bool, has_keys: bool) -> Iterator[Layout]:
@@ -194,7 +186,7 @@ def _said(roles: Mapping[str, Role], required: list[str], text: Text) -> list[st
     found = []
     for name in required:
         if roles[name] in TOKENS:
-            found += [text.unpacked(name), text.declared(name)]
+            found += [text.unpacked(name), text.declared(name) or (text.declared("x") if roles[name] == "x" else "")]
     return [axes for axes in found if axes]
 
 

@@ -1,72 +1,23 @@
-"""Sizes that people's code accepts, and the values of a constructor's parameters at such sizes.
+"""The values of a constructor's parameters at proposed sizes.
 
-Sizes are proposed in order: all different with an even head width; then powers of two; then what the constructor's own
-defaults say; then what its author uses in the same file. A constructor that is given a configuration gets one whose
-fields are those that its text reads.
+A constructor that is given a configuration gets one whose fields are those that its text reads: the author's own where
+the file holds one, with the proposed sizes in it.
 """
 
 import dataclasses
 import functools
 import inspect
+import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attention_surgeon.calls.names import Size, size_of
+from attention_surgeon.calls.names import Size, size_of, words_of
+from attention_surgeon.calls.sizes import Proposal, number, numbers
 from attention_surgeon.calls.source import Text
 
 EMPTY = inspect.Parameter.empty
-_LENGTH = 64
-_SHARED = 2  # groups of key heads, at least
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Sizes to try.
-
-    Attributes:
-        heads: Query heads.
-        kv_heads: Key heads where there are fewer.
-        head_size: Of each head.
-        width: Of the layer.
-        context_width: Of what is looked at.
-        value_size: Of a head's values, where it is a size of its own.
-        keeps: Whether defaults stay as they are; `author` where the file's own numbers come first.
-    """
-
-    heads: int
-    kv_heads: int
-    head_size: int
-    width: int
-    context_width: int
-    value_size: int
-    keeps: str = ""
-    length: int = _LENGTH
-
-
-def proposals(sizes: Mapping[str, int] | None = None) -> Iterator[Proposal]:
-    """Yield the sizes to try, in order; `sizes` fixes some of them."""
-    fixed = dict(sizes or {})
-    for heads, kv, head, width, context, value, keeps in (
-        (6, 3, 8, 36, 40, 10, ""),
-        (6, 3, 8, 48, 40, 10, ""),
-        (6, 3, 8, 48, 48, 8, ""),
-        (4, 2, 16, 64, 32, 16, ""),
-        (4, 2, 16, 64, 64, 16, ""),
-        (4, 2, 16, 64, 64, 16, "defaults"),
-        (4, 2, 16, 64, 64, 16, "author"),
-        (8, 2, 64, 512, 512, 64, ""),
-        (8, 4, 32, 256, 256, 32, ""),
-        (1, 1, 24, 24, 24, 24, ""),
-        (4, 4, 16, 64, 64, 16, ""),
-        (12, 12, 64, 768, 768, 64, "author"),
-    ):
-        proposal = Proposal(heads, kv, head, width, context, value, keeps)
-        if fixed and "width" not in fixed and {"heads", "head_size"} & fixed.keys():
-            merged = dataclasses.replace(proposal, **fixed)
-            proposal = dataclasses.replace(merged, width=merged.heads * merged.head_size)
-        yield dataclasses.replace(proposal, **fixed)
 
 
 @dataclass(frozen=True)
@@ -91,7 +42,7 @@ class Maker:
     @functools.cached_property
     def roles(self) -> dict[str, Size]:
         """What each parameter, or each field of a configuration, stands for."""
-        found = {p.name: self._role(p) for p in self.parameters}
+        found: dict[str, Size] = {p.name: self._role(p) for p in self.parameters}
         if "width" not in found.values():
             found |= {name: _BESIDE[size] for name in found if (size := name.lower().replace("_", "")) in _BESIDE}
         for name, role in list(found.items()):
@@ -154,46 +105,33 @@ class Maker:
             return True
         return isinstance(default, str | tuple | list | dict) or callable(default)
 
-    def _by_role(self, name: str, role: Size, proposal: Proposal, default: Any = EMPTY) -> Any:
+    def _by_role(self, name: str, role: Size, proposal: Proposal, default: Any) -> Any:
+        """Return the value for a role at proposed sizes; `EMPTY` where there is none."""
+        if role == "dropout":
+            return 0.5 if default is not None else EMPTY
+        if role == "window":
+            return (2, 3) if isinstance(default, tuple | list) or self.text.is_indexed(name) else 3
+        value = number(name, role, proposal, set(self.roles.values()))
+        return EMPTY if value is None else value
+
+    def numbers(self, proposal: Proposal) -> dict[Size, int]:
+        """Return the sizes that the constructor has, at proposed sizes."""
         kinds = set(self.roles.values())
-        has_heads = "heads" in kinds
-        heads, head = (proposal.heads, proposal.head_size) if has_heads else (1, proposal.head_size)
-        if "kv_heads" not in kinds and proposal.heads == 6:  # noqa: PLR2004  without groups three heads are enough
-            heads = 3 if has_heads else 1
-        width = proposal.width
-        is_free = "head_size" in kinds or "key_size" in kinds or "out_width" in kinds
-        if width in (36, 48):
-            width = heads * head if not is_free or width == 48 else (20 if heads <= 3 else 36)
-        if not has_heads and "width" in kinds and not is_free and proposal.width in (36, 48):
-            width = 24
-        out = heads * head if has_heads else (head if "width" in kinds else width)
-        return {
-            "width": width, "context_width": proposal.context_width, "out_width": out, "heads": heads,
-            "kv_heads": proposal.kv_heads, "head_size": head, "value_size": proposal.value_size,
-            "key_size": head if not has_heads or name.lower().strip("_") in ("d_k", "dk", "d_q", "qk_dim", "key_size", "d_key", "key_dim") else heads * head,
-            "length": proposal.length, "dropout": 0.5 if default is not None else EMPTY, "window": (2, 3) if isinstance(default, tuple | list) or self.text.is_indexed(name) else 3, "cap": 5.0,
-            "layer": 0 if _is_index(name) else 1, "batch": 4, "vocabulary": 50, "hidden": 2 * width, "groups": 1, "patch": 4,
-        }.get(role, EMPTY)  # fmt: skip
+        return {size: n for size, n in numbers(proposal, kinds).items() if size in kinds}
 
     def _made_up(self, parameter: inspect.Parameter, proposal: Proposal) -> Any:
-        name, note = parameter.name, str(parameter.annotation)
-        role = self.roles[name]
-        if name in self.text.names and isinstance(self.text.names[name], int | float | str):
+        """Return a value for what no size tells: the file's own, a choice that it compares with, a habit, a type."""
+        name, role = parameter.name, self.roles[parameter.name]
+        if isinstance(self.text.names.get(name), int | float | str):
             return self.text.names[name]
-        if role == "tensor":
-            return self._tensor(name, proposal)
-        if role == "module":
-            return self._module(name, proposal)
-        if "bool" in note or size_of(name) == "unknown" and name.startswith(("use_", "is_", "has_", "causal", "mask")):
+        if role in ("tensor", "module"):
+            return self._tensor(name, proposal) if role == "tensor" else self._module(name, proposal)
+        if self.text.choices(name):
+            return self.text.choices(name)[0]
+        if "bool" in str(parameter.annotation):
             return "causal" in name or "mask" in name
-        lowered = name.lower()
-        for words, value in _HABITS:
-            if any(word in lowered for word in words):
-                return value
-        if "int" in note:
-            return 1
-        if "float" in note:
-            return 1.0
+        for value in _habits(name, str(parameter.annotation)):
+            return value
         raise LookupError(f"I do not know what the constructor's `{name}` should be")
 
     @functools.cached_property
@@ -208,57 +146,60 @@ class Maker:
         )
         return next((self.text.names[name] for name in used), 0)
 
-    def size(self, role: Size, proposal: Proposal) -> int:
-        """Return the size that a role has at proposed sizes."""
-        value = self._by_role("", role, proposal)
-        return value if isinstance(value, int) else 0
-
     def _tensor(self, name: str, proposal: Proposal) -> Any:
         import torch
 
-        width, inner = self.size("width", proposal), self.size("heads", proposal) * proposal.head_size
-        if "heads" not in self.roles.values():
-            inner = width
-        shape = (width, inner) if "o" not in name.lower().replace("proj", "").split("_")[-1][:1] else (inner, width)
+        kinds = set(self.roles.values())
+        known = numbers(proposal, kinds)
+        width = inner = known["width"]
+        if "heads" in kinds:
+            inner = known["heads"] * known["head_size"]
+            width = inner if proposal.width is None and not proposal.is_free else inner - 4
         if "bias" in name.lower() or name.lower().startswith("b_"):
             return torch.randn(inner)
-        return torch.randn(shape) * width**-0.5
+        is_output = "out" in name.lower() or words_of(name)[-1] == "o" or name.lower().endswith("wo")
+        return torch.randn((inner, width) if is_output else (width, inner)) * width**-0.5
 
     def _module(self, name: str, proposal: Proposal) -> Any:
         from torch import nn
 
-        lowered = name.lower()
-        head, width = proposal.head_size, self.size("width", proposal)
-        heads = self.size("heads", proposal)
-        inner = heads * head
-        kv = (self.size("kv_heads", proposal) if "kv_heads" in self.roles.values() else heads) * head
-        if "norm" in lowered:
-            return nn.LayerNorm(head)
-        if "drop" in lowered:
-            return nn.Dropout(0.5)
-        if "act" in lowered or "pos" in lowered or "rot" in lowered or "rope" in lowered:
-            return nn.Identity()
-        if "out" in lowered or lowered.startswith("o") or "_o" in lowered:
-            return nn.Linear(inner, width)
-        if "qkv" in lowered:
-            return nn.Linear(width, inner + 2 * kv)
-        if any(lowered.startswith(word) or f"_{word}" in lowered for word in ("k", "v")):
-            return nn.Linear(width, kv)
-        if any(word in lowered for word in ("q", "linear", "proj")):
-            return nn.Linear(width, inner)
+        kinds = set(self.roles.values())
+        known = numbers(proposal, kinds)
+        width, inner = known["width"], known["heads"] * known["head_size"]
+        keys = (known["kv_heads"] if "kv_heads" in kinds else known["heads"]) * known["head_size"]
+        sides = {
+            "qkv": (width, inner + 2 * keys),
+            "out": (inner, width),
+            "kv": (width, 2 * keys),
+            "k": (width, keys),
+            "q": (width, inner),
+        }
+        makes = (
+            (r".*norm.*", lambda: nn.LayerNorm(known["head_size"])),
+            (r".*drop.*", lambda: nn.Dropout(0.5)),
+            (r".*(act|pos|rot|rope).*", nn.Identity),
+            (r".*qkv.*", lambda: nn.Linear(*sides["qkv"])),
+            (r"(.*_)?o(ut.*|_.*)?|.*output.*", lambda: nn.Linear(*sides["out"])),
+            (r"(.*_)?kv.*", lambda: nn.Linear(*sides["kv"])),
+            (r"(.*_)?[kv].*", lambda: nn.Linear(*sides["k"])),
+            (r"(.*_)?q.*|.*(linear|proj).*", lambda: nn.Linear(*sides["q"])),
+        )
+        for pattern, make in makes:
+            if re.fullmatch(pattern, name.lower()):
+                return make()
         raise LookupError(f"I do not know which module the constructor's `{name}` should be")
 
     def _config(self, parameter: inspect.Parameter, proposal: Proposal) -> Any:
         fields = self.text.fields(parameter.name)
         base = self._base(parameter, fields)
         values = {name: self._field(name, default, base, proposal) for name, default in fields.items()}
-        return _configuration(base, values, self.text.is_subscripted(parameter.name), set(fields))
+        return _configuration(base, values, self.text.is_subscripted(parameter.name))
 
     def _field(self, name: str, default: Any, base: Any, proposal: Proposal) -> Any:
-        if isinstance(default, dict):
+        if isinstance(default, dict) and _get(base, name) is not None:
             inner = _get(base, name)
             values = {key: self._field(key, value, inner, proposal) for key, value in default.items()}
-            return _configuration(inner, values, False, set(default))
+            return _configuration(inner, values, False)
         own, role = _get(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
@@ -283,12 +224,13 @@ class Maker:
         if _is_own_class(parameter.annotation):
             return _instance(parameter.annotation)
         wanted, best, most = set(fields), EMPTY, 0
+        is_subscripted = self.text.is_subscripted(parameter.name)
         if isinstance(parameter.annotation, str) and inspect.isclass(self.text.names.get(parameter.annotation)):
             return _instance(self.text.names[parameter.annotation])
         for name, value in self.text.names.items():
             known = _known_fields(name, value)
             hits = len(wanted & known.keys())
-            if hits > most:
+            if hits > most and not (is_subscripted and not hasattr(value, "__getitem__")):
                 best, most = value, hits
         if most:
             return _instance(best) if inspect.isclass(best) or inspect.isfunction(best) else best
@@ -340,10 +282,14 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
 )
 
 
-def _is_index(name: str) -> bool:
-    return any(
-        word in name.lower() for word in ("idx", "id", "index", "_i", "layer", "block")
-    ) and not name.lower().startswith("n")
+def _habits(name: str, note: str) -> Iterator[Any]:
+    """Yield what a parameter of this name, or of this type, is usually given."""
+    lowered = name.lower()
+    for words, value in _HABITS:
+        if any(word in lowered for word in words):
+            yield value
+    if "int" in note or "float" in note:
+        yield 1 if "int" in note else 1.0
 
 
 def _is_own_class(note: Any) -> bool:
@@ -402,7 +348,7 @@ def _required(function: Any) -> bool:
     )
 
 
-def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool, wanted: set[str]) -> Any:
+def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
     """Return a configuration like `base` with these values."""
     if isinstance(base, dict) or (base is EMPTY and is_dict):
         return {**(base if isinstance(base, dict) else {}), **values}
@@ -411,7 +357,9 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool, wanted: 
     if base is EMPTY or base is None:
         return types.SimpleNamespace(**values)
     if dataclasses.is_dataclass(base):
-        known = {f.name for f in dataclasses.fields(base) if f.init}
+        known = {
+            f.name for f in dataclasses.fields(base) if f.init and values.get(f.name, ...) != getattr(base, f.name, ...)
+        }
         try:
             return dataclasses.replace(base, **{k: v for k, v in values.items() if k in known})  # pyright: ignore[reportArgumentType]
         except Exception:  # noqa: BLE001  somebody else's __post_init__

@@ -1,7 +1,7 @@
 """Numbers for a plan: arguments by their form, parameters so that none of them is invisible.
 
-A form says how a value is drawn: `tokens`, `none`, `keep:b1nm` (a mask under which all is seen), `cos:nd`, `arange:n` and
-so on; `form_value` lists them.
+A form says how a value is drawn: `tokens`, `none`, `keep:b1nm` (a mask under which all is seen), `cos:nd`, `arange:n`
+and so on; `form_value` lists them.
 """
 
 import zlib
@@ -48,7 +48,8 @@ def shape_of(axes: str, sizes: "Sizes", width: int) -> tuple[int, ...]:
     """Return the shape that axes have: b, n, m, h, g (key heads), d, t (packed queries), u (packed keys), y, x, 1."""
     rows, columns = rectangle(sizes.n_q)
     known = {
-        "b": sizes.batch, "n": sizes.n_q, "m": sizes.n_k, "h": sizes.heads or 1, "g": sizes.kv_heads or sizes.heads or 1,
+        "b": sizes.batch, "n": sizes.n_q, "m": sizes.n_k, "h": sizes.heads or 1,
+        "g": sizes.kv_heads or sizes.heads or 1,
         "d": width, "t": sizes.batch * sizes.n_q, "u": sizes.batch * sizes.n_k, "y": rows, "x": columns, "1": 1,
         "f": sizes.batch * (sizes.heads or 1), "e": max(1, width // 2), "2": 2, "3": 3,
     }  # fmt: skip
@@ -72,7 +73,7 @@ def array(values: np.ndarray, library: str) -> Any:
 
         return torch.from_numpy(np.ascontiguousarray(values).copy())
     if library == "jax":
-        import jax.numpy as jnp
+        import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
         return jnp.asarray(values)
     return values.astype(np.float64) if values.dtype == np.float32 else values
@@ -182,8 +183,8 @@ def _drawn(sizes: "Sizes", rest: str, source: np.random.Generator) -> np.ndarray
 
 
 _ARRAYS: dict[str, Callable[..., Any]] = {
-    "keep": _constant(True, bool),
-    "hide": _constant(False, bool),
+    "keep": _constant(1.0, bool),
+    "hide": _constant(0.0, bool),
     "add": _constant(0.0, np.float32),
     "one": _constant(1.0, np.float32),
     "count": lambda sizes, rest, _: np.full(shape_of(rest, sizes, 1), sizes.n_k, dtype=np.int64),

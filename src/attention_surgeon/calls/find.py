@@ -1,13 +1,15 @@
 """How a target is called: found by trying, and kept only where the target behaves as the layout says.
 
 An attempt is made in `Attempt.run`; it counts as understood where the sequences of a batch keep to themselves and the
-tokens of a sequence do not. What merely runs is kept for the case that nothing better is found: wrong code may behave so.
+tokens of a sequence do not. What merely runs is kept for the case that nothing better is found: wrong code may
+behave so.
 """
 
 import dataclasses
 import importlib.util
 import inspect
 import itertools
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,15 +20,27 @@ import numpy as np
 
 from attention_surgeon.calls.arguments import Layout, argument, forms, layouts, method_of, roles_of, signature_of
 from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
-from attention_surgeon.calls.construct import Maker, Proposal, proposals
+from attention_surgeon.calls.construct import Maker
 from attention_surgeon.calls.draw import draw_parameters
 from attention_surgeon.calls.names import Role
-from attention_surgeon.calls.plan import TOKENS, Argument, Plan, Refusal, Sizes
+from attention_surgeon.calls.plan import TOKENS, Argument, Library, Plan, Refusal, Sizes
+from attention_surgeon.calls.sizes import Proposal, proposals
 from attention_surgeon.calls.source import Text, text_of
+from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, lengths_of, widths_of
 
+_USES: tuple[tuple[Library, str], ...] = (
+    ("jax", r"\b(jnp|jax)\."),
+    ("torch", r"\btorch\.|\bTensor\b|\bF\.|\bnn\."),
+    ("numpy", r"\b(np|numpy)\."),
+)
+_STAGES = (  # numbers of tokens, whether in likely layouts, whether with tokens that may be left out
+    (FIRST_LENGTHS, True, False),
+    (FIRST_LENGTHS, True, True),
+    (OTHER_LENGTHS, True, False),
+    (FIRST_LENGTHS + OTHER_LENGTHS, False, False),
+)
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
-_LENGTHS = ((5, 7), (6, 6), (9, 9), (8, 8), (64, 64))
 
 
 def find_plan(
@@ -53,6 +67,9 @@ def find_plan(
     return _Search(target, text_of(target, source), dict(hints or {})).result()
 
 
+_Made = tuple[dict[str, Any], Any, Proposal]
+
+
 @dataclass
 class _Search:
     target: Any
@@ -60,8 +77,9 @@ class _Search:
     hints: dict[str, Any]
     sizes: Mapping[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
+    library: Library = "torch"
     attempts: int = 0
-    best: tuple[tuple[bool, int, bool], Plan] | None = None
+    best: tuple[tuple[bool, bool, int], Plan] | None = None
 
     def result(self) -> Plan | Refusal:
         """Search, with warnings off and the state of gradients and of random numbers as before."""
@@ -83,10 +101,8 @@ class _Search:
         self.method = method_of(self.target)
         self.parameters = signature_of(self.target, self.method)
         self.roles = roles_of(self.parameters, is_mask="mask" in getattr(self.target, "__name__", "").lower())
-        self.required = [p.name for p in self.parameters if p.default is p.empty]
-        if not self.required and self.parameters and not TOKENS & {self.roles[n] for n in self.required}:
-            self.required = [p.name for p in self.parameters if self.roles[p.name] in ("x", "query", "key", "value")]
         self.maker = Maker(self.target, self.text, self.hints)
+        self.required = self._given(with_optional=False)
         self.library = self._library()
         if self.library == "jax" and importlib.util.find_spec("jax") is None:
             raise LookupError("it takes JAX arrays, and jax is not installed")
@@ -99,32 +115,52 @@ class _Search:
             return self.best[1]
         return self._refusal("")
 
-    def _library(self) -> str:
+    def _library(self) -> Library:
+        """Return whose arrays it takes, by what its text uses, then by what its file imports."""
         import torch
 
-        if (
-            inspect.isclass(self.target)
-            and issubclass(self.target, torch.nn.Module)
-            or isinstance(self.target, torch.nn.Module)
-        ):
+        kind = self.target if inspect.isclass(self.target) else type(self.target)
+        if issubclass(kind, torch.nn.Module):
             return "torch"
-        words = self.text.source
-        names = self.text.names
-        uses = {
-            name for name, value in names.items() if inspect.ismodule(value) and value.__name__.split(".")[0] == "torch"
-        }
-        if any(f"{name}." in words for name in uses) or "torch" in words:
-            return "torch"
-        if "jnp" in words or "jax" in words:
-            return "jax"
-        is_numpy = any(inspect.ismodule(v) and v.__name__ == "numpy" for v in names.values())
-        return (
-            "numpy"
-            if is_numpy and not any(inspect.ismodule(v) and v.__name__ == "torch" for v in names.values())
-            else "torch"
-        )
+        for library, pattern in _USES:
+            if re.search(pattern, self.text.source):
+                return library
+        imported = {v.__name__.split(".")[0] for v in self.text.names.values() if inspect.ismodule(v)}
+        libraries: list[Library] = [library for library, _ in _USES if library in imported]
+        return libraries[0] if libraries else "torch"
 
     def _plans(self) -> Iterator[Plan | None]:
+        """Yield what came of each attempt: first in likely layouts at all sizes, then in others."""
+        made: list[_Made] = []
+        for lengths, is_likely, with_optional in _STAGES:
+            self.required = self._given(with_optional=with_optional)
+            if with_optional and len(self.required) == len(self._given(with_optional=False)):
+                continue
+            for one in made or self._kept(made):
+                yield from self._calls(*one, lengths, is_likely=is_likely)
+                if self.best is not None:
+                    return
+
+    def _kept(self, made: list[_Made]) -> Iterator[_Made]:
+        for one in self._objects():
+            made.append(one)
+            yield one
+
+    def _given(self, *, with_optional: bool) -> list[str]:
+        """Return the arguments that a call gives: what must be given, tokens at least, a context of its own width."""
+        must = [p.name for p in self.parameters if p.default is p.empty]
+        tokens = [name for name, role in self.roles.items() if role in TOKENS]
+        if with_optional or not self.parameters:
+            return [*must, *(name for name in tokens if name not in must)]
+        if not must:
+            return [name for name in tokens if self.roles[name] != "context"]
+        has_width = any(
+            self.maker.roles[p.name] == "context_width" and p.default is p.empty for p in self.maker.parameters
+        )
+        return [*must, *(name for name in tokens if has_width and self.roles[name] == "context" and name not in must)]
+
+    def _objects(self) -> Iterator[_Made]:
+        """Yield what the constructor was given, and what it made of that, at each proposed size that it takes."""
         seen: list[Any] = []
         for proposal in proposals(self.sizes):
             try:
@@ -133,32 +169,35 @@ class _Search:
                 self._note(error)
                 continue
             key = repr(given) if inspect.isclass(self.target) else (proposal.head_size, proposal.value_size)
-            if key in seen:
-                continue
-            seen.append(key)
-            made = self._made(given)
-            if made is None:
-                yield None
-                continue
-            yield from self._calls(given, made, proposal)
-            if self.best is not None:
-                return
+            if key not in seen:
+                seen.append(key)
+                made = self._made(given)
+                if made is not None:
+                    yield given, made, proposal
 
     def _made(self, given: Mapping[str, Any]) -> Any:
         if not inspect.isclass(self.target):
             return self.target
         self.attempts += 1
         try:
-            made = Plan(self.target, given, Sizes(), ())._bare()  # noqa: SLF001
+            made = Plan(self.target, given, Sizes(), ())._bare()
         except Exception as error:  # noqa: BLE001  somebody else's code may raise anything
             self._note(error)
             return None
         draw_parameters(made, 0, None)
         return made
 
-    def _calls(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> Iterator[Plan | None]:
-        for arguments, sizes, is_said in self._argument_lists(made, proposal):
-            plan = Plan(self.target, given, sizes, arguments, self.library, method=self.method)  # pyright: ignore[reportArgumentType]
+    def _calls(
+        self,
+        given: Mapping[str, Any],
+        made: Any,
+        proposal: Proposal,
+        lengths: Sequence[tuple[int, int]],
+        *,
+        is_likely: bool,
+    ) -> Iterator[Plan | None]:
+        for arguments, sizes, is_said in self._argument_lists(made, proposal, lengths, is_likely):
+            plan = Plan(self.target, given, sizes, arguments, self.library, method=self.method)
             self.attempts += 1
             found = self._tried(plan, made, is_said=is_said)
             if found is not None:
@@ -173,7 +212,8 @@ class _Search:
             self._note(error)
             return None
         plan = dataclasses.replace(plan, output=seen.output, output_axes=seen.axes)
-        rank = not is_said, seen.faults, any("g" in a.axes for a in plan.arguments)
+        is_grouped = any("g" in a.axes for a in plan.arguments)
+        rank = not is_said, is_grouped and seen.faults > 0, seen.faults
         if self.best is None or rank < self.best[0]:
             self.best = rank, self._finished(plan)
         return self.best[1] if seen.faults == 0 else None
@@ -195,7 +235,9 @@ class _Search:
 
     # What is given.
 
-    def _argument_lists(self, made: Any, proposal: Proposal) -> Iterator[tuple[tuple[Argument, ...], Sizes, bool]]:
+    def _argument_lists(
+        self, made: Any, proposal: Proposal, some: Sequence[tuple[int, int]], is_likely: bool
+    ) -> Iterator[tuple[tuple[Argument, ...], Sizes, bool]]:
         others = [p for p in self.parameters if p.name in self.required and self.roles[p.name] not in TOKENS]
         options = [forms(p, self.roles[p.name], self.roles, self.text) for p in others]
         combinations = _by_rank(options)
@@ -205,9 +247,10 @@ class _Search:
         has_tokens = any(p.name in self.required for p in tokens)
         kinds = list(layouts(self.roles, self.required, self.text, is_function=is_function, is_picture=is_picture))
         if not has_tokens:
-            kinds = [Layout("nd", "md", "md", is_equal=True)]
-        for lengths, layout in self._shapes(kinds):
-            for sizes, widths in self._widths(made, proposal, layout, lengths):
+            kinds = [Layout("nd", "md", "md", is_equal=True, is_likely=True)]
+        kinds = [kind for kind in kinds if kind.is_likely == is_likely]
+        for lengths, layout in lengths_of(kinds, some, self.roles):
+            for sizes, widths in widths_of(made, self.maker, proposal, layout, lengths, self.roles):
                 for combination in combinations:
                     chosen = dict(zip((p.name for p in others), combination, strict=True))
                     yield (
@@ -215,80 +258,6 @@ class _Search:
                         sizes,
                         layout.is_said,
                     )
-
-    def _shapes(self, kinds: Sequence[Layout]) -> Iterator[tuple[tuple[int, int], Layout]]:
-        first = ((12, 12),) if "rows" in self.roles.values() else ()
-        for lengths in first + _LENGTHS:
-            for layout in kinds:
-                if "y" in layout.query:
-                    yield (6, 7) if lengths == (5, 7) else lengths, layout
-                elif lengths[0] != lengths[1] or layout.is_equal:
-                    yield lengths, layout
-
-    def _widths(
-        self, made: Any, proposal: Proposal, layout: Layout, lengths: tuple[int, int]
-    ) -> Iterator[tuple[Sizes, dict[Role, int]]]:
-        n_q, n_k = lengths
-        if layout.is_equal:
-            n_k = n_q
-        is_class = inspect.isclass(self.target)
-        kinds = set(self.maker.roles.values())
-        heads = self.maker.size("heads", proposal) if is_class and "heads" in kinds else None
-        if not is_class:
-            heads = (6 if "g" in layout.key else 3) if proposal.heads == 6 else proposal.heads
-            proposal = dataclasses.replace(proposal, width=heads * proposal.head_size)
-        kv = self.maker.size("kv_heads", proposal) if "kv_heads" in kinds else None
-        if "g" in layout.key:
-            kv = proposal.kv_heads
-        head = proposal.head_size
-        sizes = Sizes(
-            2,
-            n_q,
-            n_k,
-            None,
-            None,
-            heads,
-            kv,
-            head,
-            proposal.value_size if not is_class or "value_size" in kinds else head,
-        )
-        has_heads_axis = "h" in layout.query or (
-            inspect.isroutine(self.target)
-            and "heads" not in self.roles.values()
-            and "weights" not in self.roles.values()
-        )
-        if inspect.isroutine(self.target) and has_heads_axis:
-            yield (
-                dataclasses.replace(sizes, width=None),
-                {"x": head, "query": head, "key": head, "value": sizes.value_size, "context": head},
-            )
-            if sizes.value_size != head:
-                yield dataclasses.replace(sizes, value_size=head), dict.fromkeys(TOKENS, head)
-            return
-        candidates = _module_widths(made)
-        main = [
-            proposal.width if not is_class else self.maker.size("width", proposal) if "width" in kinds else 0,
-            *candidates["query"],
-            *candidates["all"],
-            head,
-        ]
-        beside = [
-            *candidates["key"],
-            self.maker.size("context_width", proposal) if "context_width" in kinds else 0,
-            *candidates["all"],
-        ]
-        pairs = _pairs([m for m in dict.fromkeys(main) if m], [m for m in dict.fromkeys(beside) if m])
-        for width, other in pairs:
-            yield (
-                dataclasses.replace(sizes, width=width, context_width=other if other != width else None),
-                {
-                    "x": width,
-                    "query": width,
-                    "key": other,
-                    "value": candidates["value"][0] if candidates["value"] else other,
-                    "context": other,
-                },
-            )
 
     def _argument(
         self, parameter: inspect.Parameter, layout: Layout, widths: Mapping[Role, int], chosen: Mapping[str, str]
@@ -359,37 +328,6 @@ def _by_rank(options: Sequence[Sequence[str]], most: int = 60) -> list[tuple[str
     cut = [list(enumerate(option))[: max(4, 40 // len(options))] for option in options]
     found = sorted(itertools.islice(itertools.product(*cut), 5000), key=lambda c: sum(rank for rank, _ in c))
     return [tuple(form for _, form in combination) for combination in found[:most]]
-
-
-def _pairs(main: Sequence[int], beside: Sequence[int]) -> list[tuple[int, int]]:
-    """Return widths of queries and of what they look at, the likely ones first."""
-    found = [(m, b) for m in main[:3] for b in dict.fromkeys([*beside[:2], m])]
-    return list(dict.fromkeys(found))[:6] or [(24, 24)]
-
-
-def _module_widths(made: Any) -> dict[str, list[int]]:
-    """Return the input widths of a module's layers, those of queries, keys and values apart as far as names tell."""
-    found: dict[str, list[int]] = {"query": [], "key": [], "value": [], "all": []}
-    if not hasattr(made, "named_modules"):
-        for value in getattr(made, "__dict__", {}).values():
-            if getattr(value, "ndim", 0) == 2:
-                found["all"] += [int(value.shape[0]), int(value.shape[1])]
-        return found
-    for name, module in made.named_modules():
-        width = getattr(module, "in_features", None) or getattr(module, "in_channels", None)
-        if not isinstance(width, int):
-            continue
-        found["all"].append(width)
-        last = name.lower().rsplit(".", 1)[-1]
-        for kind, letter in (("key", "k"), ("value", "v"), ("query", "q")):
-            if last.replace("to_", "").replace("w_", "").replace("w", "")[:1] == letter or f"_{letter}" in last:
-                found["query" if "qkv" in last else kind].append(width)
-    if not found["all"]:
-        own = [value for value in vars(made).values() if hasattr(value, "ndim") and hasattr(value, "dtype")]
-        for parameter in [*made.parameters(), *own]:
-            if parameter.ndim >= 2:  # noqa: PLR2004
-                found["all"] += [int(size) for size in parameter.shape[-2:]]
-    return found
 
 
 def _has_picture_layers(made: Any) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from attention_surgeon.calls.names import Role
 from attention_surgeon.errors import UnjudgedError
 
+Library = Literal["torch", "numpy", "jax"]
 TOKENS: frozenset[Role] = frozenset(("x", "query", "key", "value", "context"))
 
 
@@ -45,8 +46,8 @@ class Argument:
         required: Whether each call of the plan gives it.
         default: Of the signature; `inspect.Parameter.empty` for none.
         kind: Positional or by name only, as `inspect` says it.
-        axes: For tensors of tokens, one letter per axis: b sequences, n queries, m keys, h heads, d numbers, t sequences
-            packed into one axis, y and x rows and columns of a picture.
+        axes: For tensors of tokens, one letter per axis: b sequences, n queries, m keys, h heads, g key heads,
+            d numbers, t and u queries and keys packed into one axis, y and x rows and columns of a picture.
         form: How its value is drawn, see `draw.py`.
         width: The length of its `d` axis.
     """
@@ -54,8 +55,8 @@ class Argument:
     name: str
     role: Role
     required: bool
-    default: Any = inspect.Parameter.empty
-    kind: Any = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    default: Any
+    kind: Any
     axes: str = ""
     form: str = ""
     width: int = 0
@@ -90,7 +91,7 @@ class Plan:
     constructor: Mapping[str, Any]
     sizes: Sizes
     arguments: tuple[Argument, ...]
-    library: Literal["torch", "numpy", "jax"] = "torch"
+    library: Library = "torch"
     output: int = -1
     output_axes: str = ""
     notes: tuple[str, ...] = ()
@@ -167,7 +168,7 @@ class Plan:
         return f"layer = {made}\nlayer{'.' + self.method if self.method else ''}({given})"
 
     def switched(self) -> tuple["Plan", ...]:
-        """Return the same with one switch of the constructor flipped, or one choice changed, where that can be called."""
+        """Return the same with one switch or choice of the constructor changed, where that can be called."""
         return tuple(self.switches(self)) if self.switches is not None else ()
 
     def resized(self, **sizes: int) -> "Plan | None":
@@ -178,6 +179,16 @@ class Plan:
         """
         found = self.finder(**sizes) if self.finder is not None else None
         return found if isinstance(found, Plan) else None
+
+    def giving(self, *names: str) -> "Plan":
+        """Return the same with these arguments of tokens given too, which a plain call leaves out: a context."""
+        given = (
+            dataclasses.replace(argument, required=True, form=argument.form or "tokens")
+            if argument.name in names and argument.axes
+            else argument
+            for argument in self.arguments
+        )
+        return dataclasses.replace(self, arguments=tuple(given))
 
     def given(self, name: str) -> Argument:
         """Return an argument by its name.

@@ -6,6 +6,7 @@ Only syntax is read here; nothing of it is believed before a call has shown it.
 import ast
 import functools
 import inspect
+import itertools
 import linecache
 import re
 import sys
@@ -17,9 +18,27 @@ from typing import Any
 _BATCH = (
     r"b|bs|bsz|bsize|batch(_size)?s?|nb|n_batch|nbatch|batches|num_batch|n_batches|b_|bn|b_?n|b_windows|total_windows"
 )
-_TOKENS = r"t|l|s|n|m|nq|nk|tq|tk|lq|lk|sq|sk|n_?[qkvxt]|q_?len|k_?len|kv_?len|seq(_?len(gth)?)?|(q|k|kv|tgt|src|target|source|query|key)_?(seq)?_?(len(gth)?|l|n|t|s)|len_?[qkv]|seq_?len_?(q|k|kv|v)|seqlen|slen|qlen|klen|length|tokens?|num_tokens|n_tokens|sequence(_length)?|time|i|j|n_ctx|ctx|block|seq_length|t_?[qk]|q|k|positions?|num_(queries|keys)|patches|l_?[qk]|context_length|s_?[qkxy]|num_key_value_pairs|no_?of_.*pairs|no\. of (queries|key-value pairs)|total(_[qk])?|max_?len|n_?words"
-_HEADS = r"h|nh|hs?|heads?|n_?heads?|num_heads?|nheads?(_k)?|n_?h|kv_?heads?|hk|hq|h_?kv|g|num_kv_heads|h_?[qk]|n_?kv_?heads?"
-_WIDTH = r"d|c|e|f|dim|d_?(model|k|v|q|in|out|head|h)?|dk|dv|head_?(dim|size)|headdim|hd|hs|emb(ed)?(_?dim)?|embed_?dim|embedding_?dim|hidden(_?(size|dim))?|channels?|features?|width|model_dim|embed_size|n_embd|num_hiddens|c_?in|ch|dim_head|d_head|k_?dim|emb_dim|hidden_states|query_dim|context_dim|key_dim|inner_dim|size"
+_TOKENS = r"""
+    t| l| s| n| m| nq| nk| tq| tk| lq| lk| sq| sk| n_?[qkvxt]| q_?len| k_?len| kv_?len| seq(_?len(gth)?)?|
+    (q|k|kv|tgt|src|target|source|query|key)_?(seq)?_?(len(gth)?|l|n|t|s)| len_?[qkv]| seq_?len_?(q|k|kv|v)|
+    seqlen| slen| qlen| klen| length| tokens?| num_tokens| n_tokens| sequence(_length)?| time| i| j| n_ctx|
+    ctx| block| seq_length| t_?[qk]| q| k| positions?| num_(queries|keys)| patches| l_?[qk]| context_length|
+    s_?[qkxy]| num_key_value_pairs| no_?of_.*pairs| no\.\sof\s(queries|key-value\spairs)| total(_[qk])?|
+    max_?len| n_?words
+"""
+_HEADS = r"""
+    h| nh| hs?| heads?| n_?heads?| num_heads?| nheads?(_k)?| n_?h| kv_?heads?| hk| hq| h_?kv| g|
+    num_kv_heads| h_?[qk]| n_?kv_?heads?
+"""
+_WIDTH = r"""
+    d| c| e| f| dim| d_?(model|k|v|q|in|out|head|h)?| dk| dv| head_?(dim|size)| headdim| hd| hs|
+    emb(ed)?(_?dim)?| embed_?dim| embedding_?dim| hidden(_?(size|dim))?| channels?| features?| width|
+    model_dim| embed_size| n_embd| num_hiddens| c_?in| ch| dim_head| d_head| k_?dim| emb_dim| hidden_states|
+    query_dim| context_dim| key_dim| inner_dim| size
+"""
+
+
+_METHODS = frozenset(("get", "update", "items", "keys", "values", "copy", "pop"))  # of a dictionary, not fields
 
 
 @dataclass
@@ -90,8 +109,10 @@ class Text:
                 yield from self._read_with_default(node, name)
                 continue
             path = _path(node)
-            if path and path[0] == name and len(path) > 1 and path[1] not in ("get", "update", "items", "keys"):
-                yield path[1:], ...
+            if path and path[0] == name:
+                path = tuple(itertools.takewhile(lambda part: part not in _METHODS, path[1:]))
+                if path:
+                    yield path, ...
 
     def _read_with_default(self, node: ast.Call, name: str) -> Iterator[tuple[tuple[str, ...], Any]]:
         is_getattr = isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr")
@@ -123,7 +144,7 @@ class Text:
         return bool(re.search(rf"(\+=?|add\w*\()\s*{re.escape(name)}\b", self.source))
 
     def unpacked(self, name: str) -> str:
-        """Return the axes that `b, n, d = name.shape` and the like give an argument; `?` for an axis with another name."""
+        """Return the axes that `b, n, d = name.shape` give an argument; `?` for an axis of another name."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
                 axes = _unpacking(node.targets[0], node.value, name)
@@ -163,7 +184,7 @@ def axis_of(word: str) -> str:
     """
     plain = word.strip().lower().strip("_")
     for letter, pattern in (("b", _BATCH), ("h", _HEADS), ("n", _TOKENS), ("d", _WIDTH)):
-        if re.fullmatch(pattern, plain):
+        if re.fullmatch(pattern, plain, re.VERBOSE):
             return letter
     return "?"
 
@@ -172,7 +193,7 @@ def axes_of_words(text: str) -> str:
     """Return the axes of `batch, seq, dim`; empty where a word says nothing or two axes are the same."""
     parts = [part.strip(" `'\"") for part in re.split(r"[,x×]\s+|,|\s{1}(?=\S)" if "," not in text else ",", text)]
     axes = "".join(axis_of(part) for part in parts if part)
-    if len(axes) == 4 and axes[0] == "b" and axes.count("h") == 1:  # noqa: PLR2004  [B, M, H, K]: the heads tell the rest
+    if len(axes) == 4 and axes[0] == "b" and axes.count("h") == 1:  # [B, M, H, K]: the heads tell the rest
         return {1: "bhnd", 2: "bnhd"}.get(axes.index("h"), "")
     return axes if "?" not in axes and len(set(axes)) == len(axes) and len(axes) > 1 else ""
 
