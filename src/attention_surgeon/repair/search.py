@@ -1,0 +1,192 @@
+"""The search for the smallest change: every edit of the catalogue, the likely ones first; then on from what is better.
+
+A mistake is found by its exact answer: an edit that mends one of two faults makes the object answer as the other fault
+alone does, which a circuit says. Where nothing is known by name, fewer wrong calls and a smaller distance lead on.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from attention_surgeon.repair import edits_attention, edits_small, edits_statements
+from attention_surgeon.repair.edit import Edit, Kind, edits_of
+from attention_surgeon.repair.judge import Judge, Judged, Probe
+from attention_surgeon.repair.patch import size_of
+from attention_surgeon.repair.source import Source, Splice
+from attention_surgeon.repair.workbench import Workbench, bounded, load
+
+CATALOGUE = (edits_small, edits_attention, edits_statements)
+"""The modules whose rules are in force; importing them enters the rules."""
+
+_BETTER = 0.7
+"""An unnamed mistake that this factor brings nearer is worth going on from."""
+
+_NUM_STARTS = 6
+_MOST_EDITS = 3
+
+_LONGER = 0.35
+"""So much further in cost a smaller patch is looked for once there is one."""
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A verified text.
+
+    Attributes:
+        text: Of the whole file.
+        edits: What was done, by the names of the rules.
+        num_lines: How many lines it changes.
+        num_characters: How many characters of these lines go or come.
+    """
+
+    text: str
+    edits: tuple[str, ...]
+    num_lines: int
+    num_characters: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """What makes one patch smaller than another: lines, then characters."""
+        return self.num_lines, self.num_characters
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A text that is better than the one before, from which the search goes on."""
+
+    probe: Probe
+    cost: float
+    fix: Fix
+
+
+@dataclass
+class Search:
+    """One search, its budget, and what it has counted.
+
+    Attributes:
+        judge: Says how right a candidate is.
+        module: The file as it was loaded.
+        name: Of the object.
+        most_lines: Of a patch.
+        seconds: Of CPU that the search may take.
+        num_tried: Candidates so far.
+    """
+
+    judge: Judge
+    module: ModuleType
+    name: str
+    most_lines: int = 6
+    seconds: float = 60.0
+    num_tried: int = 0
+    _began: float = field(default_factory=time.process_time)
+    _original: str = ""
+
+    def run(self, text: str) -> Fix | None:
+        """Return the smallest verified change of a text, or None where none was found in the budget."""
+        self._original = text
+        found = self._deepen(text, closely=False) if self.judge.is_named else None
+        return found or self._deepen(text, closely=True)
+
+    def _deepen(self, text: str, *, closely: bool) -> Fix | None:
+        """Try one edit, then two, then three, each time from the best texts so far."""
+        waiting: list[tuple[str, tuple[str, ...]]] = [(text, ())]
+        for _ in range(_MOST_EDITS):
+            better: list[_Start] = []
+            for start, done in waiting:
+                found = self._step(start, done, better, closely=closely)
+                if found is not None:
+                    return found
+            better.sort(key=lambda one: (one.probe, one.fix.size))
+            waiting = [(one.fix.text, one.fix.edits) for one in better[:_NUM_STARTS]]
+        return None
+
+    def _step(self, text: str, done: tuple[str, ...], better: list["_Start"], *, closely: bool) -> Fix | None:
+        """Try every edit of one text; note what is better; of what is right, return the smallest."""
+        source = Source(text)
+        bench = Workbench(source.closure(self.name), self.name, self.module)
+        start = self._probe(bench, (), closely=closely)
+        best: Fix | None = None
+        last = math.inf
+        for cost, edit in ranked(edits_of(bench.closure), self.judge.judged):
+            if self._is_over or cost > last:
+                break
+            probe = self._probe(bench, edit.splices, closely=closely)
+            if probe is None or not (probe.is_right or start is None or _is_better(probe, start)):
+                continue
+            changed = source.spliced(edit.splices)
+            found = Fix(changed, (*done, edit.rule), *size_of(self._original, changed))
+            if found.num_lines > self.most_lines:
+                continue
+            if not probe.is_right:
+                better.append(_Start(probe, cost, found))
+            elif (best is None or found.size < best.size) and self.verified(changed):
+                best, last = found, min(last, cost + _LONGER)
+            elif best is None and not (start is not None and start.is_right):
+                better.append(_Start(probe, cost, found))  # the values are right, its manners are not
+        return best
+
+    def verified(self, text: str) -> bool:
+        """Whether a whole text is right: for the judge, and on what nobody has used before."""
+        try:
+            with bounded(20.0):
+                target = load(text, self.module, self.name)
+                return self.judge.is_right(target) and self.judge.holds(target)
+        except Exception:  # noqa: BLE001  a candidate may raise anything
+            return False
+
+    def _probe(self, bench: Workbench, splices: Sequence[Splice], *, closely: bool) -> Probe | None:
+        self.num_tried += 1
+        try:
+            with bounded():
+                return self.judge.probe(bench.make(splices), closely=closely)
+        except Exception:  # noqa: BLE001  a candidate may raise anything
+            return None
+
+    @property
+    def _is_over(self) -> bool:
+        return time.process_time() - self._began > self.seconds
+
+
+def _is_better(probe: Probe, start: Probe) -> bool:
+    if probe.num_left != start.num_left:
+        return probe.num_left < start.num_left
+    return probe.num_wrong < start.num_wrong or probe.distance < _BETTER * start.distance
+
+
+def ranked(edits: Sequence[Edit], judged: Judged) -> Iterator[tuple[float, Edit]]:
+    """Yield edits with their cost, those first that the faults point at, and of these the small ones."""
+    likely = {kind for stage in judged.stages for kind in _LIKELY.get(stage, ())}
+    likely |= {kind for name in judged.names for part, kinds in _BY_NAME.items() if part in name for kind in kinds}
+    costed = ((edit.cost - (_LIKELY_IS_CHEAPER if edit.kind in likely else 0.0), edit) for edit in edits)
+    yield from sorted(costed, key=lambda one: one[0])
+
+
+_LIKELY_IS_CHEAPER = 0.6
+
+_LIKELY: Mapping[str, tuple[Kind, ...]] = {
+    "projection": ("projection",),
+    "heads": ("shape",),
+    "operands": ("operand", "projection"),
+    "score": ("operand", "operator", "shape"),
+    "scale": ("scale",),
+    "mask": ("mask", "operator", "number", "statement"),
+    "normalise": ("axis", "number"),
+    "combine": ("operand", "operator", "shape"),
+    "merge": ("shape",),
+    "output": ("projection", "operand"),
+    "state": ("state", "statement"),
+    "statistics": ("axis", "number", "call"),
+}
+"""From the stage of a fault to the edits that mend it."""
+
+_BY_NAME: Mapping[str, tuple[Kind, ...]] = {
+    "over_": ("axis", "number"),
+    "transposed": ("shape",),
+    "causal": ("call", "operator", "number"),
+    "swapped": ("operand", "projection", "call"),
+    "dropout": ("state", "call"),
+    "ignored": ("statement", "call"),
+    "order": ("projection",),
+}
