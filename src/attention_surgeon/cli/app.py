@@ -25,6 +25,7 @@ from attention_surgeon.cli.diagnose import diagnose
 from attention_surgeon.cli.doctor import doctor
 from attention_surgeon.cli.experiment import experiment
 from attention_surgeon.cli.faults import faults
+from attention_surgeon.cli.fix import fix
 from attention_surgeon.cli.lessons import hint, history, journal, list_exercises, progress, reset, undo
 from attention_surgeon.cli.operate import operate
 from attention_surgeon.cli.report import report
@@ -52,6 +53,7 @@ app.command("view")(view)
 app.command("scan")(scan)
 app.command("report")(report)
 app.command("diagnose")(diagnose)
+app.command("fix")(fix)
 app.command("faults")(faults)
 app.command("doctor")(doctor)
 app.add_typer(experiment)

@@ -4,10 +4,9 @@ Three questions, from cheap to thorough: `probe` (a few calls), `is_right` (the 
 that neither the search nor the judge has used).
 """
 
-import dataclasses
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -148,12 +147,17 @@ class Judge:
         """Whether the whole judge finds nothing wrong."""
         return any(diagnose(target, contract).verdict == "right" for contract in self._contracts)
 
-    def holds(self, target: Any) -> bool:
-        """Whether it is right on calls of other sizes and numbers than any that were used, in training too."""
+    def holds(self, target: Any, draw: int = 0) -> bool:
+        """Whether it is right on calls of other sizes and numbers than any that were used, in training too.
+
+        Args:
+            target: A candidate.
+            draw: Which of many sets of numbers; for a layer also of two sets of sizes.
+        """
         with surroundings_kept():
             for contract in self._contracts:
                 try:
-                    if _holds(contract, target):
+                    if _holds(contract, target, draw):
                         return True
                 except UnjudgedError:
                     continue
@@ -209,23 +213,23 @@ class Judge:
         return 1e-3 + gap / (1 + gap)
 
 
-def _holds(contract: Contract, target: Any) -> bool:
+def _holds(contract: Contract, target: Any, draw: int) -> bool:
     if isinstance(contract, LayerContract):
-        other = _LayerHeldBack(
-            contract.kind, contract.mask, contract.scaled, contract.allows_nan_rows
-        )
-        return _layer_holds(other.bind(target)) if isinstance(target, type) else _layer_holds(contract.bind(target))
+        options = contract.kind, contract.mask, contract.scaled, contract.allows_nan_rows
+        held_back = _LayerHeldBack(*options, draw) if isinstance(target, type) else contract
+        return _layer_holds(held_back.bind(target))
     subject = contract.bind(target)
-    cases = _function_cases(subject) if isinstance(subject, AskableFunction) else [*subject.cases(2), *subject.cases(3)]
-    return all(subject.accepts(subject.ask(case), case) for case in cases) and not _faults_of(subject)
+    later = (*subject.cases(2 * draw + 2), *subject.cases(2 * draw + 3))
+    cases = (*_function_cases(subject, draw), *later) if isinstance(subject, AskableFunction) else later
+    return all(subject.accepts(subject.ask(case), case) for case in cases) and not _has_faults(subject)
 
 
 def _layer_holds(subject: Any) -> bool:
     cases = [*subject.cases(0), *subject.cases(1)]
-    return all(subject.accepts(subject.ask(case), case) for case in cases) and not _faults_of(subject)
+    return all(subject.accepts(subject.ask(case), case) for case in cases) and not _has_faults(subject)
 
 
-def _faults_of(subject: Subject) -> bool:
+def _has_faults(subject: Subject) -> bool:
     """Whether extremes, gradients, dtypes or dropout show a fault."""
     return any(seen.is_fault for seen in subject.conduct(subject.base))
 
@@ -234,14 +238,18 @@ def _faults_of(subject: Subject) -> bool:
 class _LayerHeldBack(LayerSpec):
     """The same layer in sizes that no search has seen; wider heads, longer texts, other numbers."""
 
+    draw: int = field(default=0, repr=False)
+
     def sizes(self, probe: int) -> LayerSizes:
         """Return sizes of primes that no probe has."""
+        more = self.draw % 2
         if self.kind in ("simple", "self"):
-            return (LayerSizes(1, 1, 17, 11, 13, 3), LayerSizes(1, 1, 19, 3, 2, 4))[probe % 2]
+            return (LayerSizes(1, 1, 17 + 6 * more, 11, 13, 3), LayerSizes(1, 1, 19 + 10 * more, 3, 2, 4))[probe % 2]
         if self.kind in ("grouped", "multiquery"):
             shared = 3 if self.kind == "grouped" else 1
-            return (LayerSizes(2 * shared, shared, 3, 11, 5, 4), LayerSizes(3 * shared, shared, 4, 3, 13, 2))[probe % 2]
-        return (LayerSizes(5, 5, 3, 11, 13, 4), LayerSizes(4, 4, 8, 6, 9, 3))[probe % 2]
+            first = LayerSizes(2 * shared, shared, 3 + 8 * more, 11, 5, 4)
+            return (first, LayerSizes(3 * shared, shared, 4, 3, 13, 2 + more))[probe % 2]
+        return (LayerSizes(5, 5, 3 + 4 * more, 11, 13, 4), LayerSizes(4, 4, 8, 6, 9 + 8 * more, 3))[probe % 2]
 
     def bind(self, target: Any) -> Any:
         """Bind as the contract itself does."""
@@ -250,9 +258,9 @@ class _LayerHeldBack(LayerSpec):
         return LayerSubject(self, target)  # type: ignore[arg-type]
 
 
-def _function_cases(subject: AskableFunction) -> list[FunctionCase]:
+def _function_cases(subject: AskableFunction, draw: int) -> list[FunctionCase]:
     """Return calls of an attention function in sizes and numbers of their own."""
-    source, found = generator(90_001), []
+    source, found = generator(90_001 + draw), []
     plain = subject.cases(0)[0].operands
     is_masked = any(case.operands.allowed is not None for case in subject.cases(0))
     is_biased = any(case.operands.bias is not None for case in subject.cases(0))
@@ -268,7 +276,7 @@ def _function_cases(subject: AskableFunction) -> list[FunctionCase]:
             bias = None if mask is None or not is_biased else torch.zeros(mask.shape, dtype=torch.float64)
             operands = Operands(query, key, value, mask, bias, torch.float64)
             found.append(FunctionCase("held back", operands))
-    return [*found, *(dataclasses.replace(case) for case in (*subject.cases(2), *subject.cases(3)))]
+    return found
 
 
 def _some_hidden(source: torch.Generator, *shape: int) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """A patch as a reviewer reads it, and how it is written into a file."""
 
+import ast
 import difflib
 import hashlib
 import itertools
@@ -55,6 +56,38 @@ def changed_lines(before: str, after: str) -> tuple[int, ...]:
     return tuple(line for kind, i1, i2, _, _ in changes if kind != "equal" for line in range(i1 + 1, max(i2, i1 + 1) + 1))
 
 
+def without_needless_parentheses(before: str, after: str) -> str:
+    """Return the text after a patch without the parentheses that only the patch needs to be safe, if Python agrees.
+
+    >>> without_needless_parentheses("s = q @ k\\n", "s = (q @ k) / d\\n")
+    's = q @ k / d\\n'
+    """
+    meaning = ast.dump(ast.parse(after))
+    place = 0
+    while (place := after.find("(", place)) >= 0:
+        end = _closing(after, place)
+        shorter = after[:place] + after[place + 1 : end] + after[end + 1 :]
+        place += 1
+        is_call = place > 1 and (after[place - 2].isalnum() or after[place - 2] in "_)]")
+        if end < 0 or is_call or "\n" in after[place:end] or size_of(before, shorter) >= size_of(before, after):
+            continue
+        try:
+            if ast.dump(ast.parse(shorter)) == meaning:
+                after, place = shorter, place - 1
+        except SyntaxError:
+            continue
+    return after
+
+
+def _closing(text: str, place: int) -> int:
+    depth = 0
+    for end in range(place, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return end
+    return -1
+
+
 def apply(path: Path, text: str, sha256: str) -> Path:
     """Write a mended text in the place of a file; the file as it was is kept beside it.
 
@@ -96,8 +129,9 @@ def _keep(path: Path, content: bytes) -> Path:
 
 
 def _with_line_ends_of(content: bytes, text: str) -> bytes:
+    """Return a text in bytes, with the mark and the line ends that the file has."""
     mark = b"\xef\xbb\xbf" if content.startswith(b"\xef\xbb\xbf") else b""
-    return mark + text.encode()
+    return mark + (text.replace("\n", "\r\n") if b"\r\n" in content else text).encode()
 
 
 def _lines(text: str) -> list[str]:

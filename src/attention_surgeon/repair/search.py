@@ -23,6 +23,12 @@ CATALOGUE = (edits_small, edits_attention, edits_statements)
 _BETTER = 0.7
 """An unnamed mistake that this factor brings nearer is worth going on from."""
 
+_PATIENCE = 3.0
+"""So many times its CPU seconds a search may take by the clock, on a busy machine."""
+
+_ODD = 100.0
+"""So many characters weigh as much as a cost of 1."""
+
 _NUM_STARTS = 6
 _MOST_EDITS = 3
 
@@ -39,17 +45,19 @@ class Fix:
         edits: What was done, by the names of the rules.
         num_lines: How many lines it changes.
         num_characters: How many characters of these lines go or come.
+        cost: Of its edits, together.
     """
 
     text: str
     edits: tuple[str, ...]
     num_lines: int
     num_characters: int
+    cost: float = 0.0
 
     @property
-    def size(self) -> tuple[int, int]:
-        """What makes one patch smaller than another: lines, then characters."""
-        return self.num_lines, self.num_characters
+    def size(self) -> tuple[int, float]:
+        """What makes one patch smaller than another: lines, then characters, of which odd edits count for more."""
+        return self.num_lines, self.num_characters + _ODD * self.cost
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class Search:
         module: The file as it was loaded.
         name: Of the object.
         most_lines: Of a patch.
-        seconds: Of CPU that the search may take.
+        seconds: Of CPU that the search may take, and three times as many by the clock.
         num_tried: Candidates so far.
     """
 
@@ -80,7 +88,7 @@ class Search:
     most_lines: int = 6
     seconds: float = 60.0
     num_tried: int = 0
-    _began: float = field(default_factory=time.process_time)
+    _began: tuple[float, float] = field(default_factory=lambda: (time.process_time(), time.monotonic()))
     _original: str = ""
 
     def run(self, text: str) -> Fix | None:
@@ -91,20 +99,20 @@ class Search:
 
     def _deepen(self, text: str, *, closely: bool) -> Fix | None:
         """Try one edit, then two, then three, each time from the best texts so far."""
-        waiting: list[tuple[str, tuple[str, ...]]] = [(text, ())]
+        waiting = [Fix(text, (), 0, 0)]
         for _ in range(_MOST_EDITS):
             better: list[_Start] = []
-            for start, done in waiting:
-                found = self._step(start, done, better, closely=closely)
+            for start in waiting:
+                found = self._step(start, better, closely=closely)
                 if found is not None:
                     return found
             better.sort(key=lambda one: (one.probe, one.fix.size))
-            waiting = [(one.fix.text, one.fix.edits) for one in better[:_NUM_STARTS]]
+            waiting = [one.fix for one in better[:_NUM_STARTS]]
         return None
 
-    def _step(self, text: str, done: tuple[str, ...], better: list["_Start"], *, closely: bool) -> Fix | None:
+    def _step(self, before: Fix, better: list[_Start], *, closely: bool) -> Fix | None:
         """Try every edit of one text; note what is better; of what is right, return the smallest."""
-        source = Source(text)
+        source = Source(before.text)
         bench = Workbench(source.closure(self.name), self.name, self.module)
         start = self._probe(bench, (), closely=closely)
         best: Fix | None = None
@@ -116,7 +124,8 @@ class Search:
             if probe is None or not (probe.is_right or start is None or _is_better(probe, start)):
                 continue
             changed = source.spliced(edit.splices)
-            found = Fix(changed, (*done, edit.rule), *size_of(self._original, changed))
+            size = size_of(self._original, changed)
+            found = Fix(changed, (*before.edits, edit.rule), *size, before.cost + edit.cost)
             if found.num_lines > self.most_lines:
                 continue
             if not probe.is_right:
@@ -146,7 +155,8 @@ class Search:
 
     @property
     def _is_over(self) -> bool:
-        return time.process_time() - self._began > self.seconds
+        used, passed = time.process_time() - self._began[0], time.monotonic() - self._began[1]
+        return used > self.seconds or passed > _PATIENCE * self.seconds
 
 
 def _is_better(probe: Probe, start: Probe) -> bool:
