@@ -27,6 +27,7 @@ from attention_surgeon.cli.experiment import experiment
 from attention_surgeon.cli.faults import faults
 from attention_surgeon.cli.fix import fix
 from attention_surgeon.cli.lessons import hint, history, journal, list_exercises, progress, reset, undo
+from attention_surgeon.cli.mcp import mcp
 from attention_surgeon.cli.operate import operate
 from attention_surgeon.cli.report import report
 from attention_surgeon.cli.scan import scan
@@ -54,6 +55,7 @@ app.command("scan")(scan)
 app.command("report")(report)
 app.command("diagnose")(diagnose)
 app.command("fix")(fix)
+app.command("mcp")(mcp)
 app.command("faults")(faults)
 app.command("doctor")(doctor)
 app.add_typer(experiment)
