@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from attention_surgeon.diagnose.doctor.patients import find_kind
+from attention_surgeon.diagnose.doctor.patients import find_kind, target_with
 from attention_surgeon.errors import OptionError
 from attention_surgeon.repair.write_test import write_test
 from tests.repair.proving import first_failure, survivors, text_for
@@ -34,10 +34,10 @@ KINDS = (
 
 @pytest.mark.parametrize("name", KINDS)
 def test_what_is_right_passes(name):
-    from attention_surgeon.diagnose.doctor.patients import target_with
-
     kind = find_kind(name)
-    assert first_failure(text_for(kind), target_with(kind)) is None
+    text, began = text_for(kind), time.process_time()
+    assert first_failure(text, target_with(kind)) is None
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -72,10 +72,8 @@ def test_the_file_stands_alone(project):
     test = project / "tests" / "test_mine.py"
     text = write_test(f"{project / 'mine.py'}:attention", test)
     assert "attention_surgeon" not in text
-    began = time.perf_counter()
     answer = run_pytest(test)
     assert answer.returncode == 0, answer.stdout
-    assert time.perf_counter() - began < 30
     (project / "mine.py").write_text(RIGHT.replace("mask == 0", "mask != 0"))
     assert run_pytest(test).returncode == 1
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from attention_surgeon.diagnose import diagnose
@@ -19,7 +20,7 @@ from attention_surgeon.errors import OptionError, UnjudgedError
 from attention_surgeon.files import require_place, write_in_folders
 from attention_surgeon.testing import Contract, Subject, make_contract
 from attention_surgeon.testing.function_subject import AskableFunction
-from attention_surgeon.testing.layer_build import DROPOUT
+from attention_surgeon.testing.layer_build import DROPOUT, LONGEST, _arguments
 from attention_surgeon.testing.layer_parameters import Reading
 from attention_surgeon.testing.layer_subject import AskableLayer
 from attention_surgeon.testing.mask_contract import MaskSubject
@@ -91,11 +92,25 @@ def test_text(target: Any, contract: Contract, where: Mapping[str, str]) -> str:
     subject = contract.bind(target)
     for kind, (template, describe) in _WRITERS.items():
         if isinstance(subject, kind):
-            context: Context = {"config": "", "library": "torch", "title": contract.title, **where}
+            context: Context = {"config": "", "library": "torch", "title": contract.title, **where, **_own_name(where)}
             context |= describe(subject, context["name"])
             return _rendered(template, context)
     raise OptionError(f"no test is written for the contract {contract.registered_name!r} yet.")
 
+
+def _own_name(where: Mapping[str, str]) -> Context:
+    """Return the object's name in the test; another one where the test has that name for something else."""
+    first, dot, rest = where["name"].partition(".")
+    is_taken = first in _TAKEN or first.startswith("test_")
+    alias = f"{first}_under_test".removeprefix("test_") if is_taken else ""
+    return {"alias": alias, "name": f"{alias or first}{dot}{rest}"}
+
+
+_TAKEN = frozenset(
+    "mask expected attend check draw draw_hidden as_mask is_open weigh build project projections heads layer x query key "
+    "value weights output context sizes shape scores hidden given first second rows torch np pytest sys Path".split()
+)
+"""Names that the templates use."""
 
 test_text.__test__ = False  # type: ignore[attr-defined]  # its name is not for pytest
 
@@ -136,6 +151,9 @@ def _of_function(subject: Subject, name: str) -> Context:
     batch = {2: "", 3: "3, ", 4: "3, 2, "}[asked.layout]
     is_numpy = subject.library == "numpy"
     mask = "None if hidden is None else as_mask(hidden)"
+    is_additive = asked.mask and contract.mask == "additive"
+    if is_additive:
+        mask = "added if hidden is None else as_mask(hidden)"
     given = ["query", "key", "value"]
     with_mask = ["*operands"]
     if asked.mask and signature.mask is not None:
@@ -151,6 +169,7 @@ def _of_function(subject: Subject, name: str) -> Context:
         "align": contract.align,
         "scaled": contract.scaled,
         "mask": asked.mask,
+        "additive": is_additive,
         "switch": asked.switch,
         "weights_first": contract.returns == "weights_first",
         "batch": batch,
@@ -182,7 +201,7 @@ def _mask_words(meaning: str, representation: str, *, is_numpy: bool) -> Context
         return {"as_mask": code, "mask_words": f"True {said}."}
     cast = {"integer": (".astype(np.int64)", ".long()"), "float": (".astype(np.float64)", ".float()")}[representation]
     inner = f"({code})" if code.startswith("~") else code
-    return {"as_mask": inner + cast[0 if is_numpy else 1], "mask_words": f"1 {said}, 0 {'does not' if 0 else 'is not' if meaning == 'hide' else 'may not'}."}
+    return {"as_mask": inner + cast[0 if is_numpy else 1], "mask_words": f"1 {said}, 0 {'is not' if meaning == 'hide' else 'may not'}."}
 
 
 def _of_softmax(subject: Subject, name: str) -> Context:
@@ -300,25 +319,27 @@ def _arguments_of(subject: AskableLayer) -> str:
     return ", ".join([*given, *(f"{name}={value}" for name, value in call.named)])
 
 
+_STANDS_FOR: Mapping[int, str] = {900_001: "width", 900_002: "num_heads", 900_003: "num_kv_heads", 900_004: "head_size"}
+"""Numbers that the constructor's arguments are asked for with, and the variables of the test that take their places."""
+
+
 def _built(target: type, subject: AskableLayer, name: str) -> tuple[str, bool]:
     """Return the call of the constructor, and whether it is given a dropout."""
-    from attention_surgeon.testing.layer_build import LONGEST, _arguments
-
-    names = {"embed": "width", "heads": "num_heads", "kv_heads": "num_kv_heads", "head": "head_size"}
-    values: dict[str, Any] = {key: _Named(value) for key, value in names.items()}
-    values |= {"context": _Named("width"), "length": LONGEST}
+    width, heads, kv_heads, head = _STANDS_FOR
+    values = {"embed": width, "heads": heads, "kv_heads": kv_heads, "head": head, "context": width, "length": LONGEST}
     positional, named = _arguments(target, values)
-    config = next((key for key, value in named.items() if not isinstance(value, _Named | int | float | bool)), None)
-    if config is not None:
-        used = set(re.findall(rf"{config}\.(\w+)", _source_of(target)))
-        fields = {key: value for key, value in vars(named[config]).items() if key in used}
-        named[config] = _Named(f"SimpleNamespace({', '.join(f'{key}={value}' for key, value in fields.items())})")
-    given = [*map(str, positional), *(f"{key}={value}" for key, value in named.items())]
+    shown = {key: _shown(value, key, target) for key, value in named.items()}
+    given = [*(_shown(value, "", target) for value in positional), *(f"{key}={value}" for key, value in shown.items())]
     return f"{name}({', '.join(given)})", str(DROPOUT) in ", ".join(given)
 
 
-class _Named(str):
-    """The name of a variable of the test, where a number would stand."""
+def _shown(value: Any, name: str, target: type) -> str:
+    """Return an argument as it is written; of a configuration only the fields that the class reads."""
+    if isinstance(value, SimpleNamespace):
+        used = set(re.findall(rf"{name}\.(\w+)", _source_of(target)))
+        fields = (f"{key}={_shown(one, '', target)}" for key, one in vars(value).items() if key in used)
+        return f"SimpleNamespace({', '.join(fields)})"
+    return _STANDS_FOR.get(value, repr(value))
 
 
 def _source_of(target: type) -> str:
