@@ -103,7 +103,9 @@ def digest(target: str) -> str:
 
 def page(rows: list[dict]) -> str:
     """Return docs/fix.md: what was measured, as a table."""
-    lines = [(ROOT / "docs" / "fix.head.md").read_text().rstrip(), ""] if (ROOT / "docs" / "fix.head.md").exists() else []
+    lines = (
+        [(ROOT / "docs" / "fix.head.md").read_text().rstrip(), ""] if (ROOT / "docs" / "fix.head.md").exists() else []
+    )
     lines += ["| wrong in | files | mended | in at most 3 lines | right on held-back calls | median | longest |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for title, group in groups(rows):
@@ -149,7 +151,15 @@ def main() -> None:
         for patient in (one for one in chosen if asked.only in one.target):
             row = measure(patient, asked.seconds)
             print(json.dumps(row), file=out, flush=True)
-            print(row["result"], row["held_back"], row["num_lines"], row["seconds"], row["target"], *patient.faults, flush=True)
+            print(
+                row["result"],
+                row["held_back"],
+                row["num_lines"],
+                row["seconds"],
+                row["target"],
+                *patient.faults,
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ def _can_be_told(kind: Kind, fault: Fault) -> bool:
     """Whether a target with this fault ever answers otherwise: some are right by algebra (d_v is d_k in a layer)."""
     place = ward(kind.name)
     if fault.operate is None or fault not in place.computed:
-        return not (fault.name == "nan_rows" and not any(place.subject.allowed(c) is not None and "mask" in c.name for c in place.subject.cases(0)))
+        return not (
+            fault.name == "nan_rows"
+            and not any(place.subject.allowed(c) is not None and "mask" in c.name for c in place.subject.cases(0))
+        )
     subject = place.subject
     circuit = operate(subject.base, [fault])
     return not all(subject.accepts(subject.answer(circuit, case), case) for p in (0, 1) for case in subject.cases(p))

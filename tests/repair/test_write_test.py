@@ -48,13 +48,13 @@ def test_every_fault_is_killed(name):
     assert alive == []
 
 
-RIGHT = '''
+RIGHT = """
 def attention(Q, K, V, mask=None):
     scores = Q @ K.mT / Q.shape[-1] ** 0.5
     if mask is not None:
         scores = scores.masked_fill(mask == 0, -1e9)
     return scores.softmax(-1) @ V
-'''
+"""
 
 
 @pytest.fixture

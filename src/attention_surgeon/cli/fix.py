@@ -80,10 +80,12 @@ def fix_lines(found: "Repair", kept: str, width: int) -> Iterator["Text"]:
         yield from text_lines("NO PATCH" if is_judged else "? COULD NOT JUDGE", width, "bad")
         yield from text_lines(found.reason, width, indent=2)
         if found.num_tried:
-            yield from text_lines(f"{count(found.num_tried, 'change')} tried; the file is as it was", width, "quiet", indent=2)
+            yield from text_lines(
+                f"{count(found.num_tried, 'change')} tried; the file is as it was", width, "quiet", indent=2
+            )
         return
     yield from text_lines(
-        f"✓ PATCH · {count(found.num_lines, 'line')} · right on calls that were not used to find it, forward and backward",
+        f"✓ PATCH · {count(found.num_lines, 'line')} · right on calls that did not help to find it, forward and backward",
         width,
         "good",
     )

@@ -92,7 +92,9 @@ def explain_fault(name: str) -> dict[str, Any]:
         name: As `diagnose` gives it: scale_missing, softmax_over_queries, ...
     """
     fault = find_fault(name)
-    texts = {key: getattr(fault, key) for key in ("name", "stage", "summary", "in_training", "in_numbers", "pointer", "fix")}
+    texts = {
+        key: getattr(fault, key) for key in ("name", "stage", "summary", "in_training", "in_numbers", "pointer", "fix")
+    }
     seen = [sighting.url for sighting in fault.sightings]
     return texts | {"also_happened_in": seen, "next": "call fix with the file that has it"}
 
@@ -174,6 +176,6 @@ _AFTER_FIX = {
 }
 
 _INSTRUCTIONS = (
-    "Judges implementations of attention (PyTorch or NumPy) by what they compute. Call diagnose first; if the verdict is "
-    "wrong, call fix, whose patches are verified on calls that were not used to find them; then write_test."
+    "Judges implementations of attention (PyTorch or NumPy) by what they compute. Call diagnose first; if the verdict "
+    "is wrong, call fix, whose patches are verified on calls that were not used to find them; then write_test."
 )

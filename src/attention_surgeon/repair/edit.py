@@ -1,5 +1,6 @@
 """What an edit is, and the catalogue of those who propose them: a node goes in, texts in its place come out."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -192,4 +193,4 @@ def _runs(group: list[Edit]) -> Iterator[list[Edit]]:
 
 def _are_apart(splices: Iterable[Splice]) -> bool:
     ordered = sorted(splices, key=lambda one: one.start)
-    return all(one.end <= after.start for one, after in zip(ordered, ordered[1:], strict=False))
+    return all(one.end <= after.start for one, after in itertools.pairwise(ordered))

@@ -256,7 +256,11 @@ def _overlap(site: Site, one: cst.CSTNode, other: cst.CSTNode) -> bool:
 def normalised(site: Site) -> Iterator[Proposal]:
     """What is taken for weights without a softmax -> its softmax."""
     parent = site.parent
-    is_left = isinstance(parent, cst.BinaryOperation) and isinstance(parent.operator, cst.MatrixMultiply) and parent.left is site.node
+    is_left = (
+        isinstance(parent, cst.BinaryOperation)
+        and isinstance(parent.operator, cst.MatrixMultiply)
+        and parent.left is site.node
+    )
     is_assigned = isinstance(parent, cst.Assign) and not isinstance(site.node, cst.Name)
     is_assigned |= isinstance(parent, cst.Element) and site.source.enclosing(site.node, cst.Return) is not None
     is_argument = isinstance(parent, cst.Arg) and is_product(site.source.parent(parent) or parent)
@@ -275,13 +279,16 @@ def softmax_for_another(site: Site) -> Iterator[Proposal]:
     node = site.node
     assert isinstance(node, cst.Call)
     subject = subject_of(node)
-    if called(node) not in ("softmax", "sigmoid", "relu", "softplus", "tanh", "log_softmax", "softmin", "exp") or subject is None:
+    if (
+        called(node) not in ("softmax", "sigmoid", "relu", "softplus", "tanh", "log_softmax", "softmin", "exp")
+        or subject is None
+    ):
         return
     code = site.tight(subject)
     yield f"{code}.softmax(dim=-1)"
 
 
-@proposes("axis", cst.Call, cost=0.9)
+@proposes("axis", cst.Call, cost=0.9, is_repeated=True)
 def largest_subtracted(site: Site) -> Iterator[Proposal]:
     """`exp(x)` -> `exp(x - x.max(-1, keepdim))`; a maximum of all -> one of each row."""
     node = site.node
@@ -292,7 +299,7 @@ def largest_subtracted(site: Site) -> Iterator[Proposal]:
     code, tight = site.code(subject), site.tight(subject)
     numpy, torch = f"{tight}.max(axis=-1, keepdims=True)", f"{tight}.amax(dim=-1, keepdim=True)"
     if called(node) in ("exp", "exp2"):
-        for largest in (torch, numpy):
+        for largest in (numpy,) if site.is_numpy else (torch, numpy):
             yield (site.splice(f"{code} - {largest}", subject),)
     if called(node) in ("max", "amax"):
         yield from (numpy, torch)
@@ -380,8 +387,10 @@ def heads_interleaved(site: Site) -> Iterator[Proposal]:
     several = [(axis, size) for axis, size in enumerate(sizes) if size not in ("1", "-1")]
     if subject is not None and len(several) == 1:
         axis, size = several[0]
-        yield f"{site.tight(subject)}.repeat({size}, axis={axis})" if site.is_numpy else (
-            f"{site.tight(subject)}.repeat_interleave({size}, dim={axis})"
+        yield (
+            f"{site.tight(subject)}.repeat({size}, axis={axis})"
+            if site.is_numpy
+            else (f"{site.tight(subject)}.repeat_interleave({size}, dim={axis})")
         )
 
 
@@ -456,7 +465,11 @@ def projected(site: Site) -> Iterator[Proposal]:
 
 
 def _layers(site: Site) -> Iterator[str]:
-    named = [n for n in (*site.scope.held, *site.scope.called) if any(w in n.lower() for w in ("proj", "out", "o", "fc", "dense"))]
+    named = [
+        n
+        for n in (*site.scope.held, *site.scope.called)
+        if any(w in n.lower() for w in ("proj", "out", "o", "fc", "dense"))
+    ]
     yield from dict.fromkeys(sorted(named, key=lambda name: "o" not in name.lower()))
 
 
@@ -465,7 +478,16 @@ def gradient_kept(site: Site) -> Iterator[Proposal]:
     """`x.detach()`, `x.float()`, `x.data` -> `x`."""
     node = site.node
     assert isinstance(node, cst.Call)
-    if isinstance(node.func, cst.Attribute) and called(node) in ("detach", "float", "double", "half", "to", "numpy", "clone", "item"):
+    if isinstance(node.func, cst.Attribute) and called(node) in (
+        "detach",
+        "float",
+        "double",
+        "half",
+        "to",
+        "numpy",
+        "clone",
+        "item",
+    ):
         yield site.code(node.func.value)
 
 
@@ -519,8 +541,10 @@ def moved_into_the_call(site: Site) -> Iterator[Proposal]:
         if argument is not None:
             rest = site.source.content[site.source.span(node.left)[1] : site.source.span(node.right)[1]].decode()
             outer = _within(site, node.left, argument, f"{site.tight(argument)}{rest}")
-            yield outer if isinstance(node.left.func, cst.Attribute) and node.left.func.value is not argument else (
-                _within(site, node.left, argument, f"({site.tight(argument)}{rest})")
+            yield (
+                outer
+                if isinstance(node.left.func, cst.Attribute) and node.left.func.value is not argument
+                else (_within(site, node.left, argument, f"({site.tight(argument)}{rest})"))
             )
 
 
@@ -548,5 +572,9 @@ def parameters_turned(site: Site) -> Iterator[Proposal]:
 def finite(site: Site) -> Iterator[Proposal]:
     """`float("-inf")` -> `-1e9`, wherever it stands."""
     code = site.code()
-    if "inf" in code and len(code) < 16 and code.startswith(("float(", "-float(", "-torch.", "-np.", "-math.", "-numpy.")):
+    if (
+        "inf" in code
+        and len(code) < 16
+        and code.startswith(("float(", "-float(", "-torch.", "-np.", "-math.", "-numpy."))
+    ):
         yield "-1e9"

@@ -53,7 +53,12 @@ def _hides(site: Site) -> bool:
     if not isinstance(parent, cst.Arg):
         return isinstance(parent, cst.Assign) and isinstance(site.node, cst.Float | cst.Integer | cst.UnaryOperation)
     call = site.source.parent(parent)
-    return isinstance(call, cst.Call) and site.code(call.func).split(".")[-1] in ("masked_fill", "masked_fill_", "where", "full")
+    return isinstance(call, cst.Call) and site.code(call.func).split(".")[-1] in (
+        "masked_fill",
+        "masked_fill_",
+        "where",
+        "full",
+    )
 
 
 @proposes("number", cst.Float, cost=1.0)

@@ -17,7 +17,7 @@ from attention_surgeon.repair.patch import apply, changed_lines, unified_diff, w
 Result: TypeAlias = Literal["right", "fixed", "not_found", "unjudged"]
 
 MOST_LINES = 6
-_STARTING = 8.0
+_STARTING = 60.0
 """Seconds on top of the search: to load the file, to judge it, to verify."""
 
 

@@ -186,7 +186,9 @@ class Judge:
     ) -> bool:
         for variant in range(len(subject.variants())):
             if same_answer(given, self._answer(subject, wrong, faults, variant)):
-                return all(same_answer(subject.ask(case), self._answer(subject, case, faults, variant)) for case in cases)
+                return all(
+                    same_answer(subject.ask(case), self._answer(subject, case, faults, variant)) for case in cases
+                )
         return False
 
     def _accepts(self, subject: Subject, case: Any) -> bool:

@@ -53,7 +53,9 @@ def changed_lines(before: str, after: str) -> tuple[int, ...]:
     (2,)
     """
     changes = difflib.SequenceMatcher(a=_lines(before), b=_lines(after), autojunk=False).get_opcodes()
-    return tuple(line for kind, i1, i2, _, _ in changes if kind != "equal" for line in range(i1 + 1, max(i2, i1 + 1) + 1))
+    return tuple(
+        line for kind, i1, i2, _, _ in changes if kind != "equal" for line in range(i1 + 1, max(i2, i1 + 1) + 1)
+    )
 
 
 def without_needless_parentheses(before: str, after: str) -> str:

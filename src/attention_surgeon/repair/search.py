@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Literal, TypeAlias
 
 from attention_surgeon.repair import edits_attention, edits_small, edits_statements
 from attention_surgeon.repair.edit import Edit, Kind, edits_of
@@ -19,6 +20,9 @@ from attention_surgeon.repair.workbench import Workbench, bounded, load
 
 CATALOGUE = (edits_small, edits_attention, edits_statements)
 """The modules whose rules are in force; importing them enters the rules."""
+
+Among: TypeAlias = Literal["likely", "all"]
+"""Which edits are tried: those that the faults point at, or all."""
 
 _BETTER = 0.7
 """An unnamed mistake that this factor brings nearer is worth going on from."""
@@ -94,30 +98,34 @@ class Search:
     def run(self, text: str) -> Fix | None:
         """Return the smallest verified change of a text, or None where none was found in the budget."""
         self._original = text
-        found = self._deepen(text, closely=False) if self.judge.is_named else None
-        return found or self._deepen(text, closely=True)
+        named = (("likely", False), ("all", False)) if self.judge.is_named else ()
+        for among, closely in (*named, ("all", True)):
+            found = self._deepen(text, among=among, closely=closely)
+            if found is not None:
+                return found
+        return None
 
-    def _deepen(self, text: str, *, closely: bool) -> Fix | None:
+    def _deepen(self, text: str, *, among: Among, closely: bool) -> Fix | None:
         """Try one edit, then two, then three, each time from the best texts so far."""
         waiting = [Fix(text, (), 0, 0)]
         for _ in range(_MOST_EDITS):
             better: list[_Start] = []
             for start in waiting:
-                found = self._step(start, better, closely=closely)
+                found = self._step(start, better, among=among, closely=closely)
                 if found is not None:
                     return found
             better.sort(key=lambda one: (one.probe, one.fix.size))
             waiting = [one.fix for one in better[:_NUM_STARTS]]
         return None
 
-    def _step(self, before: Fix, better: list[_Start], *, closely: bool) -> Fix | None:
+    def _step(self, before: Fix, better: list[_Start], *, among: Among, closely: bool) -> Fix | None:
         """Try every edit of one text; note what is better; of what is right, return the smallest."""
         source = Source(before.text)
         bench = Workbench(source.closure(self.name), self.name, self.module)
         start = self._probe(bench, (), closely=closely)
         best: Fix | None = None
         last = math.inf
-        for cost, edit in ranked(edits_of(bench.closure), self.judge.judged):
+        for cost, edit in ranked(edits_of(bench.closure), self.judge.judged, among):
             if self._is_over or cost > last:
                 break
             probe = self._probe(bench, edit.splices, closely=closely)
@@ -165,11 +173,16 @@ def _is_better(probe: Probe, start: Probe) -> bool:
     return probe.num_wrong < start.num_wrong or probe.distance < _BETTER * start.distance
 
 
-def ranked(edits: Sequence[Edit], judged: Judged) -> Iterator[tuple[float, Edit]]:
-    """Yield edits with their cost, those first that the faults point at, and of these the small ones."""
+def ranked(edits: Sequence[Edit], judged: Judged, among: Among = "all") -> Iterator[tuple[float, Edit]]:
+    """Yield edits with their cost, the small ones first, and before them those that the faults point at."""
     likely = {kind for stage in judged.stages for kind in _LIKELY.get(stage, ())}
     likely |= {kind for name in judged.names for part, kinds in _BY_NAME.items() if part in name for kind in kinds}
-    costed = ((edit.cost - (_LIKELY_IS_CHEAPER if edit.kind in likely else 0.0), edit) for edit in edits)
+    chosen = [edit for edit in edits if among == "all" or edit.kind in likely]
+    costed = ((edit.cost - (_LIKELY_IS_CHEAPER if edit.kind in likely else 0.0), edit) for edit in chosen)
+    yield from sorted(costed, key=lambda one: one[0])
+
+
+_LIKELY_IS_CHEAPER if edit.kind in likely else 0.0), edit) for edit in edits)
     yield from sorted(costed, key=lambda one: one[0])
 
 

@@ -40,7 +40,9 @@ class Source:
         try:
             wrapper = MetadataWrapper(cst.parse_module(self.content), unsafe_skip_copy=True)
         except cst.ParserSyntaxError as error:
-            raise FileFormatError(f"line {error.raw_line}: {error.message}; only Python that runs can be mended.") from None
+            raise FileFormatError(
+                f"line {error.raw_line}: {error.message}; only Python that runs can be mended."
+            ) from None
         self.module = wrapper.module
         self._spans = wrapper.resolve(ByteSpanPositionProvider)
         self._parents = wrapper.resolve(ParentNodeProvider)

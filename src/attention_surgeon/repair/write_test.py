@@ -107,8 +107,8 @@ def _own_name(where: Mapping[str, str]) -> Context:
 
 
 _TAKEN = frozenset(
-    "mask expected attend check draw draw_hidden as_mask is_open weigh build project projections heads layer x query key "
-    "value weights output context sizes shape scores hidden given first second rows torch np pytest sys Path".split()
+    "mask expected attend check draw draw_hidden as_mask is_open weigh build project projections heads layer x query "
+    "key value weights output context sizes shape scores hidden given first second rows torch np pytest sys Path".split()
 )
 """Names that the templates use."""
 
@@ -193,7 +193,11 @@ def _callable(subject: AskableFunction, name: str) -> str:
 def _mask_words(meaning: str, representation: str, *, is_numpy: bool) -> Context:
     """Return how what is hidden becomes a mask, in code and in words."""
     if meaning == "additive":
-        code = 'np.where(hidden, -np.inf, 0.0)' if is_numpy else 'torch.zeros(hidden.shape).masked_fill(hidden, float("-inf"))'
+        code = (
+            "np.where(hidden, -np.inf, 0.0)"
+            if is_numpy
+            else 'torch.zeros(hidden.shape).masked_fill(hidden, float("-inf"))'
+        )
         return {"as_mask": code, "mask_words": "What is added to the scores: -inf hides, 0 does not."}
     code = "hidden" if meaning == "hide" else "~hidden"
     said = "is hidden" if meaning == "hide" else "may be attended to"
@@ -201,7 +205,10 @@ def _mask_words(meaning: str, representation: str, *, is_numpy: bool) -> Context
         return {"as_mask": code, "mask_words": f"True {said}."}
     cast = {"integer": (".astype(np.int64)", ".long()"), "float": (".astype(np.float64)", ".float()")}[representation]
     inner = f"({code})" if code.startswith("~") else code
-    return {"as_mask": inner + cast[0 if is_numpy else 1], "mask_words": f"1 {said}, 0 {'is not' if meaning == 'hide' else 'may not'}."}
+    return {
+        "as_mask": inner + cast[0 if is_numpy else 1],
+        "mask_words": f"1 {said}, 0 {'is not' if meaning == 'hide' else 'may not'}.",
+    }
 
 
 def _of_softmax(subject: Subject, name: str) -> Context:
@@ -266,7 +273,7 @@ def _of_layer(subject: Subject, name: str) -> Context:
     assert isinstance(subject, AskableLayer)
     if subject.library != "torch" or not inspect.isclass(subject.target):
         raise OptionError("a test is written for a class of torch layers; name the class, not an object of it.")
-    contract, form = subject.contract, (subject._forms or ("none",))[0]
+    contract, form = subject.contract, (subject._forms or ("none",))[-1]
     kinds = {"self": "one", "simple": "one", "grouped": "shared", "multiquery": "single"}
     sizes = {
         "one": "[(11, 1, 1, 7, 7), (5, 1, 1, 6, 6)]",
@@ -383,7 +390,7 @@ def _pair(names: tuple[str, ...], reading: Reading) -> str:
 
 
 def _weight_and_bias(name: str) -> tuple[str, str]:
-    """Return the expressions of a weight and of the bias that belongs to it: `layer.query.weight`, `layer.query.bias`."""
+    """Return the expressions of a weight and of its bias: `layer.query.weight`, `layer.query.bias`."""
     owner, _, last = name.rpartition(".")
     if last == "weight":
         module = _attribute(f"layer.{owner}")
