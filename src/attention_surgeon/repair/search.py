@@ -182,10 +182,6 @@ def ranked(edits: Sequence[Edit], judged: Judged, among: Among = "all") -> Itera
     yield from sorted(costed, key=lambda one: one[0])
 
 
-_LIKELY_IS_CHEAPER if edit.kind in likely else 0.0), edit) for edit in edits)
-    yield from sorted(costed, key=lambda one: one[0])
-
-
 _LIKELY_IS_CHEAPER = 0.6
 
 _LIKELY: Mapping[str, tuple[Kind, ...]] = {

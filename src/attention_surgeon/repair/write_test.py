@@ -108,7 +108,7 @@ def _own_name(where: Mapping[str, str]) -> Context:
 
 _TAKEN = frozenset(
     "mask expected attend check draw draw_hidden as_mask is_open weigh build project projections heads layer x query "
-    "key value weights output context sizes shape scores hidden given first second rows torch np pytest sys Path".split()
+    "key value weights output context sizes shape scores hidden given first second rows torch np pytest Path".split()
 )
 """Names that the templates use."""
 
