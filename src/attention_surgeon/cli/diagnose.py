@@ -60,4 +60,8 @@ def diagnose(
         from attention_surgeon.cli.written import print_sarif
 
         return print_sarif(found)
+    if not json:
+        from attention_surgeon.cli.written import annotate
+
+        annotate(found)
     return print_diagnosis(found, told, as_json=json)

@@ -85,7 +85,7 @@ def fix_lines(found: "Repair", kept: str, width: int) -> Iterator["Text"]:
             )
         return
     yield from text_lines(
-        f"✓ PATCH · {count(found.num_lines, 'line')} · right on calls that did not help to find it, forward and backward",
+        f"✓ PATCH · {count(found.num_lines, 'line')} · right on calls that did not help to find it",
         width,
         "good",
     )

@@ -98,8 +98,8 @@ class Search:
     def run(self, text: str) -> Fix | None:
         """Return the smallest verified change of a text, or None where none was found in the budget."""
         self._original = text
-        named = (("likely", False), ("all", False)) if self.judge.is_named else ()
-        for among, closely in (*named, ("all", True)):
+        passes: list[tuple[Among, bool]] = [("likely", False), ("all", False), ("all", True)]
+        for among, closely in passes if self.judge.is_named else passes[-1:]:
             found = self._deepen(text, among=among, closely=closely)
             if found is not None:
                 return found
