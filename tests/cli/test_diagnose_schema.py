@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 
 from attention_surgeon.cli.diagnose_screen import document
+from attention_surgeon.diagnose import Limits
 from attention_surgeon.diagnose.file import diagnose_file
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "diagnosis.schema.json").read_text())
@@ -21,7 +22,9 @@ TEXTS = {
 def test_every_verdict_is_as_the_schema_says(tmp_path, verdict):
     file = tmp_path / "mine.py"
     file.write_text(TEXTS[verdict])
-    found = json.loads(json.dumps(document(diagnose_file(f"{file}:attention"))))
+    found = json.loads(
+        json.dumps(document(diagnose_file(f"{file}:attention", "attention", limits=Limits(seconds=120))))
+    )
     jsonschema.validate(found, SCHEMA)
     assert found["verdict"] == verdict
     assert set(found) == set(SCHEMA["properties"])

@@ -8,7 +8,7 @@ import pytest
 from attention_surgeon.errors import FileAccessError, OptionError
 from attention_surgeon.repair import fix_file
 
-ATTENTION = '''import math
+ATTENTION = """import math
 import torch
 
 
@@ -17,7 +17,7 @@ def attention(Q, K, V, mask=None):  # a comment that stays
     if mask is not None:
         scores = scores.masked_fill(mask == 0, -1e9)
     return torch.softmax(scores, dim=-1) @ V
-'''
+"""
 
 BROKEN = {
     "scale missing": ("/ math.sqrt(Q.shape[-1])", ""),

@@ -4,6 +4,7 @@ import pydantic
 import pytest
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Log
 
+from attention_surgeon.diagnose import Limits
 from attention_surgeon.diagnose.file import diagnose_file
 from attention_surgeon.repair.sarif import annotation, sarif_log
 
@@ -12,7 +13,7 @@ from attention_surgeon.repair.sarif import annotation, sarif_log
 def found(tmp_path, monkeypatch):
     (tmp_path / "my file.py").write_text("\n\ndef attention(Q, K, V):\n    return (Q @ K.mT).softmax(-1) @ V\n")
     monkeypatch.chdir(tmp_path)
-    return diagnose_file("my file.py:attention", "attention")
+    return diagnose_file("my file.py:attention", "attention", limits=Limits(seconds=120))
 
 
 def test_the_log_is_as_the_schema_says(found):
@@ -34,7 +35,7 @@ def test_the_schema_would_refuse_another_log(found):
 def test_what_is_right_has_no_results(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("def attention(Q, K, V):\n    return (Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-1) @ V\n")
-    log = sarif_log([diagnose_file(f"{file}:attention", "attention")])
+    log = sarif_log([diagnose_file(f"{file}:attention", "attention", limits=Limits(seconds=120))])
     Log.model_validate(log)
     assert log["runs"][0]["results"] == []
 

@@ -12,7 +12,9 @@ from typing import Any, Literal, TypeAlias
 from attention_surgeon.diagnose.child import Jsonable, Limits, run_in_child
 from attention_surgeon.diagnose.load import find_source, load_target, split_target
 from attention_surgeon.errors import FileFormatError, LoadError
+from attention_surgeon.files import file_access_error
 from attention_surgeon.repair.patch import apply, changed_lines, unified_diff, without_needless_parentheses
+from attention_surgeon.testing import make_contract
 
 Result: TypeAlias = Literal["right", "fixed", "not_found", "unjudged"]
 
@@ -82,7 +84,7 @@ def fix_file(
     options: Mapping[str, Any] | None = None,
     *,
     most_lines: int = MOST_LINES,
-    seconds: float = 60.0,
+    seconds: int | float = 60,
     limits: Limits | None = None,
 ) -> Repair:
     """Look for the smallest change that makes `FILE.py:NAME` right. The file is not touched.
@@ -103,7 +105,11 @@ def fix_file(
     """
     place, name = split_target(target)
     limits = limits or Limits(seconds=4 * seconds + _STARTING)
+    if contract is not None:
+        make_contract(contract, **(options or {}))  # at the door: a wrong name is no affair of the child
     source = find_source(place)
+    if source is not None:
+        _require_readable(source)
     work = partial(_work, place, name, contract, dict(options or {}), most_lines, seconds)
     outcome = run_in_child(work, file=source, limits=limits)
     if not isinstance(outcome.value, dict):
@@ -115,7 +121,12 @@ def fix_file(
 
 
 def _work(
-    place: str, name: str | None, contract: str | None, options: Mapping[str, Any], most_lines: int, seconds: float
+    place: str,
+    name: str | None,
+    contract: str | None,
+    options: Mapping[str, Any],
+    most_lines: int,
+    seconds: int | float,
 ) -> Jsonable:
     """Return what the child says; the fields of `Repair`."""
     from attention_surgeon.repair.judge import Judge
@@ -152,6 +163,13 @@ def _work(
         "num_lines": found.num_lines,
         "edits": found.edits,
     }
+
+
+def _require_readable(source: Path) -> None:
+    try:
+        source.read_bytes()
+    except OSError as error:
+        raise file_access_error("read", source, error) from error
 
 
 def _text_of(file: Path, sha256: str) -> str:

@@ -90,7 +90,7 @@ class Search:
     module: ModuleType
     name: str
     most_lines: int = 6
-    seconds: float = 60.0
+    seconds: int | float = 60
     num_tried: int = 0
     _began: tuple[float, float] = field(default_factory=lambda: (time.process_time(), time.monotonic()))
     _original: str = ""
