@@ -1,8 +1,8 @@
-"""How many wrong implementations `surgeon fix` mends: `python benchmarks/repair.py`.
+"""How many wrong implementations `surgeon fix` mends: measured once, kept as lines of JSON, shown as a table.
 
-    python benchmarks/repair.py                    # every wrong implementation, one JSON line each, to --out
-    python benchmarks/repair.py --every 5          # a fifth of them
-    python benchmarks/repair.py --page docs/fix.md # the page, from the lines that are there
+python -m benchmarks.repair --measure            every wrong implementation, one line each
+python -m benchmarks.repair --measure --every 3  a third of them
+python -m benchmarks.repair                      the table, from the lines that are there
 
 A patch counts only if it is right on calls that neither the search nor its own check has used.
 """
@@ -26,7 +26,7 @@ from attention_surgeon.repair.workbench import load
 from tests.implementations.implementation import WRONG
 
 ROOT = Path(__file__).parents[1]
-OUT = ROOT / "benchmarks" / "repair.jsonl"
+OUT = ROOT / "benchmarks" / "results" / "repair.jsonl"
 SHORT = 3
 DRAW = 1
 
@@ -101,12 +101,9 @@ def digest(target: str) -> str:
     return hashlib.sha256(Path(target.rpartition(":")[0]).read_bytes()).hexdigest()
 
 
-def page(rows: list[dict]) -> str:
-    """Return docs/fix.md: what was measured, as a table."""
-    lines = (
-        [(ROOT / "docs" / "fix.head.md").read_text().rstrip(), ""] if (ROOT / "docs" / "fix.head.md").exists() else []
-    )
-    lines += ["| wrong in | files | mended | in at most 3 lines | right on held-back calls | median | longest |"]
+def table(rows: list[dict]) -> str:
+    """Return what was measured, as Markdown."""
+    lines = ["| wrong in | files | mended | in at most 3 lines | right on held-back calls | median | longest |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for title, group in groups(rows):
         fixed = [row for row in group if row["result"] == "fixed"]
@@ -117,7 +114,7 @@ def page(rows: list[dict]) -> str:
             f"| {title} | {len(group)} | {len(fixed)} ({share(fixed, group)}) | {len(short)} ({share(short, group)}) | "
             f"{len(held)} of {len(fixed)} | {statistics.median(times):.1f} s | {max(times):.1f} s |"
         )
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 def groups(rows: list[dict]) -> Iterator[tuple[str, list[dict]]]:
@@ -140,11 +137,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--cases", type=Path, help="a folder of wrong_*.py besides")
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--page", type=Path)
+    parser.add_argument("--measure", action="store_true")
     parser.add_argument("--only", default="", help="only targets that contain this")
     asked = parser.parse_args()
-    if asked.page:
-        asked.page.write_text(page([json.loads(line) for line in asked.out.read_text().splitlines()]))
+    if not asked.measure:
+        print(table([json.loads(line) for line in asked.out.read_text().splitlines()]))
         return
     chosen = [*patients(asked.every), *(cases(asked.cases) if asked.cases else ())]
     with asked.out.open("w") as out:
