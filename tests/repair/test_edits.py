@@ -48,8 +48,8 @@ def test_nearly_everything_that_is_proposed_is_python(name):
 
 
 def test_a_helper_of_the_file_is_edited_too_and_others_are_not():
-    text = "def scale(x):\n    return x * 2\n\n\ndef other(x):\n    return x * 3\n\n\ndef attention(x):\n    return scale(x)\n"
-    source = Source(text)
+    helpers = "def scale(x):\n    return x * 2\n\n\ndef other(x):\n    return x * 3\n\n\n"
+    source = Source(f"{helpers}def attention(x):\n    return scale(x)\n")
     changed = [source.spliced(edit.splices) for edit in edits_of(source.closure("attention"))]
     assert any("x / 2" in one for one in changed)
     assert all("return x * 3" in one for one in changed)

@@ -257,11 +257,14 @@ def argument_added(site: Site) -> Iterator[Proposal]:
     assert isinstance(node, cst.Call)
     function, given = site.code(node.func), [site.code(one).rstrip(", ") for one in node.args]
     last = function.split(".")[-1]
+    by_name = any(one.keyword for one in node.args)  # then nothing may follow by its place alone
     for extra in _EXTRA.get(last, ()):
-        yield f"{function}({', '.join([*given, extra])})"
+        if "=" in extra.split(",")[0] or not by_name:
+            yield f"{function}({', '.join([*given, extra])})"
     for name in site.scope.parameters:
         if name not in given and ("mask" in name or name in ("scale", "dropout", "causal", "context")):
-            yield f"{function}({', '.join([*given, name])})"
+            if not by_name:
+                yield f"{function}({', '.join([*given, name])})"
             yield f"{function}({', '.join([*given, f'{name}={name}'])})"
 
 
