@@ -37,6 +37,8 @@ from attention_surgeon.cli.commands.course import (
 )
 from attention_surgeon.cli.commands.experiments import experiment
 from attention_surgeon.cli.commands.judging import diagnose, doctor, faults
+from attention_surgeon.cli.fix import fix
+from attention_surgeon.cli.mcp import mcp
 from attention_surgeon.errors import SurgeonError
 
 _WRONG_CALL, _BUG, _STOPPED = 2, 70, 130
@@ -54,6 +56,8 @@ app.command("view")(view)
 app.command("scan")(scan)
 app.command("report")(report)
 app.command("diagnose")(diagnose)
+app.command("fix")(fix)
+app.command("mcp")(mcp)
 app.command("faults")(faults)
 app.command("doctor")(doctor)
 app.add_typer(experiment)

@@ -33,6 +33,10 @@ def diagnose(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, whatever the level.")] = False,
     seconds: Annotated[float, typer.Option(metavar="N", help="How long the file may take.")] = 60.0,
     memory: Annotated[int, typer.Option(metavar="MB", help="How much memory the file may take.")] = 2048,
+    write_test: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also write a stand-alone pytest file for it.")
+    ] = None,
+    sarif: Annotated[bool, typer.Option("--sarif", help="Print the verdict as SARIF 2.1.0, for code review.")] = False,
 ) -> int:
     """Judge an attention by what it does, and name its mistakes.
 
@@ -50,6 +54,18 @@ def diagnose(
         "scaled": False if unscaled else None,
     }
     found = judge(target, contract, options, seconds=seconds, memory=memory)
+    if write_test is not None:
+        from attention_surgeon.cli.written import write_its_test
+
+        write_its_test(target, write_test, contract, options)
+    if sarif:
+        from attention_surgeon.cli.written import print_sarif
+
+        return print_sarif(found)
+    if not json:
+        from attention_surgeon.cli.written import annotate
+
+        annotate(found)
     return print_diagnosis(found, told, as_json=json)
 
 
