@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from attention_surgeon.kernels import lanes, problem, scores, visible
+from attention_surgeon.kernels import problem, scores, visible, workers
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def three_lanes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use three lanes for the smallest problem."""
-    monkeypatch.setattr(lanes, "LEAST_CELLS", 0)
+def three_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Use three workers for the smallest problem."""
+    monkeypatch.setattr(workers, "LEAST_CELLS", 0)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield

@@ -30,8 +30,8 @@ NN_BUGS = [
     Mutant(
         "heads merged without transpose",
         "ops/circuit.py",
-        "self.project(self.merge(gathered)",
-        "self.project(gathered.reshape(*gathered.shape[:-3], gathered.shape[-2], -1)",
+        "self.project(self.merge(attended)",
+        "self.project(attended.reshape(*attended.shape[:-3], attended.shape[-2], -1)",
     ),
     Mutant("mask loses its head axis", "nn/layer.py", "return mask.unsqueeze(-3)", "return mask.unsqueeze(-4)"),
     Mutant(

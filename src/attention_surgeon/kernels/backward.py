@@ -15,14 +15,14 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.drops import kept
-from attention_surgeon.kernels.forward import Gathered
-from attention_surgeon.kernels.lanes import run_in_lanes
+from attention_surgeon.kernels.dropout import kept
+from attention_surgeon.kernels.forward import ForwardResult
 from attention_surgeon.kernels.problem import Block, Precision, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
-from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, scaled_query, spread, tile_scores
+from attention_surgeon.kernels.scores import Reach, Scratch, expand_units, exponentials, scaled_query, tile_scores
 from attention_surgeon.kernels.tiles import Tile, Tiles
 from attention_surgeon.kernels.visible import LOG2_E
+from attention_surgeon.kernels.workers import run_in_workers
 
 
 class Gradients(NamedTuple):
@@ -34,13 +34,13 @@ class Gradients(NamedTuple):
     bias: Tensor | None
 
 
-def spread_gradient(
+def backward_pass(
     problem: Problem,
-    made: Gathered,
+    made: ForwardResult,
     grad_output: Tensor,
     grad_logsumexp: Tensor | None,
     bias: Tensor | None,
-    lanes: int,
+    workers: int,
 ) -> Gradients:
     """Return the gradients of query, key, value and bias.
 
@@ -50,15 +50,15 @@ def spread_gradient(
         grad_output: dL/doutput `(units, n_q, d_v)`.
         grad_logsumexp: dL/dlogsumexp `(units, n_q)`, None: the loss does not use it.
         bias: The floating mask if its gradient is asked for.
-        lanes: From `lanes_for`; 1 with a bias, because heads that share it would add to it at the same time.
+        workers: From `workers_for`; 1 with a bias, because heads that share it would add to it at the same time.
     """
-    shares, is_disjoint = share_blocks(problem, lanes)
+    shares, is_disjoint = share_blocks(problem, workers)
     common = zero_gradients(problem, bias)
     own = [common] + [common if is_disjoint else _own_keys(common) for _ in shares[1:]]
     reach = Reach(problem)
     is_careful = not (reach.is_finite and all_finite(problem.value) and all_finite(grad_output))
-    workers = [Backward(problem, made, grad_output, grad_logsumexp, into, reach, is_careful) for into in own]
-    run_in_lanes(lambda lane, block: workers[lane].spread(block), shares)
+    passes = [Backward(problem, made, grad_output, grad_logsumexp, into, reach, is_careful) for into in own]
+    run_in_workers(lambda worker, block: passes[worker].run(block), shares)
     for other in () if is_disjoint else own[1:]:
         common.key.add_(other.key)
         common.value.add_(other.value)
@@ -77,44 +77,44 @@ def _own_keys(common: Gradients) -> Gradients:
     return common._replace(key=torch.zeros_like(common.key), value=torch.zeros_like(common.value))
 
 
-def share_blocks(problem: Problem, lanes: int) -> tuple[list[list[Block]], bool]:
-    """Deal the blocks to the lanes, and say whether no two lanes add to the same keys.
+def share_blocks(problem: Problem, workers: int) -> tuple[list[list[Block]], bool]:
+    """Deal the blocks to the workers, and say whether no two workers add to the same keys.
 
     Whole heads where there are enough of them, else the blocks of queries by turns. The shares depend on sizes and
-    the number of lanes alone, so the sums are made in the same order every time.
+    the number of workers alone, so the sums are made in the same order every time.
     """
     blocks = problem.blocks()
     starts = sorted({block.units.start for block in blocks})
-    by_heads = len(starts) % lanes == 0 or len(starts) >= 4 * lanes
-    lane_of = {start: number * lanes // len(starts) for number, start in enumerate(starts)}
-    shares: list[list[Block]] = [[] for _ in range(lanes)]
+    by_heads = len(starts) % workers == 0 or len(starts) >= 4 * workers
+    worker_of = {start: number * workers // len(starts) for number, start in enumerate(starts)}
+    shares: list[list[Block]] = [[] for _ in range(workers)]
     for number, block in enumerate(blocks):
-        shares[lane_of[block.units.start] if by_heads else number % lanes].append(block)
+        shares[worker_of[block.units.start] if by_heads else number % workers].append(block)
     keys = [{kv for block in share for kv in problem.kv_of[block.units]} for share in shares]
     return shares, sum(len(each) for each in keys) == len(set().union(*keys))
 
 
 @final
 class Backward:
-    """What one lane needs to compute block after block."""
+    """What one worker needs to compute block after block."""
 
     def __init__(
         self,
         problem: Problem,
-        made: Gathered,
+        made: ForwardResult,
         grad_output: Tensor,
         grad_logsumexp: Tensor | None,
         into: Gradients,
         reach: Reach,
         is_careful: bool,
     ) -> None:
-        """Keep what is common to the lanes, and make what each has of its own."""
+        """Keep what is common to the workers, and make what each has of its own."""
         self._problem, self._made, self._into = problem, made, into
         self._grad_output, self._grad_logsumexp = grad_output, grad_logsumexp
         self._reach, self._is_careful = reach, is_careful
         self._tiles, self._scratch = Tiles(problem), Scratch(problem.query.device)
 
-    def spread(self, block: Block) -> None:
+    def run(self, block: Block) -> None:
         """Add what the block's queries hand back to the gradients."""
         problem = self._problem
         tiles = self._tiles.of(block)
@@ -156,7 +156,7 @@ class Backward:
     ) -> Tensor:
         """Add to the gradient of the values and return that of the scores, in natural units."""
         grad_weights = self._scratch.take("grad", average.dtype, tuple(weights.shape))
-        wide_value = spread(value.to(average.dtype), weights.shape[0])
+        wide_value = expand_units(value.to(average.dtype), weights.shape[0])
         torch.bmm(grad_output.to(average.dtype), wide_value.mT, out=grad_weights)  # (u, r, v) @ (u, v, c)
         keep = kept(self._problem, block, tile.columns, weights)
         dropped = weights if keep is None else weights * keep

@@ -51,7 +51,7 @@ class Reach:
 
 @final
 class Scratch:
-    """Memory that one lane uses again for every tile."""
+    """Memory that one worker uses again for every tile."""
 
     def __init__(self, device: torch.device) -> None:
         """Begin with none."""
@@ -82,7 +82,7 @@ def tile_scores(query: Tensor, key: Tensor, tile: Tile, scratch: Scratch, is_car
         scratch: Where the result lies until the next tile.
         is_careful: Whether a hidden score may be NaN, which would stay NaN whatever is added.
     """
-    key = spread(key.to(query.dtype), query.shape[0])
+    key = expand_units(key.to(query.dtype), query.shape[0])
     scores = scratch.take("scores", query.dtype, (*query.shape[:2], key.shape[1]))
     torch.bmm(query, key.mT, out=scores)  # (u, r, d) @ (u, d, c) -> (u, r, c)
     if tile.added is not None:
@@ -92,7 +92,7 @@ def tile_scores(query: Tensor, key: Tensor, tile: Tile, scratch: Scratch, is_car
     return scores
 
 
-def spread(tensor: Tensor, units: int) -> Tensor:
+def expand_units(tensor: Tensor, units: int) -> Tensor:
     """Return `(1 or units, ...)` as `(units, ...)`, without a copy."""
     return tensor if tensor.shape[0] == units else tensor.expand(units, -1, -1)
 

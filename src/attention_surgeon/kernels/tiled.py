@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from attention_surgeon.kernels.backward import spread_gradient
-from attention_surgeon.kernels.forward import Gathered, gather
-from attention_surgeon.kernels.lanes import lanes_for
+from attention_surgeon.kernels.backward import backward_pass
+from attention_surgeon.kernels.forward import ForwardResult, forward_pass
 from attention_surgeon.kernels.operands import read_operands
 from attention_surgeon.kernels.problem import Problem
 from attention_surgeon.kernels.visible import LOG2_E
+from attention_surgeon.kernels.workers import workers_for
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.require import require_probability, require_switch
 
@@ -122,8 +122,8 @@ class _TiledAttention(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, problem: Problem
     ) -> tuple[Tensor, Tensor]:
-        with lanes_for(query.device, math.prod(problem.sizes)) as lanes:
-            made = gather(problem, lanes)
+        with workers_for(query.device, math.prod(problem.sizes)) as workers:
+            made = forward_pass(problem, workers)
             logsumexp = made.logsumexp().to(query.dtype)
         ctx.problem = problem
         ctx.save_for_backward(query, key, value, bias, *made)
@@ -138,8 +138,8 @@ class _TiledAttention(torch.autograd.Function):
         *_, bias, output, shift, total = ctx.saved_tensors
         if grad_output is None:
             grad_output = torch.zeros_like(output)
-        made = Gathered(output, shift, total)
-        with lanes_for(output.device, math.prod(ctx.problem.sizes) if bias is None else 0) as lanes:
-            grads = spread_gradient(ctx.problem, made, grad_output, grad_logsumexp, bias, lanes)
+        made = ForwardResult(output, shift, total)
+        with workers_for(output.device, math.prod(ctx.problem.sizes) if bias is None else 0) as workers:
+            grads = backward_pass(ctx.problem, made, grad_output, grad_logsumexp, bias, workers)
         grad_bias = None if bias is None or grads.bias is None else grads.bias.to(bias.dtype)
         return grads.query, grads.key, grads.value, grad_bias, None

@@ -106,7 +106,7 @@ class _TritonAttention(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, given: Operands) -> tuple[Tensor, Tensor]:
         from attention_surgeon.kernels import triton_passes
 
-        made = triton_passes.gather(given)
+        made = triton_passes.forward(given)
         ctx.given = given
         ctx.save_for_backward(query, key, value, *made)
         ctx.mark_non_differentiable(made[1])
@@ -120,7 +120,7 @@ class _TritonAttention(torch.autograd.Function):
         from attention_surgeon.kernels import triton_passes
 
         *_, output, logsumexp = ctx.saved_tensors
-        return *triton_passes.spread(ctx.given, output, logsumexp, grad_output), None
+        return *triton_passes.backward(ctx.given, output, logsumexp, grad_output), None
 
 
 def _require_place(device: torch.device) -> None:

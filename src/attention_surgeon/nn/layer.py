@@ -182,8 +182,8 @@ class AttentionLayer(nn.Module, ABC):
             mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
         given = check_operands(Q, K, V, mask, caller=caller, model_size=self.embed_dim)
         dropped = with_dropout(self.mechanism, self.dropout if self.training else 0.0, caller)
-        gathered, weights = self.circuit.replace(mechanism=dropped).run(given)
-        output = self.circuit.finish(x, gathered.to(Q.dtype), self.linears)  # (..., heads, q, size) -> (..., q, embed)
+        attended, weights = self.circuit.replace(mechanism=dropped).run(given)
+        output = self.circuit.finish(x, attended.to(Q.dtype), self.linears)  # (..., heads, q, size) -> (..., q, embed)
         return (output, weights.to(Q.dtype)) if return_weights else output
 
     def _attend_by_kernel(
@@ -207,8 +207,8 @@ class AttentionLayer(nn.Module, ABC):
         if mask is not None:
             mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
         dropout = self.dropout if self.training else 0.0
-        gathered = kernel(Q, K, V, mask, scale=use_scale, use_shared_heads=True, dropout=dropout)
-        return self.circuit.finish(x, gathered, self.linears)  # (..., heads, q, size) -> (..., q, embed)
+        attended = kernel(Q, K, V, mask, scale=use_scale, use_shared_heads=True, dropout=dropout)
+        return self.circuit.finish(x, attended, self.linears)  # (..., heads, q, size) -> (..., q, embed)
 
     def to_torch(self) -> nn.MultiheadAttention:
         """Return a `torch.nn.MultiheadAttention(batch_first=True)` that computes the same, with copied parameters.

@@ -41,7 +41,7 @@ def attention(
     *,
     implementation: Implementation = "readable",
 ) -> tuple[Tensor, Tensor | None]:
-    """Return what each query gathered, and from where: `softmax(Q Kᵀ / √d_k) V` and the softmax.
+    """Return what each query attended to and with which weights: `softmax(Q Kᵀ / √d_k) V` and the softmax.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", equation 1.
 
