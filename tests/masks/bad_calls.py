@@ -263,8 +263,8 @@ BAD_CALLS = [
     BadCall(
         "masks.padding_mask([7, 3]).kind(slice(64, 128), slice(0, 7))",
         "ShapeError",
-        "kind: rows is slice(64, 128, None), which starts past the end: n_q is 1. A row for every query is "
-        "spread over them with mask.broadcast_to(shape).",
+        "kind: rows is slice(64, 128, None), which starts past the end: n_q is 1. One row for every query is broadcast "
+        "with mask.broadcast_to(shape).",
     ),
     BadCall(
         'masks.causal_mask(5).draw("all")',
