@@ -343,14 +343,6 @@ def test_autocast_does_not_round_the_sums() -> None:
     assert_same([ours.double()], truth(given)[:1], 1e-6)
 
 
-def test_a_second_derivative_is_refused() -> None:
-    query, key, value = operands()
-    query.requires_grad_()
-    (grad,) = torch.autograd.grad(tiled_attention(query, key, value).square().sum(), query, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        grad.sum().backward()
-
-
 def test_it_keeps_the_contract_of_attention() -> None:
     check_attention(tiled_attention)
 

@@ -10,7 +10,8 @@ gradient by `total` once for each row saves dividing every tile:
 appendix B.2). Dropping a weight multiplies its E in dV and its dP by `1 / (1 - p)` or 0.
 """
 
-from typing import NamedTuple, final
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, final
 
 import torch
 from torch import Tensor
@@ -52,17 +53,44 @@ def backward_pass(
         bias: The floating mask if its gradient is asked for.
         workers: From `workers_for`; 1 with a bias, because heads that share it would add to it at the same time.
     """
+    reach = Reach(problem)
+    is_careful = not (reach.is_finite and all_finite(problem.value) and all_finite(grad_output))
+
+    def one_worker(into: Gradients) -> Backward:
+        return Backward(problem, made, grad_output, grad_logsumexp, into, reach, is_careful)
+
+    grads = sum_over_blocks(problem, bias, workers, one_worker)
+    grads.key.mul_(1 / LOG2_E)  # the queries in it were in units of log 2
+    return grads
+
+
+class Pass(Protocol):
+    """What one worker does with block after block."""
+
+    def run(self, block: Block) -> None:
+        """Work on one block."""
+        ...
+
+
+def sum_over_blocks(
+    problem: Problem, bias: Tensor | None, workers: int, one_worker: Callable[[Gradients], Pass]
+) -> Gradients:
+    """Return gradients to which each worker has added what its blocks contribute.
+
+    Args:
+        problem: The call.
+        bias: The floating mask if its gradient is asked for.
+        workers: From `workers_for`.
+        one_worker: Makes a worker's pass from the gradients that it adds to.
+    """
     shares, is_disjoint = share_blocks(problem, workers)
     common = zero_gradients(problem, bias)
     own = [common] + [common if is_disjoint else _own_keys(common) for _ in shares[1:]]
-    reach = Reach(problem)
-    is_careful = not (reach.is_finite and all_finite(problem.value) and all_finite(grad_output))
-    passes = [Backward(problem, made, grad_output, grad_logsumexp, into, reach, is_careful) for into in own]
+    passes = [one_worker(into) for into in own]
     run_in_workers(lambda worker, block: passes[worker].run(block), shares)
     for other in () if is_disjoint else own[1:]:
         common.key.add_(other.key)
         common.value.add_(other.value)
-    common.key.mul_(1 / LOG2_E)  # the queries in it were in units of log 2
     return common
 
 
@@ -139,9 +167,9 @@ class Backward:
             weights = exponentials(scores, shift, problem.query.dtype, self._scratch)
             grad_scores = self._grad_scores(block, tile, weights, grad_output, average, value, hidden)
             add_product(self._into.query[block], grad_scores, key, hidden)
-            self._add_for_keys(self._into.key, block, tile, grad_scores, narrow_query, hidden)
+            add_for_keys(self._into.key, problem, block, tile, grad_scores, narrow_query, hidden)
             if self._into.bias is not None:
-                _add_for_bias(self._into.bias, problem, block, tile, grad_scores)
+                add_for_bias(self._into.bias, problem, block, tile, grad_scores)
         self._into.query[block].mul_(problem.factor / LOG2_E)
 
     def _grad_scores(
@@ -160,7 +188,7 @@ class Backward:
         torch.bmm(grad_output.to(average.dtype), wide_value.mT, out=grad_weights)  # (u, r, v) @ (u, v, c)
         keep = kept(self._problem, block, tile.columns, weights)
         dropped = weights if keep is None else weights * keep
-        self._add_for_keys(self._into.value, block, tile, dropped, grad_output, hidden)
+        add_for_keys(self._into.value, self._problem, block, tile, dropped, grad_output, hidden)
         if keep is not None:
             grad_weights *= keep
         grad_weights -= average
@@ -171,22 +199,23 @@ class Backward:
             grad_weights.masked_fill_(hidden, 0.0)
         return grad_weights
 
-    def _add_for_keys(
-        self, into: Tensor, block: Block, tile: Tile, weights: Tensor, vectors: Tensor, hidden: Tensor | None
-    ) -> None:
-        """Add `weightsᵀ @ vectors` to the rows of `into` that the block's keys are."""
-        positions = self._problem.kv_of[block.units]
-        kv = places(positions)
-        hidden = None if hidden is None else hidden.expand(weights.shape).mT
-        if isinstance(kv, slice) and len(positions) == kv.stop - kv.start:
-            add_product(into[kv, tile.columns], weights.mT, vectors, hidden)
-            return
-        part = weights.new_zeros(weights.shape[0], weights.shape[2], vectors.shape[-1])
-        add_product(part, weights.mT, vectors, hidden)
-        into[:, tile.columns].index_add_(0, torch.tensor(positions, device=into.device), part)
+
+def add_for_keys(
+    into: Tensor, problem: Problem, block: Block, tile: Tile, weights: Tensor, vectors: Tensor, hidden: Tensor | None
+) -> None:
+    """Add `weightsᵀ @ vectors` to the rows of `into` that the block's keys are."""
+    positions = problem.kv_of[block.units]
+    kv = places(positions)
+    hidden = None if hidden is None else hidden.expand(weights.shape).mT
+    if isinstance(kv, slice) and len(positions) == kv.stop - kv.start:
+        add_product(into[kv, tile.columns], weights.mT, vectors, hidden)
+        return
+    part = weights.new_zeros(weights.shape[0], weights.shape[2], vectors.shape[-1])
+    add_product(part, weights.mT, vectors, hidden)
+    into[:, tile.columns].index_add_(0, torch.tensor(positions, device=into.device), part)
 
 
-def _add_for_bias(bias: Tensor, problem: Problem, block: Block, tile: Tile, grad_scores: Tensor) -> None:
+def add_for_bias(bias: Tensor, problem: Problem, block: Block, tile: Tile, grad_scores: Tensor) -> None:
     """Add a tile's gradient to that of the bias, summed over the axes along which the bias was broadcast."""
     visible = problem.visible
     assert visible is not None  # a bias is a mask

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
 from attention_surgeon.threads import one_thread
 
@@ -56,7 +57,7 @@ def run_in_workers(work: Callable[[int, Item], None], shares: Sequence[Iterable[
 
     def worker(number: int) -> None:
         torch.set_num_threads(1)
-        with torch.inference_mode(is_inference), torch.no_grad():
+        with torch.inference_mode(is_inference), torch.no_grad(), _set_fwd_grad_enabled(False):
             for item in shares[number]:
                 if stop.is_set():
                     return

@@ -1,13 +1,15 @@
 """The two masks of `nn.MultiheadAttention`, in which True means HIDDEN, taken apart into `allowed` and `bias`."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from attention_surgeon.errors import DeviceError, DTypeError, MaskError, ShapeError
+from attention_surgeon.masks import Mask
+from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.nn.drop_in_checks import CALLER
 from attention_surgeon.require import require_tensor
 
@@ -75,6 +77,16 @@ class HidingMasks:
         if self.key_padding_mask is not None:
             masks.append(self.key_padding_mask[..., None, None, :])  # (b, k) -> (b, 1, 1, k)
         return masks
+
+
+def hiding(mask: Any, name: str, device: torch.device) -> Any:
+    """Return a mask of PyTorch's that is no plain tensor (`CausalBias`, `BlockMask`) as one in which True = hidden.
+
+    Raises:
+        ArgumentTypeError: a subclass of `torch.Tensor` that is not known.
+    """
+    known = known_mask(mask, CALLER, name)
+    return ~known.dense(device) if isinstance(known, Mask) and known is not mask else mask
 
 
 def _check_kind(name: str, mask: Tensor, query: Tensor) -> None:

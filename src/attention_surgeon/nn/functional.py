@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DTypeError, ShapeError
-from attention_surgeon.masks import causal_mask
+from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
+from attention_surgeon.masks import Mask, causal_mask
+from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.nn.autocast import result_dtype
 from attention_surgeon.nn.mechanism import with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
@@ -73,6 +74,14 @@ def _with_masks(given: Operands, attn_mask: Tensor | None, is_causal: bool) -> O
     """Add both masks to checked operands, by PyTorch's rules: -inf hides, every other number is just added."""
     n_q, n_k = given.query.shape[-2], given.key.shape[-2]
     allowed = bias = None
+    if is_causal and type(attn_mask).__name__ == "CausalBias":
+        raise OptionError(
+            f"{_CALLER}: CausalBias should not be used with causal=True, for they may be aligned differently; "
+            f"leave out one or the other."
+        )
+    attn_mask = known_mask(attn_mask, _CALLER, name="attn_mask")
+    if isinstance(attn_mask, Mask):
+        attn_mask = attn_mask.dense(given.query.device)
     if attn_mask is not None:
         _check_mask_dtype(attn_mask, given)
         allowed = attn_mask if attn_mask.dtype == torch.bool else attn_mask != float("-inf")

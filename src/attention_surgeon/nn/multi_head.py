@@ -16,7 +16,7 @@ from torch import Tensor
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.nn.autocast import result_dtype
 from attention_surgeon.nn.drop_in_checks import CALLER, check_hint, check_inputs, check_static
-from attention_surgeon.nn.drop_in_masks import HidingMasks
+from attention_surgeon.nn.drop_in_masks import HidingMasks, hiding
 from attention_surgeon.nn.drop_in_parameters import Parameters
 from attention_surgeon.nn.mechanism import with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
@@ -101,6 +101,10 @@ def multi_head_attention_forward(
     cost a tenth to a half more time.) A query that may attend to no key gets weights 0 and gradient 0, never NaN.
     A boolean and a floating mask go together without a warning. `attn_mask` must fit also where the hint replaces it.
     """
+    attn_mask, key_padding_mask = (
+        hiding(mask, name, query.device)
+        for mask, name in ((attn_mask, "attn_mask"), (key_padding_mask, "key_padding_mask"))
+    )
     check_inputs(query, key, value, embed_dim_to_check, num_heads, batch_first)
     check_hint(is_causal, attn_mask)
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None

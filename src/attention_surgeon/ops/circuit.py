@@ -179,7 +179,9 @@ class Circuit:
 
     def changed(self) -> list[str]:
         """Return every part and step that is not the usual one, as text: `scale=leave_unscaled`."""
-        usual = Circuit()
-        pairs = [(part.name, getattr(self, part.name), getattr(usual, part.name)) for part in fields(self)[1:]]
-        pairs += [(name, getattr(self.mechanism, name), getattr(usual.mechanism, name)) for name in STEP_NAMES]
+        pairs = [(part.name, getattr(self, part.name), getattr(_USUAL, part.name)) for part in fields(self)[1:]]
+        pairs += [(name, getattr(self.mechanism, name), getattr(_USUAL.mechanism, name)) for name in STEP_NAMES]
         return [f"{name}={getattr(part, '__name__', repr(part))}" for name, part, before in pairs if part is not before]
+
+
+_USUAL = Circuit()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DeviceError
+from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.masks.lazy import LazyMask, MaskLike
 from attention_surgeon.masks.read import read_additive, read_yes_no
 from attention_surgeon.ops.precision import working_dtype
@@ -111,6 +112,7 @@ def resolve_mask(
     Raises:
         ArgumentTypeError, DeviceError, ShapeError, MaskError: as `check_operands`.
     """
+    mask = known_mask(mask, caller)
     if mask is None:
         return None, None
     if not isinstance(mask, Tensor):
