@@ -1,13 +1,15 @@
+# ruff: noqa: D102 - forward, setup_context, backward and jvp are what torch.autograd.Function says they are
+# pyright: reportIncompatibleMethodOverride=false
 """The passes as functions of autograd that differentiate into each other, up to the second derivative.
 
-    Attention     Q, K, V, B -> O, L               backward: Gradients     forward mode: Tangent
-    GradientsOf   O', L' -> dQ, dK, dV, dB         backward: Tangent and Second     forward mode: GradientsOf and Second
-    Tangent       X, Y, Z, W -> how O and L move   backward: GradientsOf and Second
-    Second        the gradients of the gradients   a third derivative is refused
+    Attention     Q, K, V, B -> O, L               backward: GradientsOf     forward mode: Tangent
+    GradientsOf   O', L' -> dQ, dK, dV, dB         backward: Tangent and SecondOf     forward mode: GradientsOf and SecondOf
+    Tangent       X, Y, Z, W -> how O and L move   backward: GradientsOf and SecondOf
+    SecondOf      the gradients of the gradients   a third derivative is refused
 
-Each runs under `torch.func` (grad, vmap, jvp and what is made of them): the tensors that `forward` gets are plain, those of
-the other methods need not be. Under `vmap` the calls become one call with more heads, in which keys that all share stay as
-they are.
+Each runs under `torch.func` (grad, vmap, jvp and what is made of them): the tensors that `forward` gets are plain,
+those of the other methods need not be. Under `vmap` the calls become one call with more heads, in which keys that all
+share stay as they are.
 """
 
 import math
@@ -103,7 +105,7 @@ class Attention(_Differentiable):
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Maybe, grad_logsumexp: Maybe, *_: Maybe) -> tuple[Maybe, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, grad_output: Maybe, grad_logsumexp: Maybe, *_: Maybe) -> tuple[Maybe, ...]:
         if grad_output is None:
             grad_output = torch.zeros_like(ctx.saved_tensors[4])
         if is_legacy_batchedtensor(grad_output):
@@ -115,7 +117,7 @@ class Attention(_Differentiable):
         return *_or_none(grads, ctx.plan), None
 
     @staticmethod
-    def jvp(ctx: Any, *along: Maybe) -> tuple[Maybe, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def jvp(ctx: Any, *along: Maybe) -> tuple[Maybe, ...]:
         return *Tangent.apply(*along[:4], *ctx.saved_tensors, ctx.plan), None, None
 
 
@@ -135,7 +137,7 @@ class GradientsOf(_Differentiable):
         return *grads[:3], output.new_empty(0) if bias is None or grads.bias is None else grads.bias.to(bias.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *along: Maybe) -> tuple[Maybe, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *along: Maybe) -> tuple[Maybe, ...]:
         grad_output, grad_logsumexp, *saved = ctx.saved_tensors
         along = _or_none(along, ctx.plan)
         moved = Tangent.apply(*along, *saved, ctx.plan) if any(ctx.needs_input_grad[:2]) else (None, None)
@@ -144,7 +146,7 @@ class GradientsOf(_Differentiable):
         return moved[0], moved_logsumexp, *_or_none(second, ctx.plan), None, None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, moved_output: Maybe, moved_logsumexp: Maybe, *along: Maybe) -> tuple[Maybe, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def jvp(ctx: Any, moved_output: Maybe, moved_logsumexp: Maybe, *along: Maybe) -> tuple[Maybe, ...]:
         grad_output, grad_logsumexp, *saved = ctx.saved_tensors
         moved = SecondOf.apply(*along[:4], grad_output, grad_logsumexp, *saved, ctx.plan)
         if moved_output is not None or moved_logsumexp is not None:
@@ -169,7 +171,7 @@ class Tangent(_Differentiable):
             return tuple(tangent_pass(problem, made, along, workers))
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Maybe, grad_logsumexp: Maybe) -> tuple[Maybe, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, grad_output: Maybe, grad_logsumexp: Maybe) -> tuple[Maybe, ...]:
         along, saved = ctx.saved_tensors[:4], ctx.saved_tensors[4:]
         if grad_output is None:
             grad_output = torch.zeros_like(saved[4])
@@ -180,7 +182,7 @@ class Tangent(_Differentiable):
         return *linear, *second, None, None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, *_: Maybe) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def jvp(ctx: Any, *_: Maybe) -> NoReturn:
         _refuse(ctx.plan, "forward mode inside forward mode", "torch.func.hessian (jacfwd of jacrev) is there,")
 
 
@@ -202,11 +204,11 @@ class SecondOf(_Differentiable):
         return *grads[:3], made.output.new_empty(0) if bias is None or grads.bias is None else grads.bias.to(bias.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *_: Maybe) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *_: Maybe) -> NoReturn:
         _refuse(ctx.plan, "a third derivative", "The first and the second are there,")
 
     @staticmethod
-    def jvp(ctx: Any, *_: Maybe) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def jvp(ctx: Any, *_: Maybe) -> NoReturn:
         _refuse(ctx.plan, "a third derivative", "The first and the second are there,")
 
 

@@ -6,9 +6,10 @@ Forward mode. Let the inputs move along X, Y, Z, W (query, key, value, floating 
     L̇ = rowsum(P ∘ Ṡ)              how the log-sum-exp moves
     Ȯ = (P ∘ Ṡ) V - L̇ ∘ O + P Z    how the output moves; with dropout the weights in front of V and Z are the kept ones
 
-Second derivatives. The gradients dQ, dK, dV, dB are linear in G = dL/dO and g = dL/dL. If they get gradients X, Y, Z, W
-themselves, what is differentiated is `φ = <X, dQ> + <Y, dK> + <Z, dV> + <W, dB>`, and because a gradient is the transpose of
-forward mode, `φ = <G, Ȯ> + <g, L̇>` with the Ȯ and L̇ above. So dφ/dG = Ȯ and dφ/dg = L̇, and with
+Second derivatives. The gradients dQ, dK, dV, dB are linear in G and g, the gradients of output and log-sum-exp. If they
+get gradients X, Y, Z, W themselves, what is differentiated is `φ = <X, dQ> + <Y, dK> + <Z, dV> + <W, dB>`, and because
+a gradient is the transpose of forward mode, `φ = <G, Ȯ> + <g, L̇>` with the Ȯ and L̇ above. So dφ/dG = Ȯ and dφ/dg = L̇,
+and with
 
     D = G Vᵀ,  E = G Zᵀ,  a = rowsum(G ∘ O),  h = rowsum(G ∘ Ȯ) + L̇ ∘ (g - a)
     T = P ∘ (D - a + g)                            dφ/dṠ, the gradient of the scores itself
@@ -16,8 +17,8 @@ forward mode, `φ = <G, Ȯ> + <g, L̇>` with the Ȯ and L̇ above. So dφ/dG = �
     M = P ∘ (Ṡ ∘ (D - a + g) - L̇ ∘ D + E - h)      dφ/dS
     dφ/dQ = c (M K + T Y)    dφ/dK = c (Mᵀ Q + Tᵀ X)    dφ/dV = Rᵀ G    dφ/dB = M
 
-Everything is a sum over tiles, as in `forward.py` and `backward.py`; a, h and L̇ are one number for each query. The second
-derivative is symmetric, so the same φ says how the gradients move in forward mode.
+Everything is a sum over tiles, as in `forward.py` and `backward.py`; a, h and L̇ are one number for each query. The
+second derivative is symmetric, so the same φ says how the gradients move in forward mode.
 """
 
 from collections.abc import Iterator

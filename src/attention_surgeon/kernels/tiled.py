@@ -11,7 +11,7 @@ from attention_surgeon.kernels.autograd import Attention
 from attention_surgeon.kernels.operands import read_operands
 from attention_surgeon.kernels.traced import has_no_numbers, traced_attention
 from attention_surgeon.masks.lazy import MaskLike
-from attention_surgeon.require import require_probability, require_switch, require_tensor
+from attention_surgeon.require import refuse_torchscript, require_probability, require_switch, require_tensor
 
 _CALLER = "tiled_attention"
 
@@ -103,6 +103,9 @@ def tiled_attention(
     output, logsumexp, *_ = Attention.apply(*given.tensors(), plan)
     output = given.unfold(output).to(query.dtype)
     return (output, given.unfold(logsumexp)) if return_logsumexp else output
+
+
+setattr(tiled_attention, "__prepare_scriptable__", refuse_torchscript(_CALLER))  # noqa: B010
 
 
 def _draw_seed(generator: torch.Generator | None) -> int:

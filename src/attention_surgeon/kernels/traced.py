@@ -1,8 +1,8 @@
 """Tiled attention as one operation that `torch.compile` and `torch.export` do not look into, and its shapes alone.
 
-Which tiles are computed depends on numbers (how large scores can be, what a mask hides), which are not there while a program
-is traced, nor in meta and fake tensors. So the traced program holds one call, `attention_surgeon::tiled`, and its backward
-pass another. A mask must be a tensor there: one of `attention_surgeon.masks` is written out.
+Which tiles are computed depends on numbers (how large scores can be, what a mask hides), which are not there while a
+program is traced, nor in meta and fake tensors. So the traced program holds one call, `attention_surgeon::tiled`, and its
+backward pass another. A mask must be a tensor there: one of `attention_surgeon.masks` is written out.
 """
 
 import dataclasses
@@ -52,9 +52,8 @@ def traced_attention(
         mask = mask.dense(query.device)
     seed = torch.randint(2**62, (), generator=generator) if dropout else None
     factor = float(scale) if not isinstance(scale, bool) else None
-    output, logsumexp, *_ = torch.ops.attention_surgeon.tiled(
-        query, key, value, mask, factor, bool(scale), float(dropout), seed, use_shared_heads
-    )
+    tiled: Any = torch.ops.attention_surgeon.tiled
+    output, logsumexp, *_ = tiled(query, key, value, mask, factor, bool(scale), float(dropout), seed, use_shared_heads)
     return output.to(query.dtype), logsumexp
 
 
@@ -91,7 +90,8 @@ def _tiled(*args: Any) -> tuple[Tensor, ...]:
 
 @_tiled.register_fake
 def _(*args: Any) -> tuple[Tensor, ...]:
-    given = read_operands(*args[:4], True, args[-1], _CALLER)
+    query, key, value, mask, *_, use_shared_heads = args
+    given = read_operands(query, key, value, mask, True, use_shared_heads, _CALLER)
     units, n_q, d_v = given.query.shape[0], given.query.shape[1], given.value.shape[-1]
     wide = given.query
     return (

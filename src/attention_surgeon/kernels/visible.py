@@ -168,7 +168,7 @@ class VisibleByAdding(VisibleByTensor):
 def check_mask(
     mask: MaskLike | None, scores_shape: tuple[int, ...], device: torch.device, caller: str
 ) -> Mask | Tensor | None:
-    """Return a mask whose kind, device and shape are right; of a tensor a view of at least two axes, as small as can be.
+    """Return a mask whose kind, device and shape are right; of a tensor a view of two axes or more, as small as can be.
 
     Raises:
         ArgumentTypeError, DeviceError, MaskError, ShapeError: as `ops.attention`.

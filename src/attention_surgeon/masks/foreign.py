@@ -1,7 +1,7 @@
-"""Masks of PyTorch's own kinds, taken as the masks they are. Their classes are known by name: nothing is imported for it.
+"""Masks of PyTorch's own kinds, taken as the masks they are; their classes are known by name, nothing is imported.
 
-`torch.nn.attention.bias.CausalBias` is a subclass of `torch.Tensor` whose numbers are **not** the mask: they are memory that
-nobody wrote. Whoever reads it as a tensor lets the future leak. So every other subclass is refused, too, by
+`torch.nn.attention.bias.CausalBias` is a subclass of `torch.Tensor` whose numbers are **not** the mask: they are memory
+that nobody wrote. Whoever reads it as a tensor lets the future leak. So every other subclass is refused, too, by
 `read.require_plain`.
 """
 
@@ -13,12 +13,11 @@ from torch import Tensor
 
 from attention_surgeon.masks.blocks import TileKind, kind_of
 from attention_surgeon.masks.forms import BandMask
-from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.masks.mask import Device, Mask
 from attention_surgeon.masks.read import require_plain
 
 
-def known_mask(mask: Any, caller: str, name: str = "mask") -> MaskLike | Any:
+def known_mask(mask: Any, caller: str, name: str = "mask") -> Any:
     """Return a mask of PyTorch's as one of ours, and everything else as it came.
 
     Args:
@@ -75,8 +74,8 @@ class FlexMask(Mask):
         def rule(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
             return self.rule(b, h, q + rows.start, k + columns.start)
 
-        batch, own = self.seen.shape[:2], self.seen.device
-        cells = create_mask(rule, *batch, len(rows), len(columns), device=str(own))
+        (batch, heads), own = self.seen.shape[:2], self.seen.device
+        cells = create_mask(rule, batch, heads, len(rows), len(columns), device=str(own))
         cells = self._of_cells(self.seen, rows, columns) & (self._of_cells(self.full, rows, columns) | cells)
         return cells.reshape(*self.shape[:-2], len(rows), len(columns)).to(device)
 
@@ -109,7 +108,7 @@ def _from_flex(mask: Any) -> Mask:
 
 
 def _as_blocks(counts: Tensor, indices: Tensor, num_blocks: int) -> Tensor:
-    """Return the first `counts` of `indices` in each line as a boolean tensor `(B, H, blocks of queries, num_blocks)`."""
+    """Return the first `counts` of `indices` in each line as booleans `(B, H, blocks of queries, num_blocks)`."""
     is_listed = torch.arange(indices.shape[-1], device=counts.device) < counts[..., None]
     nowhere = indices.long().masked_fill(~is_listed, num_blocks)
     blocks = torch.zeros(*counts.shape, num_blocks + 1, dtype=torch.bool, device=counts.device)

@@ -222,6 +222,18 @@ class MultiheadAttention(nn.Module):
             )
         return _twin(nn.MultiheadAttention, self)
 
+    def __prepare_scriptable__(self) -> nn.MultiheadAttention:
+        """Return what `torch.jit.script` compiles: PyTorch's own layer, with these very parameters.
+
+        Raises:
+            ConversionError: the mechanism has a step that PyTorch's does not.
+        """
+        twin = self.to_torch()
+        for name, parameter in self.named_parameters(recurse=False):
+            twin.register_parameter(name, parameter)
+        twin.out_proj = self.out_proj
+        return twin
+
     def extra_repr(self) -> str:
         """Say sizes and options, and every step of the mechanism that is not the usual one."""
         names = ("embed_dim", "num_heads", "dropout", "batch_first", "add_zero_attn", "kdim", "vdim")

@@ -9,7 +9,7 @@ keys and values come from. So the final classes hold signatures, and this one ho
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -31,7 +31,13 @@ from attention_surgeon.ops import (
     check_operands,
     leave_unscaled,
 )
-from attention_surgeon.require import require_count, require_floating, require_probability, require_switch
+from attention_surgeon.require import (
+    refuse_torchscript,
+    require_count,
+    require_floating,
+    require_probability,
+    require_switch,
+)
 
 Attended: TypeAlias = (
     Float[Tensor, "*batch n_q embed"] | tuple[Float[Tensor, "*batch n_q embed"], Float[Tensor, "*_heads n_q n_k"]]
@@ -222,6 +228,14 @@ class AttentionLayer(nn.Module, ABC):
         Differs in what follows: a query that may attend to no key gets NaN there (when weights are asked for).
         """
         return to_torch(self)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Tell `torch.jit.script` that it cannot compile this layer.
+
+        Raises:
+            ConversionError: always, with the ways out.
+        """
+        refuse_torchscript(type(self).__name__)()
 
     def extra_repr(self) -> str:
         """Say the sizes, and every step of the mechanism that is not the usual one."""
