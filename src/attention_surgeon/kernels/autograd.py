@@ -3,8 +3,8 @@
 """The passes as functions of autograd that differentiate into each other, up to the second derivative.
 
     Attention     Q, K, V, B -> O, L               backward: GradientsOf     forward mode: Tangent
-    GradientsOf   O', L' -> dQ, dK, dV, dB         backward: Tangent and SecondOf     forward mode: GradientsOf and SecondOf
-    Tangent       X, Y, Z, W -> how O and L move   backward: GradientsOf and SecondOf
+    GradientsOf   O', L' -> dQ, dK, dV, dB         backward: Tangent, SecondOf    forward mode: GradientsOf, SecondOf
+    Tangent       X, Y, Z, W -> how O and L move   backward: GradientsOf, SecondOf
     SecondOf      the gradients of the gradients   a third derivative is refused
 
 Each runs under `torch.func` (grad, vmap, jvp and what is made of them): the tensors that `forward` gets are plain,
@@ -168,7 +168,7 @@ class Tangent(_Differentiable):
         along, given, made = Directions(*tensors[:4]), tensors[4:8], ForwardResult(*tensors[8:])
         problem = plan.problem(*given)
         with _workers(problem.sizes, made.output, None) as workers:
-            return tuple(tangent_pass(problem, made, along, workers))
+            return tangent_pass(problem, made, along, workers)
 
     @staticmethod
     def backward(ctx: Any, grad_output: Maybe, grad_logsumexp: Maybe) -> tuple[Maybe, ...]:

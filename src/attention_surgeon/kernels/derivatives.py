@@ -230,7 +230,10 @@ class Second:
         if self._along.value is not None:
             by_scores += self._grad_weights(grad_output, self._along.value, part)  # E
         tile = (part.weights * above, part.kept * (part.moved - moved), part.weights * by_scores)
-        return tile if part.hidden is None else tuple(x.masked_fill_(part.hidden, 0.0) for x in tile)
+        if part.hidden is not None:
+            for x in tile:
+                x.masked_fill_(part.hidden, 0.0)
+        return tile
 
     def _grad_weights(self, grad_output: Tensor, value: Tensor, part: Part) -> Tensor:
         """Return `grad_output @ valueᵀ` of a tile, with dropout."""

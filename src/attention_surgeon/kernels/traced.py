@@ -1,8 +1,8 @@
 """Tiled attention as one operation that `torch.compile` and `torch.export` do not look into, and its shapes alone.
 
 Which tiles are computed depends on numbers (how large scores can be, what a mask hides), which are not there while a
-program is traced, nor in meta and fake tensors. So the traced program holds one call, `attention_surgeon::tiled`, and its
-backward pass another. A mask must be a tensor there: one of `attention_surgeon.masks` is written out.
+program is traced, nor in meta and fake tensors. So the traced program holds one call, `attention_surgeon::tiled`, and
+its backward pass another. A mask must be a tensor there: one of `attention_surgeon.masks` is written out.
 """
 
 import dataclasses

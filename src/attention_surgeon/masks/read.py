@@ -42,9 +42,9 @@ def require_plain(mask: Any, name: str, caller: str) -> None:
     kind = type(mask)
     if kind not in (Tensor, Parameter) and not kind.__module__.startswith("torch._subclasses"):  # fake tensors
         raise ArgumentTypeError(
-            f"{caller}: {name} is a {kind.__name__}, a subclass of torch.Tensor whose numbers need not be the mask that "
-            f"it stands for; pass that mask as a plain tensor, or {name}.as_subclass(torch.Tensor) if its numbers are "
-            f"the mask."
+            f"{caller}: {name} is a {kind.__name__}, a subclass of torch.Tensor whose numbers need not be the mask "
+            f"that it stands for; pass that mask as a plain tensor, or {name}.as_subclass(torch.Tensor) if its numbers "
+            f"are the mask."
         )
 
 
