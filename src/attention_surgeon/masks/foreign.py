@@ -71,11 +71,15 @@ class FlexMask(Mask):
     def _tile(self, rows: range, columns: range, device: Device) -> Tensor:
         from torch.nn.attention.flex_attention import create_mask  # takes a second: only for those who use it
 
-        def rule(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-            return self.rule(b, h, q + rows.start, k + columns.start)
-
         (batch, heads), own = self.seen.shape[:2], self.seen.device
-        cells = create_mask(rule, batch, heads, len(rows), len(columns), device=str(own))
+        cells = create_mask(
+            lambda b, h, q, k: self.rule(b, h, q + rows.start, k + columns.start),
+            batch,
+            heads,
+            len(rows),
+            len(columns),
+            device=str(own),
+        )
         cells = self._of_cells(self.seen, rows, columns) & (self._of_cells(self.full, rows, columns) | cells)
         return cells.reshape(*self.shape[:-2], len(rows), len(columns)).to(device)
 

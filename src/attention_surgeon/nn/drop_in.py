@@ -158,7 +158,7 @@ class MultiheadAttention(nn.Module):
         require_tensor(query, "query", "MultiheadAttention")
         nested, layout = query.is_nested, query.layout
         if nested:
-            check_nested(query, key, value, attn_mask, key_padding_mask)
+            check_nested(query, key, value, attn_mask, key_padding_mask, self.parameters())
             query, key_padding_mask = pad_nested(query)
             key = value = query
         output, weights = multi_head_attention_forward(

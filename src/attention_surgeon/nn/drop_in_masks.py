@@ -40,17 +40,28 @@ class HidingMasks:
             _check_kind("key_padding_mask", mask, query)
             expected, axes = ((batch, n_k), "(batch, n_k)") if self.batched else ((n_k,), "(n_k,)")
             if mask.shape != expected:
+                axis_text = ""
+                if mask.ndim != len(expected):
+                    axis_text = (
+                        f"expected `key_padding_mask` to be `None` or {len(expected)}-D but found {mask.ndim}-D tensor "
+                        f"instead: "
+                    )
                 raise ShapeError(
-                    f"{CALLER}: key_padding_mask has shape {tuple(mask.shape)}, expected {expected}, {axes}: "
-                    f"one entry for each key of each sequence."
+                    f"{CALLER}: {axis_text}key_padding_mask has shape {tuple(mask.shape)}, expected {expected}, "
+                    f"{axes}: one entry for each key of each sequence."
                 )
         if (mask := self.attn_mask) is not None:
             _check_kind("attn_mask", mask, query)
             per_head = (batch * num_heads, n_q, n_k)
             if mask.shape not in ((n_q, n_k), per_head):
+                axis_text = f"Expected `attn_mask` shape to be {per_head} or {(n_q, n_k)}: "
+                if mask.ndim not in (2, 3):
+                    axis_text = (
+                        f"expected `attn_mask` to be `None`, 2-D or 3-D but found {mask.ndim}-D tensor instead: "
+                    )
                 raise ShapeError(
-                    f"{CALLER}: attn_mask has shape {tuple(mask.shape)}, expected {(n_q, n_k)}, (n_q, n_k), or "
-                    f"{per_head}, (batch * num_heads, n_q, n_k)."
+                    f"{CALLER}: {axis_text}attn_mask has shape {tuple(mask.shape)}, expected {(n_q, n_k)}, (n_q, n_k), "
+                    f"or {per_head}, (batch * num_heads, n_q, n_k)."
                 )
 
     def merge(self, num_heads: int, num_added: int, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:

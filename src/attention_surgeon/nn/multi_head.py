@@ -99,7 +99,7 @@ def multi_head_attention_forward(
     hardly a number of the same dtype is nearer to the true result. (With projections in float32, 18 of 240 drawn
     configurations were further from it than PyTorch's by more than a tenth, up to 2.4 times; one precision up they
     cost a tenth to a half more time.) A query that may attend to no key gets weights 0 and gradient 0, never NaN.
-    A boolean and a floating mask go together without a warning. `attn_mask` must fit also where the hint replaces it.
+    A boolean and a floating mask go together without a warning.
     """
     attn_mask, key_padding_mask = (
         hiding(mask, name, query.device)
@@ -115,10 +115,11 @@ def multi_head_attention_forward(
     dtype = working_dtype(query.dtype, query.device)
     Q, K, V = parameters.project(_batch_first((query, key, value), dtype, batch_first), num_heads)
     K, V = _replace("static_k", static_k, K, bias_k), _replace("static_v", static_v, V, bias_v)
-    hidden = HidingMasks(attn_mask, key_padding_mask, batched)
+    takes_hint = is_causal and key_padding_mask is None and not need_weights
+    hidden = HidingMasks(None if takes_hint else attn_mask, key_padding_mask, batched)
     hidden.check(query, (*Q.shape[:-1], num_projected := K.shape[-2]))
     K, V = parameters.add_keys(K, V, add_zero_attn)
-    if is_causal and key_padding_mask is None and not need_weights:
+    if takes_hint:
         allowed, bias = causal_mask(Q.shape[-2], K.shape[-2], align="start").dense(query.device), None
     else:
         allowed, bias = hidden.merge(num_heads, K.shape[-2] - num_projected, dtype)
