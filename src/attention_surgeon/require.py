@@ -95,6 +95,9 @@ def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...] | None:
     >>> broadcast_shape((2, 1), (3,)), broadcast_shape((2,), (3,))
     ((2, 3), None)
     """
+    first = tuple(shapes[0])
+    if all(tuple(shape) == first for shape in shapes):
+        return first  # nearly always; the rest takes ten times as long
     try:
         return np.broadcast_shapes(*(tuple(shape) for shape in shapes))
     except ValueError:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from attention_surgeon.kernels import problem, scores, visible, workers
+from attention_surgeon.kernels import forward, problem, scores, visible, workers
 
 
 @pytest.fixture
@@ -14,6 +14,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(problem, "ROWS", 4)
     monkeypatch.setattr(problem, "WIDTH", 8)
     monkeypatch.setattr(scores, "FEW_KEYS", 8)
+    monkeypatch.setattr(forward, "DIRECT_CELLS", 0)
     monkeypatch.setattr(visible.VisibleByMask, "grains", (16, 8, 2))
     monkeypatch.setattr(visible.VisibleByTensor, "grains", (8,))
 

@@ -19,12 +19,12 @@ from typing import Any, ClassVar, NoReturn
 import torch
 from torch import Tensor
 from torch._C._functorch import is_legacy_batchedtensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 from attention_surgeon.errors import OptionError
 from attention_surgeon.kernels.backward import backward_pass
 from attention_surgeon.kernels.derivatives import Directions, Upstream, second_pass, tangent_pass
-from attention_surgeon.kernels.forward import ForwardResult, forward_pass
+from attention_surgeon.kernels.forward import ForwardResult, at_once, forward_pass
 from attention_surgeon.kernels.problem import Plan
 from attention_surgeon.kernels.workers import workers_for
 
@@ -90,10 +90,12 @@ class Attention(_Differentiable):
     @staticmethod
     def forward(query: Tensor, key: Tensor, value: Tensor, mask: Maybe, plan: Plan) -> tuple[Tensor, ...]:
         problem = plan.problem(query, key, value, mask)
-        with workers_for(query.device, math.prod(problem.sizes)) as workers:
-            made = forward_pass(problem, workers)
-            logsumexp = made.logsumexp().to(query.dtype)
-        return made.output, logsumexp, made.shift, made.total
+        made = at_once(problem)
+        if made is None:
+            with workers_for(query.device, math.prod(problem.sizes)) as workers:
+                made = forward_pass(problem, workers)
+        logsumexp = made.logsumexp() if plan.wants_logsumexp else made.total.new_empty(made.total.shape[:-1])
+        return made.output, logsumexp.to(query.dtype), made.shift, made.total
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -210,6 +212,15 @@ class SecondOf(_Differentiable):
     @staticmethod
     def jvp(ctx: Any, *_: Maybe) -> NoReturn:
         _refuse(ctx.plan, "a third derivative", "The first and the second are there,")
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Maybe, plan: Plan) -> tuple[Tensor, ...]:
+    """Return what `Attention` returns; where nothing can be differentiated, without autograd's own work around it."""
+    is_plain = forward_ad._current_level < 0 and not torch._C._are_functorch_transforms_active()
+    tensors = (query, key, value, mask)
+    if is_plain and not (torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)):
+        return Attention.forward(*tensors, plan)
+    return Attention.apply(*tensors, plan)
 
 
 def _workers(sizes: tuple[int, ...], like: Tensor, bias: Maybe) -> Any:

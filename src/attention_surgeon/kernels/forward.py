@@ -18,9 +18,17 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.kernels.dropout import kept
-from attention_surgeon.kernels.problem import Block, Precision, Problem, all_finite, places
+from attention_surgeon.kernels.problem import BOUNDED_BELOW, FEW_KEYS, Block, Precision, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
-from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, scaled_query, tile_scores
+from attention_surgeon.kernels.scores import (
+    Reach,
+    Scratch,
+    exact_above,
+    expand_units,
+    exponentials,
+    scaled_query,
+    tile_scores,
+)
 from attention_surgeon.kernels.tiles import Tiles
 from attention_surgeon.kernels.workers import run_in_workers
 
@@ -43,6 +51,10 @@ class ForwardResult(NamedTuple):
         return ((self.shift + self.total.double().log2()) * math.log(2)).squeeze(-1)
 
 
+DIRECT_CELLS = 2**21
+"""Scores so few (8 MiB of float32) that they are made at once: then the tiles and the Python between them cost more."""
+
+
 def forward_pass(problem: Problem, workers: int) -> ForwardResult:
     """Return the output of attention and what its softmax was normalised by; `workers` is from `workers_for`."""
     units, n_q, _ = problem.sizes
@@ -58,6 +70,32 @@ def forward_pass(problem: Problem, workers: int) -> ForwardResult:
     queue = iter(problem.blocks())  # whoever is free takes the next: no block depends on another
     run_in_workers(lambda worker, block: passes[worker].run(block), [queue] * workers)
     return made
+
+
+def at_once(problem: Problem) -> ForwardResult | None:
+    """Return what the tiles would make of few scores that hide nothing; None: there are more, or they need more care.
+
+    The largest score of each row decides, not a bound on it, so keys are read once only: a score far below it has no
+    weight whose rounding could show.
+    """
+    kv = places(problem.kv_of) if problem.kv_of else []
+    is_plain = problem.visible is None and not problem.dropout and isinstance(kv, slice)
+    if not is_plain or not 0 < math.prod(problem.sizes) <= DIRECT_CELLS:
+        return None
+    units, _, num_keys = problem.sizes
+    key, value = (expand_units(x[kv], units) for x in (problem.key, problem.value))
+    scores = torch.bmm(problem.query * problem.factor, key.mT)  # (u, q, d) @ (u, d, k) -> (u, q, k)
+    shift = scores.amax(-1, keepdim=True)
+    largest = max(abs(float(end)) for end in torch.aminmax(shift))
+    if not largest < exact_above(problem):  # NaN and infinity, too
+        return None
+    if largest <= BOUNDED_BELOW and num_keys > FEW_KEYS:
+        shift = torch.zeros_like(shift)
+    else:
+        scores -= shift
+    weights = scores.exp2_()
+    total = weights.sum(-1, keepdim=True)
+    return ForwardResult(torch.bmm(weights, value).div_(total), shift.double(), total)
 
 
 @final

@@ -1,5 +1,6 @@
 """What both kernels do with their arguments before the work begins: check them, and lay heads and batch on one axis."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import final
@@ -50,7 +51,7 @@ class Operands:
         """Return query, key, value and a mask that is a tensor."""
         return self.query, self.key, self.value, self.mask if isinstance(self.mask, Tensor) else None
 
-    def plan(self, dtype: torch.dtype, dropout: float, seed: int, caller: str) -> Plan:
+    def plan(self, dtype: torch.dtype, dropout: float, seed: int, caller: str, *, wants_logsumexp: bool = True) -> Plan:
         """Return the call without its tensors; `dtype` is that of the query as it came."""
         return Plan(
             self.kv_of,
@@ -61,6 +62,7 @@ class Operands:
             seed=seed,
             coarsest=torch.finfo(dtype).eps,
             wants_bias=isinstance(self.mask, Tensor) and may_want_gradient(self.mask),
+            wants_logsumexp=wants_logsumexp,
             caller=caller,
         )
 
@@ -104,6 +106,7 @@ def read_operands(
     )
 
 
+@functools.lru_cache(maxsize=256)
 def own_positions(own: tuple[int, ...], batch: tuple[int, ...]) -> list[int]:
     """Return for each unit of `batch`, flattened, the position in the flattened `own` batch that broadcasts to it.
 

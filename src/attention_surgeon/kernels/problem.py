@@ -64,6 +64,7 @@ class Plan:
         seed: Of the draws.
         coarsest: Rounding of the input's dtype, which the scores need not undercut.
         wants_bias: Whether the gradient of a floating mask is asked for.
+        wants_logsumexp: Whether the log-sum-exp is asked for; nobody reads it otherwise.
         caller: Name that starts a message.
     """
 
@@ -75,6 +76,7 @@ class Plan:
     seed: int = 0
     coarsest: float = 2.0**-23
     wants_bias: bool = False
+    wants_logsumexp: bool = True
     caller: str = "tiled_attention"
 
     def problem(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> "Problem":

@@ -18,6 +18,12 @@ from attention_surgeon.kernels.problem import (
 from attention_surgeon.kernels.tiles import Tile
 
 
+def exact_above(problem: Problem) -> float:
+    """Return the scores from which on they are computed in float64."""
+    is_widest = problem.query.dtype == torch.float64
+    return math.inf if is_widest else EXACT_ABOVE * problem.coarsest / 2.0**-23
+
+
 @final
 class Reach:
     """How large the scores of a block can be: `|q| |k|` by Cauchy and Schwarz, found in one pass over each."""
@@ -43,8 +49,7 @@ class Reach:
         num_keys = sum(tile.columns.stop - tile.columns.start for tile in tiles)
         if reach <= BOUNDED_BELOW and num_keys > FEW_KEYS:
             return Precision.BOUNDED
-        exact_above = EXACT_ABOVE * problem.coarsest / 2.0**-23
-        if reach <= exact_above or problem.query.dtype == torch.float64:
+        if reach <= exact_above(problem):
             return Precision.SHIFTED
         return Precision.EXACT
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.errors import OptionError
-from attention_surgeon.kernels.autograd import Attention
+from attention_surgeon.kernels.autograd import attend
 from attention_surgeon.kernels.operands import read_operands
 from attention_surgeon.kernels.traced import has_no_numbers, traced_attention
 from attention_surgeon.masks.lazy import MaskLike
@@ -99,8 +99,9 @@ def tiled_attention(
         output, logsumexp = traced_attention(query, key, value, mask, generator=generator, **options)
         return (output, logsumexp) if return_logsumexp else output
     given = read_operands(query, key, value, mask, scale, use_shared_heads, _CALLER)
-    plan = given.plan(query.dtype, float(dropout), _draw_seed(generator) if dropout else 0, _CALLER)
-    output, logsumexp, *_ = Attention.apply(*given.tensors(), plan)
+    seed = _draw_seed(generator) if dropout else 0
+    plan = given.plan(query.dtype, float(dropout), seed, _CALLER, wants_logsumexp=return_logsumexp)
+    output, logsumexp, *_ = attend(*given.tensors(), plan)
     output = given.unfold(output).to(query.dtype)
     return (output, given.unfold(logsumexp)) if return_logsumexp else output
 
