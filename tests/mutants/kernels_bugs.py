@@ -4,7 +4,7 @@ from tests.mutants.mutant import Mutant
 
 KERNELS_BUGS = [
     Mutant("scale forgotten", "kernels/operands.py", "return 1 / math.sqrt(key_size) if scale else 1.0", "return 1.0"),
-    Mutant("scores left in natural units", "kernels/tiled.py", "factor=given.scale * LOG2_E", "factor=given.scale"),
+    Mutant("scores left in natural units", "kernels/operands.py", "factor=self.scale * LOG2_E", "factor=self.scale"),
     Mutant(
         "groups of heads tiled",
         "kernels/operands.py",
@@ -112,9 +112,98 @@ KERNELS_BUGS = [
     Mutant(
         "narrow bands cut like wide ones", "kernels/problem.py", "together < min(units, NARROW_UNITS) and", "False and"
     ),
+    Mutant("moved queries forgotten", "kernels/derivatives.py", "(along.query, problem.key), ", ""),
+    Mutant("moved mask forgotten", "kernels/derivatives.py", "if along.bias is not None and", "if False and"),
+    Mutant(
+        "moved output not centred",
+        "kernels/derivatives.py",
+        "output.sub_(made.output[block] * logsumexp[..., None])",
+        "pass",
+    ),
+    Mutant(
+        "moved values forgotten",
+        "kernels/derivatives.py",
+        "            if along.value is not None:\n                add_product",
+        "            if False:\n                add_product",
+    ),
+    Mutant("h left out of M", "kernels/derivatives.py", " - moved * grad_weights - h", " - moved * grad_weights"),
+    Mutant(
+        "E left out of M", "kernels/derivatives.py", "        if self._along.value is not None:", "        if False:"
+    ),
+    Mutant(
+        "T Y left out", "kernels/derivatives.py", "            if self._along.key is not None:", "            if False:"
+    ),
+    Mutant(
+        "T X left out",
+        "kernels/derivatives.py",
+        "            if self._along.query is not None:",
+        "            if False:",
+    ),
+    Mutant(
+        "dropout forgotten in D",
+        "kernels/derivatives.py",
+        "return made if part.factor is None else made.mul_(part.factor)",
+        "return made",
+    ),
+    Mutant(
+        "hidden NaN moves scores",
+        "kernels/derivatives.py",
+        "                moved.masked_fill_(hidden, 0.0)",
+        "                pass",
+    ),
+    Mutant(
+        "linear part of the moved gradient lost",
+        "kernels/autograd.py",
+        "one + other for one, other in",
+        "one for one, other in",
+    ),
+    Mutant(
+        "second derivative silently lost",
+        "kernels/autograd.py",
+        "return moved[0], moved_logsumexp, *_or_none(second, ctx.plan)",
+        "return moved[0], moved_logsumexp, *(None,) * 4",
+    ),
+    Mutant(
+        "keys of all calls shared under vmap",
+        "kernels/autograd.py",
+        "if cls.shares_keys else set()",
+        "if True else set()",
+    ),
+    Mutant(
+        "a third derivative is silent",
+        "kernels/autograd.py",
+        '    raise OptionError(\n        f"{plan.caller}: {what}',
+        '    return None\n    raise OptionError(\n        f"{plan.caller}: {what}',
+    ),
+    Mutant("workers follow dual numbers", "kernels/workers.py", ", _set_fwd_grad_enabled(False):", ":"),
+    Mutant(
+        "scale lost when traced",
+        "kernels/traced.py",
+        "factor = float(scale) if not isinstance(scale, bool) else None",
+        "factor = None",
+    ),
+    Mutant("large scores at once", "kernels/forward.py", "if not largest < exact_above(problem):", "if False:"),
+    Mutant(
+        "masks ignored at once",
+        "kernels/forward.py",
+        "problem.visible is None and not problem.dropout",
+        "not problem.dropout",
+    ),
+    Mutant(
+        "dropout ignored at once",
+        "kernels/forward.py",
+        "problem.visible is None and not problem.dropout",
+        "problem.visible is None",
+    ),
+    Mutant(
+        "nothing is ever differentiated",
+        "kernels/autograd.py",
+        "if is_plain and not (torch.is_grad_enabled()",
+        "if True or not (torch.is_grad_enabled()",
+    ),
     Mutant("row average left out of dS", "kernels/backward.py", "        grad_weights -= average\n", ""),
     Mutant("dQ without scale", "kernels/backward.py", "self._into.query[block].mul_(problem.factor / LOG2_E)", "pass"),
-    Mutant("dK in units of log 2", "kernels/backward.py", "common.key.mul_(1 / LOG2_E)", "common.key.mul_(1.0)"),
+    Mutant("dK in units of log 2", "kernels/backward.py", "grads.key.mul_(1 / LOG2_E)", "grads.key.mul_(1.0)"),
     Mutant(
         "gradient of the log-sum-exp lost",
         "kernels/backward.py",
@@ -155,9 +244,9 @@ KERNELS_BUGS = [
     ),
     Mutant(
         "weights kept for the backward pass",
-        "kernels/tiled.py",
-        "            made = forward_pass(problem, workers)\n",
-        "            made = forward_pass(problem, workers)\n            ctx.weights = query.new_empty(query.shape[0], query.shape[1], key.shape[1])\n",
+        "kernels/autograd.py",
+        "                made = forward_pass(problem, workers)\n",
+        "                made = forward_pass(problem, workers)\n                kept = query.new_empty(query.shape[0], query.shape[1], key.shape[1])\n",
     ),
     Mutant("unknown name falls back", "kernels/by_name.py", "if name not in IMPLEMENTATIONS:", "if False:"),
     Mutant(
