@@ -1,13 +1,20 @@
 """The checks that every door shares: is it a tensor, a switch, a count, and do the shapes fit."""
 
 import reprlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DeviceError, DTypeError, OptionError, ShapeError
+from attention_surgeon.errors import (
+    ArgumentTypeError,
+    ConversionError,
+    DeviceError,
+    DTypeError,
+    OptionError,
+    ShapeError,
+)
 
 
 def kind_of(value: Any) -> str:
@@ -88,10 +95,30 @@ def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...] | None:
     >>> broadcast_shape((2, 1), (3,)), broadcast_shape((2,), (3,))
     ((2, 3), None)
     """
+    first = tuple(shapes[0])
+    if all(tuple(shape) == first for shape in shapes):
+        return first  # nearly always; the rest takes ten times as long
     try:
         return np.broadcast_shapes(*(tuple(shape) for shape in shapes))
     except ValueError:
         return None
+
+
+def refuse_torchscript(caller: str) -> Callable[[], NoReturn]:
+    """Return what `torch.jit.script` calls in place of compiling something (its `__prepare_scriptable__`), and refuses.
+
+    >>> refuse_torchscript("example")()
+    Traceback (most recent call last):
+    attention_surgeon.errors.ConversionError: example: TorchScript knows none of the objects that this is made of; \
+use torch.compile or torch.export.
+    """
+
+    def refuse() -> NoReturn:
+        raise ConversionError(
+            f"{caller}: TorchScript knows none of the objects that this is made of; use torch.compile or torch.export."
+        )
+
+    return refuse
 
 
 def require_operands(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from attention_surgeon.kernels import lanes, problem, scores, visible
+from attention_surgeon.kernels import forward, problem, scores, visible, workers
 
 
 @pytest.fixture
@@ -14,14 +14,15 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(problem, "ROWS", 4)
     monkeypatch.setattr(problem, "WIDTH", 8)
     monkeypatch.setattr(scores, "FEW_KEYS", 8)
+    monkeypatch.setattr(forward, "DIRECT_CELLS", 0)
     monkeypatch.setattr(visible.VisibleByMask, "grains", (16, 8, 2))
     monkeypatch.setattr(visible.VisibleByTensor, "grains", (8,))
 
 
 @pytest.fixture
-def three_lanes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use three lanes for the smallest problem."""
-    monkeypatch.setattr(lanes, "LEAST_CELLS", 0)
+def three_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Use three workers for the smallest problem."""
+    monkeypatch.setattr(workers, "LEAST_CELLS", 0)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield

@@ -40,7 +40,7 @@ def test_tiles_and_heads_draw_apart(small_tiles: None) -> None:
     assert len({tuple(tile.flatten().tolist()) for tile in tiles}) == len(tiles)
 
 
-def test_gradients_belong_to_what_was_drawn(small_tiles: None, three_lanes: None) -> None:
+def test_gradients_belong_to_what_was_drawn(small_tiles: None, three_workers: None) -> None:
     given, mask = operands(), masks.causal_mask(N_Q, N_K)
     factor = factors(given)
 
@@ -55,7 +55,7 @@ def test_gradients_belong_to_what_was_drawn(small_tiles: None, three_lanes: None
     assert_same(output_and_gradients(ours, given), output_and_gradients(plain, given), 1e-12)
 
 
-def test_the_same_seed_draws_the_same_with_any_number_of_lanes(small_tiles: None, three_lanes: None) -> None:
+def test_the_same_seed_draws_the_same_with_any_number_of_workers(small_tiles: None, three_workers: None) -> None:
     given = operands()
     first, second = (tiled_attention(*given, dropout=P, generator=generator()) for _ in range(2))
     torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from attention_surgeon import masks
-from attention_surgeon.kernels import tiled_attention
+from attention_surgeon.kernels import forward, tiled_attention
 from attention_surgeon.masks import Mask
 from attention_surgeon.threads import one_thread
 
@@ -58,8 +58,9 @@ def peak(n: int, mask: Mask | None, *, backward: bool) -> int:
 
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_memory_grows_with_n(backward: bool, masked: bool) -> None:
+def test_memory_grows_with_n(backward: bool, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """From one n to the next, twice as large, the memory that is added doubles; that of n x n cells would quadruple."""
+    monkeypatch.setattr(forward, "DIRECT_CELLS", 0)  # what is made at once is bounded by a constant
     peaks = [peak(n, masks.causal_mask(n) if masked else None, backward=backward) for n in (1024, 2048, 4096)]
     assert peaks[2] - peaks[1] <= 2.2 * (peaks[1] - peaks[0])
     assert peaks[2] < 4096 * 4096 / 4, "a quarter of a byte for each pair of query and key"

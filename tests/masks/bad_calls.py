@@ -263,8 +263,8 @@ BAD_CALLS = [
     BadCall(
         "masks.padding_mask([7, 3]).kind(slice(64, 128), slice(0, 7))",
         "ShapeError",
-        "kind: rows is slice(64, 128, None), which starts past the end: n_q is 1. A row for every query is "
-        "spread over them with mask.broadcast_to(shape).",
+        "kind: rows is slice(64, 128, None), which starts past the end: n_q is 1. One row for every query is broadcast "
+        "with mask.broadcast_to(shape).",
     ),
     BadCall(
         'masks.causal_mask(5).draw("all")',
@@ -279,13 +279,13 @@ BAD_CALLS = [
     BadCall(
         "masks.causal_mask(5).broadcast_to((2, 5, 7))",
         "ShapeError",
-        "broadcast_to: a mask of shape (5, 5) cannot be spread over (2, 5, 7); n_q and n_k must agree, the "
+        "broadcast_to: a mask of shape (5, 5) cannot be broadcast to (2, 5, 7); n_q and n_k must agree, the "
         "axes before them are compared from the right, and with_heads() inserts one for the heads.",
     ),
     BadCall(
         "masks.padding_mask([7, 3]).broadcast_to((2, 3, 5, 7))",
         "ShapeError",
-        "broadcast_to: a mask of shape (2, 1, 7) cannot be spread over (2, 3, 5, 7); n_q and n_k must "
+        "broadcast_to: a mask of shape (2, 1, 7) cannot be broadcast to (2, 3, 5, 7); n_q and n_k must "
         "agree, the axes before them are compared from the right, and with_heads() inserts one for the "
         "heads.",
     ),

@@ -54,7 +54,7 @@ def test_a_mask_of_one_query_is_no_row_for_all():
     for mask in (causal_mask(1, 7), document_mask(torch.zeros(1).long(), torch.zeros(7).long())):
         with pytest.raises(ShapeError, match="n_q, must be the same, not 1 and 5"):
             mask & causal_mask(5, 7)
-        with pytest.raises(ShapeError, match=r"\(1, 7\) cannot be spread over \(5, 7\)"):
+        with pytest.raises(ShapeError, match=r"\(1, 7\) cannot be broadcast to \(5, 7\)"):
             mask.broadcast_to((5, 7))
         spread = (mask & padding_mask([7])).with_heads()
         with pytest.raises(ShapeError, match="n_q, must be the same, not 5 and 1"):

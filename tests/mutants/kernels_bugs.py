@@ -4,7 +4,7 @@ from tests.mutants.mutant import Mutant
 
 KERNELS_BUGS = [
     Mutant("scale forgotten", "kernels/operands.py", "return 1 / math.sqrt(key_size) if scale else 1.0", "return 1.0"),
-    Mutant("scores left in natural units", "kernels/tiled.py", "factor=given.scale * LOG2_E", "factor=given.scale"),
+    Mutant("scores left in natural units", "kernels/operands.py", "factor=self.scale * LOG2_E", "factor=self.scale"),
     Mutant(
         "groups of heads tiled",
         "kernels/operands.py",
@@ -46,7 +46,7 @@ KERNELS_BUGS = [
         "            keep = kept(problem, block, tile.columns, weights)\n            if keep is not None:\n                weights *= keep\n            total += weights.sum(-1, keepdim=True)\n",
     ),
     Mutant("survivors not enlarged", "kernels/problem.py", "return 1 - self.dropout or 1.0", "return 1.0"),
-    Mutant("every tile draws alike", "kernels/drops.py", "_mixed(problem.seed, place)", "problem.seed"),
+    Mutant("every tile draws alike", "kernels/dropout.py", "_mixed(problem.seed, place)", "problem.seed"),
     Mutant("dropout forgotten in dP", "kernels/backward.py", "            grad_weights *= keep", "            pass"),
     Mutant("dropout forgotten in dV", "kernels/backward.py", "weights if keep is None else weights * keep", "weights"),
     Mutant("runs joined over a gap", "kernels/visible.py", "if first == stop and last - start", "if last - start"),
@@ -112,9 +112,98 @@ KERNELS_BUGS = [
     Mutant(
         "narrow bands cut like wide ones", "kernels/problem.py", "together < min(units, NARROW_UNITS) and", "False and"
     ),
+    Mutant("moved queries forgotten", "kernels/derivatives.py", "(along.query, problem.key), ", ""),
+    Mutant("moved mask forgotten", "kernels/derivatives.py", "if along.bias is not None and", "if False and"),
+    Mutant(
+        "moved output not centred",
+        "kernels/derivatives.py",
+        "output.sub_(made.output[block] * logsumexp[..., None])",
+        "pass",
+    ),
+    Mutant(
+        "moved values forgotten",
+        "kernels/derivatives.py",
+        "            if along.value is not None:\n                add_product",
+        "            if False:\n                add_product",
+    ),
+    Mutant("h left out of M", "kernels/derivatives.py", " - moved * grad_weights - h", " - moved * grad_weights"),
+    Mutant(
+        "E left out of M", "kernels/derivatives.py", "        if self._along.value is not None:", "        if False:"
+    ),
+    Mutant(
+        "T Y left out", "kernels/derivatives.py", "            if self._along.key is not None:", "            if False:"
+    ),
+    Mutant(
+        "T X left out",
+        "kernels/derivatives.py",
+        "            if self._along.query is not None:",
+        "            if False:",
+    ),
+    Mutant(
+        "dropout forgotten in D",
+        "kernels/derivatives.py",
+        "return made if part.factor is None else made.mul_(part.factor)",
+        "return made",
+    ),
+    Mutant(
+        "hidden NaN moves scores",
+        "kernels/derivatives.py",
+        "                moved.masked_fill_(hidden, 0.0)",
+        "                pass",
+    ),
+    Mutant(
+        "linear part of the moved gradient lost",
+        "kernels/autograd.py",
+        "one + other for one, other in",
+        "one for one, other in",
+    ),
+    Mutant(
+        "second derivative silently lost",
+        "kernels/autograd.py",
+        "return moved[0], moved_logsumexp, *_or_none(second, ctx.plan)",
+        "return moved[0], moved_logsumexp, *(None,) * 4",
+    ),
+    Mutant(
+        "keys of all calls shared under vmap",
+        "kernels/autograd.py",
+        "if cls.shares_keys else set()",
+        "if True else set()",
+    ),
+    Mutant(
+        "a third derivative is silent",
+        "kernels/autograd.py",
+        '    raise OptionError(\n        f"{plan.caller}: {what}',
+        '    return None\n    raise OptionError(\n        f"{plan.caller}: {what}',
+    ),
+    Mutant("workers follow dual numbers", "kernels/workers.py", ", _set_fwd_grad_enabled(False):", ":"),
+    Mutant(
+        "scale lost when traced",
+        "kernels/traced.py",
+        "factor = float(scale) if not isinstance(scale, bool) else None",
+        "factor = None",
+    ),
+    Mutant("large scores at once", "kernels/forward.py", "if not largest < exact_above(problem):", "if False:"),
+    Mutant(
+        "masks ignored at once",
+        "kernels/forward.py",
+        "problem.visible is None and not problem.dropout",
+        "not problem.dropout",
+    ),
+    Mutant(
+        "dropout ignored at once",
+        "kernels/forward.py",
+        "problem.visible is None and not problem.dropout",
+        "problem.visible is None",
+    ),
+    Mutant(
+        "nothing is ever differentiated",
+        "kernels/autograd.py",
+        "if is_plain and not (torch.is_grad_enabled()",
+        "if True or not (torch.is_grad_enabled()",
+    ),
     Mutant("row average left out of dS", "kernels/backward.py", "        grad_weights -= average\n", ""),
     Mutant("dQ without scale", "kernels/backward.py", "self._into.query[block].mul_(problem.factor / LOG2_E)", "pass"),
-    Mutant("dK in units of log 2", "kernels/backward.py", "common.key.mul_(1 / LOG2_E)", "common.key.mul_(1.0)"),
+    Mutant("dK in units of log 2", "kernels/backward.py", "grads.key.mul_(1 / LOG2_E)", "grads.key.mul_(1.0)"),
     Mutant(
         "gradient of the log-sum-exp lost",
         "kernels/backward.py",
@@ -122,12 +211,12 @@ KERNELS_BUGS = [
         "pass",
     ),
     Mutant(
-        "lanes add to the same keys",
+        "workers add to the same keys",
         "kernels/backward.py",
         "own = [common] + [common if is_disjoint else _own_keys(common) for _ in shares[1:]]",
         "own = [common] * len(shares)",
     ),
-    Mutant("one lane's keys lost", "kernels/backward.py", "common.key.add_(other.key)", "pass"),
+    Mutant("one worker's keys lost", "kernels/backward.py", "common.key.add_(other.key)", "pass"),
     Mutant(
         "gradient of a shared bias not summed",
         "kernels/backward.py",
@@ -136,28 +225,28 @@ KERNELS_BUGS = [
     ),
     Mutant(
         "the caller waits with all its threads",
-        "kernels/lanes.py",
+        "kernels/workers.py",
         "    with one_thread():\n        yield",
         "    if True:\n        yield",
     ),
     Mutant(
         "threads stay at one",
-        "kernels/lanes.py",
+        "kernels/workers.py",
         "        one_thread(),  # the caller waits;",
         "        # the caller waits;",
     ),
-    Mutant("a failure in a lane goes unseen", "kernels/lanes.py", "        each.result()", "        pass"),
+    Mutant("a failure in a worker goes unseen", "kernels/workers.py", "        each.result()", "        pass"),
     Mutant(
         "the others do not stop",
-        "kernels/lanes.py",
+        "kernels/workers.py",
         "                if stop.is_set():\n                    return\n",
         "",
     ),
     Mutant(
         "weights kept for the backward pass",
-        "kernels/tiled.py",
-        "            made = gather(problem, lanes)\n",
-        "            made = gather(problem, lanes)\n            ctx.weights = query.new_empty(query.shape[0], query.shape[1], key.shape[1])\n",
+        "kernels/autograd.py",
+        "                made = forward_pass(problem, workers)\n",
+        "                made = forward_pass(problem, workers)\n                kept = query.new_empty(query.shape[0], query.shape[1], key.shape[1])\n",
     ),
     Mutant("unknown name falls back", "kernels/by_name.py", "if name not in IMPLEMENTATIONS:", "if False:"),
     Mutant(

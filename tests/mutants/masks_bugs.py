@@ -100,7 +100,7 @@ MASKS_BUGS = [
         "return mask > max(torch.finfo(mask.dtype).min, torch.finfo(torch.bfloat16).min)",
         'return mask > float("-inf")',
     ),
-    Mutant("0/1 floats accepted", "masks/read.py", "if (mask == 1).any() and", "if False and"),
+    Mutant("0/1 floats accepted", "masks/read.py", "if holds(mask == 1) and", "if False and"),
     Mutant("integer mask inverted", "masks/read.py", "return mask.bool()", "return mask == 0"),
     Mutant("a bias taken for a mask", "masks/read.py", "    if bias.numel():", "    if False:"),
 ]

@@ -30,8 +30,8 @@ NN_BUGS = [
     Mutant(
         "heads merged without transpose",
         "ops/circuit.py",
-        "self.project(self.merge(gathered)",
-        "self.project(gathered.reshape(*gathered.shape[:-3], gathered.shape[-2], -1)",
+        "self.project(self.merge(attended)",
+        "self.project(attended.reshape(*attended.shape[:-3], attended.shape[-2], -1)",
     ),
     Mutant("mask loses its head axis", "nn/layer.py", "return mask.unsqueeze(-3)", "return mask.unsqueeze(-4)"),
     Mutant(
@@ -173,14 +173,14 @@ NN_BUGS = [
     Mutant(
         "hint ignored",
         "nn/multi_head.py",
-        "if is_causal and key_padding_mask is None and not need_weights:",
-        "if False:",
+        "takes_hint = is_causal and key_padding_mask is None and not need_weights",
+        "takes_hint = False",
     ),
     Mutant(
         "hint always believed",
         "nn/multi_head.py",
-        "if is_causal and key_padding_mask is None and not need_weights:",
-        "if is_causal:",
+        "takes_hint = is_causal and key_padding_mask is None and not need_weights",
+        "takes_hint = is_causal",
     ),
     Mutant("hint aligned at the end", "nn/multi_head.py", 'align="start"', 'align="end"'),
     Mutant("weights summed over heads", "nn/multi_head.py", "steps.weights.mean(dim=1)", "steps.weights.sum(dim=1)"),

@@ -196,7 +196,7 @@ BAD_CALLS = [
     BadCall(
         "nn.MultiheadAttention(12, 3)(torch.ones(5, 2, 12), torch.ones(7, 12), torch.ones(7, 12))",
         "ShapeError",
-        "multi-head attention: query has shape (5, 2, 12), key (7, 12) and value (7, 12); expected (n, batch, width) for all, or (n, width) for all, a single sequence.",
+        "multi-head attention: query has shape (5, 2, 12), key (7, 12) and value (7, 12); expected `key` and `value` to be 3-D but found 2-D and 2-D tensors respectively: (n, batch, width) for all, or (n, width) for all, a single sequence.",
     ),
     BadCall(
         "nn.MultiheadAttention(12, 3)(torch.ones(5, 2, 12), torch.ones(7, 2, 12), torch.ones(6, 2, 12))",
@@ -236,7 +236,7 @@ BAD_CALLS = [
     BadCall(
         "nn.MultiheadAttention(12, 3)(*[torch.ones(5, 2, 12)] * 3, attn_mask=torch.zeros(2, 5, 5, dtype=torch.bool))",
         "ShapeError",
-        "multi-head attention: attn_mask has shape (2, 5, 5), expected (5, 5), (n_q, n_k), or (6, 5, 5), (batch * num_heads, n_q, n_k).",
+        "multi-head attention: Expected `attn_mask` shape to be (6, 5, 5) or (5, 5): attn_mask has shape (2, 5, 5), expected (5, 5), (n_q, n_k), or (6, 5, 5), (batch * num_heads, n_q, n_k).",
     ),
     BadCall(
         "nn.MultiheadAttention(12, 3)(*[torch.ones(5, 2, 12)] * 3, attn_mask=torch.zeros(5, 5).double())",
@@ -256,12 +256,12 @@ BAD_CALLS = [
     BadCall(
         "nn.MultiheadAttention(12, 3)(*[torch.nested.as_nested_tensor([torch.ones(5, 12)], layout=torch.jagged)] * 3, torch.zeros(1, 5))",
         "OptionError",
-        "MultiheadAttention: a nested query takes no attn_mask and no key_padding_mask, its lengths say what is padding; pad it with to_padded_tensor(0.0) to use a mask.",
+        "MultiheadAttention: MultiheadAttention does not support NestedTensor outside of its fast path. The fast path was not hit because supplying both src_key_padding_mask and src_mask at the same time, or either, is not supported with NestedTensor input: a nested query takes no attn_mask and no key_padding_mask, its lengths say what is padding; pad it with to_padded_tensor(0.0) to use a mask.",
     ),
     BadCall(
         "nn.MultiheadAttention(12, 3)(torch.nested.as_nested_tensor([torch.ones(5, 12)], layout=torch.jagged), *[torch.ones(1, 5, 12)] * 2)",
         "OptionError",
-        "MultiheadAttention: a nested query attends to itself only: pass the same tensor as query, key and value, or pad them with to_padded_tensor(0.0).",
+        "MultiheadAttention: MultiheadAttention does not support NestedTensor outside of its fast path. The fast path was not hit because non-self attention was used: a nested query attends to itself only. Pass the same tensor as query, key and value, or pad them with to_padded_tensor(0.0).",
     ),
     BadCall(
         "nn.multi_head_attention_forward(*[torch.ones(5, 2, 12)] * 3, 12, 3, None, None, None, None, False, 0.0, torch.eye(12), None)",
@@ -286,7 +286,7 @@ BAD_CALLS = [
     BadCall(
         "nn.multi_head_attention_forward(*[torch.ones(5, 2, 12)] * 3, 12, 3, torch.ones(36, 12), None, *[torch.ones(1, 1, 12)] * 2, False, 0.0, torch.eye(12), None, static_k=torch.ones(6, 5, 4))",
         "OptionError",
-        "multi-head attention: bias_k and bias_v cannot be added to static_k; leave out one or the other.",
+        "multi-head attention: bias cannot be added to static key. Leave out static_k, or bias_k and bias_v.",
     ),
     BadCall(
         "nn.multi_head_attention_forward(*[torch.ones(5, 2, 12)] * 3, 12, 3, torch.ones(36, 12), None, None, None, False, 0.0, torch.eye(12), None, mechanism=ops.leave_unscaled)",

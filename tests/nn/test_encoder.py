@@ -175,6 +175,7 @@ def test_a_whole_transformer_trains_step_by_step_like_pytorchs():
 
 
 @pytest.mark.parametrize("layout", [torch.strided, torch.jagged], ids=str)
+@torch.no_grad()
 def test_nested_sequences_are_attended_to_one_by_one(layout: torch.layout):
     module = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True, dtype=torch.float64).eval()
     sequences = [draw(3, WIDTH), draw(N_Q, WIDTH, seed=1)]

@@ -17,15 +17,23 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.drops import kept
-from attention_surgeon.kernels.lanes import run_in_lanes
-from attention_surgeon.kernels.problem import Block, Precision, Problem, all_finite, places
+from attention_surgeon.kernels.dropout import kept
+from attention_surgeon.kernels.problem import BOUNDED_BELOW, FEW_KEYS, Block, Precision, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
-from attention_surgeon.kernels.scores import Reach, Scratch, exponentials, scaled_query, tile_scores
+from attention_surgeon.kernels.scores import (
+    Reach,
+    Scratch,
+    exact_above,
+    expand_units,
+    exponentials,
+    scaled_query,
+    tile_scores,
+)
 from attention_surgeon.kernels.tiles import Tiles
+from attention_surgeon.kernels.workers import run_in_workers
 
 
-class Gathered(NamedTuple):
+class ForwardResult(NamedTuple):
     """What the forward pass leaves, of which the backward pass needs all.
 
     Attributes:
@@ -43,33 +51,63 @@ class Gathered(NamedTuple):
         return ((self.shift + self.total.double().log2()) * math.log(2)).squeeze(-1)
 
 
-def gather(problem: Problem, lanes: int) -> Gathered:
-    """Return the output of attention and what its softmax was normalised by; `lanes` is from `lanes_for`."""
+DIRECT_CELLS = 2**21
+"""Scores so few (8 MiB of float32) that they are made at once: then the tiles and the Python between them cost more."""
+
+
+def forward_pass(problem: Problem, workers: int) -> ForwardResult:
+    """Return the output of attention and what its softmax was normalised by; `workers` is from `workers_for`."""
     units, n_q, _ = problem.sizes
     query = problem.query
-    made = Gathered(
-        query.new_empty(units, n_q, problem.value.shape[-1]),  # written by the lanes: fresh memory costs time, too
+    made = ForwardResult(
+        query.new_empty(units, n_q, problem.value.shape[-1]),  # written by the workers: fresh memory costs time, too
         query.new_zeros(units, n_q, 1, dtype=torch.float64),
         query.new_zeros(units, n_q, 1),
     )
     reach = Reach(problem)
     is_careful = not (reach.is_finite and all_finite(problem.value))
-    workers = [Forward(problem, made, reach, is_careful) for _ in range(lanes)]
+    passes = [Forward(problem, made, reach, is_careful) for _ in range(workers)]
     queue = iter(problem.blocks())  # whoever is free takes the next: no block depends on another
-    run_in_lanes(lambda lane, block: workers[lane].gather(block), [queue] * lanes)
+    run_in_workers(lambda worker, block: passes[worker].run(block), [queue] * workers)
     return made
+
+
+def at_once(problem: Problem) -> ForwardResult | None:
+    """Return what the tiles would make of few scores that hide nothing; None: there are more, or they need more care.
+
+    The largest score of each row decides, not a bound on it, so keys are read once only: a score far below it has no
+    weight whose rounding could show.
+    """
+    kv = places(problem.kv_of) if problem.kv_of else []
+    is_plain = problem.visible is None and not problem.dropout and isinstance(kv, slice)
+    if not is_plain or not 0 < math.prod(problem.sizes) <= DIRECT_CELLS:
+        return None
+    units, _, num_keys = problem.sizes
+    key, value = (expand_units(x[kv], units) for x in (problem.key, problem.value))
+    scores = torch.bmm(problem.query * problem.factor, key.mT)  # (u, q, d) @ (u, d, k) -> (u, q, k)
+    shift = scores.amax(-1, keepdim=True)
+    largest = max(abs(float(end)) for end in torch.aminmax(shift))
+    if not largest < exact_above(problem):  # NaN and infinity, too
+        return None
+    if largest <= BOUNDED_BELOW and num_keys > FEW_KEYS:
+        shift = torch.zeros_like(shift)
+    else:
+        scores -= shift
+    weights = scores.exp2_()
+    total = weights.sum(-1, keepdim=True)
+    return ForwardResult(torch.bmm(weights, value).div_(total), shift.double(), total)
 
 
 @final
 class Forward:
-    """What one lane needs to compute block after block."""
+    """What one worker needs to compute block after block."""
 
-    def __init__(self, problem: Problem, made: Gathered, reach: Reach, is_careful: bool) -> None:
-        """Keep what is common to the lanes, and make what each has of its own."""
+    def __init__(self, problem: Problem, made: ForwardResult, reach: Reach, is_careful: bool) -> None:
+        """Keep what is common to the workers, and make what each has of its own."""
         self._problem, self._made, self._reach, self._is_careful = problem, made, reach, is_careful
         self._tiles, self._scratch = Tiles(problem), Scratch(problem.query.device)
 
-    def gather(self, block: Block) -> None:
+    def run(self, block: Block) -> None:
         """Compute the block's part of the output."""
         problem = self._problem
         tiles = self._tiles.of(block)
@@ -104,7 +142,7 @@ class Forward:
 
 
 def _raise_peak(peak: Tensor | None, scores: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the peak with the tile's own in it, what to subtract, and how what was gathered before shrinks."""
+    """Return the peak with the tile's own in it, what to subtract, and how what was summed before shrinks."""
     raised = scores.amax(-1, keepdim=True)
     if peak is not None:
         raised = torch.maximum(peak, raised)

@@ -1,14 +1,18 @@
 """What both kernels do with their arguments before the work begins: check them, and lay heads and batch on one axis."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
-from attention_surgeon.kernels.visible import Visible, at_least_square, read_visible, wants_gradient
+from attention_surgeon.kernels.problem import Plan
+from attention_surgeon.kernels.visible import LOG2_E, check_mask, may_want_gradient
+from attention_surgeon.masks import Mask
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.require import broadcast_shape, require_floating, require_operands, require_switch
 
@@ -27,23 +31,40 @@ class Operands:
         query: `(units, n_q, d_k)`; a unit is one head of one entry of the batch.
         key: `(kv units, n_k, d_k)`, not repeated for the units that share it.
         value: `(kv units, n_k, d_v)`.
+        mask: A mask, or a tensor `(*batch of its own, n_q, n_k)` whose numbers have not been looked at.
         kv_of: For each unit the entry of key and value that it reads.
-        visible: The mask; None: everybody sees everything.
         mask_of: For each unit the position in the mask's own batch.
         scale: What the scores are multiplied by.
         batch: The axes that `units` was made of.
-        bias: The floating mask if a gradient of it is asked for.
     """
 
     query: Tensor
     key: Tensor
     value: Tensor
+    mask: Mask | Tensor | None
     kv_of: list[int]
-    visible: Visible | None
     mask_of: list[int]
     scale: float
     batch: tuple[int, ...]
-    bias: Tensor | None
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return query, key, value and a mask that is a tensor."""
+        return self.query, self.key, self.value, self.mask if isinstance(self.mask, Tensor) else None
+
+    def plan(self, dtype: torch.dtype, dropout: float, seed: int, caller: str, *, wants_logsumexp: bool = True) -> Plan:
+        """Return the call without its tensors; `dtype` is that of the query as it came."""
+        return Plan(
+            self.kv_of,
+            self.mask_of,
+            rule=self.mask if isinstance(self.mask, Mask) else None,
+            factor=self.scale * LOG2_E,
+            dropout=dropout,
+            seed=seed,
+            coarsest=torch.finfo(dtype).eps,
+            wants_bias=isinstance(self.mask, Tensor) and may_want_gradient(self.mask),
+            wants_logsumexp=wants_logsumexp,
+            caller=caller,
+        )
 
     def unfold(self, made: Tensor) -> Tensor:
         """Return `(units, ...)` with the axes of the batch."""
@@ -70,29 +91,29 @@ def read_operands(
     groups = require_operands(*grouped, caller, otherwise)
     batch = (*groups[:-2], groups[-2] * groups[-1]) if use_shared_heads else groups
     dtype = _working_dtype(query.dtype, caller)
-    visible = read_visible(mask, (*batch, query.shape[-2], key.shape[-2]), query.device, caller)
+    checked = check_mask(mask, (*batch, query.shape[-2], key.shape[-2]), query.device, caller)
     kv_batch = broadcast_shape(grouped[1].shape[:-2], grouped[2].shape[:-2])
     assert kv_batch is not None  # they go together with the query's
     return Operands(
         query=_flat(grouped[0], groups).to(dtype),
         key=_flat(grouped[1], kv_batch).to(dtype),
         value=_flat(grouped[2], kv_batch).to(dtype),
+        mask=checked,
         kv_of=own_positions(kv_batch, groups),
-        visible=visible,
-        mask_of=own_positions(() if visible is None else visible.shape[:-2], batch),
+        mask_of=own_positions(() if checked is None else tuple(checked.shape[:-2]), batch),
         scale=_factor(scale, query.shape[-1], caller),
         batch=batch,
-        bias=at_least_square(mask) if wants_gradient(mask) else None,
     )
 
 
+@functools.lru_cache(maxsize=256)
 def own_positions(own: tuple[int, ...], batch: tuple[int, ...]) -> list[int]:
     """Return for each unit of `batch`, flattened, the position in the flattened `own` batch that broadcasts to it.
 
     >>> own_positions((2, 1), (2, 3)), own_positions((), (2,))
     ([0, 0, 0, 1, 1, 1], [0, 0])
     """
-    return torch.arange(math.prod(own)).reshape(own).expand(batch).flatten().tolist()
+    return np.broadcast_to(np.arange(math.prod(own)).reshape(own), batch).ravel().tolist()
 
 
 def _in_groups(query: Tensor, key: Tensor, value: Tensor, caller: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -4,6 +4,7 @@ Heads and batch are one axis of units. Scores are kept in units of log 2, becaus
 as its `exp`: with `query' = query * scale * log2(e)`, the weight of a key is `2 ** (query' · key)` up to the row's sum.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -12,7 +13,8 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.visible import Visible, runs_of_keys
+from attention_surgeon.kernels.visible import Visible, runs_of_keys, visible_of
+from attention_surgeon.masks import Mask
 
 ROWS = 256
 """Queries in a block."""
@@ -50,20 +52,72 @@ class Block(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Problem:
-    """Everything that stays the same during a call; the first six are those of `Operands`.
+class Plan:
+    """What a call is besides its tensors.
 
     Attributes:
-        query: Not scaled.
-        key: As it came.
-        value: As it came.
-        kv_of: How heads are shared.
-        visible: The mask.
+        kv_of: For each unit the entry of key and value that it reads.
+        mask_of: For each unit the position in the mask's own batch.
+        rule: A mask that is no tensor.
+        factor: What the scores are multiplied by, times log2(e).
+        dropout: Probability with which a weight is dropped.
+        seed: Of the draws.
+        coarsest: Rounding of the input's dtype, which the scores need not undercut.
+        wants_bias: Whether the gradient of a floating mask is asked for.
+        wants_logsumexp: Whether the log-sum-exp is asked for; nobody reads it otherwise.
+        caller: Name that starts a message.
+    """
+
+    kv_of: list[int]
+    mask_of: list[int]
+    rule: Mask | None
+    factor: float
+    dropout: float = 0.0
+    seed: int = 0
+    coarsest: float = 2.0**-23
+    wants_bias: bool = False
+    wants_logsumexp: bool = True
+    caller: str = "tiled_attention"
+
+    def problem(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> "Problem":
+        """Return the call with its tensors; a mask's numbers are looked at here.
+
+        Raises:
+            MaskError: numbers that mean nothing, or that are in doubt.
+        """
+        visible = visible_of(mask if self.rule is None else self.rule, query.device, self.caller)
+        shared = (self.factor, self.dropout, self.seed, self.coarsest)
+        return Problem(query, key, value, self.kv_of, visible, self.mask_of, *shared)
+
+    def repeated(self, count: int, num_kv: int, num_masks: int) -> "Plan":
+        """Return the plan of `count` such calls as one.
+
+        Args:
+            count: How many.
+            num_kv: Entries of key and value that each has of its own; 0: all share them.
+            num_masks: Entries of the mask that each has of its own; 0: all share it.
+        """
+        kv_of = [number * num_kv + own for number in range(count) for own in self.kv_of]
+        mask_of = [number * num_masks + own for number in range(count) for own in self.mask_of]
+        return dataclasses.replace(self, kv_of=kv_of, mask_of=mask_of)
+
+
+@final
+@dataclass(frozen=True)
+class Problem:
+    """A plan with its tensors: everything that stays the same during a call.
+
+    Attributes:
+        query: `(units, n_q, d_k)`, not scaled.
+        key: `(kv units, n_k, d_k)`.
+        value: `(kv units, n_k, d_v)`.
+        kv_of: As in the plan, like all below.
+        visible: The mask as tiles.
         mask_of: How the mask is shared.
         factor: scale times log2(e).
         dropout: Probability with which a weight is dropped.
         seed: Of the draws.
-        coarsest: Rounding of the input's dtype, which the scores need not undercut.
+        coarsest: Rounding of the input's dtype.
     """
 
     query: Tensor

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.scores import spread
+from attention_surgeon.kernels.scores import expand_units
 
 
 def add_product(total: Tensor, weights: Tensor, vectors: Tensor, hidden: Tensor | None, is_first: bool = False) -> None:
@@ -18,7 +18,7 @@ def add_product(total: Tensor, weights: Tensor, vectors: Tensor, hidden: Tensor 
         is_first: Whether `total` holds nothing yet, whatever lies there.
     """
     old = 0 if is_first else 1  # a factor of 0 leaves what is there unread
-    vectors = spread(vectors, total.shape[0])
+    vectors = expand_units(vectors, total.shape[0])
     if hidden is None or bool((is_finite := vectors.isfinite()).all()):
         total.baddbmm_(weights, vectors, beta=old)
         return

@@ -18,6 +18,12 @@ from attention_surgeon.kernels.problem import (
 from attention_surgeon.kernels.tiles import Tile
 
 
+def exact_above(problem: Problem) -> float:
+    """Return the scores from which on they are computed in float64."""
+    is_widest = problem.query.dtype == torch.float64
+    return math.inf if is_widest else EXACT_ABOVE * problem.coarsest / 2.0**-23
+
+
 @final
 class Reach:
     """How large the scores of a block can be: `|q| |k|` by Cauchy and Schwarz, found in one pass over each."""
@@ -43,15 +49,14 @@ class Reach:
         num_keys = sum(tile.columns.stop - tile.columns.start for tile in tiles)
         if reach <= BOUNDED_BELOW and num_keys > FEW_KEYS:
             return Precision.BOUNDED
-        exact_above = EXACT_ABOVE * problem.coarsest / 2.0**-23
-        if reach <= exact_above or problem.query.dtype == torch.float64:
+        if reach <= exact_above(problem):
             return Precision.SHIFTED
         return Precision.EXACT
 
 
 @final
 class Scratch:
-    """Memory that one lane uses again for every tile."""
+    """Memory that one worker uses again for every tile."""
 
     def __init__(self, device: torch.device) -> None:
         """Begin with none."""
@@ -82,7 +87,7 @@ def tile_scores(query: Tensor, key: Tensor, tile: Tile, scratch: Scratch, is_car
         scratch: Where the result lies until the next tile.
         is_careful: Whether a hidden score may be NaN, which would stay NaN whatever is added.
     """
-    key = spread(key.to(query.dtype), query.shape[0])
+    key = expand_units(key.to(query.dtype), query.shape[0])
     scores = scratch.take("scores", query.dtype, (*query.shape[:2], key.shape[1]))
     torch.bmm(query, key.mT, out=scores)  # (u, r, d) @ (u, d, c) -> (u, r, c)
     if tile.added is not None:
@@ -92,7 +97,7 @@ def tile_scores(query: Tensor, key: Tensor, tile: Tile, scratch: Scratch, is_car
     return scores
 
 
-def spread(tensor: Tensor, units: int) -> Tensor:
+def expand_units(tensor: Tensor, units: int) -> Tensor:
     """Return `(1 or units, ...)` as `(units, ...)`, without a copy."""
     return tensor if tensor.shape[0] == units else tensor.expand(units, -1, -1)
 

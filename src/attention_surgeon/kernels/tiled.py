@@ -1,21 +1,17 @@
 """Attention in tiles: the same answer as `ops.attention`, in memory that grows with n, not with n²."""
 
-import math
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from attention_surgeon.kernels.backward import spread_gradient
-from attention_surgeon.kernels.forward import Gathered, gather
-from attention_surgeon.kernels.lanes import lanes_for
+from attention_surgeon.errors import OptionError
+from attention_surgeon.kernels.autograd import attend
 from attention_surgeon.kernels.operands import read_operands
-from attention_surgeon.kernels.problem import Problem
-from attention_surgeon.kernels.visible import LOG2_E
+from attention_surgeon.kernels.traced import has_no_numbers, traced_attention
 from attention_surgeon.masks.lazy import MaskLike
-from attention_surgeon.require import require_probability, require_switch
+from attention_surgeon.require import refuse_torchscript, require_probability, require_switch, require_tensor
 
 _CALLER = "tiled_attention"
 
@@ -79,7 +75,7 @@ def tiled_attention(
     Returns:
         output `(*batch, n_q, d_v)` in the dtype of query; 0 for a query without keys. The log-sum-exp of the scaled and
         masked scores, `(*batch, n_q)` in the dtype of the sums (float64 for float64, else float32); `-inf` for a query
-        without keys. Both are differentiable, once.
+        without keys. Both are differentiable twice, also by `torch.func`; a third derivative is refused.
 
     Raises:
         ArgumentTypeError, DTypeError, DeviceError, MaskError, OptionError, ShapeError: with the way out.
@@ -97,49 +93,26 @@ def tiled_attention(
     """
     require_switch(return_logsumexp, "return_logsumexp", _CALLER)
     require_probability(dropout, "dropout", _CALLER)
+    require_tensor(query, "Q", _CALLER)
+    if has_no_numbers(query):
+        options = {"scale": scale, "dropout": dropout, "use_shared_heads": use_shared_heads}
+        output, logsumexp = traced_attention(query, key, value, mask, generator=generator, **options)
+        return (output, logsumexp) if return_logsumexp else output
     given = read_operands(query, key, value, mask, scale, use_shared_heads, _CALLER)
-    problem = Problem(
-        given.query,
-        given.key,
-        given.value,
-        given.kv_of,
-        given.visible,
-        given.mask_of,
-        factor=given.scale * LOG2_E,
-        dropout=float(dropout),
-        seed=int(torch.randint(2**62, (), generator=generator)) if dropout else 0,
-        coarsest=torch.finfo(query.dtype).eps,
-    )
-    output, logsumexp = _TiledAttention.apply(given.query, given.key, given.value, given.bias, problem)
+    seed = _draw_seed(generator) if dropout else 0
+    plan = given.plan(query.dtype, float(dropout), seed, _CALLER, wants_logsumexp=return_logsumexp)
+    output, logsumexp, *_ = attend(*given.tensors(), plan)
     output = given.unfold(output).to(query.dtype)
     return (output, given.unfold(logsumexp)) if return_logsumexp else output
 
 
-class _TiledAttention(torch.autograd.Function):
-    """The two passes as one function of autograd."""
+setattr(tiled_attention, "__prepare_scriptable__", refuse_torchscript(_CALLER))  # noqa: B010
 
-    @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, problem: Problem
-    ) -> tuple[Tensor, Tensor]:
-        with lanes_for(query.device, math.prod(problem.sizes)) as lanes:
-            made = gather(problem, lanes)
-            logsumexp = made.logsumexp().to(query.dtype)
-        ctx.problem = problem
-        ctx.save_for_backward(query, key, value, bias, *made)
-        ctx.set_materialize_grads(False)
-        return made.output, logsumexp
 
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, grad_output: Tensor | None, grad_logsumexp: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        *_, bias, output, shift, total = ctx.saved_tensors
-        if grad_output is None:
-            grad_output = torch.zeros_like(output)
-        made = Gathered(output, shift, total)
-        with lanes_for(output.device, math.prod(ctx.problem.sizes) if bias is None else 0) as lanes:
-            grads = spread_gradient(ctx.problem, made, grad_output, grad_logsumexp, bias, lanes)
-        grad_bias = None if bias is None or grads.bias is None else grads.bias.to(bias.dtype)
-        return grads.query, grads.key, grads.value, grad_bias, None
+def _draw_seed(generator: torch.Generator | None) -> int:
+    try:
+        return int(torch.randint(2**62, (), generator=generator))
+    except RuntimeError as error:  # torch.vmap lets nobody look at a number that is drawn
+        raise OptionError(
+            f"{_CALLER}: the seed of the dropout cannot be drawn here ({str(error).splitlines()[0]}); set dropout=0."
+        ) from None

@@ -32,7 +32,7 @@ class Tile(NamedTuple):
 
 @final
 class Tiles:
-    """Finds the tiles of block after block, one lane's own; heads that share a mask share its tiles."""
+    """Finds the tiles of block after block, one worker's own; heads that share a mask share its tiles."""
 
     def __init__(self, problem: Problem) -> None:
         """Begin with no block."""

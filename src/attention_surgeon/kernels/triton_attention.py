@@ -2,15 +2,18 @@
 
 import importlib.util
 import os
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd import Function
 
 from attention_surgeon.errors import DeviceError, LoadError, OptionError
 from attention_surgeon.kernels.operands import Operands, read_operands
+from attention_surgeon.kernels.visible import wants_gradient
+from attention_surgeon.masks import Mask
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.require import require_probability, require_switch, require_tensor
 
@@ -85,11 +88,13 @@ move them there, use implementation='tiled', or set TRITON_INTERPRET=1 to have T
     require_switch(return_logsumexp, "return_logsumexp", _CALLER)
     require_probability(dropout, "dropout", _CALLER)
     require_tensor(query, "Q", _CALLER)
+    if is_functorch_wrapped_tensor(query):
+        raise OptionError(f"{_CALLER}: torch.func (grad, vmap, jvp) has no way through it; use implementation='tiled'.")
     _require_place(query.device)
     if dropout:
         raise OptionError(f"{_CALLER}: dropout is {dropout}, but this kernel has none; use implementation='tiled'.")
     given = read_operands(query, key, value, mask, scale, use_shared_heads, _CALLER)
-    if given.bias is not None:
+    if not isinstance(given.mask, Mask) and wants_gradient(given.mask):
         raise OptionError(
             f"{_CALLER}: this kernel has no gradient of a floating mask; "
             f"pass mask.detach(), or use implementation='tiled'."
@@ -99,28 +104,37 @@ move them there, use implementation='tiled', or set TRITON_INTERPRET=1 to have T
     return (output, given.unfold(logsumexp)) if return_logsumexp else output
 
 
-class _TritonAttention(torch.autograd.Function):
-    """The two passes as one function of autograd."""
+class _TritonAttention(Function):
+    """The forward pass as a function of autograd."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, given: Operands) -> tuple[Tensor, Tensor]:
         from attention_surgeon.kernels import triton_passes
 
-        made = triton_passes.gather(given)
+        made = triton_passes.forward(given)
         ctx.given = given
         ctx.save_for_backward(query, key, value, *made)
         ctx.mark_non_differentiable(made[1])
         return made
 
     @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, grad_output: Tensor, _grad_logsumexp: Tensor
-    ) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor, _grad_logsumexp: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return *_TritonGradients.apply(grad_output, *ctx.saved_tensors, ctx.given), None
+
+
+class _TritonGradients(Function):
+    """The backward pass as a function of autograd, so that whoever differentiates it is told."""
+
+    @staticmethod
+    def forward(ctx: Any, grad_output: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
         from attention_surgeon.kernels import triton_passes
 
-        *_, output, logsumexp = ctx.saved_tensors
-        return *triton_passes.spread(ctx.given, output, logsumexp, grad_output), None
+        *_, output, logsumexp, given = args
+        return triton_passes.backward(given, output, logsumexp, grad_output)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise OptionError(f"{_CALLER}: there is no second derivative in Triton; use implementation='tiled'.")
 
 
 def _require_place(device: torch.device) -> None:

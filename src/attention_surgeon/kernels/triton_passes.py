@@ -7,14 +7,15 @@ import triton
 from torch import Tensor
 
 from attention_surgeon.kernels.operands import Operands
-from attention_surgeon.kernels.triton_kernels import for_keys, for_queries, forward
+from attention_surgeon.kernels.triton_kernels import for_keys, for_queries
+from attention_surgeon.kernels.triton_kernels import forward as forward_kernel
 from attention_surgeon.kernels.triton_tables import make_tables
 from attention_surgeon.kernels.visible import LOG2_E
 
 _ROWS, _WIDTH = 64, 64
 
 
-def gather(given: Operands) -> tuple[Tensor, Tensor]:
+def forward(given: Operands) -> tuple[Tensor, Tensor]:
     """Return output `(units, n_q, d_v)` and log-sum-exp `(units, n_q)`."""
     units, n_q = given.query.shape[:2]
     output = given.query.new_empty(units, n_q, given.value.shape[-1])
@@ -23,11 +24,11 @@ def gather(given: Operands) -> tuple[Tensor, Tensor]:
     query, key, value = (x.contiguous() for x in (given.query, given.key, given.value))
     if output.numel():
         grid = (triton.cdiv(n_q, _tile(given)[0]), units)
-        forward[grid](query, key, value, output, logsumexp, *tables.by_query, tables.cells, **_common(given))
+        forward_kernel[grid](query, key, value, output, logsumexp, *tables.by_query, tables.cells, **_common(given))
     return output, logsumexp
 
 
-def spread(given: Operands, output: Tensor, logsumexp: Tensor, grad_output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def backward(given: Operands, output: Tensor, logsumexp: Tensor, grad_output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of query, key and value."""
     units, n_q = given.query.shape[:2]
     n_k = given.key.shape[-2]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.kernels.operands import Operands
+from attention_surgeon.kernels.visible import Visible, visible_of
 from attention_surgeon.masks import TileKind
 
 
@@ -40,11 +41,12 @@ class Tables(NamedTuple):
 def make_tables(given: Operands, rows: int, width: int) -> Tables:
     """Return the tables of a call's mask."""
     masks = max(given.mask_of, default=0) + 1
+    visible = visible_of(given.mask, given.query.device, "triton_attention")
     tiles: list[tuple[int, int, int, int]] = []  # mask, block of queries, block of keys, cells
     cells: list[Tensor] = []
     for row in range(0, given.query.shape[-2], rows):
         for column in range(0, given.key.shape[-2], width):
-            kinds = _kinds(given, slice(row, row + rows), slice(column, column + width), masks)
+            kinds = _kinds(given, visible, slice(row, row + rows), slice(column, column + width), masks)
             for mask, part in enumerate(kinds):
                 if isinstance(part, Tensor):
                     cells.append(_padded(part, rows, width))
@@ -58,9 +60,10 @@ def make_tables(given: Operands, rows: int, width: int) -> Tables:
     return Tables(by_query, by_key, torch.stack(cells) if cells else given.query.new_zeros(1, rows, width))
 
 
-def _kinds(given: Operands, rows: slice, columns: slice, masks: int) -> list[TileKind | Tensor]:
+def _kinds(
+    given: Operands, visible: Visible | None, rows: slice, columns: slice, masks: int
+) -> list[TileKind | Tensor]:
     """Return for each of the mask's own batch what the tile is, and where it is mixed what is added."""
-    visible = given.visible
     if visible is None:
         return [TileKind.FULL]
     rows = slice(rows.start, min(rows.stop, given.query.shape[-2]))

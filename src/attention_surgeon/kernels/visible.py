@@ -12,9 +12,11 @@ from typing import TypeGuard, final
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from attention_surgeon.masks import Mask, TileKind
 from attention_surgeon.masks.blocks import kind_of
+from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.masks.read import read_additive, read_dense, read_yes_no
 from attention_surgeon.require import require_mask_shape
@@ -96,11 +98,8 @@ class VisibleByTensor(Visible, ABC):
 
     def __init__(self, mask: Tensor) -> None:
         """Keep a view of the mask."""
-        # An axis that was expanded repeats itself: looking at it once is enough, unless each entry gets a gradient.
-        is_plain = wants_gradient(mask) or not mask.numel()
-        repeated = (slice(None) if is_plain or stride else _ONE for stride in mask.stride())
-        self._mask = mask.detach()[tuple(repeated)]
-        self.shape = tuple(self._mask.shape)
+        self._mask = mask.detach()
+        self.shape = tuple(mask.shape)
 
     def kind(self, rows: slice, columns: slice) -> TileKind:
         """Look at the block."""
@@ -164,22 +163,39 @@ class VisibleByAdding(VisibleByTensor):
         return torch.threshold(cells, self._floor, -math.inf).to(dtype) * LOG2_E
 
 
-def read_visible(
+def check_mask(
     mask: MaskLike | None, scores_shape: tuple[int, ...], device: torch.device, caller: str
-) -> Visible | None:
-    """Return a mask as tiles, None if there is none; nothing is written out but what only comes written out.
+) -> Mask | Tensor | None:
+    """Return a mask whose kind, device and shape are right; of a tensor a view of two axes or more, as small as can be.
 
     Raises:
         ArgumentTypeError, DeviceError, MaskError, ShapeError: as `ops.attention`.
     """
+    mask = known_mask(mask, caller)
     if mask is None:
         return None
     if isinstance(mask, Mask):
         require_mask_shape(mask.shape, scores_shape, caller)
-        return VisibleByMask(mask, device)
+        return mask
     mask = read_dense(mask, device, caller)
     require_mask_shape(mask.shape, scores_shape, caller)
-    mask = at_least_square(mask)
+    mask = mask.reshape((1,) * (2 - mask.ndim) + tuple(mask.shape))
+    # An axis that was expanded repeats itself: looking at it once is enough, unless each entry gets a gradient.
+    if not mask.numel() or may_want_gradient(mask):
+        return mask
+    return mask[tuple(slice(None) if stride else _ONE for stride in mask.stride())]
+
+
+def visible_of(mask: Mask | Tensor | None, device: torch.device, caller: str) -> Visible | None:
+    """Return what `check_mask` returned as tiles; nothing is written out but what only comes written out.
+
+    Raises:
+        MaskError: numbers that mean nothing, or that are in doubt.
+    """
+    if mask is None:
+        return None
+    if isinstance(mask, Mask):
+        return VisibleByMask(mask, device)
     if mask.is_floating_point():
         return VisibleByAdding(mask, caller, "; if it really is to be added, use Mechanism(mask=add_to_scores(mask))")
     return VisibleByYesNo(mask, caller)
@@ -190,9 +206,9 @@ def wants_gradient(mask: MaskLike | None) -> TypeGuard[Tensor]:
     return isinstance(mask, Tensor) and mask.is_floating_point() and mask.requires_grad
 
 
-def at_least_square(mask: Tensor) -> Tensor:
-    """Return a mask with both of its last axes, of size 1 where there was none."""
-    return mask.reshape((1,) * (2 - mask.ndim) + tuple(mask.shape))
+def may_want_gradient(mask: Tensor) -> bool:
+    """Say whether a gradient of a mask may be asked for; `torch.func` does not say so beforehand."""
+    return mask.is_floating_point() and (mask.requires_grad or is_functorch_wrapped_tensor(mask))
 
 
 def runs_of_keys(visible: Visible | None, rows: slice, num_keys: int, width: int) -> Iterator[tuple[slice, bool]]:

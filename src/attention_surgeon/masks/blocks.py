@@ -53,7 +53,7 @@ def block_range(wanted: slice, size: int, axis: str, caller: str) -> range:
         raise OptionError(f"{caller}: {axis} is {wanted!r}, expected a slice without a step.")
     if size <= (wanted.start or 0) != 0 and (wanted.stop is None or wanted.stop > wanted.start):
         count = "n_q" if axis == "rows" else "n_k"
-        hint = " A row for every query is spread over them with mask.broadcast_to(shape)." if axis == "rows" else ""
+        hint = " One row for every query is broadcast with mask.broadcast_to(shape)." if axis == "rows" else ""
         raise ShapeError(f"{caller}: {axis} is {wanted!r}, which starts past the end: {count} is {size}.{hint}")
     start, stop, _ = wanted.indices(size)
     return range(start, max(start, stop))

@@ -16,7 +16,7 @@ from attention_surgeon.require import broadcast_shape, require_count
 def padding_mask(lengths: Integer[Tensor, "*batch"] | list[int] | tuple[int, ...], n_k: int | None = None) -> Mask:
     """Return the mask that hides the padding after each sequence's end: `k < length`.
 
-    Only keys are hidden. A padded query still attends to the real keys; what it gathers is thrown away later.
+    Only keys are hidden. A padded query still attends to the real keys; its output is thrown away later.
 
     Args:
         lengths: Number of real tokens of each sequence, integers `(*batch)`.

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, MaskError, ShapeError
 from attention_surgeon.masks.draw import draw_cells
+from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.masks.mask import Device, Mask
-from attention_surgeon.masks.read import read_additive, read_unbiased, read_yes_no
+from attention_surgeon.masks.read import read_additive, read_unbiased, read_yes_no, require_plain
 from attention_surgeon.require import require_count, require_tensor
 
 
@@ -45,7 +46,8 @@ def sdpa_to_mask(mask: Tensor) -> Bool[Tensor, "*cells"]:
     """Return a mask of `F.scaled_dot_product_attention` as ours.
 
     Args:
-        mask: Boolean (True = may attend) or floating (0 = may attend, `-inf` = hidden).
+        mask: Boolean (True = may attend) or floating (0 = may attend, `-inf` = hidden); or a `CausalBias` of
+            `torch.nn.attention.bias`.
 
     Returns:
         A new boolean tensor of the same shape, True = may attend.
@@ -56,6 +58,9 @@ def sdpa_to_mask(mask: Tensor) -> Bool[Tensor, "*cells"]:
     >>> sdpa_to_mask(torch.tensor([[0.0, float("-inf")]]))
     tensor([[ True, False]])
     """
+    known = known_mask(mask, "sdpa_to_mask")
+    if isinstance(known, Mask) and known is not mask:
+        return known.dense()
     return _read_torchs(mask, "sdpa_to_mask", "scaled_dot_product_attention").clone()
 
 
@@ -184,6 +189,7 @@ def draw_mask(mask: Mask | Tensor) -> str:
     x.
     xx
     """
+    mask = known_mask(mask, "draw_mask")
     if isinstance(mask, Mask):
         return mask.draw()
     require_tensor(mask, "mask", "draw_mask", expected="a mask or a torch.Tensor")
@@ -196,6 +202,7 @@ def draw_mask(mask: Mask | Tensor) -> str:
 
 
 def _allowed(mask: Mask | Tensor, device: Device | None, caller: str) -> Tensor:
+    mask = known_mask(mask, caller)
     if isinstance(mask, Mask):
         return mask.dense("cpu" if device is None else device)
     require_tensor(mask, "mask", caller, expected="a mask or a torch.Tensor")
@@ -206,7 +213,7 @@ def _read_torchs(mask: Tensor, caller: str, side: str) -> Tensor:
     """Return a boolean tensor as it is and a floating one as True = may attend; refuse what PyTorch refuses."""
     if isinstance(mask, Mask):
         raise ArgumentTypeError(f"{caller}: mask is a mask of attention_surgeon.masks already; write mask.dense().")
-    require_tensor(mask, "mask", caller)
+    require_plain(mask, "mask", caller)
     if mask.dtype == torch.bool:
         return mask
     if mask.is_floating_point():

@@ -18,7 +18,7 @@ from attention_surgeon.errors import ArgumentTypeError, MaskError
 from attention_surgeon.masks.blocks import WHOLE, TileKind, block_range, kind_of
 from attention_surgeon.masks.draw import draw_cells
 from attention_surgeon.masks.read import read_cells
-from attention_surgeon.masks.shapes import check_spread, joint_shape
+from attention_surgeon.masks.shapes import check_broadcast, joint_shape
 
 Device: TypeAlias = torch.device | str
 
@@ -144,7 +144,7 @@ class Mask(ABC):
         >>> padding_mask([1, 2]).with_heads().broadcast_to((2, 8, 5, 2)).shape
         (2, 8, 5, 2)
         """
-        shape = check_spread(self.shape, self._ignores_queries(), shape)
+        shape = check_broadcast(self.shape, self._ignores_queries(), shape)
         return self if shape == self.shape else ViewMask(shape, self, self.shape[:-2])
 
     def with_heads(self) -> "Mask":
@@ -274,7 +274,7 @@ _OPPOSITE = {TileKind.EMPTY: TileKind.FULL, TileKind.FULL: TileKind.EMPTY, TileK
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class ViewMask(Mask):
-    """The cells of `inner` under other batch axes: `batch` is how its own are read, `shape` what they are spread to."""
+    """The cells of `inner` under other batch axes: `batch` is how its own are read, `shape` what they broadcast to."""
 
     inner: Mask
     batch: tuple[int, ...]

@@ -4,9 +4,12 @@ The rules are those of `attention`: boolean or integer 0/1 means True = may atte
 scores, where `-inf` (or the lowest number of the dtype, or of bfloat16) hides.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor
+from torch.nn import Parameter
 
 from attention_surgeon.errors import ArgumentTypeError, DeviceError, MaskError, ShapeError
 from attention_surgeon.masks.lazy import LazyMask
@@ -31,13 +34,46 @@ def read_dense(mask: object, device: torch.device, caller: str) -> Tensor:
     return mask
 
 
+def holds(condition: Tensor) -> bool:
+    """Say whether a condition is true anywhere; False where numbers cannot be looked at.
+
+    That is in `torch.compile` and `torch.export`, in `torch.vmap`, and for tensors without numbers (meta, fake): there
+    a mask is taken at its word.
+
+    >>> holds(torch.tensor([False, True])), holds(torch.ones(2, dtype=torch.bool, device="meta"))
+    (True, False)
+    """
+    if torch.compiler.is_compiling():
+        return False
+    try:
+        return bool(condition.any())
+    except RuntimeError:  # vmap, meta and fake tensors say so in three ways, all of this class
+        return False
+
+
+def require_plain(mask: Any, name: str, caller: str) -> None:
+    """Refuse what is no tensor, and a tensor of a class whose numbers need not be what it stands for.
+
+    Raises:
+        ArgumentTypeError: with the way out.
+    """
+    require_tensor(mask, name, caller)
+    kind = type(mask)
+    if kind not in (Tensor, Parameter) and not kind.__module__.startswith("torch._subclasses"):  # fake tensors
+        raise ArgumentTypeError(
+            f"{caller}: {name} is a {kind.__name__}, a subclass of torch.Tensor whose numbers need not be the mask "
+            f"that it stands for; pass that mask as a plain tensor, or {name}.as_subclass(torch.Tensor) if its numbers "
+            f"are the mask."
+        )
+
+
 def read_yes_no(mask: Tensor, caller: str, name: str = "mask") -> Bool[Tensor, "*cells"]:
     """Return a boolean or 0/1 integer tensor as a boolean one.
 
     Raises:
         ArgumentTypeError, MaskError: no tensor; floating or complex; an integer that is neither 0 nor 1.
     """
-    require_tensor(mask, name, caller)
+    require_plain(mask, name, caller)
     if mask.is_floating_point():
         raise MaskError(
             f"{caller}: {name} has dtype {mask.dtype}, and a floating mask is one that is added to the scores; "
@@ -48,7 +84,7 @@ def read_yes_no(mask: Tensor, caller: str, name: str = "mask") -> Bool[Tensor, "
     if mask.dtype == torch.bool:
         return mask
     wrong = (mask != 0) & (mask != 1)
-    if wrong.any():
+    if holds(wrong):
         raise MaskError(
             f"{caller}: an integer mask must hold only 0 (hidden) and 1 (may attend), found {mask[wrong][0].item()}; "
             f"for numbers that are added to the scores use a floating mask."
@@ -82,20 +118,20 @@ def read_additive(mask: Tensor, caller: str, otherwise: str = "") -> Bool[Tensor
     Raises:
         ArgumentTypeError, MaskError: no floating tensor; NaN, +inf, or nothing but 0s and 1s.
     """
-    require_tensor(mask, "mask", caller)
+    require_plain(mask, "mask", caller)
     if not mask.is_floating_point():
         raise MaskError(
             f"{caller}: mask has dtype {mask.dtype}, expected a floating mask of 0 (may attend) and -inf (hidden); "
             f"a boolean one, True = may attend, is on our side already."
         )
-    if mask.isnan().any():
+    if holds(mask.isnan()):
         raise MaskError(f"{caller}: the floating mask holds NaN; hide a key with -inf, keep it with 0.")
-    if (mask == float("inf")).any():
+    if holds(mask == float("inf")):
         raise MaskError(
             f"{caller}: the floating mask holds +inf, which would make its row NaN; "
             f"hide a key with -inf, keep it with 0."
         )
-    if (mask == 1).any() and ((mask == 0) | (mask == 1)).all():
+    if holds(mask == 1) and not holds((mask != 0) & (mask != 1)):
         raise MaskError(
             f"{caller}: the floating mask holds only 0s and 1s, so its meaning is in doubt "
             f"(a floating mask is added to the scores). If 1 means may attend, pass mask.bool(); "

@@ -34,8 +34,8 @@ def joint_shape(
     return (*batch, right[-2] if left_is_free else left[-2], left[-1])
 
 
-def check_spread(shape: tuple[int, ...], is_free: bool, target: tuple[int, ...]) -> tuple[int, ...]:
-    """Return `target` as a plain tuple if a mask of `shape` can be spread over it.
+def check_broadcast(shape: tuple[int, ...], is_free: bool, target: tuple[int, ...]) -> tuple[int, ...]:
+    """Return `target` as a plain tuple if a mask of `shape` can be broadcast to it.
 
     Raises:
         ArgumentTypeError, ShapeError: no tuple of sizes, or one that does not fit.
@@ -48,7 +48,7 @@ def check_spread(shape: tuple[int, ...], is_free: bool, target: tuple[int, ...])
     positions = (target[-2] if is_free and len(target) > 1 else shape[-2], shape[-1])
     if target[-2:] != positions or broadcast_shape(shape[:-2], target[:-2]) != target[:-2]:
         raise ShapeError(
-            f"broadcast_to: a mask of shape {shape} cannot be spread over {target}; n_q and n_k must agree, the axes "
+            f"broadcast_to: a mask of shape {shape} cannot be broadcast to {target}; n_q and n_k must agree, the axes "
             f"before them are compared from the right, and with_heads() inserts one for the heads."
         )
     return target

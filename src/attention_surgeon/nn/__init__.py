@@ -5,6 +5,7 @@ from attention_surgeon.nn.drop_in import MultiheadAttention
 from attention_surgeon.nn.functional import scaled_dot_product_attention
 from attention_surgeon.nn.layer import Attended, AttentionLayer
 from attention_surgeon.nn.multi_head import multi_head_attention_forward
+from attention_surgeon.nn.onnx_attention import OnnxAttention, onnx_attention
 from attention_surgeon.nn.self_attention import MultiHeadAttention, SelfAttention, SimpleAttention
 from attention_surgeon.nn.shared import GroupedQueryAttention, MultiQueryAttention
 
@@ -16,8 +17,10 @@ __all__ = [
     "MultiHeadAttention",
     "MultiQueryAttention",
     "MultiheadAttention",
+    "OnnxAttention",
     "SelfAttention",
     "SimpleAttention",
     "multi_head_attention_forward",
+    "onnx_attention",
     "scaled_dot_product_attention",
 ]

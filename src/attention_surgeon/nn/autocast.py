@@ -1,5 +1,8 @@
 """Autocast: PyTorch's functions mix dtypes under it and return its own; so do ours, though they compute in theirs."""
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -22,3 +25,25 @@ def result_dtype(query: Tensor) -> torch.dtype:
     (torch.bfloat16, torch.float64)
     """
     return torch.get_autocast_dtype(query.device.type) if under_autocast(query) else query.dtype
+
+
+def cast_under_autocast(*given: Any) -> tuple[Any, ...]:
+    """Return tensors in autocast's dtype, as PyTorch's own functions cast them; everything else as it came.
+
+    >>> with torch.autocast("cpu", torch.bfloat16):
+    ...     [x.dtype for x in cast_under_autocast(torch.ones(1), torch.ones(1).half(), torch.ones(1).bool())]
+    [torch.bfloat16, torch.bfloat16, torch.bool]
+    """
+    return tuple(x.to(result_dtype(x)) if type(x) is Tensor and x.is_floating_point() else x for x in given)
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
+    """Keep autocast from rounding the sums of a block whose dtypes have been chosen: float32 is autocast's to round.
+
+    >>> with torch.autocast("cpu", torch.bfloat16), without_autocast(torch.ones(1)):
+    ...     (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
+    torch.float32
+    """
+    device = x.device.type
+    is_on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if is_on else nullcontext()

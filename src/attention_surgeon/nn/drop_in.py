@@ -158,7 +158,7 @@ class MultiheadAttention(nn.Module):
         require_tensor(query, "query", "MultiheadAttention")
         nested, layout = query.is_nested, query.layout
         if nested:
-            check_nested(query, key, value, attn_mask, key_padding_mask)
+            check_nested(query, key, value, attn_mask, key_padding_mask, self.parameters())
             query, key_padding_mask = pad_nested(query)
             key = value = query
         output, weights = multi_head_attention_forward(
@@ -221,6 +221,18 @@ class MultiheadAttention(nn.Module):
                 f"{', '.join(changed_steps(self.mechanism))}; set layer.mechanism = Mechanism() first."
             )
         return _twin(nn.MultiheadAttention, self)
+
+    def __prepare_scriptable__(self) -> nn.MultiheadAttention:
+        """Return what `torch.jit.script` compiles: PyTorch's own layer, with these very parameters.
+
+        Raises:
+            ConversionError: the mechanism has a step that PyTorch's does not.
+        """
+        twin = self.to_torch()
+        for name, parameter in self.named_parameters(recurse=False):
+            twin.register_parameter(name, parameter)
+        twin.out_proj = self.out_proj
+        return twin
 
     def extra_repr(self) -> str:
         """Say sizes and options, and every step of the mechanism that is not the usual one."""

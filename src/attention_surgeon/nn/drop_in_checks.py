@@ -32,8 +32,18 @@ def check_inputs(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, num_
 def _check_axes(query: Tensor, key: Tensor, value: Tensor, batch_first: bool) -> None:
     order = "(batch, n, width)" if batch_first else "(n, batch, width)"
     shapes = f"query has shape {tuple(query.shape)}, key {tuple(key.shape)} and value {tuple(value.shape)}"
-    if query.ndim not in (2, 3) or not query.ndim == key.ndim == value.ndim:
-        raise ShapeError(f"{CALLER}: {shapes}; expected {order} for all, or (n, width) for all, a single sequence.")
+    either = f"{order} for all, or (n, width) for all, a single sequence"
+    # What stands before the last colon is PyTorch's own wording, which its tests and some callers look for.
+    if query.ndim not in (2, 3):
+        raise ShapeError(
+            f"{CALLER}: {shapes}; query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query "
+            f"tensor: {either}."
+        )
+    if not query.ndim == key.ndim == value.ndim:
+        raise ShapeError(
+            f"{CALLER}: {shapes}; expected `key` and `value` to be {query.ndim}-D but found {key.ndim}-D and "
+            f"{value.ndim}-D tensors respectively: {either}."
+        )
     if key.shape[:-1] != value.shape[:-1]:
         raise ShapeError(
             f"{CALLER}: {shapes}; each key needs one value, so all but the last axis of these two must be the same."
@@ -84,7 +94,8 @@ def check_static(name: str, static: Tensor, like: Tensor, bias: Tensor | None) -
     """
     require_tensor(static, name, CALLER)
     if bias is not None:
-        raise OptionError(f"{CALLER}: bias_k and bias_v cannot be added to {name}; leave out one or the other.")
+        kind = {"static_k": "key", "static_v": "value"}[name]
+        raise OptionError(f"{CALLER}: bias cannot be added to static {kind}. Leave out {name}, or bias_k and bias_v.")
     batch, heads, _, size = like.shape
     if static.ndim != 3 or (static.shape[0], static.shape[2]) != (batch * heads, size):
         raise ShapeError(

@@ -1,13 +1,15 @@
 """The two masks of `nn.MultiheadAttention`, in which True means HIDDEN, taken apart into `allowed` and `bias`."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from attention_surgeon.errors import DeviceError, DTypeError, MaskError, ShapeError
+from attention_surgeon.masks import Mask
+from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.nn.drop_in_checks import CALLER
 from attention_surgeon.require import require_tensor
 
@@ -38,17 +40,28 @@ class HidingMasks:
             _check_kind("key_padding_mask", mask, query)
             expected, axes = ((batch, n_k), "(batch, n_k)") if self.batched else ((n_k,), "(n_k,)")
             if mask.shape != expected:
+                axis_text = ""
+                if mask.ndim != len(expected):
+                    axis_text = (
+                        f"expected `key_padding_mask` to be `None` or {len(expected)}-D but found {mask.ndim}-D tensor "
+                        f"instead: "
+                    )
                 raise ShapeError(
-                    f"{CALLER}: key_padding_mask has shape {tuple(mask.shape)}, expected {expected}, {axes}: "
-                    f"one entry for each key of each sequence."
+                    f"{CALLER}: {axis_text}key_padding_mask has shape {tuple(mask.shape)}, expected {expected}, "
+                    f"{axes}: one entry for each key of each sequence."
                 )
         if (mask := self.attn_mask) is not None:
             _check_kind("attn_mask", mask, query)
             per_head = (batch * num_heads, n_q, n_k)
             if mask.shape not in ((n_q, n_k), per_head):
+                axis_text = f"Expected `attn_mask` shape to be {per_head} or {(n_q, n_k)}: "
+                if mask.ndim not in (2, 3):
+                    axis_text = (
+                        f"expected `attn_mask` to be `None`, 2-D or 3-D but found {mask.ndim}-D tensor instead: "
+                    )
                 raise ShapeError(
-                    f"{CALLER}: attn_mask has shape {tuple(mask.shape)}, expected {(n_q, n_k)}, (n_q, n_k), or "
-                    f"{per_head}, (batch * num_heads, n_q, n_k)."
+                    f"{CALLER}: {axis_text}attn_mask has shape {tuple(mask.shape)}, expected {(n_q, n_k)}, (n_q, n_k), "
+                    f"or {per_head}, (batch * num_heads, n_q, n_k)."
                 )
 
     def merge(self, num_heads: int, num_added: int, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
@@ -75,6 +88,16 @@ class HidingMasks:
         if self.key_padding_mask is not None:
             masks.append(self.key_padding_mask[..., None, None, :])  # (b, k) -> (b, 1, 1, k)
         return masks
+
+
+def hiding(mask: Any, name: str, device: torch.device) -> Any:
+    """Return a mask of PyTorch's that is no plain tensor (`CausalBias`, `BlockMask`) as one in which True = hidden.
+
+    Raises:
+        ArgumentTypeError: a subclass of `torch.Tensor` that is not known.
+    """
+    known = known_mask(mask, CALLER, name)
+    return ~known.dense(device) if isinstance(known, Mask) and known is not mask else mask
 
 
 def _check_kind(name: str, mask: Tensor, query: Tensor) -> None:

@@ -2,18 +2,26 @@
 
 import dataclasses
 from numbers import Real
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_surgeon.errors import ArgumentTypeError, DTypeError, ShapeError
-from attention_surgeon.masks import causal_mask
-from attention_surgeon.nn.autocast import result_dtype
+from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
+from attention_surgeon.masks import Mask, causal_mask
+from attention_surgeon.masks.foreign import known_mask
+from attention_surgeon.nn.autocast import cast_under_autocast, without_autocast
 from attention_surgeon.nn.mechanism import with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism, Operands, check_operands, multiply_by, resolve_mask, share_heads
-from attention_surgeon.require import broadcast_shape, require_probability, require_switch, require_tensor
+from attention_surgeon.require import (
+    broadcast_shape,
+    refuse_torchscript,
+    require_probability,
+    require_switch,
+    require_tensor,
+)
 
 _CALLER = "scaled_dot_product_attention"
 
@@ -51,6 +59,8 @@ def scaled_dot_product_attention(
         ArgumentTypeError, DTypeError, DeviceError, MaskError, OptionError, ShapeError: each also a RuntimeError, which
             PyTorch raises.
 
+    Under autocast all of them become autocast's dtype first, as in PyTorch.
+
     Differs from PyTorch: sums run one precision up (`ops.precision`). Refused are more or fewer values than keys (a
     fused kernel of PyTorch's reads past them) and d_k = 0.
 
@@ -63,10 +73,30 @@ def scaled_dot_product_attention(
     require_probability(dropout_p, "dropout_p", _CALLER)
     require_switch(is_causal, "is_causal", _CALLER)
     require_switch(enable_gqa, "enable_gqa", _CALLER)
+    attn_mask = _as_tensor(attn_mask, is_causal, query)
+    query, key, value, attn_mask = cast_under_autocast(query, key, value, attn_mask)
     given = _check_shared(query, key, value) if enable_gqa else check_operands(query, key, value, caller=_CALLER)
     given = _with_masks(given, attn_mask, is_causal)
     mechanism = Mechanism() if scale is None else Mechanism(scale=multiply_by(_factor(scale)))
-    return with_dropout(mechanism, dropout_p, _CALLER).steps(given).output.to(result_dtype(query))
+    with without_autocast(query):
+        return with_dropout(mechanism, dropout_p, _CALLER).steps(given).output.to(query.dtype)
+
+
+setattr(scaled_dot_product_attention, "__prepare_scriptable__", refuse_torchscript(_CALLER))  # noqa: B010
+
+
+def _as_tensor(attn_mask: Any, is_causal: bool, query: Tensor) -> Tensor | None:
+    """Write out a mask that is no plain tensor, such as a `CausalBias` of PyTorch's."""
+    known = known_mask(attn_mask, _CALLER, "attn_mask")
+    if not isinstance(known, Mask) or known is attn_mask:
+        return attn_mask
+    if is_causal:
+        raise OptionError(
+            f"{_CALLER}: CausalBias should not be used with causal=True, and no other mask of its kind; the two may be "
+            f"aligned differently. Leave out one or the other."
+        )
+    require_tensor(query, "query", _CALLER)
+    return known.dense(query.device)
 
 
 def _with_masks(given: Operands, attn_mask: Tensor | None, is_causal: bool) -> Operands:

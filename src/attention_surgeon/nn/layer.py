@@ -9,7 +9,7 @@ keys and values come from. So the final classes hold signatures, and this one ho
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from attention_surgeon.errors import DeviceError, DTypeError, OptionError, ShapeError
 from attention_surgeon.kernels import Implementation, attention_named
 from attention_surgeon.masks import Mask
+from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.nn.autocast import under_autocast
 from attention_surgeon.nn.mechanism import require_mechanism, with_dropout
 from attention_surgeon.nn.torch_convert import to_torch
@@ -28,10 +29,15 @@ from attention_surgeon.ops import (
     MaskLike,
     Mechanism,
     check_operands,
-    divide_by_root_key_size,
     leave_unscaled,
 )
-from attention_surgeon.require import require_count, require_floating, require_probability, require_switch
+from attention_surgeon.require import (
+    refuse_torchscript,
+    require_count,
+    require_floating,
+    require_probability,
+    require_switch,
+)
 
 Attended: TypeAlias = (
     Float[Tensor, "*batch n_q embed"] | tuple[Float[Tensor, "*batch n_q embed"], Float[Tensor, "*_heads n_q n_k"]]
@@ -179,11 +185,11 @@ class AttentionLayer(nn.Module, ABC):
             return self._attend_by_kernel(x, context, mask, return_weights, implementation)
         Q, K, V = self.project(x, context)
         if mask is not None:
-            mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
+            mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device, caller)
         given = check_operands(Q, K, V, mask, caller=caller, model_size=self.embed_dim)
         dropped = with_dropout(self.mechanism, self.dropout if self.training else 0.0, caller)
-        gathered, weights = self.circuit.replace(mechanism=dropped).run(given)
-        output = self.circuit.finish(x, gathered.to(Q.dtype), self.linears)  # (..., heads, q, size) -> (..., q, embed)
+        attended, weights = self.circuit.replace(mechanism=dropped).run(given)
+        output = self.circuit.finish(x, attended.to(Q.dtype), self.linears)  # (..., heads, q, size) -> (..., q, embed)
         return (output, weights.to(Q.dtype)) if return_weights else output
 
     def _attend_by_kernel(
@@ -197,7 +203,7 @@ class AttentionLayer(nn.Module, ABC):
                 f"leave return_weights out, or use implementation='readable'."
             )
         use_scale = self.mechanism.scale is not leave_unscaled
-        if changed := (self.circuit if use_scale else self.circuit.replace(scale=divide_by_root_key_size)).changed():
+        if changed := [part for part in self.circuit.changed() if part != f"scale={leave_unscaled.__name__}"]:
             raise OptionError(
                 f"{caller}: implementation={implementation!r} computes the usual circuit only, and this layer has "
                 f"{', '.join(changed)}; use implementation='readable'."
@@ -205,10 +211,10 @@ class AttentionLayer(nn.Module, ABC):
         require_probability(self.dropout, "dropout", caller)
         Q, K, V = self.project(x, context, share_heads=False)
         if mask is not None:
-            mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device)
+            mask = _with_head_axis(mask, max(x.ndim, context.ndim), x.device, caller)
         dropout = self.dropout if self.training else 0.0
-        gathered = kernel(Q, K, V, mask, scale=use_scale, use_shared_heads=True, dropout=dropout)
-        return self.circuit.finish(x, gathered, self.linears)  # (..., heads, q, size) -> (..., q, embed)
+        attended = kernel(Q, K, V, mask, scale=use_scale, use_shared_heads=True, dropout=dropout)
+        return self.circuit.finish(x, attended, self.linears)  # (..., heads, q, size) -> (..., q, embed)
 
     def to_torch(self) -> nn.MultiheadAttention:
         """Return a `torch.nn.MultiheadAttention(batch_first=True)` that computes the same, with copied parameters.
@@ -222,6 +228,14 @@ class AttentionLayer(nn.Module, ABC):
         Differs in what follows: a query that may attend to no key gets NaN there (when weights are asked for).
         """
         return to_torch(self)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Tell `torch.jit.script` that it cannot compile this layer.
+
+        Raises:
+            ConversionError: always, with the ways out.
+        """
+        refuse_torchscript(type(self).__name__)()
 
     def extra_repr(self) -> str:
         """Say the sizes, and every step of the mechanism that is not the usual one."""
@@ -257,8 +271,9 @@ def without_heads(attended: Attended) -> Attended:
     return output, weights.squeeze(-3)  # (..., 1, q, k) -> (..., q, k)
 
 
-def _with_head_axis(mask: MaskLike, input_ndim: int, device: torch.device) -> MaskLike:
+def _with_head_axis(mask: MaskLike, input_ndim: int, device: torch.device, caller: str) -> MaskLike:
     """Give a mask with batch axes the head axis that the input does not have, so that axes meet their own kind."""
+    mask = known_mask(mask, caller)
     if isinstance(mask, Mask):
         return mask.with_heads() if 3 <= len(mask.shape) <= input_ndim else mask
     if isinstance(mask, LazyMask):

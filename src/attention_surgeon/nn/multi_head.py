@@ -16,7 +16,7 @@ from torch import Tensor
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.nn.autocast import result_dtype
 from attention_surgeon.nn.drop_in_checks import CALLER, check_hint, check_inputs, check_static
-from attention_surgeon.nn.drop_in_masks import HidingMasks
+from attention_surgeon.nn.drop_in_masks import HidingMasks, hiding
 from attention_surgeon.nn.drop_in_parameters import Parameters
 from attention_surgeon.nn.mechanism import with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
@@ -99,8 +99,12 @@ def multi_head_attention_forward(
     hardly a number of the same dtype is nearer to the true result. (With projections in float32, 18 of 240 drawn
     configurations were further from it than PyTorch's by more than a tenth, up to 2.4 times; one precision up they
     cost a tenth to a half more time.) A query that may attend to no key gets weights 0 and gradient 0, never NaN.
-    A boolean and a floating mask go together without a warning. `attn_mask` must fit also where the hint replaces it.
+    A boolean and a floating mask go together without a warning.
     """
+    attn_mask, key_padding_mask = (
+        hiding(mask, name, query.device)
+        for mask, name in ((attn_mask, "attn_mask"), (key_padding_mask, "key_padding_mask"))
+    )
     check_inputs(query, key, value, embed_dim_to_check, num_heads, batch_first)
     check_hint(is_causal, attn_mask)
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
@@ -111,10 +115,11 @@ def multi_head_attention_forward(
     dtype = working_dtype(query.dtype, query.device)
     Q, K, V = parameters.project(_batch_first((query, key, value), dtype, batch_first), num_heads)
     K, V = _replace("static_k", static_k, K, bias_k), _replace("static_v", static_v, V, bias_v)
-    hidden = HidingMasks(attn_mask, key_padding_mask, batched)
+    takes_hint = is_causal and key_padding_mask is None and not need_weights
+    hidden = HidingMasks(None if takes_hint else attn_mask, key_padding_mask, batched)
     hidden.check(query, (*Q.shape[:-1], num_projected := K.shape[-2]))
     K, V = parameters.add_keys(K, V, add_zero_attn)
-    if is_causal and key_padding_mask is None and not need_weights:
+    if takes_hint:
         allowed, bias = causal_mask(Q.shape[-2], K.shape[-2], align="start").dense(query.device), None
     else:
         allowed, bias = hidden.merge(num_heads, K.shape[-2] - num_projected, dtype)

@@ -9,7 +9,7 @@ from torch import Tensor
 from attention_surgeon.kernels import Implementation, attention_named
 from attention_surgeon.ops.operands import MaskLike, check_operands
 from attention_surgeon.ops.softmax import softmax
-from attention_surgeon.require import require_switch
+from attention_surgeon.require import refuse_torchscript, require_switch
 
 
 @overload
@@ -41,7 +41,7 @@ def attention(
     *,
     implementation: Implementation = "readable",
 ) -> tuple[Tensor, Tensor | None]:
-    """Return what each query gathered, and from where: `softmax(Q Kᵀ / √d_k) V` and the softmax.
+    """Return what each query attended to and with which weights: `softmax(Q Kᵀ / √d_k) V` and the softmax.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", equation 1.
 
@@ -92,3 +92,6 @@ def attention(
     output = weights @ given.value  # (..., q, k) @ (..., k, v) -> (..., q, v)
 
     return output.to(Q.dtype), weights.to(Q.dtype)
+
+
+setattr(attention, "__prepare_scriptable__", refuse_torchscript("attention"))  # noqa: B010

@@ -67,7 +67,7 @@ def obey(scale: bool) -> bool:
 
 
 def report_output_and_weights(steps: Steps) -> tuple[Tensor, Tensor]:
-    """Return what was gathered, and the weights that gathered it."""
+    """Return the output and the weights that it was averaged with."""
     return steps.output, steps.weights
 
 
@@ -167,19 +167,21 @@ class Circuit:
         V = self.split(self.project(for_value, "value", linears), num_kv_heads)
         return Q, self.share(K, num_heads), self.share(V, num_heads)
 
-    def finish(self, x: Tensor, gathered: Tensor, linears: Linears) -> Tensor:
+    def finish(self, x: Tensor, attended: Tensor, linears: Linears) -> Tensor:
         """Merge the heads and project: `(*batch, heads, n, size) -> (*batch, n, width)`.
 
         Args:
             x: What came into the layer.
-            gathered: What the heads gathered.
+            attended: The output of the heads.
             linears: The projections by role.
         """
-        return self.join(x, self.project(self.merge(gathered), "output", linears))
+        return self.join(x, self.project(self.merge(attended), "output", linears))
 
     def changed(self) -> list[str]:
         """Return every part and step that is not the usual one, as text: `scale=leave_unscaled`."""
-        usual = Circuit()
-        pairs = [(part.name, getattr(self, part.name), getattr(usual, part.name)) for part in fields(self)[1:]]
-        pairs += [(name, getattr(self.mechanism, name), getattr(usual.mechanism, name)) for name in STEP_NAMES]
+        pairs = [(part.name, getattr(self, part.name), getattr(_USUAL, part.name)) for part in fields(self)[1:]]
+        pairs += [(name, getattr(self.mechanism, name), getattr(_USUAL.mechanism, name)) for name in STEP_NAMES]
         return [f"{name}={getattr(part, '__name__', repr(part))}" for name, part, before in pairs if part is not before]
+
+
+_USUAL = Circuit()

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from attention_surgeon.ops.operands import Operands
 from attention_surgeon.ops.softmax import softmax
-from attention_surgeon.ops.steps import Step
+from attention_surgeon.ops.steps import Step, named_step
 from attention_surgeon.require import require_floating, require_probability
 
 
@@ -46,9 +46,8 @@ def softmax_with_dropout(p: float, generator: torch.Generator | None = None) -> 
         ArgumentTypeError, OptionError: `p` is no number in [0, 1].
     """
     require_probability(p, "p", "attention_dropout")
+    return named_step(_softmax_and_drop, f"softmax_with_dropout({p})", p=p, generator=generator)
 
-    def normalise(masked: Tensor, operands: Operands) -> Tensor:
-        return attention_dropout(softmax(masked, dim=-1), p, generator)
 
-    normalise.__name__ = normalise.__qualname__ = f"softmax_with_dropout({p})"
-    return normalise
+def _softmax_and_drop(masked: Tensor, operands: Operands, *, p: float, generator: torch.Generator | None) -> Tensor:
+    return attention_dropout(softmax(masked, dim=-1), p, generator)

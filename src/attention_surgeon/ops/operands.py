@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.masks.read import read_additive, read_dense, read_yes_no
 from attention_surgeon.ops.precision import working_dtype
@@ -110,6 +111,7 @@ def resolve_mask(
     Raises:
         ArgumentTypeError, DeviceError, ShapeError, MaskError: as `check_operands`.
     """
+    mask = known_mask(mask, caller)
     if mask is None:
         return None, None
     mask = read_dense(mask, device, caller)

@@ -15,10 +15,11 @@ and the operands. A mistake is a `Mechanism` with one step replaced:
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor
@@ -66,10 +67,11 @@ def multiply_by(factor: float) -> Step:
     tensor([[0.5000, 0.5000]])
     """
 
-    def scale(scores: Tensor, operands: Operands) -> Tensor:
-        return scores * factor
+    return named_step(_multiply, f"multiply_by({factor})", factor=factor)
 
-    return _named(scale, f"multiply_by({factor})")
+
+def _multiply(scores: Tensor, operands: Operands, *, factor: float) -> Tensor:
+    return scores * factor
 
 
 def add_bias_and_hide(scaled: Tensor, operands: Operands) -> Tensor:
@@ -91,11 +93,11 @@ def add_to_scores(bias: Tensor) -> Step:
     >>> Mechanism(mask=add_to_scores(plus_one))(torch.zeros(1, 2), torch.eye(2), torch.eye(2))[1]
     tensor([[0.2689, 0.7311]])
     """
+    return named_step(_add, "add_to_scores", bias=bias)
 
-    def mask(scaled: Tensor, operands: Operands) -> Tensor:
-        return add_bias_and_hide(scaled, operands) + bias.to(scaled.dtype)
 
-    return _named(mask, "add_to_scores")
+def _add(scaled: Tensor, operands: Operands, *, bias: Tensor) -> Tensor:
+    return add_bias_and_hide(scaled, operands) + bias.to(scaled.dtype)
 
 
 def softmax_over_keys(masked: Tensor, operands: Operands) -> Tensor:
@@ -172,6 +174,8 @@ normalise, combine.
         return {name: getattr(getattr(self, name), "__name__", repr(getattr(self, name))) for name in STEP_NAMES}
 
 
-def _named(step: Step, name: str) -> Step:
-    step.__name__ = step.__qualname__ = name
-    return step
+def named_step(step: Callable[..., Tensor], name: str, **options: Any) -> Step:
+    """Return a step with its options filled in, under a name; unlike a function inside a function it can be pickled."""
+    made = functools.partial(step, **options)
+    made.__name__ = name  # pyright: ignore[reportAttributeAccessIssue]
+    return made

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.ops.operands import MaskLike, Operands
-from attention_surgeon.ops.steps import Mechanism, Step, add_bias_and_hide, leave_unscaled
+from attention_surgeon.ops.steps import Mechanism, Step, add_bias_and_hide, leave_unscaled, named_step
 from attention_surgeon.require import require_count, require_switch
 
 
@@ -52,13 +52,12 @@ def keep_top_k(k: int) -> Step:
         ArgumentTypeError, OptionError: `k` is no positive integer.
     """
     require_count(k, "k", "top-k")
+    return named_step(_keep_best, f"keep_top_k({k})", k=k)
 
-    def mask(scaled: Tensor, operands: Operands) -> Tensor:
-        masked = add_bias_and_hide(scaled, operands)
-        # torch.topk leaves the order of equal scores open; a stable sort lets the first key win.
-        best = masked.sort(dim=-1, descending=True, stable=True).indices[..., :k]
-        kept = torch.zeros_like(masked, dtype=torch.bool).scatter(-1, best, True)
-        return masked.masked_fill(~kept, float("-inf"))
 
-    mask.__name__ = mask.__qualname__ = f"keep_top_k({k})"
-    return mask
+def _keep_best(scaled: Tensor, operands: Operands, *, k: int) -> Tensor:
+    masked = add_bias_and_hide(scaled, operands)
+    # torch.topk leaves the order of equal scores open; a stable sort lets the first key win.
+    best = masked.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+    kept = torch.zeros_like(masked, dtype=torch.bool).scatter(-1, best, True)
+    return masked.masked_fill(~kept, float("-inf"))

@@ -1,4 +1,4 @@
-"""Large work on several cores: each lane is a thread of its own, in which torch uses one thread.
+"""Large work on several cores: each worker is a thread of its own, in which torch uses one thread.
 
 To share every tile between the cores takes a moment each time; whole blocks of queries need no sharing. Threads serve
 because torch lets go of Python's lock while it computes.
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
 from attention_surgeon.threads import one_thread
 
@@ -22,11 +23,11 @@ LEAST_CELLS = 2**26
 
 
 @contextmanager
-def lanes_for(device: torch.device, num_cells: int) -> Iterator[int]:
-    """Yield how many lanes are worth it: torch's number of threads on a CPU, 1 where there is little to do.
+def workers_for(device: torch.device, num_cells: int) -> Iterator[int]:
+    """Yield how many workers are worth it: torch's number of threads on a CPU, 1 where there is little to do.
 
     Where there are several, the caller's own torch uses one thread meanwhile: threads of torch's that have nothing
-    to do wait actively for some milliseconds, on the cores that the lanes need.
+    to do wait actively for some milliseconds, on the cores that the workers need.
     """
     if device.type != "cpu" or num_cells < LEAST_CELLS or torch.get_num_threads() == 1:
         yield 1
@@ -36,14 +37,14 @@ def lanes_for(device: torch.device, num_cells: int) -> Iterator[int]:
         yield number
 
 
-def run_in_lanes(work: Callable[[int, Item], None], shares: Sequence[Iterable[Item]]) -> None:
-    """Call `work(lane, item)` for every item of every share, each share in a lane of its own.
+def run_in_workers(work: Callable[[int, Item], None], shares: Sequence[Iterable[Item]]) -> None:
+    """Call `work(worker, item)` for every item of every share, each share in a worker of its own.
 
-    One share is worked on by the caller itself. Otherwise the caller waits: an error in a lane ends the others at
+    One share is worked on by the caller itself. Otherwise the caller waits: an error in a worker ends the others at
     their next item and is raised here, and so is Ctrl-C; no thread is left when this returns or raises.
 
     >>> done = []
-    >>> run_in_lanes(lambda lane, item: done.append((lane, item)), [[1, 2], [3]])
+    >>> run_in_workers(lambda worker, item: done.append((worker, item)), [[1, 2], [3]])
     >>> sorted(done)
     [(0, 1), (0, 2), (1, 3)]
     """
@@ -52,24 +53,24 @@ def run_in_lanes(work: Callable[[int, Item], None], shares: Sequence[Iterable[It
             work(0, item)
         return
     stop = threading.Event()
-    is_inference = torch.is_inference_mode_enabled()  # modes belong to a thread, so each lane enters them anew
+    is_inference = torch.is_inference_mode_enabled()  # modes belong to a thread, so each worker enters them anew
 
-    def lane(number: int) -> None:
+    def worker(number: int) -> None:
         torch.set_num_threads(1)
-        with torch.inference_mode(is_inference), torch.no_grad():
+        with torch.inference_mode(is_inference), torch.no_grad(), _set_fwd_grad_enabled(False):
             for item in shares[number]:
                 if stop.is_set():
                     return
                 work(number, item)
 
     with (
-        one_thread(),  # the caller waits; and a lane's 1 is also what threads to come would start with
-        ThreadPoolExecutor(len(shares), thread_name_prefix="attention lane") as pool,
+        one_thread(),  # the caller waits; and a worker's 1 is also what threads to come would start with
+        ThreadPoolExecutor(len(shares), thread_name_prefix="attention worker") as pool,
     ):
         try:
-            lanes = [pool.submit(lane, number) for number in range(len(shares))]
-            wait(lanes, return_when=FIRST_EXCEPTION)
+            workers = [pool.submit(worker, number) for number in range(len(shares))]
+            wait(workers, return_when=FIRST_EXCEPTION)
         finally:
             stop.set()  # all have ended, or one has failed, or Ctrl-C was pressed
-    for each in lanes:
+    for each in workers:
         each.result()

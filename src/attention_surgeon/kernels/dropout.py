@@ -13,7 +13,7 @@ def kept(problem: Problem, block: Block, columns: slice, like: Tensor) -> Tensor
     """Return 1 where a weight is kept and 0 where it is dropped, `(u, r, c)`; None without dropout.
 
     A tile has a generator of its own, seeded by the call's seed and the tile's place, so neither the order in which
-    tiles are computed nor the number of lanes changes what is drawn.
+    tiles are computed nor the number of workers changes what is drawn.
     """
     if not problem.dropout:
         return None
