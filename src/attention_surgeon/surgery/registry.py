@@ -112,7 +112,7 @@ def read_call(
     assert use is not None
     function = use.interface.get_interface(name, use.eager)
 
-    def own() -> Tensor:
+    def own(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return function(module, query, key, value, attention_mask, **options)[0]
 
     position_bias, softcap, sinks = (options.get(option) for option in ("position_bias", "softcap", "s_aux"))

@@ -4,6 +4,7 @@ A module lies on the table while at least one operation or observer is on it. Op
 order in which they came, and each can leave at any time, so nested and overlapping operations undo themselves exactly.
 """
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -67,6 +68,11 @@ class Sight:
 
 Observer = Callable[[Sight], None]
 
+Touch = Callable[[Tensor], Tensor | None]
+"""Gets a tensor of a call, and returns what is to stand in its place; None: it was only read."""
+
+_OPERANDS = {"q": "query", "k": "key", "v": "value"}
+
 
 @final
 @dataclass(eq=False)
@@ -75,6 +81,7 @@ class Patient:
 
     active: tuple[Active, ...] = ()
     observers: tuple[Observer, ...] = ()
+    touches: tuple[tuple[str, Touch], ...] = ()
     put_back: Callable[[], None] = field(default=lambda: None)
 
     def attend(self, call: AttentionCall) -> tuple[Tensor, Sight]:
@@ -82,7 +89,8 @@ class Patient:
 
         Operated heads are ours, the others the model's own.
         """
-        own = call.own()
+        call = self._touch_operands(call)
+        own = call.own(call.query, call.key, call.value)
         active = [(one, check_heads(one.heads, call.num_heads, call.layer.name)) for one in self.active]
         by_head = [tuple(one for one, heads in active if head in heads) for head in range(call.num_heads)]
         theatre = _Theatre(call)
@@ -92,7 +100,27 @@ class Patient:
         sight = Sight(theatre, by_head)
         for observer in self.observers:
             observer(sight)
-        return output, sight
+        return self._touch_result(output, sight), sight
+
+    def _touch_operands(self, call: AttentionCall) -> AttentionCall:
+        """Return the call with what is written into query, key and value."""
+        for what, touch in self.touches:
+            if what in _OPERANDS:
+                written = touch(getattr(call, _OPERANDS[what]))
+                call = call if written is None else dataclasses.replace(call, **{_OPERANDS[what]: written})
+        return call
+
+    def _touch_result(self, output: Tensor, sight: Sight) -> Tensor:
+        """Return the output, `(batch, n_q, heads, d_v)`, with what is written into the weights and into it."""
+        for what, touch in self.touches:
+            if what == "scores":  # read only: what stands in front of the softmax
+                touch(sight.steps().masked)
+            elif what == "pattern":
+                output = _with_pattern(output, sight, touch)
+            elif what == "z":
+                written = touch(output.transpose(-3, -2))  # (..., q, heads, d) -> (..., heads, q, d)
+                output = output if written is None else written.transpose(-3, -2)
+        return output
 
 
 @final
@@ -129,6 +157,17 @@ class _Theatre:
             for part, other in zip(mixed, self.computed(kind).steps, strict=True):
                 part[..., heads, :, :] = other[..., heads, :, :]
         return Steps(*mixed)
+
+
+def _with_pattern(output: Tensor, sight: Sight, touch: Touch) -> Tensor:
+    """Return the output where rows of weights were written; every other row stays as it is, bit for bit."""
+    weights = sight.steps().weights
+    written = touch(weights)
+    if written is None:
+        return output
+    rows = (written != weights).any(-1).transpose(-2, -1)  # (..., heads, q, k) -> (..., q, heads)
+    gathered = written @ sight.call.shared(sight.call.circuit).value  # (..., q, k) @ (..., k, v) -> (..., q, v)
+    return torch.where(rows[..., None], gathered.transpose(-3, -2).to(output.dtype), output)
 
 
 def _put_together(own: Tensor, by_head: list[tuple[Active, ...]], theatre: _Theatre) -> Tensor:
@@ -208,6 +247,6 @@ def take_up(modules: Iterable[nn.Module], change: Callable[[Patient, nn.Module],
             if patient is None:
                 continue
             change(patient, module)
-            if not patient.active and not patient.observers:
+            if not patient.active and not patient.observers and not patient.touches:
                 patient.put_back()
                 del _PATIENTS[module]
