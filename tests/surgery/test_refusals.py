@@ -88,5 +88,5 @@ def test_what_breaks_is_counted() -> None:
 
 
 def test_one_text_at_a_time() -> None:
-    with pytest.raises(ShapeError, match="capture one text at a time"):
+    with pytest.raises(ShapeError, match="use capture_batch for several texts"):
         capture(make("gpt2"), inputs("gpt2"))

@@ -71,10 +71,97 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
     if not is_encoder_decoder(model):
         return ModelInput({"input_ids": ids.to(device)}, names, names, ids)
     labels = ids if target is None else _ids(target, tokenizer)
-    start = getattr(model.config, "decoder_start_token_id", None) or getattr(model.config, "pad_token_id", None) or 0
+    starts = (getattr(model.config, name, None) for name in ("decoder_start_token_id", "pad_token_id"))
+    start = next((one for one in starts if one is not None), 0)
     written = torch.cat([torch.full_like(labels[:, :1], start), labels[:, :-1]], dim=1)
     arguments = {"input_ids": ids.to(device), "decoder_input_ids": written.to(device)}
     return ModelInput(arguments, names, token_names(written[0], tokenizer), labels)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class BatchInput:
+    """Several texts for one call.
+
+    Attributes:
+        arguments: Keyword arguments of the model's `forward`, padded.
+        rows: Each text on its own, without padding.
+        kept: For each text its positions that are read and that are written, without padding.
+    """
+
+    arguments: Mapping[str, Any]
+    rows: tuple[ModelInput, ...]
+    kept: tuple[tuple[Tensor, Tensor], ...]
+
+
+def prepare_batch(model: nn.Module, texts: Sequence[TextLike] | Mapping[str, Any], tokenizer: Any = None) -> BatchInput:
+    """Return what the model is to be called with for several texts: padded on the right, or as they were handed in.
+
+    Raises:
+        ArgumentTypeError, OptionError, ShapeError: as `prepare`; no text; a mapping without `input_ids`.
+    """
+    if isinstance(texts, Mapping):
+        return _batch_of(texts, tokenizer)
+    if isinstance(texts, str | Tensor) or not isinstance(texts, Sequence) or not texts:
+        raise ArgumentTypeError(f"capture_batch: texts is {kind_of(texts)}, expected a list of texts or of token ids.")
+    rows = [prepare(model, text, tokenizer) for text in texts]
+    padding = getattr(getattr(model, "config", None), "pad_token_id", None) or 0
+    arguments: dict[str, Tensor] = {}
+    for name in rows[0].arguments:
+        parts = [row.arguments[name][0] for row in rows]
+        padded = nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=padding)
+        lengths = torch.tensor([len(part) for part in parts], device=padded.device)
+        arguments[name] = padded
+        mask = (torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]).long()
+        if not isinstance(model, Decoder):  # ours is causal, and padding on the right is in nobody's past
+            arguments[name.replace("input_ids", "attention_mask")] = mask
+    kept = tuple((torch.arange(len(row.tokens)), torch.arange(len(row.target_tokens))) for row in rows)
+    return BatchInput(arguments, tuple(rows), kept)
+
+
+def _batch_of(arguments: Mapping[str, Any], tokenizer: Any) -> BatchInput:
+    """Return a batch as it was handed in, what its attention masks hide taken for padding."""
+    if not isinstance(arguments.get("input_ids"), Tensor):
+        raise OptionError("capture_batch: the arguments hold no input_ids, so texts and padding cannot be told apart.")
+    rows, kept = [], []
+    for row in range(arguments["input_ids"].shape[0]):
+        sides = []
+        for prefix in ("", "decoder_"):
+            ids = arguments.get(f"{prefix}input_ids")
+            if ids is not None:
+                mask = arguments.get(f"{prefix}attention_mask")
+                places = torch.arange(ids.shape[1]) if mask is None else mask[row].bool().nonzero()[:, 0].cpu()
+                sides.append((places, token_names(ids[row].cpu()[places], tokenizer)))
+        kept.append((sides[0][0], sides[-1][0]))
+        targets = arguments["input_ids"][row : row + 1, sides[0][0].to(arguments["input_ids"].device)]
+        rows.append(ModelInput({}, sides[0][1], sides[-1][1], targets if len(sides) == 1 else None))
+    return BatchInput(dict(arguments), tuple(rows), tuple(kept))
+
+
+@torch.no_grad()
+def run_batch(model: nn.Module, batch: BatchInput) -> tuple[ModelOutput, ...]:
+    """Call the model once for all texts and return what it gave for each, without padding.
+
+    Raises:
+        OptionError: as `run_model`.
+    """
+    _require_evaluation(model)
+    logits, states = call_model(model, batch.arguments)
+    found = []
+    for row, (given, (_, written)) in enumerate(zip(batch.rows, batch.kept, strict=True)):
+        own = None if logits is None else logits[row] if logits.ndim < 3 else logits[row, written.to(logits.device)]
+        state = None if states is None else states[row, written.to(states.device)].float().cpu()
+        loss = None
+        if own is not None and own.ndim == 2 and given.targets is not None and writes(model):
+            shift = not is_encoder_decoder(model)
+            loss = _next_token_loss(own[None], given.targets.to(own.device), shift=shift)
+        found.append(ModelOutput(None if own is None else own.float().cpu(), state, loss))
+    return tuple(found)
+
+
+def _require_evaluation(model: nn.Module) -> None:
+    if model.training:
+        raise OptionError("the model is in training mode, in which no two runs are the same; call model.eval() first.")
 
 
 @torch.no_grad()
@@ -84,19 +171,24 @@ def run_model(model: nn.Module, given: ModelInput) -> ModelOutput:
     Raises:
         OptionError: the model is in training mode, in which dropout makes two runs differ.
     """
-    if model.training:
-        raise OptionError("the model is in training mode, in which no two runs are the same; call model.eval() first.")
-    if isinstance(model, Decoder):
-        ids = given.arguments["input_ids"]
-        logits = model(ids, causal_mask(ids.shape[1]))
-        return ModelOutput(logits[0].float().cpu(), None, _next_token_loss(logits, ids, shift=True))
-    result = model(**given.arguments)
-    logits = getattr(result, "logits", None)
-    states = getattr(result, "last_hidden_state", None)
+    _require_evaluation(model)
+    logits, states = call_model(model, given.arguments)
+    if isinstance(model, Decoder) and logits is not None:
+        loss = _next_token_loss(logits, given.arguments["input_ids"], shift=True)
+        return ModelOutput(_first(logits), None, loss)
     loss = None
     if logits is not None and logits.ndim == 3 and given.targets is not None and writes(model):
         loss = _next_token_loss(logits, given.targets.to(logits.device), shift=not is_encoder_decoder(model))
     return ModelOutput(_first(logits), _first(states), loss)
+
+
+def call_model(model: nn.Module, arguments: Mapping[str, Any]) -> tuple[Tensor | None, Tensor | None]:
+    """Call the model, with gradients where they are on; return logits and last states, None where it has none."""
+    if isinstance(model, Decoder):
+        ids = arguments["input_ids"]
+        return model(ids, causal_mask(ids.shape[1])), None
+    result = model(**arguments)
+    return getattr(result, "logits", None), getattr(result, "last_hidden_state", None)
 
 
 def writes(model: nn.Module) -> bool:
