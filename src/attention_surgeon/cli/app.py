@@ -20,6 +20,7 @@ import typer
 
 from attention_surgeon import __version__
 from attention_surgeon.cli.check import check
+from attention_surgeon.cli.circuits import circuits
 from attention_surgeon.cli.course import course, grade
 from attention_surgeon.cli.diagnose import diagnose
 from attention_surgeon.cli.doctor import doctor
@@ -27,6 +28,7 @@ from attention_surgeon.cli.experiment import experiment
 from attention_surgeon.cli.faults import faults
 from attention_surgeon.cli.lessons import hint, history, journal, list_exercises, progress, reset, undo
 from attention_surgeon.cli.operate import operate
+from attention_surgeon.cli.patch import patch
 from attention_surgeon.cli.report import report
 from attention_surgeon.cli.scan import scan
 from attention_surgeon.cli.serve import serve
@@ -48,6 +50,8 @@ app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 app.command("trace")(trace)
 app.command("operate")(operate)
 app.command("sweep")(sweep)
+app.command("patch")(patch)
+app.command("circuits")(circuits)
 app.command("view")(view)
 app.command("scan")(scan)
 app.command("report")(report)

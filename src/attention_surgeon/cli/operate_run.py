@@ -8,7 +8,15 @@ from attention_surgeon.cli.operate_screen import as_json_text, effect_lines, ope
 from attention_surgeon.cli.trace_input import read_standard_input
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import read_text, require_place
-from attention_surgeon.surgery import Effect, LoadedModel, before_and_after, find_operation, load_model, operations
+from attention_surgeon.surgery import (
+    Effect,
+    LoadedModel,
+    before_and_after,
+    find_operation,
+    fit_to_context,
+    load_model,
+    operations,
+)
 
 EXAMPLE = "The cat sat on the mat because it was tired."
 """The text that is run where none is given."""
@@ -41,10 +49,13 @@ def run_operate(request: OperateRequest, *, as_json: bool) -> int:
     if request.out is not None:
         require_place(request.out)
     loaded = load_model(request.model, note)
+    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer)
+    if left_out is not None:
+        note(left_out)
     effect = before_and_after(
         loaded.model,
         request.fault,
-        text,
+        shortened,
         layers=request.layers,
         heads=request.heads,
         tokenizer=loaded.tokenizer,

@@ -4,6 +4,7 @@ from attention_surgeon.surgery.call import AttentionCall
 from attention_surgeon.surgery.capture import Capture, CapturedLayer, capture, capture_batch, visit_layers
 from attention_surgeon.surgery.circuits import Circuits, Factored, HeadCircuit, circuits
 from attention_surgeon.surgery.effect import Effect, before_and_after, layer_statistics
+from attention_surgeon.surgery.inputs import context_length, fit_to_context
 from attention_surgeon.surgery.layers import Layer, attention_layers
 from attention_surgeon.surgery.loading import BUILT_IN, LoadedModel, load_model
 from attention_surgeon.surgery.operating import operate
@@ -35,7 +36,9 @@ __all__ = [
     "capture",
     "capture_batch",
     "circuits",
+    "context_length",
     "find_operation",
+    "fit_to_context",
     "layer_statistics",
     "load_model",
     "logit_attribution",

@@ -31,6 +31,7 @@ class AttentionCall:
         own: The model's own function of query, key and value, which gives `(batch, n_q, heads, d_v)`.
         scaling: What the scores are multiplied by; None where the circuit alone knows.
         has_sinks: Whether a part of each row goes to no key at all.
+        unread: Arguments of the call whose meaning is not known here.
     """
 
     layer: Layer
@@ -45,6 +46,7 @@ class AttentionCall:
     own: Callable[[Tensor, Tensor, Tensor], Tensor]
     scaling: float | None = None
     has_sinks: bool = False
+    unread: tuple[str, ...] = ()
 
     @cached_property
     def operands(self) -> Operands:

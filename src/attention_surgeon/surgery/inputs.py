@@ -1,5 +1,6 @@
 """From a text to what a model is called with, and from what it gives back to logits, states and a loss."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
@@ -7,11 +8,13 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor, nn
 
-from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
+from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError, SurgeonError, SurgeryError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Decoder
 from attention_surgeon.require import kind_of
-from attention_surgeon.surgery.layers import is_encoder_decoder
+from attention_surgeon.surgery.layers import is_encoder_decoder, model_name
+
+_POSITIONS = re.compile(r"(?<!rel_)(?:wpe|pos(?:ition)?_?(?:emb|enc)\w*|embed_positions)$", re.IGNORECASE)
 
 TextLike: TypeAlias = str | Tensor | Sequence[int] | Mapping[str, Any]
 """A text, token ids `(n,)` or `(1, n)`, or the whole keyword arguments of the model (`pixel_values=...`)."""
@@ -66,11 +69,13 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
     if isinstance(text, Mapping):
         return _from_arguments(text, tokenizer)
     ids = _ids(text, tokenizer)
+    _require_readable(model, ids)
     names = token_names(ids[0], tokenizer)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if not is_encoder_decoder(model):
         return ModelInput({"input_ids": ids.to(device)}, names, names, ids)
     labels = ids if target is None else _ids(target, tokenizer)
+    _require_readable(model, labels)
     starts = (getattr(model.config, name, None) for name in ("decoder_start_token_id", "pad_token_id"))
     start = next((one for one in starts if one is not None), 0)
     written = torch.cat([torch.full_like(labels[:, :1], start), labels[:, :-1]], dim=1)
@@ -183,11 +188,21 @@ def run_model(model: nn.Module, given: ModelInput) -> ModelOutput:
 
 
 def call_model(model: nn.Module, arguments: Mapping[str, Any]) -> tuple[Tensor | None, Tensor | None]:
-    """Call the model, with gradients where they are on; return logits and last states, None where it has none."""
-    if isinstance(model, Decoder):
-        ids = arguments["input_ids"]
-        return model(ids, causal_mask(ids.shape[1])), None
-    result = model(**arguments)
+    """Call the model, with gradients where they are on; return logits and last states, None where it has none.
+
+    Raises:
+        SurgeryError: the model stops with an error of its own; it is told with the sizes that were handed in.
+    """
+    try:
+        if isinstance(model, Decoder):
+            return model(arguments["input_ids"], causal_mask(arguments["input_ids"].shape[1])), None
+        result = model(**arguments)
+    except SurgeonError:
+        raise
+    except (IndexError, RuntimeError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        given = ", ".join(f"{name} {tuple(part.shape)}" for name, part in arguments.items() if isinstance(part, Tensor))
+        said = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        raise SurgeryError(f"{model_name(model)} cannot run {given}: {said}") from error
     return getattr(result, "logits", None), getattr(result, "last_hidden_state", None)
 
 
@@ -227,6 +242,65 @@ def _ids(text: object, tokenizer: Any) -> Tensor:
     if ids.ndim != 2 or ids.shape[0] != 1 or ids.shape[1] == 0:
         raise ShapeError(f"token ids have shape {tuple(text.shape)}, expected (n,) or (1, n): one text at a time.")
     return ids.long()
+
+
+def context_length(model: nn.Module) -> int | None:
+    """Return how many positions a model can read at once, None where no table of positions sets a limit.
+
+    Positions that are computed (a rotation, a slope, a bias by distance) have no table, and no limit but memory.
+    """
+    if isinstance(model, Decoder):
+        return model.config.context_len
+    counts = []
+    for path, module in model.named_modules():
+        is_table = _POSITIONS.search(path.rpartition(".")[2]) and isinstance(module, nn.Embedding)
+        if is_table and isinstance(module, nn.Embedding):
+            offset = getattr(module, "offset", None)  # bart and opt begin at 2
+            first = 0 if module.padding_idx is None else module.padding_idx + 1  # roberta begins behind its padding
+            counts.append(module.num_embeddings - (offset if isinstance(offset, int) else first))
+    return min(counts, default=None)
+
+
+def fit_to_context(model: nn.Module, text: str, tokenizer: Any) -> tuple[TextLike, str | None]:
+    """Return a text as the model can read it, and a sentence that says what was left out; None: nothing was.
+
+    What is kept is the beginning, with the signs that the tokenizer puts around a text.
+    """
+    longest = context_length(model)
+    if tokenizer is None or longest is None:
+        return text, None
+    ids = [int(one) for one in tokenizer.encode(text)]
+    if len(ids) <= longest:
+        return text, None
+    end = getattr(tokenizer, "sep_token_id", None) or getattr(tokenizer, "eos_token_id", None)
+    kept = [*ids[: longest - 1], end] if end is not None and ids[-1] == end else ids[:longest]
+    return kept, f"the text has {len(ids)} tokens and this model reads {longest} at once; the first {longest} are read."
+
+
+def _require_readable(model: nn.Module, ids: Tensor) -> None:
+    """Refuse more positions than the model has, and tokens that it does not know."""
+    longest, size = context_length(model), _vocabulary_size(model)
+    if longest is not None and ids.shape[1] > longest:
+        raise OptionError(
+            f"the text has {ids.shape[1]} tokens, and {model_name(model)} reads {longest} positions at once; "
+            f"shorten it, or read it in windows (surgeon sweep does)."
+        )
+    if size is not None and int(ids.max()) >= size:
+        raise OptionError(
+            f"the text holds token {int(ids.max())}, and {model_name(model)} knows {size}; its tokenizer is of "
+            f"another model."
+        )
+
+
+def _vocabulary_size(model: nn.Module) -> int | None:
+    if isinstance(model, Decoder):
+        return model.config.vocabulary_size
+    get: Any = getattr(model, "get_input_embeddings", None)
+    try:
+        table = get() if callable(get) else None
+    except (NotImplementedError, AttributeError):
+        return None
+    return table.num_embeddings if isinstance(table, nn.Embedding) else None
 
 
 def _from_arguments(arguments: Mapping[str, Any], tokenizer: Any) -> ModelInput:

@@ -25,6 +25,7 @@ NAME = "attention_surgeon"
 """The name under which our function stands in the registry while anything is operated on."""
 
 _READABLE = ("eager", "sdpa")
+_READ = frozenset({"dropout", "scaling", "is_causal", "position_bias", "softcap", "s_aux", "sinks", "sliding_window"})
 _SAME_SCALE = 1e-12  # relative: what two ways of writing 1/√d differ by
 
 
@@ -116,6 +117,7 @@ def read_call(
         return function(module, query, key, value, attention_mask, **options)[0]
 
     position_bias, softcap, sinks = (options.get(option) for option in ("position_bias", "softcap", "s_aux"))
+    sinks = options.get("sinks") if sinks is None else sinks
     scaling = options.get("scaling")
     scaling = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
     return AttentionCall(
@@ -131,6 +133,7 @@ def read_call(
         own=own,
         scaling=scaling,
         has_sinks=sinks is not None,
+        unread=tuple(sorted(name for name, value in options.items() if name not in _READ and value is not None)),
     )
 
 

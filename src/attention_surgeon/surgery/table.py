@@ -50,13 +50,18 @@ class Computed:
 class Sight:
     """What can be seen of a call, operations included; asking for the steps costs the n x n matrices."""
 
-    def __init__(self, theatre: "_Theatre", by_head: "list[tuple[Active, ...]]") -> None:
-        """Look at the call that `theatre` computes."""
+    def __init__(self, theatre: "_Theatre", by_head: "list[tuple[Active, ...]]", own: Tensor) -> None:
+        """Look at the call that `theatre` computes, and for which the model's own function gave `own`."""
         self.call = theatre.call
-        self._theatre, self._by_head = theatre, by_head
+        self._theatre, self._by_head, self._own = theatre, by_head, own
 
     def steps(self) -> Steps:
-        """Return the steps of all heads, each head's from its own circuit, in working precision."""
+        """Return the steps of all heads, each head's from its own circuit, in working precision.
+
+        Raises:
+            SurgeryError: the mechanism by hand is not the model's own, so that its steps would be of another attention.
+        """
+        require_agreement(self.call, self._theatre.computed(()).output, self._own)
         return self._theatre.mixed_steps(self._by_head)
 
     def step_names(self) -> tuple[str, ...]:
@@ -97,7 +102,7 @@ class Patient:
         output = _put_together(own, by_head, theatre)
         for one, heads in active:
             _measure(one, heads, by_head, theatre, own, output)
-        sight = Sight(theatre, by_head)
+        sight = Sight(theatre, by_head, own)
         for observer in self.observers:
             observer(sight)
         return self._touch_result(output, sight), sight
@@ -197,12 +202,36 @@ def _measure(
         operated, before = theatre.computed(kind), theatre.computed(tuple(other for other in kind if other is not one))
         tally.weigh(call, mine, operated.steps)
         tally.compare(operated.output[..., mine, :], before.output[..., mine, :])
+    require_agreement(call, theatre.computed(()).output, own)
     tally.agree(theatre.computed(()).output, own, call.rows_with_keys())
     untouched = [head for head, operations in enumerate(by_head) if not operations]
     if untouched:
         tally.see_others(torch.equal(output[..., untouched, :], own[..., untouched, :]))
 
 
+def require_agreement(call: AttentionCall, healthy: Tensor, own: Tensor) -> None:
+    """Refuse a layer whose attention our mechanism does not reproduce, rows without a key aside.
+
+    Raises:
+        SurgeryError: with how far it is off, and the arguments of the call that may be the reason.
+    """
+    rows = call.rows_with_keys()
+    difference, size = (healthy - own).abs(), own.abs()
+    if rows is not None:
+        difference, size = difference[rows], size[rows]
+    if not difference.numel():
+        return
+    room = max(_AGREES, 8 * torch.finfo(own.dtype).eps) * max(float(size.max()), 1e-6)
+    off = float(difference.max())
+    if off > room:
+        reason = f"; it hands over {', '.join(call.unread)}, which is not read here" if call.unread else ""
+        raise SurgeryError(
+            f"layer {call.layer.name}: our attention does not reproduce this model's (off by {off:.2g} in outputs up to "
+            f"{float(size.max()):.2g}){reason}; nothing is operated on."
+        )
+
+
+_AGREES = 1e-4  # relative, in float32: more than any order of summing makes, less than any other attention
 _LOCK = threading.RLock()
 _PATIENTS: dict[nn.Module, Patient] = {}
 

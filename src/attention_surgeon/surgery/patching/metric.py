@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError, SurgeryError
 from attention_surgeon.require import kind_of
-from attention_surgeon.surgery.inputs import call_model
+from attention_surgeon.surgery.inputs import TextLike, call_model, prepare, token_names
 
-MetricLike: TypeAlias = str | Callable[[Tensor], Any]
+MetricLike: TypeAlias = str | Callable[..., Any]
 """A text as above, or a function of the logits `(n, vocabulary)` that returns one number."""
 
 _TERM = re.compile(r"\s*([+-]?)\s*(logit|logprob|prob)\((.+?)\)(?=\s*(?:[+-]\s*(?:logit|logprob|prob)\(|$))", re.DOTALL)
@@ -72,6 +72,8 @@ def read_metric(metric: MetricLike, tokenizer: Any = None, tokens: Sequence[str]
     >>> float(read_metric("logit(1) - logit(0)")(torch.tensor([[9.0, 9.0], [2.0, 5.0]])))
     3.0
     """
+    if isinstance(metric, Metric):
+        return metric
     if callable(metric):
         return Metric(getattr(metric, "__name__", repr(metric)), metric)
     if not isinstance(metric, str):
@@ -86,6 +88,35 @@ def read_metric(metric: MetricLike, tokenizer: Any = None, tokens: Sequence[str]
     return Metric(metric.strip(), _measuring(metric, terms, place), directions, place)
 
 
+@torch.no_grad()
+def usual_metric(model: nn.Module, clean: TextLike, corrupt: TextLike | None = None, tokenizer: Any = None) -> Metric:
+    """Return the logit of what the model expects after the clean text minus that of what it expects after the other.
+
+    Where both are the same it is the log-probability of that one; without another text its logit.
+
+    Raises:
+        SurgeryError: the model gives no logits.
+        ArgumentTypeError, OptionError, ShapeError: as `prepare`.
+    """
+    best, place = [], -1
+    for text in (clean,) if corrupt is None else (clean, corrupt):
+        given = prepare(model, text, tokenizer)
+        logits, _ = call_model(model, given.arguments)
+        if logits is None:
+            raise SurgeryError(_no_logits(model))
+        mask = getattr(tokenizer, "mask_token", None)
+        place = given.target_tokens.index(mask) if mask is not None and mask in given.target_tokens else -1
+        best.append(int((logits[0] if logits.ndim == 2 else logits[0, place]).argmax()))
+    names = token_names(torch.tensor(best), tokenizer)
+    kinds, name = [(1.0, "logit", best[0])], f"logit({names[0]})"
+    if best[0] != best[-1]:
+        kinds, name = [*kinds, (-1.0, "logit", best[1])], f"{name} - logit({names[1]})"
+    elif corrupt is not None:
+        kinds, name = [(1.0, "logprob", best[0])], f"logprob({names[0]})"
+    directions = tuple((token, sign) for sign, kind, token in kinds if kind == "logit")
+    return Metric(name, _measuring(name, kinds, place), directions, place)
+
+
 def metrics_of(model: nn.Module, arguments: Any, metric: Metric) -> tuple[Tensor, Tensor]:
     """Run a model and return the metric of each row of the batch `(batch,)`, and the logits.
 
@@ -94,11 +125,15 @@ def metrics_of(model: nn.Module, arguments: Any, metric: Metric) -> tuple[Tensor
     """
     logits, _ = call_model(model, arguments)
     if logits is None:
-        raise SurgeryError(
-            f"{type(model).__name__} gives no logits, so nothing can be measured by them; "
-            f"load the class with a head (…ForCausalLM, …ForMaskedLM)."
-        )
+        raise SurgeryError(_no_logits(model))
     return torch.stack([metric(row) for row in logits.float()]), logits
+
+
+def _no_logits(model: nn.Module) -> str:
+    return (
+        f"{type(model).__name__} gives no logits, so nothing can be measured by them; "
+        f"load the class with a head (…ForCausalLM, …ForMaskedLM)."
+    )
 
 
 def _read_terms(text: str, tokenizer: Any) -> list[tuple[float, str, int]]:

@@ -90,7 +90,7 @@ def logit_attribution(
     model: nn.Module,
     text: TextLike,
     *,
-    metric: str,
+    metric: MetricLike,
     layers: Choice = None,
     heads: Choice = None,
     tokenizer: Any = None,
@@ -121,7 +121,7 @@ def logit_attribution(
     bench = open_bench(model, text, text, metric, layers=layers, heads=heads, tokenizer=tokenizer)
     if not bench.metric.directions:
         raise OptionError(
-            f"logit_attribution: metric is {metric!r}, expected a sum of logits: 'logit( a) - logit( b)'."
+            f"logit_attribution: metric is {bench.metric.name!r}, expected a sum of logits: 'logit( a) - logit( b)'."
         )
     for place in bench.places:
         place.require_stream()
