@@ -22,7 +22,7 @@ from attention_surgeon.surgery.inputs import (
     run_batch,
     run_model,
 )
-from attention_surgeon.surgery.layers import Layer, attention_layers, model_name
+from attention_surgeon.surgery.layers import Layer, attention_layers, bypassing, in_classes, model_name
 from attention_surgeon.surgery.table import Observer, Patient, Sight, lay_down, take_up
 from attention_surgeon.trace import AttentionTrace
 
@@ -328,7 +328,12 @@ def _run(model: nn.Module, given: ModelInput, observer: Observer, layers: Choice
         output = run_model(model, given)
     missed = [layer.name for layer in watched if layer.name not in seen]
     if len(missed) == len(watched):
-        raise SurgeryError(f"{model_name(model)} ran and never called the attention registry: nothing was captured.")
+        beside = in_classes(model, bypassing(model))
+        code = f" {beside} attend by code of their own." if beside else ""
+        raise SurgeryError(
+            f"{model_name(model)} ran and never called the attention registry on this input: nothing was captured."
+            f"{code}"
+        )
     return output
 
 

@@ -148,9 +148,9 @@ class Tally:
 class Receipt:
     """What an operation did, layer by layer; it grows while the operation is in place."""
 
-    def __init__(self, operation: str, tallies: tuple[Tally, ...], num_other_layers: int) -> None:
-        """Begin with nothing counted."""
-        self.operation, self.num_other_layers = operation, num_other_layers
+    def __init__(self, operation: str, tallies: tuple[Tally, ...], num_other_layers: int, bypassing: str = "") -> None:
+        """Begin with nothing counted; `bypassing` says which attention of the model no operation can reach."""
+        self.operation, self.num_other_layers, self.bypassing = operation, num_other_layers, bypassing
         self._tallies = tallies
         self.undone = False
 
@@ -193,6 +193,7 @@ class Receipt:
             "operation": self.operation,
             "changed": self.changed,
             "other_layers": self.num_other_layers,
+            "bypassing": self.bypassing,
             "undone": self.undone,
             "layers": [vars(layer) for layer in self.layers],
         }

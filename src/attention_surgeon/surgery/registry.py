@@ -162,10 +162,15 @@ def _healthy(scaling: float, size: int, sinks: Tensor | None) -> Circuit:
 
 
 def _softmax_with_sinks(sinks: Tensor) -> Callable[[Tensor, Operands], Tensor]:
-    """Return a softmax with one more score per head that belongs to no key and takes a share of each row."""
+    """Return a softmax with one more score that belongs to no key and takes a share of each row.
+
+    Args:
+        sinks: That score, for each head `(heads,)`, or for each row `(batch, heads, n_q, 1)`.
+    """
+    per_row = sinks if sinks.ndim == 4 else sinks.reshape(-1, 1, 1)
 
     def softmax_with_sinks(masked: Tensor, operands: Operands) -> Tensor:
-        extra = sinks.to(masked.dtype).reshape(-1, 1, 1).expand(*masked.shape[:-1], 1)
+        extra = per_row.to(masked.dtype).expand(*masked.shape[:-1], 1)
         return softmax(torch.cat([masked, extra], dim=-1), dim=-1)[..., :-1]
 
     return softmax_with_sinks

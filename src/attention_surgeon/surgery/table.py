@@ -216,7 +216,7 @@ def require_agreement(call: AttentionCall, healthy: Tensor, own: Tensor) -> None
         SurgeryError: with how far it is off, and the arguments of the call that may be the reason.
     """
     rows = call.rows_with_keys()
-    difference, size = (healthy - own).abs(), own.abs()
+    difference, size = (healthy - own).detach().abs(), own.detach().abs()
     if rows is not None:
         difference, size = difference[rows], size[rows]
     if not difference.numel():
@@ -226,8 +226,8 @@ def require_agreement(call: AttentionCall, healthy: Tensor, own: Tensor) -> None
     if off > room:
         reason = f"; it hands over {', '.join(call.unread)}, which is not read here" if call.unread else ""
         raise SurgeryError(
-            f"layer {call.layer.name}: our attention does not reproduce this model's (off by {off:.2g} in outputs up to "
-            f"{float(size.max()):.2g}){reason}; nothing is operated on."
+            f"layer {call.layer.name}: our attention does not reproduce this model's (off by {off:.2g} in outputs up "
+            f"to {float(size.max()):.2g}){reason}; nothing is operated on."
         )
 
 
