@@ -7,6 +7,7 @@ mechanism, written by hand, in the place of its attention. One line each; at the
     refused     with its reason
     wrong       neither: this must not happen
     crashed     an error that is none of ours: this must not happen
+    part        a configuration that belongs to another type and makes no model
     not built   the small configuration does not make a model that runs by itself, so nothing was tried
 """
 
@@ -50,19 +51,35 @@ SMALL: dict[str, int] = {
     "type_vocab_size": 2,
 }
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
+VARIANTS: tuple[dict[str, int | None], ...] = (
+    {},
+    {"num_key_value_heads": 4},  # latent attention has as many of them as of heads
+    {"head_dim": None, "num_key_value_heads": 4},
+    {"rotary_dim": 4, "head_dim": None},
+    {"hidden_size": 48, "embed_dim": 48, "num_attention_heads": 3, "num_heads": 3, "num_key_value_heads": 3},
+)
+"""Sizes by which a type is tried again where it does not run with the usual ones; None leaves its own."""
+
 _MOST_PARAMETERS, _SECONDS, _WITHIN = 30_000_000, 60, 1e-4
 _HEADS = ("CausalLM", "MaskedLM", "Seq2SeqLM", "SpeechSeq2Seq", "ImageClassification", "CTC", "AudioClassification")
 
 
-def small_config(kind: type) -> Any:
+def small_config(kind: type, sizes: dict[str, int]) -> Any:
     """Return the configuration of a type with every size that it has made small, those of its parts too."""
     usual = kind()
-    parts = {name: small_config(type(part)) for name, part in vars(usual).items() if hasattr(part, "model_type")}
-    sizes = {name: size for name, size in {**SMALL, **TOKENS}.items() if isinstance(getattr(usual, name, None), int)}
-    for given in ({**sizes, **parts}, {**sizes}, {**parts}):
+    parts = {name: small_config(type(part), sizes) for name, part in vars(usual).items() if hasattr(part, "model_type")}
+    own = {name: size for name, size in sizes.items() if _holds_a_number(usual, name)}
+    for given in ({**own, **parts}, own, parts):
         with contextlib.suppress(Exception):
             return kind(**given)
     return usual
+
+
+def _holds_a_number(config: Any, name: str) -> bool:
+    try:
+        return isinstance(getattr(config, name, None), int)
+    except Exception:  # noqa: BLE001  some sizes differ from layer to layer and refuse to be asked for
+        return False
 
 
 def model_class(config: Any) -> Any:
@@ -78,24 +95,29 @@ def model_class(config: Any) -> Any:
     return found[0] if isinstance(found, tuple) else found
 
 
-def inputs_of(model: Any) -> dict[str, Tensor]:
-    """Return one small text, picture or sound, as the model wants it."""
+def inputs_of(model: Any) -> Iterator[dict[str, Any]]:
+    """Yield small texts, pictures or sounds, what the model names first."""
     drawn, config = torch.Generator().manual_seed(1), model.config
     name = model.main_input_name
     ids = torch.randint(5, 90, (1, 7), generator=drawn)
-    given: dict[str, Tensor] = {"input_ids": ids}
+    size = getattr(getattr(config, "vision_config", config), "image_size", 32)
+    sides = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    pixels = torch.randn(1, getattr(config, "num_channels", 3), *sides, generator=drawn)
+    text: dict[str, Any] = {"input_ids": ids, "use_cache": False}
+    given: dict[str, Any] = text
     if name == "pixel_values":
-        size = getattr(config, "image_size", 32)
-        sides = tuple(size) if isinstance(size, list | tuple) else (size, size)
-        given = {name: torch.randn(1, getattr(config, "num_channels", 3), *sides, generator=drawn)}
+        given = {name: pixels}
     elif name == "input_features":
         length = 2 * getattr(config, "max_source_positions", 32)
         given = {name: torch.randn(1, getattr(config, "num_mel_bins", 16), length, generator=drawn)}
     elif name == "input_values":
         given = {name: torch.randn(1, 4000, generator=drawn)}
     if getattr(config, "is_encoder_decoder", False):
-        given["decoder_input_ids"] = torch.randint(5, 90, (1, 5), generator=drawn)
-    return given
+        given = {**given, "decoder_input_ids": torch.randint(5, 90, (1, 5), generator=drawn)}
+    yield given
+    yield {"input_ids": ids}
+    yield {"input_ids": ids, "pixel_values": pixels}
+    yield {"pixel_values": pixels}
 
 
 def tensors_of(output: Any) -> list[Tensor]:
@@ -121,9 +143,27 @@ def at_most(seconds: int) -> Iterator[None]:
         signal.alarm(0)
 
 
-def build(config_kind: type) -> tuple[Any, dict[str, Tensor], list[Tensor]]:
-    """Return a small model with weights large enough for attention to matter, its input, and what it gives."""
-    config = small_config(config_kind)
+def build(config_kind: type) -> tuple[Any, dict[str, Any], list[Tensor]]:
+    """Return a small model that runs, its input, and what it gives; the first error where no variant runs."""
+    first: Exception | None = None
+    for variant in VARIANTS:
+        sizes = {name: size for name, size in {**SMALL, **TOKENS, **variant}.items() if size is not None}
+        try:
+            model = _random_model(small_config(config_kind, sizes))
+        except Exception as error:  # noqa: BLE001  whatever it is, these sizes do not fit together
+            first = first or error
+            continue
+        for given in inputs_of(model):
+            try:
+                return model, given, tensors_of(model(**given))
+            except Exception as error:  # noqa: BLE001
+                first = first or error
+    assert first is not None
+    raise first
+
+
+def _random_model(config: Any) -> Any:
+    """Return a model with weights large enough for attention to matter."""
     kind = model_class(config)
     config._attn_implementation = "eager"
     with torch.device("meta"):
@@ -135,8 +175,7 @@ def build(config_kind: type) -> tuple[Any, dict[str, Tensor], list[Tensor]]:
     for parameter in model.parameters():
         if parameter.ndim > 1:
             parameter.normal_(std=0.2)
-    given = inputs_of(model)
-    return model, given, tensors_of(model(**given, use_cache=False) if "input_ids" in given else model(**given))
+    return model
 
 
 @torch.no_grad()
@@ -145,12 +184,14 @@ def verdict_of(config_kind: type) -> tuple[str, str]:
     try:
         with at_most(_SECONDS):
             model, given, before = build(config_kind)
+    except KeyError:
+        return "part", "a configuration inside another type's; no model is made of it alone"
     except Exception as error:  # noqa: BLE001  whatever it is, the model did not run by itself
         return "not built", f"{type(error).__name__}: {_first_line(error)}"
     try:
         with at_most(_SECONDS):
             with operate(model, "healthy") as receipt:
-                after = tensors_of(model(**given, use_cache=False) if "input_ids" in given else model(**given))
+                after = tensors_of(model(**given))
             capture(model, given)
     except SurgeonError as error:
         return "refused", _first_line(error)
@@ -175,6 +216,7 @@ def main() -> None:
     """Try the types that are named, or all; write what came of each, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("types", nargs="*")
+    parser.add_argument("--again", type=Path, help="A table that was written: only what was not built is tried again.")
     parser.add_argument("--out", type=Path, help="Write the table as JSON.")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -183,7 +225,10 @@ def main() -> None:
 
     logging.set_verbosity_error()
     found: dict[str, tuple[str, str]] = {}
-    for name in asked.types or sorted(CONFIG_MAPPING):
+    if asked.again:
+        found = {name: (one[0], one[1]) for name, one in json.loads(asked.again.read_text())["types"].items()}
+    missing = [name for name in sorted(CONFIG_MAPPING) if found.get(name, ("not built",))[0] == "not built"]
+    for name in asked.types or missing:
         try:
             found[name] = verdict_of(CONFIG_MAPPING[name])
         except Exception as error:  # noqa: BLE001
