@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import OptionError, ShapeError, SurgeryError
+from attention_surgeon.frames import as_data_frame
 from attention_surgeon.surgery.call import AttentionCall
 from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
 from attention_surgeon.surgery.connect import connecting
-from attention_surgeon.surgery.frames import as_data_frame
 from attention_surgeon.surgery.inputs import (
     ModelInput,
     ModelOutput,

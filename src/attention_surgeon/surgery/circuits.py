@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import OptionError, SurgeryError
-from attention_surgeon.surgery.frames import as_data_frame
+from attention_surgeon.frames import as_data_frame
 from attention_surgeon.surgery.inputs import TextLike, prepare, run_model, token_names
 from attention_surgeon.surgery.layers import model_name
 from attention_surgeon.surgery.patching.anatomy import Place, require_places, survey

@@ -6,7 +6,7 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from attention_surgeon.surgery.frames import as_data_frame
+from attention_surgeon.frames import as_data_frame
 from attention_surgeon.surgery.receipt import Receipt
 
 
