@@ -75,11 +75,11 @@ class HeadStatistics:
         mean = float(self.entropy.nanmean()) if self.entropy.numel() else float("nan")
         return f"HeadStatistics({tuple(self.entropy.shape)} heads, mean entropy {mean:.4g} nats)"
 
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Return one record for each head: its place, and every number that is one per head."""
         shape = tuple(self.entropy.shape)
         names = [name for name, part in vars(self).items() if isinstance(part, Tensor) and part.shape == shape]
-        axes = ("head",) if len(shape) == 1 else tuple(f"axis_{axis}" for axis in range(len(shape) - 1)) + ("head",)
+        axes = (*(f"axis_{axis}" for axis in range(len(shape) - 1)), "head")
         return [
             dict(zip(axes, place, strict=False)) | {name: float(getattr(self, name)[place]) for name in names}
             for place in itertools.product(*(range(size) for size in shape))

@@ -116,7 +116,9 @@ def _layer(cache: Any, number: int, tokens: Sequence[str] | None, row: int) -> C
     shared_key, shared_value = (one.repeat_interleave(group, 0) for one in (key, value))
     masked, weights = maps("hook_attn_scores"), maps("hook_pattern")
     allowed = masked > _HIDDEN
-    scores = query @ shared_key.transpose(-2, -1)
+    # The cache holds scores that are scaled and hidden already: visible ones are taken back, hidden ones made again.
+    root = query.shape[-1] ** 0.5
+    scores = torch.where(allowed, masked * root, query @ shared_key.transpose(-2, -1))
     names = _token_names(tokens, query.shape[1])
     trace = AttentionTrace(
         query_tokens=names,
@@ -126,7 +128,7 @@ def _layer(cache: Any, number: int, tokens: Sequence[str] | None, row: int) -> C
         key=shared_key.contiguous(),
         value=shared_value.contiguous(),
         scores=scores,
-        scaled=torch.where(allowed, masked, scores / query.shape[-1] ** 0.5),
+        scaled=scores / root,
         masked=masked.masked_fill(~allowed, float("-inf")),
         weights=weights.contiguous(),
         output=heads("hook_z").contiguous(),
