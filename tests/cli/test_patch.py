@@ -54,8 +54,17 @@ def test_what_is_refused(surgeon: Surgeon, checkpoint: Path) -> None:  # noqa: F
     assert "needs two texts; give the other one with --corrupt" in surgeon("patch", checkpoint, "--clean", "a").err
     ran = surgeon("patch", checkpoint, "--clean", CLEAN, "--corrupt", "the")
     assert (ran.code, "clean has 22 tokens and corrupt 3" in ran.err) == (2, True)
-    ran = surgeon("patch", checkpoint, "--clean", "a" * 999, "--corrupt", "b" * 999)
-    assert ran.code == 2
+
+
+def test_texts_that_are_too_long_are_cut_and_it_is_said(surgeon: Surgeon, checkpoint: Path) -> None:  # noqa: F811
+    ran = surgeon("patch", checkpoint, "--clean", "cat " * 99, "--corrupt", "hat " * 99)
+    assert ran.code == 0
+    longest = load_model(checkpoint).model.config.context_len  # pyright: ignore
+    assert ran.err.count(f"the text has 396 tokens and this model reads {longest} at once") == 2
+    for command in (("operate", checkpoint, "--fault", "knock_out"), ("scan", "--model", checkpoint)):
+        ran = surgeon(*command, "--text", "cat " * 99)
+        assert ran.code == 0, ran.err
+        assert f"reads {longest} at once; the first {longest} are read." in ran.err
 
 
 def test_circuits(surgeon: Surgeon, checkpoint: Path) -> None:  # noqa: F811

@@ -68,13 +68,13 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
     """
     if isinstance(text, Mapping):
         return _from_arguments(text, tokenizer)
-    ids = _ids(text, tokenizer)
+    ids = read_ids(text, tokenizer)
     _require_readable(model, ids)
     names = token_names(ids[0], tokenizer)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if not is_encoder_decoder(model):
         return ModelInput({"input_ids": ids.to(device)}, names, names, ids)
-    labels = ids if target is None else _ids(target, tokenizer)
+    labels = ids if target is None else read_ids(target, tokenizer)
     _require_readable(model, labels)
     starts = (getattr(model.config, name, None) for name in ("decoder_start_token_id", "pad_token_id"))
     start = next((one for one in starts if one is not None), 0)
@@ -229,7 +229,12 @@ def _readable(piece: str) -> str:
     return piece
 
 
-def _ids(text: object, tokenizer: Any) -> Tensor:
+def read_ids(text: object, tokenizer: Any) -> Tensor:
+    """Return the ids of one text, `(1, n)`, of any length.
+
+    Raises:
+        ArgumentTypeError, OptionError, ShapeError: no text, or one without a tokenizer; more than one sequence.
+    """
     if isinstance(text, str):
         if tokenizer is None:
             raise OptionError("a text needs a tokenizer: pass tokenizer=..., or ids in place of the text.")
