@@ -126,4 +126,64 @@ BAD_CALLS = [
         "FileAccessError",
         "there is no folder no such model!, and it is no id of the hub; built-in: minilm, tiny.",
     ),
+    BadCall(
+        f"surgery.circuits({_MODEL}).composition('X')",
+        "OptionError",
+        "circuits: composition by 'X', expected 'Q', 'K' or 'V'.",
+    ),
+    BadCall(
+        f"surgery.patch({_MODEL}, [1, 2], [1, 3], metric='logit(4)', what='y')",
+        "OptionError",
+        "patch: what is 'y', expected one of z, pattern, q, k, v, head_out, residual.",
+    ),
+    BadCall(
+        f"surgery.patch({_MODEL}, [1, 2], [1, 3], metric='logits(4)')",
+        "OptionError",
+        "metric is 'logits(4)', expected terms joined by + and -, such as 'logit( mat) - logit( dog)', 'logprob( mat)' or 'prob( mat)'.",
+    ),
+    BadCall(
+        f"surgery.patch({_MODEL}, [1, 2], [1, 3], metric='logit( cat)')",
+        "OptionError",
+        "metric: ' cat' needs a tokenizer; without one, give a number: logit(17).",
+    ),
+    BadCall(
+        f"surgery.patch({_MODEL}, [1, 2], [1, 3], metric='logit(11)')",
+        "OptionError",
+        "metric: 'logit(11)' names 11, and the model has 11 outcomes.",
+    ),
+    BadCall(
+        f"surgery.patch({_MODEL}, [1, 2], [1, 3], metric=7)",
+        "ArgumentTypeError",
+        "metric is a int, expected a function of the logits or a text such as 'logit( mat) - logit( dog)', 'logprob( mat)' or 'prob( mat)'.",
+    ),
+    BadCall(
+        f"surgery.patch({_MODEL}, [1, 2], [1, 3], metric='logit(4)', positions=2)",
+        "OptionError",
+        "positions: there is no position 2; the text has 2, 0 to 1.",
+    ),
+    BadCall(
+        f"surgery.ablate({_MODEL}, [1, 2], metric='logit(4)', by='nothing')",
+        "OptionError",
+        "ablate: by is 'nothing', expected 'zero', 'mean' or 'resample'.",
+    ),
+    BadCall(
+        f"surgery.ablate({_MODEL}, [1, 2], metric='logit(4)', by='resample')",
+        "OptionError",
+        "ablate: by='resample' needs reference=, a text of as many tokens.",
+    ),
+    BadCall(
+        f"surgery.ablate({_MODEL}, [1, 2], metric='logit(4)', what='pattern')",
+        "OptionError",
+        "ablate: a pattern has no zero and no mean that is a pattern; use what='z', or by='resample'.",
+    ),
+    BadCall(
+        f"surgery.capture_batch({_MODEL}, 'cat')",
+        "ArgumentTypeError",
+        "capture_batch: texts is a str, expected a list of texts or of token ids.",
+    ),
+    BadCall(
+        f"surgery.path_patch({_MODEL}, [1, 2], [1, 3], metric='logit(4)', to=(1, 0), through='z')",
+        "OptionError",
+        "path_patch: through is 'z', expected 'q', 'k' or 'v'.",
+    ),
 ]

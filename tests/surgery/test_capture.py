@@ -7,7 +7,15 @@ import torch
 
 from attention_surgeon.errors import OptionError
 from attention_surgeon.masks import Mask
-from attention_surgeon.surgery import AttentionCall, LoadedModel, capture, load_model, operate, visit_layers
+from attention_surgeon.surgery import (
+    AttentionCall,
+    LoadedModel,
+    capture,
+    capture_batch,
+    load_model,
+    operate,
+    visit_layers,
+)
 from tests.surgery.families import make
 
 IDS = [3, 14, 15, 9, 26, 5]
@@ -109,3 +117,88 @@ def test_pictures_have_numbered_positions() -> None:
     assert captured.layers[0].trace.query_tokens == tuple(str(place) for place in range(10))
     assert captured.logits is not None
     assert captured.logits.shape == (5,)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "mistral", "bert", "t5", "bart"])
+def test_a_padded_batch_gives_what_each_text_gives_alone(name: str) -> None:
+    model, texts = make(name), [IDS, [5, 9, 11], [30, 3, 3, 8]]
+    batch = capture_batch(model, texts)
+    for ids, captured in zip(texts, batch, strict=True):
+        alone = capture(model, ids)
+        assert (captured.tokens, captured.target_tokens) == (alone.tokens, alone.target_tokens)
+        assert captured.loss == (None if alone.loss is None else pytest.approx(alone.loss, rel=1e-5))
+        assert captured.logits is not None
+        assert alone.logits is not None
+        assert float((captured.logits - alone.logits).abs().max()) < 1e-5
+        for mine, own in zip(captured.layers, alone.layers, strict=True):
+            assert (mine.name, mine.trace.key_tokens) == (own.name, own.trace.key_tokens)
+            for part in ("query", "key", "value", "weights", "output"):
+                assert float((getattr(mine.trace, part) - getattr(own.trace, part)).abs().max()) < 1e-5
+
+
+def test_padding_on_the_left_is_cut_away() -> None:
+    model = make("llama")
+    ids, mask = torch.tensor([[0, 0, 5, 9, 13], [3, 4, 5, 6, 7]]), torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
+    left, whole = capture_batch(model, {"input_ids": ids, "attention_mask": mask})
+    assert (left.tokens, len(whole.tokens)) == (("5", "9", "13"), 5)
+    assert left.layer(0).trace.weights.shape == (6, 3, 3)
+    assert torch.allclose(left.layer(0).trace.weights.sum(-1), torch.ones(6, 3), atol=1e-6)
+    alone = capture(model, [3, 4, 5, 6, 7])
+    assert whole.loss == pytest.approx(alone.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "bert"])
+@torch.no_grad()
+def test_the_stream_and_what_heads_add(name: str) -> None:
+    """What the heads add, with the projection's bias, is what the projection gives; the stream is the model's own."""
+    model = make(name)
+    captured = capture(model, IDS, stream=True, heads=[2, 0])
+    states = model(torch.tensor([IDS]), output_hidden_states=True).hidden_states
+    for layer in captured.layers:
+        assert torch.equal(layer["residual"], states[layer.index][0])
+        assert layer["head_out"].shape == (2, 6, layer["residual"].shape[-1])
+    assert torch.equal(captured.layer(0)["residual_after"], captured.layer(1)["residual"])
+    block = {
+        "gpt2": lambda: model.transformer.h[1].attn.c_proj,
+        "llama": lambda: model.model.layers[1].self_attn.o_proj,
+    }
+    if name in block:
+        whole = capture(model, IDS, stream=True).layer(1)
+        projection = block[name]()
+        merged = whole["z"].transpose(0, 1).flatten(-2)  # (heads, n, v) -> (n, heads * v)
+        bias = projection(torch.zeros(1, merged.shape[-1]))
+        assert float((whole["head_out"].sum(0) + bias - projection(merged)).abs().max()) < 1e-5
+
+
+def test_a_captured_layer_names_what_it_holds() -> None:
+    layer = capture(make("gpt2"), IDS).layer(0)
+    assert torch.equal(layer["pattern"], layer.trace.weights)
+    assert torch.equal(layer["z"], layer.trace.output)
+    with pytest.raises(OptionError, match=r"'head_out' was not captured; capture\(\.\.\., stream=True\) keeps it"):
+        layer["head_out"]
+    with pytest.raises(OptionError, match="'weights' was not captured; the names are q, k, v, scores, pattern, z"):
+        layer["weights"]
+
+
+@torch.no_grad()
+def test_a_start_token_of_number_zero() -> None:
+    """`decoder_start_token_id` 0 is a token, not a missing number."""
+    model, ids = make("t5"), torch.tensor([[5, 6, 7]])
+    before = model.config.pad_token_id, model.config.decoder_start_token_id
+    model.config.pad_token_id = 1
+    try:
+        captured = capture(model, [5, 6, 7])
+        assert captured.target_tokens == ("0", "5", "6")
+        assert captured.loss == pytest.approx(float(model(input_ids=ids, labels=ids).loss), rel=1e-6)
+    finally:
+        model.config.pad_token_id, model.config.decoder_start_token_id = before
+
+
+def test_one_line_says_what_was_captured() -> None:
+    captured = capture(make("gpt2"), IDS)
+    assert repr(captured).startswith("Capture(GPT2LMHeadModel (gpt2), 6 tokens, 2 layers, loss ")
+    frame = captured.to_pandas()
+    assert list(frame.columns) == ["layer", "head", "query", "query_token", "key", "key_token", "weight"]
+    assert len(frame) == 2 * 3 * 6 * 6
+    row = frame[(frame.layer == "1") & (frame["head"] == 2) & (frame["query"] == 5) & (frame["key"] == 3)]
+    assert float(row.weight.iloc[0]) == pytest.approx(float(captured.layer(1).trace.weights[2, 5, 3]))

@@ -1,12 +1,15 @@
 """What would do nothing is refused, with its reason; what did nothing is said."""
 
+import dataclasses
+from typing import Any
+
 import pytest
 import torch
 import transformers as hf
 from torch import nn
 
 from attention_surgeon.errors import OptionError, ShapeError, SurgeryError
-from attention_surgeon.surgery import attention_layers, capture, operate
+from attention_surgeon.surgery import Layer, attention_layers, capture, context_length, operate, registry
 from tests.surgery.families import inputs, logits, make
 
 
@@ -88,5 +91,91 @@ def test_what_breaks_is_counted() -> None:
 
 
 def test_one_text_at_a_time() -> None:
-    with pytest.raises(ShapeError, match="capture one text at a time"):
+    with pytest.raises(ShapeError, match="use capture_batch for several texts"):
         capture(make("gpt2"), inputs("gpt2"))
+
+
+def test_a_text_longer_than_the_positions_is_told() -> None:
+    with pytest.raises(OptionError, match=r"the text has 30 tokens, and GPT2LMHeadModel \(gpt2\) reads 29 positions"):
+        capture(make("gpt2"), [5] * 30)
+    with pytest.raises(OptionError, match=r"the text holds token 37, and BertForMaskedLM \(bert\) knows 37"):
+        capture(make("bert"), [5, 37])
+    assert len(capture(make("llama"), [5] * 60).tokens) == 60  # positions that are computed have no end
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "positions"),
+    [
+        (hf.RobertaModel, hf.RobertaConfig, 512),
+        (hf.OPTModel, hf.OPTConfig, 2048),
+        (hf.T5Model, hf.T5Config, None),
+        (hf.DistilBertModel, hf.DistilBertConfig, 512),
+    ],
+)
+def test_how_much_a_model_reads(kind: type, config: type, positions: int | None) -> None:
+    sizes = {"vocab_size": 31, "hidden_size": 12, "d_model": 12, "dim": 12, "word_embed_proj_dim": 12, "d_kv": 4}
+    sizes |= dict.fromkeys(("num_hidden_layers", "num_layers", "n_layers"), 1)
+    sizes |= dict.fromkeys(("intermediate_size", "ffn_dim", "d_ff", "hidden_dim"), 5)
+    sizes |= dict.fromkeys(("num_attention_heads", "num_heads", "n_heads"), 3)
+    usual = config()
+    made = config(**{name: size for name, size in sizes.items() if hasattr(usual, name)})
+    if hasattr(made, "max_position_embeddings") and positions == 512 and kind is hf.RobertaModel:
+        made.max_position_embeddings = 514  # of which the padding takes two
+    assert context_length(kind(made)) == positions
+
+
+def test_an_error_of_the_model_is_told_in_a_sentence() -> None:
+    given = {"input_ids": torch.ones(1, 3, dtype=torch.long), "inputs_embeds": torch.ones(1, 3, 30)}
+    with pytest.raises(SurgeryError, match=r"^LlamaForCausalLM \(llama\) cannot run input_ids \(1, 3\), inputs_embeds"):
+        capture(make("llama"), given)
+
+
+def test_attention_that_is_not_reproduced_is_refused() -> None:
+    """A keyword that changes what the model's own function does and that is not known here."""
+    attention = make("gpt2").transformer.h[0].attn
+    own = registry.read_call
+
+    def with_more(layer: Layer, *given: Any) -> Any:
+        call = own(layer, *given)
+        if layer.name != "0":
+            return call
+        more = dataclasses.replace(call, own=lambda q, k, v: call.own(q, k, v) * 1.01, unread=("extra_gain",))
+        return more
+
+    registry.read_call = with_more
+    try:
+        message = r"layer 0: our attention does not reproduce this model's \(off by .*; it hands over extra_gain"
+        with pytest.raises(SurgeryError, match=message), operate(make("gpt2"), "knock_out"):
+            logits("gpt2")
+        with pytest.raises(SurgeryError, match=message):
+            capture(make("gpt2"), [3, 4, 5])
+    finally:
+        registry.read_call = own
+    assert not attention._forward_pre_hooks
+
+
+def test_attention_beside_the_registry_is_listed() -> None:
+    """LongT5's encoder attends in blocks by code of its own; its decoder asks the registry."""
+    sizes = {"d_model": 12, "d_kv": 4, "d_ff": 5, "num_heads": 3, "num_layers": 2, "vocab_size": 31}
+    model = hf.LongT5ForConditionalGeneration(hf.LongT5Config(**sizes)).eval()
+    ids = torch.arange(7)[None] + 3
+    with operate(model, "knock_out") as receipt:
+        model(input_ids=ids, decoder_input_ids=ids)
+    assert receipt.bypassing == "2 LongT5LocalAttention"
+    assert {layer.name for layer in receipt.layers} == {"decoder 0", "decoder 1", "cross 0", "cross 1"}
+    with operate(make("gpt2"), "knock_out") as receipt:
+        logits("gpt2")
+    assert receipt.bypassing == ""
+
+
+def test_layers_that_do_not_run_on_an_input_are_named() -> None:
+    """GIT's text layers attend by code of their own; what asks the registry reads the picture, which is not given."""
+    vision = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 3, "intermediate_size": 5}
+    config = hf.GitConfig(**vision, vocab_size=31, vision_config={**vision, "image_size": 8, "patch_size": 4})
+    model = hf.GitForCausalLM(config).eval()
+    message = (
+        r"GitForCausalLM \(git\) ran, and the layers that were to be operated on \(.*\) did not run on this input; "
+    )
+    with pytest.raises(SurgeryError, match=f"{message}1 GitSelfAttention attend by code of their own"):
+        with operate(model, "knock_out"):
+            model(input_ids=torch.arange(5)[None] + 3)

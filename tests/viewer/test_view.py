@@ -263,3 +263,14 @@ def test_pictures(heads: int, tmp_path):
     for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
         target = page.save(tmp_path / f"map{ending}", place=() if heads == 1 else (2,))
         assert target.read_bytes().startswith(start)
+
+
+def test_runs_with_other_tokens_are_not_compared():
+    """One text padded on the left and on the right lies under other tokens, place by place."""
+    weights = torch.full((3, 3), 1 / 3)
+    left, right = (
+        record(torch.eye(3), torch.eye(3), weights, query_tokens=names) for names in (["0", "a", "b"], ["a", "b", "0"])
+    )
+    with pytest.raises(OptionError, match="before and after are of different tokens, at position 0 '0' and 'a'"):
+        compare(left, right)
+    assert compare(left, right, tokens=["1", "2", "3"]).title == "1 2 3"

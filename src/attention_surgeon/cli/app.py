@@ -19,6 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from attention_surgeon import __version__
+from attention_surgeon.cli.circuits import circuits
 from attention_surgeon.cli.commands.attention import operate, report, scan, serve, sweep, trace, view
 from attention_surgeon.cli.commands.course import (
     check,
@@ -39,6 +40,7 @@ from attention_surgeon.cli.commands.experiments import experiment
 from attention_surgeon.cli.commands.judging import diagnose, doctor, faults
 from attention_surgeon.cli.fix import fix
 from attention_surgeon.cli.mcp import mcp
+from attention_surgeon.cli.patch import patch
 from attention_surgeon.errors import SurgeonError
 
 _WRONG_CALL, _BUG, _STOPPED = 2, 70, 130
@@ -52,6 +54,8 @@ app = typer.Typer(name="surgeon", rich_markup_mode=None, add_completion=False)
 app.command("trace")(trace)
 app.command("operate")(operate)
 app.command("sweep")(sweep)
+app.command("patch")(patch)
+app.command("circuits")(circuits)
 app.command("view")(view)
 app.command("scan")(scan)
 app.command("report")(report)

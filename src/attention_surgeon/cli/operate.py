@@ -22,6 +22,7 @@ from attention_surgeon.surgery import (
     Prediction,
     before_and_after,
     find_operation,
+    fit_to_context,
     layer_statistics,
     load_model,
     operations,
@@ -68,10 +69,13 @@ def run_operate(request: OperateRequest, *, as_json: bool) -> int:
     if request.out is not None:
         require_place(request.out)
     loaded = load_model(request.model, note)
+    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer)
+    if left_out is not None:
+        note(left_out)
     effect = before_and_after(
         loaded.model,
         request.fault,
-        text,
+        shortened,
         layers=request.layers,
         heads=request.heads,
         tokenizer=loaded.tokenizer,
@@ -255,6 +259,8 @@ def receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tu
         parts.append(f"untouched heads {'bit-identical' if all(identical) else 'CHANGED'}")
     if receipt.num_other_layers:
         parts.append(f"{count(receipt.num_other_layers, 'other layer')} untouched")
+    if receipt.bypassing:
+        parts.append(f"not reached, as they attend by code of their own: {receipt.bypassing}")
     parts.append("undone exactly" if effect.is_restored else "NOT undone")
     yield "receipt", " · ".join(parts)
     agreement = max((layer.agreement for layer in called), default=0.0)

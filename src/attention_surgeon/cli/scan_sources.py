@@ -14,7 +14,7 @@ from attention_surgeon.errors import FileAccessError, FileFormatError, OptionErr
 from attention_surgeon.files import file_access_error
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.ops import Mechanism
-from attention_surgeon.surgery import AttentionCall, attention_layers, load_model, visit_layers
+from attention_surgeon.surgery import AttentionCall, attention_layers, fit_to_context, load_model, visit_layers
 from attention_surgeon.surgery.choose import choose_layers
 from attention_surgeon.trace import load_trace
 
@@ -59,7 +59,10 @@ class Running:
         Raises:
             SurgeonError: as `surgery.load_model`; no such layer.
         """
-        self._loaded, self._text, self._choice = load_model(name, on_note), text, layers
+        self._loaded, self._choice = load_model(name, on_note), layers
+        self._text, left_out = fit_to_context(self._loaded.model, text, self._loaded.tokenizer)
+        if left_out is not None:
+            on_note(left_out)
         self.num_layers = len(choose_layers(attention_layers(self._loaded.model), layers))
         self.title = self._loaded.name
 

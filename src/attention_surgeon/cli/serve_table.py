@@ -11,7 +11,7 @@ from attention_surgeon.cli.serve_offer import offer_of, stacks_of
 from attention_surgeon.cli.serve_operation import operation_of
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.surgery import Capture, Effect, LoadedModel, attention_layers, before_and_after, capture, predict
-from attention_surgeon.surgery.inputs import prepare
+from attention_surgeon.surgery.inputs import read_ids
 from attention_surgeon.surgery.predictions import cosine, kind_of_prediction
 from attention_surgeon.threads import one_thread
 from attention_surgeon.trace import AttentionTrace
@@ -125,7 +125,7 @@ def _as_it_is(loaded: LoadedModel, text: str, stack: str) -> Answer:
 def _check_length(loaded: LoadedModel, text: str) -> None:
     if not text:
         raise OptionError("the text is empty; type a few words.")
-    most, given = most_tokens_of(loaded), len(prepare(loaded.model, text, loaded.tokenizer).tokens)
+    most, given = most_tokens_of(loaded), read_ids(text, loaded.tokenizer).shape[1]
     if given > most:
         raise OptionError(f"the text has {given:,} tokens; {most} are the most here.")
 

@@ -33,6 +33,7 @@ def plot_head_changes(
     layers: Sequence[str],
     title: str,
     label: str,
+    columns: Sequence[str] | None = None,
     theme: ThemeName = "light",
 ) -> Figure:
     """Return a heat map of what a change to each head costs.
@@ -42,6 +43,7 @@ def plot_head_changes(
         layers: Names of the rows.
         title: Above the map.
         label: Beside the bar of colours, with the unit.
+        columns: Names of the columns where they are no heads but positions; None: heads.
         theme: "light" or "dark".
 
     Raises:
@@ -58,19 +60,24 @@ def plot_head_changes(
             f"plot_head_changes: changes has shape {changes.shape} and there are {len(layers)} names of layers; "
             f"expected (layers, heads) and one name for each layer."
         )
-    rows, columns = changes.shape
+    rows, width_in_cells = changes.shape
     finite = np.abs(changes[np.isfinite(changes)])
     top = float(finite.max(initial=0.0)) or 1.0
     hues = LinearSegmentedColormap.from_list("heads", [colours.second, colours.background, colours.first], N=512)
     with drawing(colours):
-        width = max(columns * _CELL + 170, 360.0)
+        width = max(width_in_cells * _CELL + 170, 360.0)
         figure = new_figure(width, max(rows * _CELL + 110, _LOWEST))
         figure.suptitle(visible_title(title, 12.0, 0.92 * width), size=12.0)
         axes = figure.add_subplot()
         image = axes.imshow(np.ma.masked_invalid(changes), cmap=hues, vmin=-top, vmax=top, interpolation="nearest")
-        axes.set_xlabel("head", size=9.0)
+        axes.set_xlabel("head" if columns is None else "position", size=9.0)
         axes.set_ylabel("layer", size=9.0)
-        axes.set_xticks(range(columns))
+        if columns is None:
+            axes.set_xticks(range(width_in_cells))
+        else:
+            axes.set_xticks(
+                range(width_in_cells), labels=[visible_title(name, 8.0, 90.0) for name in columns], rotation=90
+            )
         axes.set_yticks(range(rows), labels=list(layers))
         axes.tick_params(length=0, labelsize=8.0)
         if changes.size <= _MOST_NUMBERS:

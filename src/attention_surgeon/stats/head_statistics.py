@@ -1,19 +1,21 @@
 """The statistics of each head: a record, the last step that makes it of sums, and the walk over dense weights."""
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from jaxtyping import Float
 from torch import Tensor
 
+from attention_surgeon.frames import as_data_frame
 from attention_surgeon.ops import MaskLike, working_dtype
 from attention_surgeon.stats.checks import TokensLike, check_options, require_weights, resolve_allowed
 from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip, strips_of
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HeadStatistics:
     """What the weights of each head say; every number is defined in `DEFINITIONS` under its name.
 
@@ -65,6 +67,29 @@ class HeadStatistics:
     num_rows: Tensor
     num_empty: Tensor
     options: StatisticsOptions
+
+    def __repr__(self) -> str:
+        """Say in one line how many heads there are, and what is usual among them."""
+        mean = float(self.entropy.nanmean()) if self.entropy.numel() else float("nan")
+        return f"HeadStatistics({tuple(self.entropy.shape)} heads, mean entropy {mean:.4g} nats)"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one record for each head: its place, and every number that is one per head."""
+        shape = tuple(self.entropy.shape)
+        names = [name for name, part in vars(self).items() if isinstance(part, Tensor) and part.shape == shape]
+        axes = (*(f"axis_{axis}" for axis in range(len(shape) - 1)), "head")
+        return [
+            dict(zip(axes, place, strict=False)) | {name: float(getattr(self, name)[place]) for name in names}
+            for place in itertools.product(*(range(size) for size in shape))
+        ]
+
+    def to_pandas(self) -> Any:
+        """Return the same as a `pandas.DataFrame`.
+
+        Raises:
+            LoadError: pandas is not installed.
+        """
+        return as_data_frame(self.rows())
 
 
 def head_statistics(

@@ -28,9 +28,10 @@ class AttentionCall:
         circuit: The healthy circuit: the layer's own scale and its own softmax.
         before_mask: What the model does to scaled scores before its mask (a cap, a bias by position); None: nothing.
         position_bias: The part of it that is added, for the record; None: nothing.
-        own: Computes what the model's own function gives, `(batch, n_q, heads, d_v)`.
+        own: The model's own function of query, key and value, which gives `(batch, n_q, heads, d_v)`.
         scaling: What the scores are multiplied by; None where the circuit alone knows.
         has_sinks: Whether a part of each row goes to no key at all.
+        unread: Arguments of the call whose meaning is not known here.
     """
 
     layer: Layer
@@ -42,9 +43,10 @@ class AttentionCall:
     circuit: Circuit
     before_mask: Callable[[Tensor], Tensor] | None
     position_bias: Tensor | None
-    own: Callable[[], Tensor]
+    own: Callable[[Tensor, Tensor, Tensor], Tensor]
     scaling: float | None = None
     has_sinks: bool = False
+    unread: tuple[str, ...] = ()
 
     @cached_property
     def operands(self) -> Operands:

@@ -1,5 +1,6 @@
 """From a text to what a model is called with, and from what it gives back to logits, states and a loss."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
@@ -7,11 +8,13 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor, nn
 
-from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
+from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError, SurgeonError, SurgeryError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Decoder
 from attention_surgeon.require import kind_of
-from attention_surgeon.surgery.layers import is_encoder_decoder
+from attention_surgeon.surgery.layers import is_encoder_decoder, model_name
+
+_POSITIONS = re.compile(r"(?<!rel_)(?:wpe|pos(?:ition)?_?(?:emb|enc)\w*|embed_positions)$", re.IGNORECASE)
 
 TextLike: TypeAlias = str | Tensor | Sequence[int] | Mapping[str, Any]
 """A text, token ids `(n,)` or `(1, n)`, or the whole keyword arguments of the model (`pixel_values=...`)."""
@@ -65,16 +68,105 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
     """
     if isinstance(text, Mapping):
         return _from_arguments(text, tokenizer)
-    ids = _ids(text, tokenizer)
+    ids = read_ids(text, tokenizer)
+    _require_readable(model, ids)
     names = token_names(ids[0], tokenizer)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if not is_encoder_decoder(model):
         return ModelInput({"input_ids": ids.to(device)}, names, names, ids)
-    labels = ids if target is None else _ids(target, tokenizer)
-    start = getattr(model.config, "decoder_start_token_id", None) or getattr(model.config, "pad_token_id", None) or 0
+    labels = ids if target is None else read_ids(target, tokenizer)
+    _require_readable(model, labels)
+    starts = (getattr(model.config, name, None) for name in ("decoder_start_token_id", "pad_token_id"))
+    start = next((one for one in starts if one is not None), 0)
     written = torch.cat([torch.full_like(labels[:, :1], start), labels[:, :-1]], dim=1)
     arguments = {"input_ids": ids.to(device), "decoder_input_ids": written.to(device)}
     return ModelInput(arguments, names, token_names(written[0], tokenizer), labels)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class BatchInput:
+    """Several texts for one call.
+
+    Attributes:
+        arguments: Keyword arguments of the model's `forward`, padded.
+        rows: Each text on its own, without padding.
+        kept: For each text its positions that are read and that are written, without padding.
+    """
+
+    arguments: Mapping[str, Any]
+    rows: tuple[ModelInput, ...]
+    kept: tuple[tuple[Tensor, Tensor], ...]
+
+
+def prepare_batch(model: nn.Module, texts: Sequence[TextLike] | Mapping[str, Any], tokenizer: Any = None) -> BatchInput:
+    """Return what the model is to be called with for several texts: padded on the right, or as they were handed in.
+
+    Raises:
+        ArgumentTypeError, OptionError, ShapeError: as `prepare`; no text; a mapping without `input_ids`.
+    """
+    if isinstance(texts, Mapping):
+        return _batch_of(texts, tokenizer)
+    if isinstance(texts, str | Tensor) or not isinstance(texts, Sequence) or not texts:
+        raise ArgumentTypeError(f"capture_batch: texts is {kind_of(texts)}, expected a list of texts or of token ids.")
+    rows = [prepare(model, text, tokenizer) for text in texts]
+    padding = getattr(getattr(model, "config", None), "pad_token_id", None) or 0
+    arguments: dict[str, Tensor] = {}
+    for name in rows[0].arguments:
+        parts = [row.arguments[name][0] for row in rows]
+        padded = nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=padding)
+        lengths = torch.tensor([len(part) for part in parts], device=padded.device)
+        arguments[name] = padded
+        mask = (torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]).long()
+        if not isinstance(model, Decoder):  # ours is causal, and padding on the right is in nobody's past
+            arguments[name.replace("input_ids", "attention_mask")] = mask
+    kept = tuple((torch.arange(len(row.tokens)), torch.arange(len(row.target_tokens))) for row in rows)
+    return BatchInput(arguments, tuple(rows), kept)
+
+
+def _batch_of(arguments: Mapping[str, Any], tokenizer: Any) -> BatchInput:
+    """Return a batch as it was handed in, what its attention masks hide taken for padding."""
+    if not isinstance(arguments.get("input_ids"), Tensor):
+        raise OptionError("capture_batch: the arguments hold no input_ids, so texts and padding cannot be told apart.")
+    rows, kept = [], []
+    for row in range(arguments["input_ids"].shape[0]):
+        sides = []
+        for prefix in ("", "decoder_"):
+            ids = arguments.get(f"{prefix}input_ids")
+            if ids is not None:
+                mask = arguments.get(f"{prefix}attention_mask")
+                places = torch.arange(ids.shape[1]) if mask is None else mask[row].bool().nonzero()[:, 0].cpu()
+                sides.append((places, token_names(ids[row].cpu()[places], tokenizer)))
+        kept.append((sides[0][0], sides[-1][0]))
+        targets = arguments["input_ids"][row : row + 1, sides[0][0].to(arguments["input_ids"].device)]
+        rows.append(ModelInput({}, sides[0][1], sides[-1][1], targets if len(sides) == 1 else None))
+    return BatchInput(dict(arguments), tuple(rows), tuple(kept))
+
+
+@torch.no_grad()
+def run_batch(model: nn.Module, batch: BatchInput) -> tuple[ModelOutput, ...]:
+    """Call the model once for all texts and return what it gave for each, without padding.
+
+    Raises:
+        OptionError: as `run_model`.
+    """
+    _require_evaluation(model)
+    logits, states = call_model(model, batch.arguments)
+    found = []
+    for row, (given, (_, written)) in enumerate(zip(batch.rows, batch.kept, strict=True)):
+        own = None if logits is None else logits[row] if logits.ndim < 3 else logits[row, written.to(logits.device)]
+        state = None if states is None else states[row, written.to(states.device)].float().cpu()
+        loss = None
+        if own is not None and own.ndim == 2 and given.targets is not None and writes(model):
+            shift = not is_encoder_decoder(model)
+            loss = _next_token_loss(own[None], given.targets.to(own.device), shift=shift)
+        found.append(ModelOutput(None if own is None else own.float().cpu(), state, loss))
+    return tuple(found)
+
+
+def _require_evaluation(model: nn.Module) -> None:
+    if model.training:
+        raise OptionError("the model is in training mode, in which no two runs are the same; call model.eval() first.")
 
 
 @torch.no_grad()
@@ -84,19 +176,34 @@ def run_model(model: nn.Module, given: ModelInput) -> ModelOutput:
     Raises:
         OptionError: the model is in training mode, in which dropout makes two runs differ.
     """
-    if model.training:
-        raise OptionError("the model is in training mode, in which no two runs are the same; call model.eval() first.")
-    if isinstance(model, Decoder):
-        ids = given.arguments["input_ids"]
-        logits = model(ids, causal_mask(ids.shape[1]))
-        return ModelOutput(logits[0].float().cpu(), None, _next_token_loss(logits, ids, shift=True))
-    result = model(**given.arguments)
-    logits = getattr(result, "logits", None)
-    states = getattr(result, "last_hidden_state", None)
+    _require_evaluation(model)
+    logits, states = call_model(model, given.arguments)
+    if isinstance(model, Decoder) and logits is not None:
+        loss = _next_token_loss(logits, given.arguments["input_ids"], shift=True)
+        return ModelOutput(_first(logits), None, loss)
     loss = None
     if logits is not None and logits.ndim == 3 and given.targets is not None and writes(model):
         loss = _next_token_loss(logits, given.targets.to(logits.device), shift=not is_encoder_decoder(model))
     return ModelOutput(_first(logits), _first(states), loss)
+
+
+def call_model(model: nn.Module, arguments: Mapping[str, Any]) -> tuple[Tensor | None, Tensor | None]:
+    """Call the model, with gradients where they are on; return logits and last states, None where it has none.
+
+    Raises:
+        SurgeryError: the model stops with an error of its own; it is told with the sizes that were handed in.
+    """
+    try:
+        if isinstance(model, Decoder):
+            return model(arguments["input_ids"], causal_mask(arguments["input_ids"].shape[1])), None
+        result = model(**arguments)
+    except SurgeonError:
+        raise
+    except (IndexError, RuntimeError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        given = ", ".join(f"{name} {tuple(part.shape)}" for name, part in arguments.items() if isinstance(part, Tensor))
+        said = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        raise SurgeryError(f"{model_name(model)} cannot run {given}: {said}") from error
+    return getattr(result, "logits", None), getattr(result, "last_hidden_state", None)
 
 
 def writes(model: nn.Module) -> bool:
@@ -122,7 +229,12 @@ def _readable(piece: str) -> str:
     return piece
 
 
-def _ids(text: object, tokenizer: Any) -> Tensor:
+def read_ids(text: object, tokenizer: Any) -> Tensor:
+    """Return the ids of one text, `(1, n)`, of any length.
+
+    Raises:
+        ArgumentTypeError, OptionError, ShapeError: no text, or one without a tokenizer; more than one sequence.
+    """
     if isinstance(text, str):
         if tokenizer is None:
             raise OptionError("a text needs a tokenizer: pass tokenizer=..., or ids in place of the text.")
@@ -135,6 +247,65 @@ def _ids(text: object, tokenizer: Any) -> Tensor:
     if ids.ndim != 2 or ids.shape[0] != 1 or ids.shape[1] == 0:
         raise ShapeError(f"token ids have shape {tuple(text.shape)}, expected (n,) or (1, n): one text at a time.")
     return ids.long()
+
+
+def context_length(model: nn.Module) -> int | None:
+    """Return how many positions a model can read at once, None where no table of positions sets a limit.
+
+    Positions that are computed (a rotation, a slope, a bias by distance) have no table, and no limit but memory.
+    """
+    if isinstance(model, Decoder):
+        return model.config.context_len
+    counts = []
+    for path, module in model.named_modules():
+        is_table = _POSITIONS.search(path.rpartition(".")[2]) and isinstance(module, nn.Embedding)
+        if is_table and isinstance(module, nn.Embedding):
+            offset = getattr(module, "offset", None)  # bart and opt begin at 2
+            first = 0 if module.padding_idx is None else module.padding_idx + 1  # roberta begins behind its padding
+            counts.append(module.num_embeddings - (offset if isinstance(offset, int) else first))
+    return min(counts, default=None)
+
+
+def fit_to_context(model: nn.Module, text: str, tokenizer: Any) -> tuple[TextLike, str | None]:
+    """Return a text as the model can read it, and a sentence that says what was left out; None: nothing was.
+
+    What is kept is the beginning, with the signs that the tokenizer puts around a text.
+    """
+    longest = context_length(model)
+    if tokenizer is None or longest is None:
+        return text, None
+    ids = [int(one) for one in tokenizer.encode(text)]
+    if len(ids) <= longest:
+        return text, None
+    end = getattr(tokenizer, "sep_token_id", None) or getattr(tokenizer, "eos_token_id", None)
+    kept = [*ids[: longest - 1], end] if end is not None and ids[-1] == end else ids[:longest]
+    return kept, f"the text has {len(ids)} tokens and this model reads {longest} at once; the first {longest} are read."
+
+
+def _require_readable(model: nn.Module, ids: Tensor) -> None:
+    """Refuse more positions than the model has, and tokens that it does not know."""
+    longest, size = context_length(model), _vocabulary_size(model)
+    if longest is not None and ids.shape[1] > longest:
+        raise OptionError(
+            f"the text has {ids.shape[1]} tokens, and {model_name(model)} reads {longest} positions at once; "
+            f"shorten it, or read it in windows (surgeon sweep does)."
+        )
+    if size is not None and int(ids.max()) >= size:
+        raise OptionError(
+            f"the text holds token {int(ids.max())}, and {model_name(model)} knows {size}; its tokenizer is of "
+            f"another model."
+        )
+
+
+def _vocabulary_size(model: nn.Module) -> int | None:
+    if isinstance(model, Decoder):
+        return model.config.vocabulary_size
+    get: Any = getattr(model, "get_input_embeddings", None)
+    try:
+        table = get() if callable(get) else None
+    except (NotImplementedError, AttributeError):
+        return None
+    return table.num_embeddings if isinstance(table, nn.Embedding) else None
 
 
 def _from_arguments(arguments: Mapping[str, Any], tokenizer: Any) -> ModelInput:

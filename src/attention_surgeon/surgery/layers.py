@@ -100,6 +100,38 @@ def attention_layers(model: nn.Module) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
+def bypassing(model: nn.Module) -> tuple[str, ...]:
+    """Return the paths of modules that look like attention and never ask the registry: no operation reaches them.
+
+    Only these are told by their name: a class called ...Attention... with parameters of its own, with no layer in it or
+    around it that can be operated on.
+    """
+    reached = [layer for layer, _, _ in _attending_modules(model)]
+    found: list[str] = []
+    for path, module in model.named_modules():
+        looks = "attention" in type(module).__name__.lower() and any(True for _ in module.parameters())
+        if not looks or isinstance(module, nn.ModuleList):
+            continue
+        is_related = any(f"{other}.".startswith(f"{path}.") or f"{path}.".startswith(f"{other}.") for other in reached)
+        if not is_related:
+            found = [other for other in found if not path.startswith(f"{other}.")]  # the innermost one attends
+            found.append(path)
+    return tuple(path for path in found if any(isinstance(part, nn.Linear) for part in _children(model, path)))
+
+
+def _children(model: nn.Module, path: str) -> tuple[nn.Module, ...]:
+    return tuple(model.get_submodule(path).modules())
+
+
+def in_classes(model: nn.Module, paths: tuple[str, ...]) -> str:
+    """Return how many modules of which class stand at some paths: `2 LongT5LocalAttention`."""
+    counts: dict[str, int] = {}
+    for path in paths:
+        name = type(model.get_submodule(path)).__name__
+        counts[name] = counts.get(name, 0) + 1
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
 def is_encoder_decoder(model: nn.Module) -> bool:
     """Whether the model reads with one stack and writes with another."""
     return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))

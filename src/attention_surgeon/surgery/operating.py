@@ -9,7 +9,7 @@ from torch import nn
 from attention_surgeon.errors import SurgeryError
 from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
 from attention_surgeon.surgery.connect import connecting
-from attention_surgeon.surgery.layers import Layer, attention_layers, model_name
+from attention_surgeon.surgery.layers import Layer, attention_layers, bypassing, in_classes, model_name
 from attention_surgeon.surgery.operations import Operation, find_operation
 from attention_surgeon.surgery.receipt import Receipt, Tally
 from attention_surgeon.surgery.table import Active, Patient, lay_down, take_up
@@ -55,7 +55,7 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
     operation, found, chosen, numbers = plan_operation(model, fault, layers, heads)
     active = {layer.module: Active(operation, numbers, Tally(layer)) for layer in chosen}
     tallies = tuple(one.tally for one in active.values())
-    receipt = Receipt(operation.name, tallies, len(found) - len(chosen))
+    receipt = Receipt(operation.name, tallies, len(found) - len(chosen), in_classes(model, bypassing(model)))
 
     def add(patient: Patient, module: nn.Module) -> None:
         patient.active += (active[module],)
@@ -64,6 +64,8 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
         patient.active = tuple(one for one in patient.active if one is not active[module])
 
     hooks = [layer.module.register_forward_pre_hook(_counting(active[layer.module].tally)) for layer in chosen]
+    whole = Tally(chosen[0])  # counts runs of the model as a whole
+    hooks.append(model.register_forward_pre_hook(_counting(whole)))
     try:
         lay_down(active, add, connecting(chosen))
         yield receipt
@@ -72,7 +74,7 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
         for hook in hooks:
             hook.remove()
         receipt.undone = True
-    _refuse_nothing(model, tallies)
+    _refuse_nothing(model, tallies, whole.runs, receipt.bypassing)
 
 
 class Plan(NamedTuple):
@@ -106,12 +108,19 @@ def _counting(tally: Tally) -> Callable[..., None]:
     return count
 
 
-def _refuse_nothing(model: nn.Module, tallies: tuple[Tally, ...]) -> None:
-    bypassing = [tally for tally in tallies if tally.runs and not tally.calls]
-    if bypassing:
+def _refuse_nothing(model: nn.Module, tallies: tuple[Tally, ...], runs: int, beside: str) -> None:
+    silent = [tally for tally in tallies if tally.runs and not tally.calls]
+    if silent:
         raise SurgeryError(
-            f"layer {bypassing[0].layer.name} of {model_name(model)} ran {bypassing[0].runs} times and never called "
+            f"layer {silent[0].layer.name} of {model_name(model)} ran {silent[0].runs} times and never called "
             f"the attention registry: nothing was operated on."
+        )
+    if runs and not any(tally.calls for tally in tallies):
+        names = ", ".join(tally.layer.name for tally in tallies[:3])
+        code = f"; {beside} attend by code of their own, which no operation reaches" if beside else ""
+        raise SurgeryError(
+            f"{model_name(model)} ran, and the layers that were to be operated on ({names}"
+            f"{', ...' if len(tallies) > 3 else ''}) did not run on this input{code}: nothing was operated on."
         )
     if not any(tally.calls for tally in tallies):
         raise SurgeryError(f"{model_name(model)} was not run within the block: nothing was operated on.")

@@ -93,6 +93,32 @@ which the model applies before and after its attention function.
     raise OptionError(_unknown(name))
 
 
+def pattern_operation(function: Callable[[Tensor], Tensor], name: str = "own_pattern") -> Operation:
+    """Return the operation that replaces the weights of the chosen heads by a function of one's own.
+
+    Args:
+        function: From the weights `(batch, heads, n_q, n_k)`, in working precision, to what is to stand in their place.
+        name: For the receipt.
+
+    >>> import torch
+    >>> from attention_surgeon.surgery import operate, capture
+    >>> from attention_surgeon.models import Decoder, DecoderConfig
+    >>> model = Decoder(DecoderConfig(vocabulary_size=11)).eval()
+    >>> itself = pattern_operation(lambda weights: torch.eye(weights.shape[-1]).expand_as(weights))
+    >>> with operate(model, itself, layers=0):
+    ...     print(capture(model, [3, 1, 4]).layer(0).trace.weights[0].tolist())
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+
+    def make(usual: Step) -> Step:
+        def own_pattern(masked: Tensor, operands: Operands) -> Tensor:
+            return function(usual(masked, operands)).to(masked.dtype)
+
+        return own_pattern
+
+    return Operation(name, "The weights are what a function of one's own makes of them.", _normalise_with(make))
+
+
 def operations() -> tuple[Operation, ...]:
     """Return everything that can be done: the surgeon's own operations first, then the faults that can act.
 

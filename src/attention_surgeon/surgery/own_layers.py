@@ -1,6 +1,7 @@
 """The way into the layers of this package: their circuit."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -58,10 +59,10 @@ def _attend(layer: Layer, module: AttentionLayer, own: Circuit, operands: Operan
     if module.training and module.dropout:
         raise SurgeryError(f"layer {layer.name} drops weights at random while training; call model.eval() first.")
 
-    def own_output() -> Tensor:
-        return (
-            own.steps(operands).output.to(operands.dtype).transpose(-3, -2)
-        )  # (..., heads, q, d) -> (..., q, heads, d)
+    def own_output(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        working = operands.query.dtype
+        given = replace(operands, query=query.to(working), key=key.to(working), value=value.to(working))
+        return own.steps(given).output.to(operands.dtype).transpose(-3, -2)  # (..., heads, q, d) -> (..., q, heads, d)
 
     call = AttentionCall(
         layer=layer,

@@ -12,7 +12,7 @@ from attention_surgeon.surgery.layers import Layer
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerReceipt:
     """What happened in one operated layer.
 
@@ -32,6 +32,8 @@ class LayerReceipt:
         size: Largest output of these heads without the operation, to compare `change` with.
         agreement: Largest difference between the healthy mechanism and the model's own function.
         num_not_finite: Outputs that became NaN or infinite.
+        reads: Vectors (maps, for a pattern) that were read to be written elsewhere.
+        writes: Vectors (maps) that were written into the layer; 0 where the mechanism itself was replaced.
     """
 
     name: str
@@ -48,6 +50,13 @@ class LayerReceipt:
     size: float
     agreement: float
     num_not_finite: int
+    reads: int = 0
+    writes: int = 0
+
+    def __repr__(self) -> str:
+        """Say in one line what happened in this layer."""
+        count = "not called" if self.heads is None else f"{len(self.heads)} heads"
+        return f"LayerReceipt(layer {self.name}, {count}, called {self.calls}/{self.runs}, moved by {self.change:.3g})"
 
 
 @final
@@ -66,6 +75,8 @@ class Tally:
     change: float = 0.0
     size: float = 0.0
     agreement: float = 0.0
+    reads: int = 0
+    writes: int = 0
 
     def count(self, call: AttentionCall, heads: tuple[int, ...]) -> None:
         """Count a call."""
@@ -100,6 +111,13 @@ class Tally:
         difference = (healthy - own).abs()
         self.agreement = max(self.agreement, _largest(difference if rows is None else difference[rows]))
 
+    def written(self, own: Tensor, new: Tensor, places: Tensor, heads: tuple[int, ...] | None) -> None:
+        """Measure what was written where `places` is true, and that nothing else moved."""
+        self.calls, self.runs = self.calls + 1, self.runs + 1
+        self.heads = self.heads if heads is None else tuple(sorted({*(self.heads or ()), *heads}))
+        self.compare(new[places].detach(), own[places].detach())
+        self.see_others(torch.equal(new[~places], own[~places]))
+
     def see_others(self, identical: bool) -> None:
         """Note whether the untouched heads gave the model's own numbers."""
         self.others_identical = identical and self.others_identical is not False
@@ -121,6 +139,8 @@ class Tally:
             size=self.size,
             agreement=self.agreement,
             num_not_finite=self.counts["broken"],
+            reads=self.reads,
+            writes=self.writes,
         )
 
 
@@ -128,9 +148,9 @@ class Tally:
 class Receipt:
     """What an operation did, layer by layer; it grows while the operation is in place."""
 
-    def __init__(self, operation: str, tallies: tuple[Tally, ...], num_other_layers: int) -> None:
-        """Begin with nothing counted."""
-        self.operation, self.num_other_layers = operation, num_other_layers
+    def __init__(self, operation: str, tallies: tuple[Tally, ...], num_other_layers: int, bypassing: str = "") -> None:
+        """Begin with nothing counted; `bypassing` says which attention of the model no operation can reach."""
+        self.operation, self.num_other_layers, self.bypassing = operation, num_other_layers, bypassing
         self._tallies = tallies
         self.undone = False
 
@@ -154,12 +174,26 @@ class Receipt:
         """Whether the operation changed any output at all."""
         return self.change > 0
 
+    def __repr__(self) -> str:
+        """Say in one line what was done where, what stayed, and whether it is undone."""
+        layers = [layer for layer in self.layers if layer.calls or layer.reads]
+        heads = sum(len(layer.heads or ()) for layer in layers)
+        parts = [f"{heads} heads in {len(layers)} layers"]
+        if any(layer.reads for layer in layers):
+            parts.append(f"read {sum(layer.reads for layer in layers)}, wrote {sum(one.writes for one in layers)}")
+        identical = [layer.others_identical for layer in layers if layer.others_identical is not None]
+        if identical:
+            parts.append("the rest bit-identical" if all(identical) else "the rest CHANGED")
+        parts.append(f"moved by {self.change:.3g}" if self.changed else "changed nothing")
+        return f"Receipt({self.operation}: {', '.join(parts)}, {'undone' if self.undone else 'in place'})"
+
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
         return {
             "operation": self.operation,
             "changed": self.changed,
             "other_layers": self.num_other_layers,
+            "bypassing": self.bypassing,
             "undone": self.undone,
             "layers": [vars(layer) for layer in self.layers],
         }

@@ -25,6 +25,7 @@ NAME = "attention_surgeon"
 """The name under which our function stands in the registry while anything is operated on."""
 
 _READABLE = ("eager", "sdpa")
+_READ = frozenset({"dropout", "scaling", "is_causal", "position_bias", "softcap", "s_aux", "sinks", "sliding_window"})
 _SAME_SCALE = 1e-12  # relative: what two ways of writing 1/√d differ by
 
 
@@ -112,10 +113,11 @@ def read_call(
     assert use is not None
     function = use.interface.get_interface(name, use.eager)
 
-    def own() -> Tensor:
+    def own(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return function(module, query, key, value, attention_mask, **options)[0]
 
     position_bias, softcap, sinks = (options.get(option) for option in ("position_bias", "softcap", "s_aux"))
+    sinks = options.get("sinks") if sinks is None else sinks
     scaling = options.get("scaling")
     scaling = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
     return AttentionCall(
@@ -131,6 +133,7 @@ def read_call(
         own=own,
         scaling=scaling,
         has_sinks=sinks is not None,
+        unread=tuple(sorted(name for name, value in options.items() if name not in _READ and value is not None)),
     )
 
 
@@ -159,10 +162,15 @@ def _healthy(scaling: float, size: int, sinks: Tensor | None) -> Circuit:
 
 
 def _softmax_with_sinks(sinks: Tensor) -> Callable[[Tensor, Operands], Tensor]:
-    """Return a softmax with one more score per head that belongs to no key and takes a share of each row."""
+    """Return a softmax with one more score that belongs to no key and takes a share of each row.
+
+    Args:
+        sinks: That score, for each head `(heads,)`, or for each row `(batch, heads, n_q, 1)`.
+    """
+    per_row = sinks if sinks.ndim == 4 else sinks.reshape(-1, 1, 1)
 
     def softmax_with_sinks(masked: Tensor, operands: Operands) -> Tensor:
-        extra = sinks.to(masked.dtype).reshape(-1, 1, 1).expand(*masked.shape[:-1], 1)
+        extra = per_row.to(masked.dtype).expand(*masked.shape[:-1], 1)
         return softmax(torch.cat([masked, extra], dim=-1), dim=-1)[..., :-1]
 
     return softmax_with_sinks

@@ -17,7 +17,7 @@ from torch import nn
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.require import require_count
 from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
-from attention_surgeon.surgery.inputs import ModelOutput, prepare, run_model, writes
+from attention_surgeon.surgery.inputs import ModelOutput, context_length, prepare, run_model, writes
 from attention_surgeon.surgery.layers import attention_layers
 from attention_surgeon.surgery.loading import LoadedModel, load_model
 from attention_surgeon.surgery.operating import operate
@@ -257,6 +257,4 @@ def _distance(one: ModelOutput, other: ModelOutput) -> float:
 
 
 def _longest(model: nn.Module) -> int:
-    config: Any = getattr(model, "config", None)
-    longest = getattr(config, "context_len", None) or getattr(config, "max_position_embeddings", None)
-    return longest if isinstance(longest, int) else 10**9
+    return context_length(model) or 10**9

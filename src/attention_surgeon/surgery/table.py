@@ -4,6 +4,7 @@ A module lies on the table while at least one operation or observer is on it. Op
 order in which they came, and each can leave at any time, so nested and overlapping operations undo themselves exactly.
 """
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -49,13 +50,18 @@ class Computed:
 class Sight:
     """What can be seen of a call, operations included; asking for the steps costs the n x n matrices."""
 
-    def __init__(self, theatre: "_Theatre", by_head: "list[tuple[Active, ...]]") -> None:
-        """Look at the call that `theatre` computes."""
+    def __init__(self, theatre: "_Theatre", by_head: "list[tuple[Active, ...]]", own: Tensor) -> None:
+        """Look at the call that `theatre` computes, and for which the model's own function gave `own`."""
         self.call = theatre.call
-        self._theatre, self._by_head = theatre, by_head
+        self._theatre, self._by_head, self._own = theatre, by_head, own
 
     def steps(self) -> Steps:
-        """Return the steps of all heads, each head's from its own circuit, in working precision."""
+        """Return the steps of all heads, each head's from its own circuit, in working precision.
+
+        Raises:
+            SurgeryError: the mechanism by hand is not the model's own, so that its steps would be of another attention.
+        """
+        require_agreement(self.call, self._theatre.computed(()).output, self._own)
         return self._theatre.mixed_steps(self._by_head)
 
     def step_names(self) -> tuple[str, ...]:
@@ -67,6 +73,11 @@ class Sight:
 
 Observer = Callable[[Sight], None]
 
+Touch = Callable[[Tensor], Tensor | None]
+"""Gets a tensor of a call, and returns what is to stand in its place; None: it was only read."""
+
+_OPERANDS = {"q": "query", "k": "key", "v": "value"}
+
 
 @final
 @dataclass(eq=False)
@@ -75,6 +86,7 @@ class Patient:
 
     active: tuple[Active, ...] = ()
     observers: tuple[Observer, ...] = ()
+    touches: tuple[tuple[str, Touch], ...] = ()
     put_back: Callable[[], None] = field(default=lambda: None)
 
     def attend(self, call: AttentionCall) -> tuple[Tensor, Sight]:
@@ -82,17 +94,38 @@ class Patient:
 
         Operated heads are ours, the others the model's own.
         """
-        own = call.own()
+        call = self._touch_operands(call)
+        own = call.own(call.query, call.key, call.value)
         active = [(one, check_heads(one.heads, call.num_heads, call.layer.name)) for one in self.active]
         by_head = [tuple(one for one, heads in active if head in heads) for head in range(call.num_heads)]
         theatre = _Theatre(call)
         output = _put_together(own, by_head, theatre)
         for one, heads in active:
             _measure(one, heads, by_head, theatre, own, output)
-        sight = Sight(theatre, by_head)
+        sight = Sight(theatre, by_head, own)
         for observer in self.observers:
             observer(sight)
-        return output, sight
+        return self._touch_result(output, sight), sight
+
+    def _touch_operands(self, call: AttentionCall) -> AttentionCall:
+        """Return the call with what is written into query, key and value."""
+        for what, touch in self.touches:
+            if what in _OPERANDS:
+                written = touch(getattr(call, _OPERANDS[what]))
+                call = call if written is None else dataclasses.replace(call, **{_OPERANDS[what]: written})
+        return call
+
+    def _touch_result(self, output: Tensor, sight: Sight) -> Tensor:
+        """Return the output, `(batch, n_q, heads, d_v)`, with what is written into the weights and into it."""
+        for what, touch in self.touches:
+            if what == "scores":  # read only: what stands in front of the softmax
+                touch(sight.steps().masked)
+            elif what == "pattern":
+                output = _with_pattern(output, sight, touch)
+            elif what == "z":
+                written = touch(output.transpose(-3, -2))  # (..., q, heads, d) -> (..., heads, q, d)
+                output = output if written is None else written.transpose(-3, -2)
+        return output
 
 
 @final
@@ -131,6 +164,17 @@ class _Theatre:
         return Steps(*mixed)
 
 
+def _with_pattern(output: Tensor, sight: Sight, touch: Touch) -> Tensor:
+    """Return the output where rows of weights were written; every other row stays as it is, bit for bit."""
+    weights = sight.steps().weights
+    written = touch(weights)
+    if written is None:
+        return output
+    rows = (written != weights).any(-1).transpose(-2, -1)  # (..., heads, q, k) -> (..., q, heads)
+    gathered = written @ sight.call.shared(sight.call.circuit).value  # (..., q, k) @ (..., k, v) -> (..., q, v)
+    return torch.where(rows[..., None], gathered.transpose(-3, -2).to(output.dtype), output)
+
+
 def _put_together(own: Tensor, by_head: list[tuple[Active, ...]], theatre: _Theatre) -> Tensor:
     kinds = [kind for kind in dict.fromkeys(by_head) if kind]
     if not kinds:
@@ -158,12 +202,36 @@ def _measure(
         operated, before = theatre.computed(kind), theatre.computed(tuple(other for other in kind if other is not one))
         tally.weigh(call, mine, operated.steps)
         tally.compare(operated.output[..., mine, :], before.output[..., mine, :])
+    require_agreement(call, theatre.computed(()).output, own)
     tally.agree(theatre.computed(()).output, own, call.rows_with_keys())
     untouched = [head for head, operations in enumerate(by_head) if not operations]
     if untouched:
         tally.see_others(torch.equal(output[..., untouched, :], own[..., untouched, :]))
 
 
+def require_agreement(call: AttentionCall, healthy: Tensor, own: Tensor) -> None:
+    """Refuse a layer whose attention our mechanism does not reproduce, rows without a key aside.
+
+    Raises:
+        SurgeryError: with how far it is off, and the arguments of the call that may be the reason.
+    """
+    rows = call.rows_with_keys()
+    difference, size = (healthy - own).detach().abs(), own.detach().abs()
+    if rows is not None:
+        difference, size = difference[rows], size[rows]
+    if not difference.numel():
+        return
+    room = max(_AGREES, 8 * torch.finfo(own.dtype).eps) * max(float(size.max()), 1e-6)
+    off = float(difference.max())
+    if off > room:
+        reason = f"; it hands over {', '.join(call.unread)}, which is not read here" if call.unread else ""
+        raise SurgeryError(
+            f"layer {call.layer.name}: our attention does not reproduce this model's (off by {off:.2g} in outputs up "
+            f"to {float(size.max()):.2g}){reason}; nothing is operated on."
+        )
+
+
+_AGREES = 1e-4  # relative, in float32: more than any order of summing makes, less than any other attention
 _LOCK = threading.RLock()
 _PATIENTS: dict[nn.Module, Patient] = {}
 
@@ -208,6 +276,6 @@ def take_up(modules: Iterable[nn.Module], change: Callable[[Patient, nn.Module],
             if patient is None:
                 continue
             change(patient, module)
-            if not patient.active and not patient.observers:
+            if not patient.active and not patient.observers and not patient.touches:
                 patient.put_back()
                 del _PATIENTS[module]

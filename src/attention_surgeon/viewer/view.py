@@ -149,6 +149,15 @@ def _check_alike(before: Subject, after: Subject) -> None:
             f"compare: before has {_words(before)}, after {_words(after)}; a comparison lays map over map, so they "
             f"must be the same."
         )
+    for side in ("query_tokens", "key_tokens"):
+        ours, theirs = (list(getattr(subject, side) or ()) for subject in (before, after))
+        other = next((place for place, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
+        if other is not None:
+            raise OptionError(
+                f"compare: before and after are of different tokens, at position {other} {ours[other]!r} and "
+                f"{theirs[other]!r}; one page compares one text. Of padded runs, surgery.capture_batch keeps what is "
+                f"no padding; with tokens=[...] you name the positions yourself."
+            )
     if before.is_pooled != after.is_pooled:
         raise OptionError("compare: one of before and after is pooled, the other is not; pool both with pool_weights.")
 
