@@ -1,6 +1,7 @@
 /** @file One map: its cells, its coarser levels, and what is known about a single weight. */
 
 import { readingOf, unpacked, weightsOf } from "./codec.js";
+import { betweenWords } from "./whole_words.js";
 
 /** @typedef {import("./types").Level} Level */
 /** @typedef {import("./types").MapEntry} MapEntry */
@@ -104,6 +105,20 @@ export class Grid {
     const off = this.entry.strongest.top / 131070;
     return { value, low: Math.max(0, value - off), high: value + off };
   }
+}
+
+/**
+ * Returns a map of whole words, made of one of tokens.
+ * @param {Grid} grid
+ * @param {Frame} frame of whole words
+ * @returns {Grid}
+ */
+export function gridOfWords(grid, frame) {
+  const level = betweenWords(grid.levels(false)[0], frame);
+  const { column } = grid.entry.sink;
+  const sink = { ...grid.entry.sink, column: cellOf(frame.columnEdges, column) };
+  const values = { values: level.largest, codes: null };
+  return new Grid(frame, { ...grid.entry, sink }, values, values, new Map());
 }
 
 /**
