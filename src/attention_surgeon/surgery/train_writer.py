@@ -51,21 +51,23 @@ class WriterConfig:
         num_steps: Steps of the optimiser.
         batch_size: Windows in each, every one as long as the context.
         num_repeating: How many of them are random tokens that repeat.
-        learning_rate: The highest.
+        matrix_rate: The highest learning rate of the matrices within the layers (Muon).
+        learning_rate: The highest of all else (AdamW).
         num_warmup: Steps in which the learning rate rises.
         seed: Draw of everything.
     """
 
     vocabulary_size: int = 3072
-    context_len: int = 256
+    context_len: int = 128
     embed_dim: int = 128
     num_heads: int = 4
     num_layers: int = 4
     num_steps: int = 3000
-    batch_size: int = 4
-    num_repeating: int = 1
-    learning_rate: float = 2e-3
-    num_warmup: int = 100
+    batch_size: int = 8
+    num_repeating: int = 2
+    matrix_rate: float = 2e-2
+    learning_rate: float = 3e-3
+    num_warmup: int = 50
     seed: int = 0
 
 
@@ -142,14 +144,14 @@ def windows_at(step: int, tokens: Int[Tensor, " n"], config: WriterConfig) -> In
 
 
 def rate_at(step: int, config: WriterConfig) -> float:
-    """Return the learning rate of a step, counted from 1: it rises, stays, and falls straight to 0.
+    """Return the share of the highest learning rate at a step, counted from 1: it rises, stays, and falls to 0.
 
-    >>> config = WriterConfig(num_steps=400, num_warmup=100, learning_rate=1.0)
+    >>> config = WriterConfig(num_steps=400, num_warmup=100)
     >>> [rate_at(step, config) for step in (50, 200, 300, 350, 400)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
     left = (config.num_steps - step) / (_FALLING * config.num_steps)
-    return config.learning_rate * min(1.0, step / config.num_warmup, left)
+    return min(1.0, step / config.num_warmup, left)
 
 
 def train_writer(model: nn.Module, tokens: Int[Tensor, " n"], config: WriterConfig, folder: Path) -> float:
@@ -158,26 +160,25 @@ def train_writer(model: nn.Module, tokens: Int[Tensor, " n"], config: WriterConf
     Raises:
         FileAccessError: a checkpoint cannot be written.
     """
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
-    done, before = _restore(model, optimizer, folder)
+    optimizers = _optimizers(model, config)
+    done, before = _restore(model, optimizers, folder)
     started = time.process_time()
     model.train()
     for step in range(done + 1, config.num_steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, config)
+        for optimizer, highest in zip(optimizers, (config.matrix_rate, config.learning_rate), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = highest * rate_at(step, config)
         windows = windows_at(step, tokens, config)
         logits = model(input_ids=windows[:, :-1]).logits
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         if step % 100 == 0 or step == config.num_steps:
             seconds = before + time.process_time() - started
-            _keep(model, optimizer, step, seconds, folder)
+            _keep(model, optimizers, step, seconds, folder)
             print(f"step {step:5}  loss {loss.item():.3f}  {seconds:.0f} s", flush=True)
     model.eval()
     return before + time.process_time() - started
@@ -237,20 +238,34 @@ def _r_strings(path: Path) -> list[str]:
     return found
 
 
-def _keep(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float, folder: Path) -> None:
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}
+def _optimizers(model: nn.Module, config: WriterConfig) -> list[torch.optim.Optimizer]:
+    """Return Muon (Jordan et al. 2024) for the matrices within the layers, and AdamW for all else.
+
+    With as few steps as a core makes in minutes, Muon gets markedly further on them than AdamW.
+    """
+    matrices = [one for name, one in model.named_parameters() if one.ndim == 2 and ".h." in name]
+    others = [one for name, one in model.named_parameters() if one.ndim != 2 or ".h." not in name]
+    muon = torch.optim.Muon(matrices, lr=config.matrix_rate, weight_decay=0.01)
+    return [muon, torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)]
+
+
+def _keep(
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], step: int, seconds: float, folder: Path
+) -> None:
+    states = [optimizer.state_dict() for optimizer in optimizers]
     beside = folder / "training.tmp"
-    torch.save(state, beside)
+    torch.save({"model": model.state_dict(), "optimizers": states, "step": step, "seconds": seconds}, beside)
     beside.replace(folder / "training.pt")
 
 
-def _restore(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
+def _restore(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], folder: Path) -> tuple[int, float]:
     path = folder / "training.pt"
     if not path.is_file():
         return 0, 0.0
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, each in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(each)
     return state["step"], state["seconds"]
 
 

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 ORDER = (
     "words",
+    "whole_words",
     "codec",
     "grid",
     "colour",
@@ -26,6 +27,7 @@ ORDER = (
     "aside",
     "map_view",
     "heads_view",
+    "text_view",
     "lines_view",
     "arithmetic",
     "steps_view",

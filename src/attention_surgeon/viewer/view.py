@@ -158,9 +158,20 @@ def _words(subject: Subject) -> str:
     return f"{maps} of {subject.sizes[0]} queries and {subject.sizes[1]} keys"
 
 
+def _running(tokens: Sequence[str]) -> str:
+    """Return tokens as a text: without spaces between where they bring their own, sub-words put together.
+
+    >>> _running(["the", " ferry", "man"]), _running(["un", "##lit", "room"])
+    ('the ferryman', 'unlit room')
+    """
+    if any(token.startswith(" ") for token in tokens):
+        return "".join(tokens)
+    return " ".join(tokens).replace(" ##", "")
+
+
 def _title(title: str | None, subject: Subject, caller: str) -> str:
     if title is None:
-        words = " ".join(subject.query_tokens or ())
+        words = _running(subject.query_tokens or ())
         return (f"{words[:69]}…" if len(words) > 70 else words).strip() or "Attention"
     if not isinstance(title, str):
         raise ArgumentTypeError(f"{caller}: title is {kind_of(title)}, expected a string.")

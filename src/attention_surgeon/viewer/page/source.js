@@ -55,6 +55,11 @@ export class Source {
     return this.frameOf(this.state.map, this.state.side);
   }
 
+  /** @returns {boolean} whether words are shown as one; the five steps are those of tokens */
+  get isByWord() {
+    return this.state.isByWord && this.state.view !== "steps";
+  }
+
   /** @returns {boolean} whether there are words of several tokens that can be shown as one */
   get hasWords() {
     return this.data.sides.some((side) => side.frames.some((_, i) => wordFrame(tokensOf(side, i)) !== null));
@@ -64,7 +69,28 @@ export class Source {
   frameOf(map, side) {
     const shown = this.data.sides[side];
     const frame = tokensOf(shown, shown.maps[map].frame);
-    return (this.state.isByWord ? wordFrame(frame) : null) ?? frame;
+    return (this.isByWord ? wordFrame(frame) : null) ?? frame;
+  }
+
+  /** @returns {number} the column of cells that gets most */
+  get sink() {
+    const { frame, entry } = this;
+    return frame.keyWords ? cellOf(frame.columnEdges, entry.sink.column) : entry.sink.column;
+  }
+
+  /**
+   * Returns what a map is called, with what was done to it.
+   * @param {number} map
+   * @returns {string}
+   */
+  nameOf(map) {
+    const { name } = this.side.maps[map];
+    return this.isOperated(map) ? `${name} · ${this.data.operation?.mark}` : name;
+  }
+
+  /** @param {number} map @returns {boolean} */
+  isOperated(map) {
+    return this.data.operation?.maps.includes(map) ?? false;
   }
 
   /** @returns {{row: number, column: number}} the cell of the chosen query and key */
@@ -108,7 +134,7 @@ export class Source {
    * @returns {Promise<Grid>}
    */
   grid(map = this.state.map, side = this.state.side) {
-    const name = `${side} ${map} ${this.state.isByWord}`;
+    const name = `${side} ${map} ${this.isByWord}`;
     const found = this.grids.get(name) ?? this.decoded(map, side);
     this.grids.delete(name); // and set again: the last one used stands last
     this.grids.set(name, found);
@@ -131,7 +157,7 @@ export class Source {
    * @returns {Promise<Level>}
    */
   thumb(map, side = this.state.side) {
-    const name = `${side} ${map} ${this.state.isByWord}`;
+    const name = `${side} ${map} ${this.isByWord}`;
     const keep = (/** @type {Grid} */ grid) => {
       const level = small(grid);
       this.ready.set(name, level);
@@ -148,7 +174,7 @@ export class Source {
    * @returns {Level | undefined}
    */
   thumbAtOnce(map) {
-    return this.ready.get(`${this.state.side} ${map} ${this.state.isByWord}`);
+    return this.ready.get(`${this.state.side} ${map} ${this.isByWord}`);
   }
 
   /**
@@ -210,8 +236,8 @@ export class Source {
    * @returns {import("./paint.js").Colours}
    */
   colours(entry = this.entry) {
-    const { scale, hideSink, isByWord } = this.state;
-    const top = isByWord ? 1 : scaleTop(hideSink ? entry.sink.topElsewhere : entry.top);
+    const { scale, hideSink } = this.state;
+    const top = this.isByWord ? 1 : scaleTop(hideSink ? entry.sink.topElsewhere : entry.top);
     return { meaning: "weights", ground: this.ground, top, scale };
   }
 }
