@@ -24,7 +24,7 @@ from typing import Any, final
 
 import safetensors.torch
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attention_surgeon.errors import FileFormatError, OptionError
@@ -127,6 +127,35 @@ def build_model(config: WriterConfig) -> nn.Module:
         dtype="float32",
     )
     return GPT2LMHeadModel(sizes)
+
+
+@final
+class Muon(torch.optim.Optimizer):
+    """Momentum whose step is made orthogonal (Jordan et al. 2024); in float32, for PyTorch's own rounds to bfloat16.
+
+    That is slow on most processors.
+    """
+
+    @torch.no_grad()
+    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Move every matrix."""
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 0.05)
+                step = _orthogonal(matrix.grad.lerp(momentum, 0.95))
+                rows, columns = matrix.shape
+                matrix.sub_(step, alpha=group["lr"] * math.sqrt(max(1.0, columns / rows)))
+
+
+def _orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    """Return nearly the orthogonal matrix next to this one: its singular values become about 1 (Newton and Schulz)."""
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = wide / (wide.norm() + 1e-7)
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x if wide is matrix else x.T
 
 
 def windows_at(step: int, tokens: Int[Tensor, " n"], config: WriterConfig) -> Int[Tensor, "batch context+1"]:
@@ -245,8 +274,7 @@ def _optimizers(model: nn.Module, config: WriterConfig) -> list[torch.optim.Opti
     """
     matrices = [one for name, one in model.named_parameters() if one.ndim == 2 and ".h." in name]
     others = [one for name, one in model.named_parameters() if one.ndim != 2 or ".h." not in name]
-    muon = torch.optim.Muon(matrices, lr=config.matrix_rate, weight_decay=0.01)
-    return [muon, torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)]
+    return [Muon(matrices, {"lr": config.matrix_rate}), torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
 def _keep(

@@ -127,7 +127,7 @@ def _summary(grids: Grids) -> dict[str, Any]:
     }
 
 
-def _striking(largest: Grid, mean: Grid, grids: Grids) -> list[float]:
+def _striking(largest: Grid, mean: Grid, grids: Grids) -> tuple[int, int, float]:
     """Return query and key of the cell that stands out most above what its key usually gets, and by how much.
 
     A query with one key to choose from gives it everything and says nothing, unless all are so.
@@ -137,4 +137,4 @@ def _striking(largest: Grid, mean: Grid, grids: Grids) -> list[float]:
     if not forced.all():
         excess[forced] = -1.0
     row, column = divmod(int(excess.argmax()), excess.shape[1])
-    return [grids.row_edges[row], grids.column_edges[column], float(f"{excess[row, column]:.3g}")]
+    return grids.row_edges[row], grids.column_edges[column], float(f"{excess[row, column]:.3g}")

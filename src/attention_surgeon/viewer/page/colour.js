@@ -117,7 +117,7 @@ export function isBright(pixel) {
     const c = part / 255;
     return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
   });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.19;
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179;
 }
 
 /**

@@ -35,7 +35,7 @@ export function said(receipt, predictions) {
 function table({ rows, facts }) {
   const hasAfter = [...rows, ...facts].some(({ after }) => after !== null);
   const heads = ["", hasAfter ? "before" : "now", ...(hasAfter ? ["after"] : [])];
-  const titles = heads.map((title) => make("th", { scope: "col" }, title));
+  const titles = heads.map((title) => (title ? make("th", { scope: "col" }, title) : make("td")));
   const bars = rows.map((row) => line(`'${visible(row.label)}'`, sides(row, hasAfter).map(bar)));
   const words = facts.map((fact) =>
     line(

@@ -123,7 +123,7 @@ export class TextView {
       const pixel = pixelOf(level[state.pooling][at], colours);
       if (!(token instanceof HTMLElement)) return;
       token.style.background = css(pixel);
-      token.style.color = isBright(pixel) ? "#0d1526" : "#f4f8fd";
+      token.style.color = isBright(pixel) ? "#000" : "#fff";
     });
   }
 
