@@ -392,7 +392,7 @@ def test_the_text_is_coloured_by_what_the_pointer_is_on(opened: Opener):
     token = shown.page.locator(".running .pick")
     token.nth(3).hover()
     assert "' sat' gives most to 'ryman' (1.00)." in shown.says
-    shown.page.wait_for_function("document.querySelectorAll('.pick')[2].style.background === 'rgb(13, 36, 79)'")
+    shown.page.wait_for_function("() => document.querySelectorAll('.pick')[2].style.background === 'rgb(13, 36, 79)'")
     token.nth(4).focus()
     shown.page.keyboard.press("ArrowLeft")
     shown.page.keyboard.press("ArrowLeft")
@@ -436,14 +436,14 @@ def test_paper_gets_every_map_in_light_colours(opened: Opener):
     stacked = torch.eye(30).expand(9, 12, 30, 30)
     shown = opened(view(stacked, axes=("layer", "head")), color_scheme="dark")
     shown.page.set_viewport_size({"width": 700, "height": 400})
-    shown.page.wait_for_function("!document.querySelector('.tile:not([data-drawn])')")  # also those far below
+    shown.page.wait_for_function("() => !document.querySelector('.tile:not([data-drawn])')")  # also those far below
     shown.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     first = "c => c.getContext('2d').getImageData(1, 0, 1, 1).data[0] > 200"
     light = f"[...document.querySelectorAll('.tile canvas')].filter({first}).length"
     assert shown.page.evaluate(light) == 108
     assert shown.page.evaluate("document.documentElement.dataset.theme") == "light"
     shown.page.evaluate("dispatchEvent(new Event('afterprint'))")
-    shown.page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    shown.page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
 
 
 AXE = Path(__file__).parent / "page" / "node_modules" / "axe-core" / "axe.min.js"

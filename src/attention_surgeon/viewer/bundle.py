@@ -33,6 +33,7 @@ ORDER = (
     "steps_view",
     "numbers_view",
     "compare_view",
+    "results",
     "app",
     "main",
 )

@@ -7,6 +7,7 @@ import { HeadsView } from "./heads_view.js";
 import { LinesView } from "./lines_view.js";
 import { MapView } from "./map_view.js";
 import { NumbersView } from "./numbers_view.js";
+import { said } from "./results.js";
 import { Source } from "./source.js";
 import { StepsView } from "./steps_view.js";
 import { TextView } from "./text_view.js";
@@ -53,7 +54,10 @@ export class App {
       make("p", { class: "source" }, this.source.side.source),
     );
     const inside = host.closest("main") !== null; // of the operating table, which has a main part already
-    host.replaceChildren(head, make(inside ? "div" : "main", {}, this.tabs, this.panel, this.source.live));
+    const { operation } = data;
+    const done = operation && !inside ? said(operation, operation.receipt, operation.predictions) : [];
+    const told = done.length > 0 ? [make("div", { class: "said" }, ...done)] : [];
+    host.replaceChildren(head, make(inside ? "div" : "main", {}, ...told, this.tabs, this.panel, this.source.live));
     this.waits = false;
     this.source.store.listen(() => this.drawSoon());
     this.ends = new AbortController();

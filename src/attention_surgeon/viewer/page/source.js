@@ -197,10 +197,11 @@ export class Source {
   /**
    * Returns a name for a file that is saved.
    * @param {string} ending
+   * @param {string} [what] what of the page it holds
    * @returns {string}
    */
-  fileName(ending) {
-    const words = `${this.data.title} ${this.entry.name}`.normalize("NFKD").toLowerCase();
+  fileName(ending, what = this.entry.name) {
+    const words = `${this.data.title} ${what}`.normalize("NFKD").toLowerCase();
     const plain = words
       .replace(/[^a-z0-9]+/g, "-")
       .replace(/^-|-$/g, "")
