@@ -54,6 +54,7 @@ class WriterConfig:
         matrix_rate: The highest learning rate of the matrices within the layers (Muon).
         learning_rate: The highest of all else (AdamW).
         num_warmup: Steps in which the learning rate rises.
+        look_back_from: The step after which one head is set to look at the token before, see `look_one_back`.
         seed: Draw of everything.
     """
 
@@ -62,12 +63,13 @@ class WriterConfig:
     embed_dim: int = 128
     num_heads: int = 4
     num_layers: int = 4
-    num_steps: int = 3000
+    num_steps: int = 1700
     batch_size: int = 8
     num_repeating: int = 2
     matrix_rate: float = 2e-2
     learning_rate: float = 3e-3
     num_warmup: int = 50
+    look_back_from: int = 1100
     seed: int = 0
 
 
@@ -127,6 +129,34 @@ def build_model(config: WriterConfig) -> nn.Module:
         dtype="float32",
     )
     return GPT2LMHeadModel(sizes)
+
+
+@torch.no_grad()
+def look_one_back(model: Any, config: WriterConfig) -> None:
+    """Set head 0 of layer 0 to the token before; from there it is trained on like all others.
+
+    The first features of a position become sines and cosines (Vaswani et al. 2017, section 3.5). The key of that head
+    is what they are, its query what they were one position ago: a turn of each pair by its angle. Left to chance, no
+    head looks back after a thousand steps, and without one no other can learn to look at what came after a token the
+    last time.
+    """
+    width, size = config.embed_dim, config.embed_dim // config.num_heads
+    block = model.transformer.h[0]
+    angles = torch.linspace(0.2, 3.0, size // 2)  # fast enough that one position makes a difference
+    turned = torch.arange(config.context_len)[:, None] * angles
+    height = _ABOVE_TOKENS * model.transformer.wte.weight.std()
+    model.transformer.wpe.weight[:, :size] = height * torch.stack([turned.sin(), turned.cos()], -1).flatten(-2)
+    block.ln_1.weight[:size], block.ln_1.bias[:size] = 1.0, 0.0
+    weight, bias = block.attn.c_attn.weight, block.attn.c_attn.bias  # (width, 3 * width), x @ weight
+    for start in (0, width):
+        weight[:, start : start + size] = bias[start : start + size] = 0.0
+    for pair, angle in enumerate(angles.tolist()):
+        sin, cos, at = math.sin(angle), math.cos(angle), 2 * pair
+        weight[at : at + 2, at : at + 2] = _SHARPNESS * torch.tensor([[cos, sin], [-sin, cos]])
+        weight[at : at + 2, width + at : width + at + 2] = _SHARPNESS * torch.eye(2)
+
+
+_ABOVE_TOKENS, _SHARPNESS = 3.0, 1.0
 
 
 @final
@@ -194,6 +224,8 @@ def train_writer(model: nn.Module, tokens: Int[Tensor, " n"], config: WriterConf
     started = time.process_time()
     model.train()
     for step in range(done + 1, config.num_steps + 1):
+        if step == config.look_back_from + 1:
+            look_one_back(model, config)
         for optimizer, highest in zip(optimizers, (config.matrix_rate, config.learning_rate), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = highest * rate_at(step, config)
