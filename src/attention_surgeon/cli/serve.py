@@ -7,8 +7,11 @@ import typer
 
 def serve(
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="DIR|NAME", help="What to begin with: tiny, minilm, or a folder.")
-    ] = "tiny",
+        str,
+        typer.Option(
+            "--model", "-m", metavar="DIR|NAME", help="What to begin with: writer, minilm, tiny, or a folder."
+        ),
+    ] = "writer",
     port: Annotated[
         int | None, typer.Option(metavar="N", help="Port of 127.0.0.1; 0 takes any free one. Usually 8642 or the next.")
     ] = None,

@@ -6,6 +6,7 @@ drawn; where none has, they are escaped. Fonts are looked at once, and only when
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -111,13 +112,19 @@ def _fonts_of_the_system() -> Mapping[str, str]:
             with suppress(OSError, RuntimeError):  # a font of pictures, such as most of emoji, has no outlines
                 fontManager.addfont(path)
     plain = {
-        entry.name: entry.fname
+        entry.name: entry
         for entry in reversed(fontManager.ttflist)
         if entry.style == "normal" and entry.weight in _PLAIN_WEIGHTS and entry.stretch == "normal"
     }
-    drawn = {name: path for name, path in plain.items() if not name.startswith(_LAST_RESORT) and "Color" not in name}
+    drawn = {}
+    for name, entry in plain.items():
+        if not name.startswith(_LAST_RESORT) and "Color" not in name:
+            drawn[name] = entry.fname
+            if entry.weight != _USUAL_WEIGHT:  # or matplotlib complains, each time, that it is not of the usual weight
+                fontManager.ttflist.append(replace(entry, weight=_USUAL_WEIGHT))
     return dict(sorted(drawn.items(), key=lambda item: (not any(part in item[0] for part in _LIKELY), item[0])))
 
 
-_PLAIN_WEIGHTS = (400, 500, "normal", "regular", "book", "medium")
+_USUAL_WEIGHT = 400
+_PLAIN_WEIGHTS = (_USUAL_WEIGHT, 500, "normal", "regular", "book", "medium")
 _LIKELY = ("CJK", "Noto", "WenQuanYi", "Droid", "Hiragino", "PingFang", "MS ", "Yu ", "Malgun", "Unifont", "Symbola")

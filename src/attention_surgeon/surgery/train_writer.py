@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from attention_surgeon.errors import FileFormatError, OptionError
 from attention_surgeon.files import file_access_error, read_text
 from attention_surgeon.models import shipped_corpus
+from attention_surgeon.surgery.writer_card import card_of
 
 _R_STRING = b"\x00\x04\x00\x09"  # flags of a string in R's serialization; its length follows, big-endian
 _BLOCK = 20_000  # characters that are held out together, so that the model meets whole pages it has not seen
@@ -306,7 +307,10 @@ def _optimizers(model: nn.Module, config: WriterConfig) -> list[torch.optim.Opti
     """
     matrices = [one for name, one in model.named_parameters() if one.ndim == 2 and ".h." in name]
     others = [one for name, one in model.named_parameters() if one.ndim != 2 or ".h." not in name]
-    return [Muon(matrices, {"lr": config.matrix_rate}), torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)]
+    return [
+        Muon(matrices, {"lr": config.matrix_rate}),
+        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
 
 
 def _keep(

@@ -49,7 +49,9 @@ class Numbers(NamedTuple):
 
 
 def numbers_of(subject: Subject) -> Numbers:
-    """Return the statistics of each map, measured in float32; nothing where only pooled maps are there."""
+    """Return the statistics of each map, measured in float32; of pooled maps those that came with them, or none."""
+    if subject.is_pooled and subject.measured:
+        return _numbers(list(subject.measured), [patterns_from(each) for each in subject.measured])
     if subject.is_pooled:
         nothing = [None for _ in subject.maps]
         return Numbers([], [[] for _ in subject.maps], [*nothing], [*nothing])
@@ -57,12 +59,17 @@ def numbers_of(subject: Subject) -> Numbers:
     with one_thread():  # each map is small: two maps at a time are faster than two threads on one
         found = list(in_parallel(lambda number: _measured(subject, number, options), range(len(subject.maps))))
     measured = [None if isinstance(each, list) else each[0] for each in found]
+    patterns = [None if isinstance(each, list) else each[1] for each in found]
+    return _numbers(measured, patterns)._replace(row_sums=[each if isinstance(each, list) else None for each in found])
+
+
+def _numbers(measured: list[HeadStatistics | None], patterns: list[HeadPatterns | None]) -> Numbers:
     names = [name for name in PER_HEAD if any(getattr(each, name, None) is not None for each in measured)]
     return Numbers(
         [describe(definition_of(name)) for name in names],
         [[plain_number(getattr(each, name, None)) for name in names] for each in measured],
-        [None if isinstance(each, list) else _pattern(each[1]) for each in found],
-        [each if isinstance(each, list) else None for each in found],
+        [None if each is None else _pattern(each) for each in patterns],
+        [None for _ in measured],
     )
 
 

@@ -38,7 +38,7 @@ def view(
             - weights as a `torch.Tensor` or NumPy array of any floating dtype: `(n_q, n_k)`, `(heads, n_q, n_k)`,
               `(batch, heads, n_q, n_k)` or `(layers, batch, heads, n_q, n_k)`, or a list of these, one for each layer;
             - what a model of transformers returned, with its `attentions`;
-            - a `stats.PooledMap`, of which only the cells are known.
+            - a `stats.PooledMap`, of which only the cells are known, or a `stats.AttentionScan`, a map with statistics.
         tokens: One string for each query; for the keys too, where there are as many.
         key_tokens: One string for each key.
         axes: Names of the axes before queries and keys, where they are not the usual ones: `("layer", "head")`.
