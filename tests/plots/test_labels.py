@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.font_manager import findfont
 
-from attention_surgeon.plots import plot_attention_heatmap
+from attention_surgeon.errors import OptionError
+from attention_surgeon.plots import fonts, plot_attention_heatmap
 from attention_surgeon.plots.labels import LONGEST_LABEL, text_width, visible_title, visible_token, wrapped
 from tests.plots.probes import pixels, tick_texts
 
@@ -40,8 +42,40 @@ from tests.plots.probes import pixels, tick_texts
         ("a" * 17, "a" * 15 + "…"),
     ],
 )
-def test_a_token_is_made_visible_and_short(token, label):
+def test_a_token_is_made_visible_and_short(token, label, monkeypatch):
+    monkeypatch.setattr(fonts, "_fonts_of_the_system", dict)
+    fonts._fonts_with.cache_clear()
     assert visible_token(token) == label
+
+
+def test_a_letter_that_our_font_lacks_is_drawn_by_one_that_has_it():
+    others = (name for name in fonts._fonts_of_the_system() if name != fonts.FONT)
+    ours = fonts.letters_of(fonts.FONT)
+    name, letter = next(
+        (name, chr(code))
+        for name in others
+        for code in sorted(fonts.letters_of(name) - ours)
+        if chr(code).isprintable() and chr(code).isalpha()
+    )
+    fonts._fonts_with.cache_clear()
+    assert visible_token(letter) == letter
+    assert fonts.families_for([f"a{letter}"])[0] == fonts.FONT
+    assert any(ord(letter) in fonts.letters_of(each) for each in fonts.families_for([letter])), name
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a missing glyph warns
+        pixels(plot_attention_heatmap(torch.eye(2), [letter, "b"], title=letter))
+
+
+def test_a_font_is_chosen_by_name_or_file_and_stands_first():
+    try:
+        fonts.use_font("STIXGeneral")
+        assert fonts.families_for(["a"]) == ("STIXGeneral", fonts.FONT)
+        fonts.use_font(findfont("DejaVu Serif"))
+        assert fonts.families_for(["a"]) == ("DejaVu Serif", fonts.FONT)
+        with pytest.raises(OptionError, match="font is 'No Such Font', expected a file"):
+            fonts.use_font("No Such Font")
+    finally:
+        fonts.use_font(fonts.FONT)
 
 
 ODD = ["$x$", "$", "x_1^2", "\\frac{1}{2}", "\n", "", " ", "你好", "👩🚀", "שלום", "العربية", "é", "\x1b[31m", "\ud800"]

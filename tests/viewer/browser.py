@@ -55,6 +55,11 @@ class Shown:
         self.page.click(f"#tab-{view}")
         self.page.wait_for_selector(f"#page[data-drawn={view}]")
 
+    def choose_tab_and_map(self, view: str, name: str) -> None:
+        """Choose a tab, and there a map by its name."""
+        self.go(view)
+        self.choose("Map", name)
+
     def settle(self) -> None:
         """Wait for two pictures: a change is drawn before the next one."""
         self.page.evaluate(
@@ -80,7 +85,7 @@ class Shown:
 
     def choose(self, label: str, option: str) -> None:
         """Choose from a list by its label."""
-        self.page.get_by_label(label, exact=True).select_option(label=option)
+        self.page.get_by_role("combobox", name=label, exact=True).select_option(label=option)
         self.settle()
 
     def pixel(self, x: float, y: float) -> tuple[int, ...]:

@@ -19,6 +19,10 @@ OFFER: dict[str, Any] = {
     "stacks": [{"name": "", "numLayers": 2, "numHeads": 3}],
     "masks": [["own", "the model's own"], ["causal", "causal"], ["window", "window"]],
     "scales": [["own", "the model's own"], ["none", "none"]],
+    "lessons": [
+        {"title": "Silence one head", "question": "Needed?", "fault": "knock_out", "layers": [0], "heads": [1]},
+        {"title": "Temperature 0", "question": "One only?", "temperature": 0},
+    ],
     "faults": [
         {"name": "knock_out", "group": "operations", "summary": "What the head gathered is set to 0."},
         {"name": "fails", "group": "faults of the table", "summary": "The table makes a mistake."},
@@ -74,7 +78,18 @@ class StandIn:
         facts = [{"label": "loss, nats per token", "before": "1.0000", "after": "no number any more"}]
         said = {"title": "The next token", "rows": [{"label": "cat", "before": 0.25, "after": 0.5}], "facts": facts}
         page = compare(before, after, tokens=tokens, title=title)
-        return Answer(page.document, (f"operated: {request.fault}", "undone exactly"), said)
+        receipt = (f"operated: {request.fault}", "undone exactly")
+        if request.layers and request.heads:
+            number = 3 * request.layers[0] + request.heads[0]
+            page.document["operation"] = {
+                "sentence": f"Head {request.layers[0]}.{request.heads[0]} is silenced. Loss 1.00 → 2.00.",
+                "settings": [["text", request.text]],
+                "receipt": list(receipt),
+                "predictions": said,
+                "maps": [number],
+                "mark": "silenced",
+            }
+        return Answer(page.document, receipt, said)
 
     @staticmethod
     def _maps(model: str, n: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from attention_surgeon.viewer.live import Serving
 from tests.viewer.live_table import StandIn, served
 from tests.viewer.probes import HOSTILE
-from tests.viewer.test_with_browser import GROUNDS
+from tests.viewer.test_with_browser import AXE, GROUNDS
 
 _WAIT = 8_000
 
@@ -93,7 +93,7 @@ def test_page_begins_with_the_example_and_hides_its_token(live: Any, serving: Se
     assert shown.page.get_by_label("Text", exact=True).input_value() == "the cat sat"
     assert "Nothing is done." in shown.says
     assert shown.page.url == f"http://127.0.0.1:{serving.port}/#model=small&text=the+cat+sat"
-    assert shown.page.locator("#page").get_attribute("data-drawn") == "map"
+    assert shown.page.locator("#page").get_attribute("data-drawn") == "heads"
     shown.page.reload()
     assert "Nothing is done." in shown.done().says
 
@@ -102,6 +102,8 @@ def test_a_fault_shows_before_and_after_with_receipt_and_prediction(live: Any):
     shown = live()
     shown.choose("Fault", "knock_out")
     assert "operated: knock_out" in shown.says
+    assert "undone exactly" not in shown.says  # the receipt is folded
+    shown.page.get_by_text("Receipt: what was counted and measured").click()
     assert "undone exactly" in shown.says
     assert "What the head gathered is set to 0." in shown.page.locator("form").inner_text()
     assert shown.page.locator("#page").get_attribute("data-drawn") == "compare"
@@ -311,3 +313,84 @@ def test_page_of_an_earlier_run_says_where_to_look(browser: Browser, serving: Se
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("open the address that was printed")
     context.close()
+
+
+_SILENCED = "#fault=knock_out&text=the+cat+sat&layers=1&heads=2"
+
+
+def test_one_sentence_comes_first_and_the_head_is_marked_everywhere(live: Any):
+    shown = live(_SILENCED)
+    page = shown.page
+    assert page.locator(".said > *").first.inner_text() == "Head 1.2 is silenced. Loss 1.00 → 2.00."
+    page.locator("#view").get_by_label("Map", exact=True).select_option(label="layer 1, head 2 · silenced")
+    expect(page.locator("figcaption").nth(1)).to_have_text("after · silenced")
+    assert "This head is silenced" in page.locator("#view").inner_text()
+    page.get_by_role("tab", name="Heads", exact=True).click()
+    assert page.locator(".tile[data-operated]").count() == 1
+    assert "silenced" in page.locator(".tile[data-operated]").inner_text()
+
+
+def test_the_map_jumps_to_the_largest_change_of_what_is_done_now(live: Any):
+    shown = live(_SILENCED)
+    page = shown.page
+    chosen = page.locator("#view").get_by_label("Map", exact=True)
+    where = chosen.input_value()
+    chosen.select_option(index=(int(where) + 1) % 6)
+    shown.choose("Mask", "causal")
+    assert page.locator("#view").get_by_label("Map", exact=True).locator("option:checked").count() == 1
+    start = page.evaluate("document.querySelector('#view .says').textContent")
+    change = float(re.search(r"\(([+−][\d.]+)\)", start)[1].replace("−", "-"))  # pyright: ignore[reportOptionalSubscript]
+    assert abs(change) > 0.2
+
+
+def test_a_temperature_of_0_is_0(live: Any, table: StandIn):
+    shown = live("#text=the+cat")
+    field = shown.page.get_by_label("Temperature", exact=True)
+    field.fill("0")
+    field.blur()
+    shown.page.wait_for_timeout(400)
+    shown.done()
+    assert table.asked[-1].temperature == 0
+    field.fill("-7")
+    field.blur()
+    assert field.input_value() == "0.01"  # what acts is what is shown
+
+
+def test_a_lesson_has_prepared_operations_in_large_type(live: Any, table: StandIn):
+    shown = live("#text=the+cat")
+    page = shown.page
+    page.get_by_role("button", name="Lesson", exact=True).click()
+    assert page.get_by_label("Fault", exact=True).is_hidden()
+    assert page.evaluate("getComputedStyle(document.body).fontSize") == "20px"
+    page.get_by_role("navigation").get_by_role("button", name="Silence one head").click()
+    page.wait_for_timeout(60)
+    shown.done()
+    assert (table.asked[-1].fault, table.asked[-1].layers, table.asked[-1].heads) == ("knock_out", (0,), (1,))
+    assert page.get_by_role("button", name="Silence one head").get_attribute("aria-pressed") == "true"
+    page.get_by_role("navigation").get_by_role("button", name="As it is").click()
+    expect(page.locator(".said")).to_contain_text("Nothing is done.")
+    page.get_by_role("button", name="Lesson", exact=True).click()
+    assert page.get_by_label("Fault", exact=True).is_visible()
+
+
+def test_the_saved_page_tells_what_was_done(live: Any, browser: Browser, tmp_path: Path):
+    shown = live(_SILENCED)
+    with shown.page.expect_download() as download:
+        shown.page.get_by_role("button", name="Save as one file").click()
+    assert download.value.suggested_filename == "small-knock-out.html"
+    download.value.save_as(tmp_path / "kept.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "kept.html").as_uri())
+    page.get_by_text("Receipt: what was counted and measured").click()
+    said = page.locator(".said").inner_text()
+    for words in ("Head 1.2 is silenced", "the cat sat", "undone exactly", "50 %"):
+        assert words in said
+    page.close()
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there (make check fetches it with npm)")
+def test_axe_finds_nothing_on_the_table(live: Any):
+    shown = live(_SILENCED, bypass_csp=True)
+    shown.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = shown.page.evaluate("axe.run().then(({ violations }) => violations)")
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []

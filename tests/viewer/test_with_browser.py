@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,8 +41,9 @@ def test_zoom_to_an_exact_cell_of_a_long_text(opened: Opener):
     weight[300, 411], weight[300, 17] = 0.8125, 0.1875
     shown = opened(view(weight, tokens=[f"w{i}" for i in range(512)]))
     shown.stage.focus()
-    for _ in range(30):
-        shown.page.keyboard.press("Shift+ArrowDown")
+    assert "'w300' gives 0.81 of its attention to 'w411'" in shown.says  # where it begins: what stands out
+    shown.page.keyboard.press("Home")
+    assert "'w300' gives nothing to 'w0'" in shown.says
     for _ in range(41):
         shown.page.keyboard.press("Shift+ArrowRight")
     shown.page.keyboard.press("ArrowRight")
@@ -113,7 +115,7 @@ def test_the_wall_sorts_groups_and_opens(opened: Opener):
     assert shown.page.locator(".group > span").first.inner_text() == "key/value head 0"
     shown.page.wait_for_selector(".tile[data-drawn]")
     shown.choose("Sort by", "Entropy")
-    labels = [tile.get_attribute("aria-label") for tile in shown.page.locator(".tile").all()]
+    labels = [tile.get_attribute("title") for tile in shown.page.locator(".tile").all()]
     assert [label and label.split(", uniform")[0].split(", diagonal")[0] for label in labels] == [
         "layer 0, head 0", "layer 1, head 1", "layer 0, head 1", "layer 1, head 0",
     ]  # fmt: skip
@@ -125,7 +127,9 @@ def test_the_wall_sorts_groups_and_opens(opened: Opener):
 def test_lines_name_the_strongest_keys(opened: Opener):
     shown = opened(view(trace(), title="lines"))
     shown.go("lines")
+    shown.choose("Map", "head 0")
     shown.stage.focus()
+    shown.page.keyboard.press("Shift+ArrowUp")
     shown.page.keyboard.press("ArrowDown")
     row = trace().weights[0, 1]
     best = int(row.argmax())
@@ -137,6 +141,7 @@ def test_the_steps_of_a_pair_add_up(opened: Opener):
     made = trace(causal=True)
     shown = opened(view(made))
     shown.go("steps")
+    shown.choose("Map", "head 0")
     shown.choose("From", "2 sat")
     shown.choose("to", "1 cat")
     text = shown.page.locator(".steps").inner_text()
@@ -194,6 +199,7 @@ def test_numbers_sort_and_are_saved(opened: Opener):
 
 def test_the_map_is_saved_as_png_and_svg(opened: Opener):
     shown = opened(view(trace(), title="<b>"))
+    shown.go("map")
     assert shown.saved("PNG").startswith(b"\x89PNG")
     drawing = shown.saved("SVG").decode()
     assert drawing.startswith("<svg ")
@@ -232,7 +238,7 @@ def test_light_and_dark_follow_the_system_and_the_choice(scheme: str, opened: Op
     ground = "getComputedStyle(document.body).backgroundColor"
     assert shown.page.evaluate(ground) == GROUNDS[scheme]
     other = "dark" if scheme == "light" else "light"
-    shown.choose("Ground", other)
+    shown.choose("Theme", other)
     assert shown.page.evaluate(ground) == GROUNDS[other]
 
 
@@ -254,11 +260,11 @@ def test_everything_fits_a_phone(opened: Opener):
 def test_the_keyboard_alone_reaches_everything(opened: Opener):
     shown = opened(view(trace()))
     press = shown.page.keyboard.press
-    press("Tab")  # the ground
+    press("Tab")  # the theme
     press("Tab")  # the tabs
     focused = "document.activeElement.id || document.activeElement.textContent"
-    assert shown.page.evaluate(focused) == "tab-map"
-    for name in ("heads", "lines", "steps", "numbers", "map"):
+    assert shown.page.evaluate(focused) == "tab-heads"
+    for name in ("map", "text", "lines", "steps", "numbers", "heads", "map"):
         press("ArrowRight")
         shown.page.wait_for_selector(f"#page[data-drawn={name}]")
         assert shown.page.evaluate(focused) == f"tab-{name}"
@@ -266,20 +272,24 @@ def test_the_keyboard_alone_reaches_everything(opened: Opener):
         press("Tab")
         if shown.page.evaluate("document.activeElement.className") == "stage":
             break
+    press("Shift+ArrowUp")
     press("ArrowDown")
     press("End")
     assert "'cat' gives" in shown.says
     assert "to 'mat'" in shown.says
+    before = shown.says
     press("PageDown")
-    assert "head 1" in shown.says
+    assert "head " in shown.says
+    assert shown.says != before
     assert shown.page.evaluate("document.activeElement.className") == "stage"
 
 
 def test_a_screen_reader_finds_names_and_roles(opened: Opener):
     shown = opened(view(trace()))
     assert shown.page.get_by_role("tablist").count() == 1
-    assert shown.page.get_by_role("tab", selected=True).inner_text() == "Map"
-    assert shown.page.get_by_role("tabpanel").get_attribute("aria-labelledby") == "tab-map"
+    assert shown.page.get_by_role("tab", selected=True).inner_text() == "Heads"
+    assert shown.page.get_by_role("tabpanel").get_attribute("aria-labelledby") == "tab-heads"
+    shown.go("map")
     assert "Arrow keys" in (shown.stage.get_attribute("aria-label") or "")
     named = "e => Boolean(e.ariaLabel || e.textContent.trim() || e.labels?.length)"
     unnamed = f"[...document.querySelectorAll('button, select')].filter(e => !({named})(e)).length"
@@ -328,10 +338,123 @@ def test_a_page_in_a_notebook_is_shut_in(browser: Browser, tmp_path: Path):
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto((tmp_path / "notebook.html").as_uri())
     frame = page.frame_locator("iframe")
-    frame.locator("#page[data-drawn=map]").wait_for()
-    assert "of its attention to 'the'" in frame.locator(".says").inner_text()
-    frame.locator("#tab-heads").click()
     frame.locator(".tile[data-drawn]").first.wait_for()
+    frame.locator("#tab-map").click()
+    frame.locator("#page[data-drawn=map]").wait_for()
+    assert "of its attention to '" in frame.locator(".says").inner_text()
     assert page.evaluate("document.querySelector('iframe').contentDocument") is None  # another origin
     assert not problems
     page.close()
+
+
+_PIECES = ["The", " fer", "ryman", " sat", "."]
+
+
+def _of_pieces(opened: Opener) -> Any:
+    """Open a page of three heads over five tokens that make four words; head 0 looks at the token before."""
+    before = torch.eye(5).roll(1, 0)
+    before[0] = torch.tensor([1.0, 0, 0, 0, 0])
+    even = torch.tril(torch.ones(5, 5)) / torch.arange(1, 6)[:, None]
+    first = torch.zeros(5, 5)
+    first[:, 0] = 1.0
+    return opened(view(torch.stack([before, even, first]), tokens=_PIECES))
+
+
+def test_it_opens_on_the_wall_with_names_and_then_on_what_stands_out(opened: Opener):
+    shown = _of_pieces(opened)
+    assert shown.page.locator("#page").get_attribute("data-drawn") == "heads"
+    tiles = [tile.inner_text().split("\n")[-1] for tile in shown.page.locator(".tile").all()]
+    assert tiles == ["previous token", "uniform", "sink"]
+    shown.page.locator(".tile").first.click()
+    shown.page.wait_for_selector("#page[data-drawn=map]")
+    assert "'The' gives" not in shown.says  # its one key is forced on it
+    assert "gives 1.00 of its attention to" in shown.says
+
+
+def test_one_scale_of_colours_for_all_or_each_its_own(opened: Opener):
+    weight = torch.stack([torch.full((4, 4), 0.25), torch.eye(4)])
+    shown = opened(view(weight, tokens=["a", "b", "c", "d"]))
+    pixel = (
+        "[...document.querySelectorAll('.tile canvas')].map(c => c.getContext('2d').getImageData(0, 0, 1, 1).data[0])"
+    )
+    shown.page.wait_for_selector(".tile[data-drawn] + .tile[data-drawn]")
+    even, one = shown.page.evaluate(pixel)
+    assert even > one + 100  # 0.25 is lighter than 1
+    shown.choose("Scale", "each its own")
+    shown.page.wait_for_selector(".tile[data-drawn] + .tile[data-drawn]")
+    even, one = shown.page.evaluate(pixel)
+    assert even == one  # each is the largest of its map
+
+
+def test_the_text_is_coloured_by_what_the_pointer_is_on(opened: Opener):
+    shown = _of_pieces(opened)
+    shown.choose_tab_and_map("text", "head 0")
+    token = shown.page.locator(".running .pick")
+    token.nth(3).hover()
+    assert "' sat' gives most to 'ryman' (1.00)." in shown.says
+    shown.page.wait_for_function("() => document.querySelectorAll('.pick')[2].style.background === 'rgb(13, 36, 79)'")
+    token.nth(4).focus()
+    shown.page.keyboard.press("ArrowLeft")
+    shown.page.keyboard.press("ArrowLeft")
+    assert "'ryman' gives most to ' fer' (1.00)." in shown.says
+    shown.page.get_by_role("button", name="What it gets").click()
+    token.nth(2).hover()
+    assert "'ryman' gets most from ' sat' (1.00)." in shown.says
+
+
+def test_words_of_several_tokens_are_shown_as_one(opened: Opener):
+    shown = _of_pieces(opened)
+    shown.choose_tab_and_map("map", "head 0")
+    shown.page.get_by_role("button", name="Whole words").click()
+    shown.stage.focus()
+    for key in ("Shift+ArrowUp", "Home", "ArrowDown"):
+        shown.page.keyboard.press(key)
+    assert "' ferryman' gives 0.50 of its attention to 'The'" in shown.says  # the mean of 1 and 0
+    shown.page.keyboard.press("ArrowRight")
+    assert "' ferryman' gives 0.50 of its attention to ' ferryman'" in shown.says
+
+
+def test_lines_of_all_tokens_and_of_several_heads(opened: Opener):
+    shown = _of_pieces(opened)
+    shown.choose_tab_and_map("lines", "head 0")
+    inked = (
+        "() => { const c = document.querySelector('.stage canvas');"
+        "const d = c.getContext('2d').getImageData(c.width / 2, 0, 1, c.height).data; let n = 0;"
+        "for (let i = 3; i < d.length; i += 4) n += d[i] > 40; return n; }"
+    )
+    one = shown.page.evaluate(inked)
+    shown.page.get_by_role("button", name="All tokens").click()
+    shown.page.wait_for_timeout(60)
+    all_tokens = shown.page.evaluate(inked)
+    assert all_tokens > one
+    shown.page.get_by_role("group", name="Heads that are drawn as well").get_by_role("button", name="2").click()
+    shown.page.wait_for_timeout(60)
+    assert shown.page.evaluate(inked) > all_tokens
+
+
+def test_paper_gets_every_map_in_light_colours(opened: Opener):
+    stacked = torch.eye(30).expand(9, 12, 30, 30)
+    shown = opened(view(stacked, axes=("layer", "head")), color_scheme="dark")
+    shown.page.set_viewport_size({"width": 700, "height": 400})
+    shown.page.wait_for_function("() => !document.querySelector('.tile:not([data-drawn])')")  # also those far below
+    shown.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    first = "c => c.getContext('2d').getImageData(1, 0, 1, 1).data[0] > 200"
+    light = f"[...document.querySelectorAll('.tile canvas')].filter({first}).length"
+    assert shown.page.evaluate(light) == 108
+    assert shown.page.evaluate("document.documentElement.dataset.theme") == "light"
+    shown.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    shown.page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+
+
+AXE = Path(__file__).parent / "page" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there (make check fetches it with npm)")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_about(scheme: str, opened: Opener):
+    shown = opened(view(trace()), color_scheme=scheme, bypass_csp=True)
+    shown.page.evaluate(AXE.read_text(encoding="utf-8"))
+    for name in ("heads", "map", "text", "lines", "steps", "numbers"):
+        shown.go(name)
+        found = shown.page.evaluate("axe.run().then(({ violations }) => violations)")
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], name

@@ -94,8 +94,7 @@ def _lines(document: dict[str, Any], model: str, width: int) -> Iterator["Text"]
 
 
 def _head_lines(document: dict[str, Any], model: str, width: int) -> Iterator["Text"]:
-    from attention_surgeon.cli.cells import visible
-    from attention_surgeon.cli.cells import labelled_lines, text_lines
+    from attention_surgeon.cli.cells import labelled_lines, text_lines, visible
 
     yield from text_lines(f"head {document['head']} of {model}", width, "heading")
     for name, label in (("qk", "QK"), ("ov", "OV")):

@@ -132,8 +132,7 @@ def _map_lines(result: "PatchResult", width: int) -> Iterator["Text"]:
     """Yield one line for each layer: numbers where there is room, shades where there is not."""
     from rich.text import Text
 
-    from attention_surgeon.cli.cells import fit, shortened
-    from attention_surgeon.cli.cells import shade
+    from attention_surgeon.cli.cells import fit, shade, shortened
 
     effects = result.effects
     room = max(len(layer) for layer in result.layers) + len("layer  ")

@@ -7,7 +7,7 @@ from attention_surgeon.cli.serve_table import ModelTable
 from attention_surgeon.surgery import load_model
 from attention_surgeon.viewer.live import Serving, serve
 
-_USUAL = ("tiny", "minilm")
+_USUAL = ("writer", "minilm", "tiny")
 
 
 def run_serve(model: str, port: int | None, *, is_opened: bool) -> int:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from attention_surgeon.cli.serve_operation import MASKS, SCALES
 from attention_surgeon.faults import catalogue
 from attention_surgeon.surgery import BUILT_IN, LoadedModel, attention_layers, operations
+from attention_surgeon.surgery.inputs import writes
 from attention_surgeon.surgery.layers import model_name
 
 _ELSEWHERE = ("no_scale", "drop_mask", "reverse_mask", "temperature:2")
@@ -42,12 +43,32 @@ def offer_of(loaded: LoadedModel, most_tokens: int) -> dict[str, Any]:
         ],
         "masks": [[value.partition(":")[0], words] for value, words in MASKS],
         "scales": [list(choice) for choice in SCALES],
+        "lessons": lessons_of(loaded),
         "faults": [
             {"name": operation.name, "group": _group(operation.name), "summary": operation.summary}
             for operation in operations()
             if operation.name not in _ELSEWHERE
         ],
     }
+
+
+def lessons_of(loaded: LoadedModel) -> list[dict[str, Any]]:
+    """Return five operations to show a class, each with the question that it answers."""
+    sees_all = not writes(loaded.model)
+    mask = {"mask": "causal"} if sees_all else {"mask": "none"}
+    about_mask = "What if nobody may look ahead?" if sees_all else "What if everybody may see the future?"
+    last = str(stacks_of(loaded)[0].num_layers - 1)
+    return [
+        {"title": "Silence one head", "question": "Does the model need it?", **_ONE_HEAD},
+        {"title": "Even attention", "question": "What if nobody may choose?", "fault": "uniform"},
+        {"title": "Change the mask", "question": about_mask, **mask},
+        {"title": "No scale", "question": "Why divide by √d_k?", "scale": "none"},
+        {"title": "Temperature 0", "question": f"What if layer {last} takes one token only?", "temperature": 0}
+        | {"layers": [int(last)]},
+    ]
+
+
+_ONE_HEAD = {"fault": "knock_out", "layers": [0], "heads": [0]}
 
 
 def _group(name: str) -> str:

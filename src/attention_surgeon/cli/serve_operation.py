@@ -34,7 +34,9 @@ def operation_of(request: TableRequest) -> Operation | None:
         OptionError, SurgeryError: no such mask, scale or fault, or one that cannot act on a model.
     """
     parts = [*_scale(request.scale), *_fault(request.fault), *_mask(request.mask)]
-    if request.temperature != 1:
+    if request.temperature == 0:  # the limit: all to the largest score
+        parts.append(find_operation("one_hot"))
+    elif request.temperature != 1:
         parts.append(find_operation(f"temperature:{request.temperature:g}"))
     if not parts:
         return None

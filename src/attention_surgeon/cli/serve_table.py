@@ -7,6 +7,7 @@ from typing import Any, final
 import torch
 
 from attention_surgeon.cli.operate import nothing_changed, place_of, receipt_parts
+from attention_surgeon.cli.sentence import entry_of, who
 from attention_surgeon.cli.serve_offer import offer_of, stacks_of
 from attention_surgeon.cli.serve_operation import operation_of
 from attention_surgeon.errors import OptionError, SurgeonError
@@ -86,10 +87,12 @@ class ModelTable:
                 tokenizer=loaded.tokenizer,
             )
         still_wanted()
-        return _operated(loaded, effect, stack, f"{loaded.name}: {operation.name}")
+        return _operated(loaded, effect, stack, request.text)
 
 
-def _operated(loaded: LoadedModel, effect: Effect, stack: str, title: str) -> Answer:
+def _operated(loaded: LoadedModel, effect: Effect, stack: str, text: str) -> Answer:
+    heads = who([layer for layer in effect.receipt.layers if layer.calls])
+    title = f"{loaded.name}: {effect.receipt.operation}, {heads[:1].lower()}{heads[1:]}"
     before, after = _maps(effect.before, stack), _maps(effect.after, stack)
     receipt, predictions = receipt_of(effect), predictions_of(loaded, effect.before, effect.after)
     if effect.receipt.changed and all(torch.equal(before[name].weights, after[name].weights) for name in before):
@@ -100,6 +103,7 @@ def _operated(loaded: LoadedModel, effect: Effect, stack: str, title: str) -> An
         reason = str(error).removeprefix("compare: ").partition(". ")[0].rstrip(".")
         receipt = (*receipt, f"no map of what came out: {reason}; the maps show the model as it was")
         document = view(before, title=title).document
+    document["operation"] = entry_of(effect, stack, predictions, receipt, text)
     return Answer(document, receipt, predictions)
 
 

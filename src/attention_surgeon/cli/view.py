@@ -10,12 +10,13 @@ from attention_surgeon.cli.operate import text_of
 from attention_surgeon.cli.trace_input import Request, make_trace
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import require_place
+from attention_surgeon.stats import load_scans
 from attention_surgeon.trace import load_trace
 from attention_surgeon.viewer import Page, view
 
 _WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
-    "surgeon view --trace FILE; surgeon view --model DIR --text ..."
+    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ..."
 )
 
 
@@ -25,12 +26,14 @@ class ViewRequest(NamedTuple):
     text: str | None
     file: Path | None
     trace: Path | None
+    scan: Path | None
     model: str | None
     mask: str | None
     no_scale: bool
     first: int | None
     layer: str | None
     out: Path
+    font: str | None
     megabytes: float
     open_it: bool
 
@@ -44,6 +47,10 @@ def run_view(request: ViewRequest) -> int:
     """
     _check(request)
     require_place(request.out)
+    if request.font is not None:
+        from attention_surgeon.plots import use_font  # here, because it loads matplotlib, which a page does not need
+
+        use_font(request.font)
     page = view(_subject(request), max_megabytes=request.megabytes)
     page.save(request.out, place=() if request.layer is None else (request.layer,))
     size = request.out.stat().st_size
@@ -54,7 +61,7 @@ def run_view(request: ViewRequest) -> int:
 
 
 def _check(request: ViewRequest) -> None:
-    sources = {"--text": request.text, "--file": request.file, "--trace": request.trace}
+    sources = {"--text": request.text, "--file": request.file, "--trace": request.trace, "--scan": request.scan}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} given; {_WAYS}.")
@@ -62,17 +69,22 @@ def _check(request: ViewRequest) -> None:
         raise OptionError(f"nothing to show; {_WAYS}.")
     own = {"--mask": request.mask, "--no-scale": request.no_scale or None, "--first": request.first}
     others = [name for name, value in own.items() if value is not None]
-    if others and (request.model is not None or request.trace is not None):
+    is_kept = request.trace is not None or request.scan is not None
+    if others and (request.model is not None or is_kept):
         raise OptionError(
             f"{', '.join(others)} belongs to the untrained vectors, so it goes with --text or --file alone."
         )
-    if request.model is not None and request.trace is not None:
-        raise OptionError("--trace shows what was saved, so it goes without --model.")
+    if request.model is not None and is_kept:
+        raise OptionError(
+            f"{'--scan' if request.trace is None else '--trace'} shows what was saved, so it goes without --model."
+        )
 
 
 def _subject(request: ViewRequest) -> Any:
     if request.trace is not None:
         return load_trace(request.trace)
+    if request.scan is not None:
+        return {name.removeprefix("layer "): scan for name, scan in load_scans(request.scan).items()}
     if request.model is None:
         parts = (request.text, request.file, None, request.mask, request.no_scale, None, None, None, request.first)
         return make_trace(Request(*parts))

@@ -7,6 +7,7 @@ The figures belong to nobody's `pyplot`, so they need no closing and leave no se
 from attention_surgeon.plots.charts import Bars, Chart, Line, plot_charts
 from attention_surgeon.plots.fault import plot_fault
 from attention_surgeon.plots.fields import plot_fields
+from attention_surgeon.plots.fonts import use_font
 from attention_surgeon.plots.grid import plot_multihead_attention, plot_scale_comparison
 from attention_surgeon.plots.head_statistics import plot_head_statistics
 from attention_surgeon.plots.heatmap import plot_attention_heatmap
@@ -28,4 +29,5 @@ __all__ = [
     "plot_scale_comparison",
     "plot_scaling_curves",
     "save_figure",
+    "use_font",
 ]

@@ -13,7 +13,8 @@ from functools import cache
 import matplotlib.image
 import numpy as np
 
-from attention_surgeon.plots.style import FONT, INK_ON_BRIGHT, INK_ON_DARK, Theme, theme_named
+from attention_surgeon.plots.fonts import FONT
+from attention_surgeon.plots.style import INK_ON_BRIGHT, INK_ON_DARK, Theme, theme_named
 
 _NOT_DRAWN = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 _IMAGE = re.compile(r'<image xlink:href="data:image/png;base64,\s*(?P<pixels>[^"]+)"(?P<place>[^>]*)/>')

@@ -4,12 +4,12 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
-from attention_surgeon.plots.style import FONT
+from attention_surgeon.plots.fonts import families_for, is_drawable
 
 LONGEST_LABEL = 16
 MOST_LINES = 4
@@ -20,10 +20,10 @@ _VISIBLE = {"\n": "↵", "\t": "⇥"}
 
 
 def visible_token(token: str) -> str:
-    r"""Return a token as it is drawn: whitespace made visible, letters the font lacks escaped, at most 16 letters.
+    r"""Return a token as it is drawn: whitespace made visible, letters that no font has escaped, at most 16 letters.
 
-    >>> [visible_token(token) for token in (" cat", "a\n", "", "你", "incomprehensibilities")]
-    ['␣cat', 'a↵', '(empty)', '\\u4f60', 'incomprehensibi…']
+    >>> [visible_token(token) for token in (" cat", "a\n", "", "\u200b", "incomprehensibilities")]
+    ['␣cat', 'a↵', '(empty)', '\\u200b', 'incomprehensibi…']
     """
     if not token:
         return "(empty)"
@@ -77,7 +77,7 @@ def line_count(text: str) -> int:
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
     """Return the width of one line of text in points, without drawing it."""
-    font = FontProperties(family=[FONT], size=size)
+    font = FontProperties(family=list(families_for([text])), size=size)
     return TextToPath().get_text_width_height_descent(text, font, ismath=False)[0]
 
 
@@ -149,12 +149,6 @@ def _cut(text: str, size: float, width: float) -> str:
 def _visible(letter: str) -> str:
     if letter in _VISIBLE:
         return _VISIBLE[letter]
-    if letter.isprintable() and ord(letter) in _drawable():
+    if letter.isprintable() and is_drawable(letter):
         return letter
     return letter.encode("unicode_escape").decode("ascii")
-
-
-@cache
-def _drawable() -> frozenset[int]:
-    """The code points for which the font has a glyph; drawing any other warns and leaves a box."""
-    return frozenset(get_font(findfont(FONT)).get_charmap())

@@ -59,7 +59,7 @@ def plot_mask(
     heading = checked_title(title, "", _CALLER)
     allowed, bias = _checked_mask(mask)
     queries, keys = checked_axes(tokens, key_tokens, allowed.shape, _CALLER)
-    with drawing(colours):
+    with drawing(colours, [*queries, *keys, heading]):
         sizes = plan(queries, keys, 1)
         states = _states(allowed, block_size(sizes))
         hatch = HATCH if np.count_nonzero(np.diff(states, axis=1)) <= _MOST_EDGES else ""

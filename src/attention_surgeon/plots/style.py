@@ -1,6 +1,6 @@
 """How the figures look: two themes, one colour map each, and nothing taken from or left in matplotlib's settings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from attention_surgeon.errors import OptionError
+from attention_surgeon.plots.fonts import families_for
 
 ThemeName: TypeAlias = Literal["light", "dark"]
 
-FONT = "DejaVu Sans"  # ships with matplotlib, so a figure has the same letters on every machine
 POINTS_PER_INCH = 72.0
 PADDING = 0.06  # inches around everything
 INK_ON_BRIGHT, INK_ON_DARK = "#0d1526", "#f4f8fd"  # of a number in a cell
@@ -102,10 +102,13 @@ def theme_named(name: ThemeName, caller: str) -> Theme:
 
 
 @contextmanager
-def drawing(theme: Theme) -> Iterator[None]:
-    """Draw with matplotlib's own defaults and this theme, whatever the caller's settings are; put those back after."""
+def drawing(theme: Theme, texts: Iterable[str] = ()) -> Iterator[None]:
+    """Draw with matplotlib's own defaults and this theme, whatever the caller's settings are; put those back after.
+
+    `texts` are those of the user that will be drawn: where our font lacks a letter of them, one of the system draws it.
+    """
     settings = {
-        "font.family": [FONT],
+        "font.family": list(families_for(texts)),
         "font.size": 9.0,
         "text.parse_math": False,  # a token such as "$x_1$" is text, not a formula
         "text.color": theme.ink,

@@ -60,7 +60,7 @@ def draw_weights(
     """
     largest = max(float(weights.max()) for weights in maps)
     top = scale_top(largest) if max_weight is None else max_weight
-    with drawing(theme):
+    with drawing(theme, [*queries, *keys, title]):
         sizes = plan(queries, keys, len(maps))
         notes = _scale_notes(sizes, largest)
         marks = _marks(theme) if any(_empty_rows(weights).any() for weights in maps) else {}

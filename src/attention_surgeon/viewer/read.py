@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, DTypeError, OptionError, ShapeError
 from attention_surgeon.require import kind_of
+from attention_surgeon.stats import AttentionScan, HeadStatistics
 from attention_surgeon.stats.maps import PooledMap
 from attention_surgeon.trace import AttentionTrace
 from attention_surgeon.viewer.subject import Map, Place, Subject
@@ -18,7 +19,7 @@ from attention_surgeon.viewer.subject import Map, Place, Subject
 _USUAL_AXES = {2: (), 3: ("head",), 4: ("batch", "head"), 5: ("layer", "batch", "head")}
 _TAKEN = (
     "an AttentionTrace, weights (a torch.Tensor or a NumPy array of 2 to 5 axes), a model's outputs with .attentions, "
-    "a PooledMap, or a list or dictionary of layers of one of these"
+    "a PooledMap, an AttentionScan, or a list or dictionary of layers of one of these"
 )
 _OF_A_PAIR = ("encoder_attentions", "decoder_attentions", "cross_attentions")
 
@@ -38,6 +39,8 @@ def read(what: Any, axes: Sequence[str] | None, caller: str) -> Subject:
         return _of_trace(what, caller)
     if isinstance(what, Tensor | np.ndarray | PooledMap):
         return _of_weights(what, axes, caller)
+    if isinstance(what, AttentionScan):
+        return _of_scan(what, axes, caller)
     if _is_capture(what):
         return replace(
             _of_layers([layer.trace for layer in what.layers], [layer.name for layer in what.layers], None, caller),
@@ -106,6 +109,24 @@ def _of_weights(weights: Tensor | np.ndarray | PooledMap, axes: Sequence[str] | 
     return _without_lone_batch(Subject(names, _places(sizes), maps, None, None))
 
 
+def _of_scan(scan: AttentionScan, axes: Sequence[str] | None, caller: str) -> Subject:
+    if scan.map is None:
+        raise OptionError(f"{caller}: the scan has no map; scan again with a resolution, as surgeon scan does.")
+    subject = _of_weights(scan.map, axes, caller)
+    heads = itertools.product(*(range(size) for size in scan.num_looked_at.shape))
+    return replace(subject, measured=tuple(_of_one_head(scan.statistics, index) for index in heads))
+
+
+def _of_one_head(statistics: HeadStatistics, index: tuple[int, ...]) -> HeadStatistics:
+    """Return the statistics of one head; what is said of pairs of heads is left out."""
+    chosen = {
+        field.name: value[index]
+        for field in fields(HeadStatistics)
+        if isinstance(value := getattr(statistics, field.name), Tensor) and field.name != "similarity"
+    }
+    return replace(statistics, **chosen, similarity=None)
+
+
 def _of_layers(layers: list[Any], names: list[str], axes: Sequence[str] | None, caller: str) -> Subject:
     if not layers or layers[0] is None:
         raise ArgumentTypeError(
@@ -113,7 +134,7 @@ def _of_layers(layers: list[Any], names: list[str], axes: Sequence[str] | None, 
         )
     subjects = []
     for name, layer in zip(names, layers, strict=True):
-        if not isinstance(layer, AttentionTrace | Tensor | np.ndarray | PooledMap):
+        if not isinstance(layer, AttentionTrace | Tensor | np.ndarray | PooledMap | AttentionScan):
             raise ArgumentTypeError(
                 f"{caller}: layer {name} is {kind_of(layer)}, expected a trace, weights or a pooled map, as layer "
                 f"{names[0]} is ({kind_of(layers[0])})."
@@ -146,6 +167,7 @@ def _stacked(subjects: list[Subject], names: list[str], axis: str, caller: str) 
         traces=tuple(trace for subject in subjects for trace in subject.traces),
         groups=None if None in shared else tuple(group for groups in shared if groups for group in groups),
         source=sources.pop() if len(sources) == 1 else "",
+        measured=tuple(each for subject in subjects for each in subject.measured),
     )
 
 
@@ -226,4 +248,4 @@ def _without_lone_batch(subject: Subject) -> Subject:
         return subject
     axes = subject.axes[:dim] + subject.axes[dim + 1 :]
     places = tuple(place[:dim] + place[dim + 1 :] for place in subject.places)
-    return Subject(axes, places, subject.maps, None, None)
+    return replace(subject, axes=axes, places=places)

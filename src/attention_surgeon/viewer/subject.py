@@ -8,6 +8,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
 from attention_surgeon.require import kind_of, require_count
+from attention_surgeon.stats import HeadStatistics
 from attention_surgeon.stats.maps import PooledMap
 from attention_surgeon.trace import AttentionTrace
 
@@ -29,6 +30,7 @@ class Subject:
         traces: For each place the trace of its call, where the steps are known.
         groups: For each place the number of its key/value head; None where every head has its own.
         source: Where this comes from, in words.
+        measured: For each place the statistics that are known already, where the weights are not there to measure.
     """
 
     axes: tuple[str, ...]
@@ -39,6 +41,7 @@ class Subject:
     traces: Sequence[AttentionTrace] = ()
     groups: tuple[int, ...] | None = None
     source: str = ""
+    measured: Sequence[HeadStatistics] = ()
 
     @property
     def sizes(self) -> tuple[int, int]:

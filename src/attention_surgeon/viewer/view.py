@@ -38,7 +38,7 @@ def view(
             - weights as a `torch.Tensor` or NumPy array of any floating dtype: `(n_q, n_k)`, `(heads, n_q, n_k)`,
               `(batch, heads, n_q, n_k)` or `(layers, batch, heads, n_q, n_k)`, or a list of these, one for each layer;
             - what a model of transformers returned, with its `attentions`;
-            - a `stats.PooledMap`, of which only the cells are known.
+            - a `stats.PooledMap`, of which only the cells are known, or a `stats.AttentionScan`, a map with statistics.
         tokens: One string for each query; for the keys too, where there are as many.
         key_tokens: One string for each key.
         axes: Names of the axes before queries and keys, where they are not the usual ones: `("layer", "head")`.
@@ -167,9 +167,20 @@ def _words(subject: Subject) -> str:
     return f"{maps} of {subject.sizes[0]} queries and {subject.sizes[1]} keys"
 
 
+def _running(tokens: Sequence[str]) -> str:
+    """Return tokens as a text: without spaces between where they bring their own, sub-words put together.
+
+    >>> _running(["the", " ferry", "man"]), _running(["un", "##lit", "room"])
+    ('the ferryman', 'unlit room')
+    """
+    if any(token.startswith(" ") for token in tokens):
+        return "".join(tokens)
+    return " ".join(tokens).replace(" ##", "")
+
+
 def _title(title: str | None, subject: Subject, caller: str) -> str:
     if title is None:
-        words = " ".join(subject.query_tokens or ())
+        words = _running(subject.query_tokens or ())
         return (f"{words[:69]}…" if len(words) > 70 else words).strip() or "Attention"
     if not isinstance(title, str):
         raise ArgumentTypeError(f"{caller}: title is {kind_of(title)}, expected a string.")

@@ -47,9 +47,14 @@ def view(
     text: Annotated[str | None, typer.Option(help="The text to look at; - reads the standard input.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from a file (UTF-8).")] = None,
     trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Show a trace that was saved.")] = None,
+    scan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show what surgeon scan --out kept: maps and statistics.")
+    ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="DIR|ID", help="Run the text through a model: a folder, an id of the hub, minilm, tiny."),
+        typer.Option(
+            metavar="DIR|ID", help="Run the text through a model: a folder, an id of the hub, writer, minilm, tiny."
+        ),
     ] = None,
     mask: Annotated[
         str | None, typer.Option(metavar="MASK", help="Without a model: none, causal, reverse, window:3 or prefix:2.")
@@ -62,6 +67,9 @@ def view(
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="What to write: .html for a page; .png, .svg or .pdf for a picture.")
     ] = Path("attention.html"),
+    font: Annotated[
+        str | None, typer.Option(metavar="FILE|NAME", help="For a picture: the font that draws its letters.")
+    ] = None,
     megabytes: Annotated[float, typer.Option(metavar="MB", help="The size that a page keeps to.")] = 5.0,
     open_it: Annotated[bool, typer.Option("--open", help="Open it when it is written.")] = False,
 ) -> int:
@@ -72,7 +80,7 @@ def view(
     """
     from attention_surgeon.cli.view import ViewRequest, run_view
 
-    request = ViewRequest(text, file, trace, model, mask, no_scale, first, layer, out, megabytes, open_it)
+    request = ViewRequest(text, file, trace, scan, model, mask, no_scale, first, layer, out, font, megabytes, open_it)
     return run_view(request)
 
 
@@ -194,8 +202,11 @@ def sweep(
 
 def serve(
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="DIR|NAME", help="What to begin with: tiny, minilm, or a folder.")
-    ] = "tiny",
+        str,
+        typer.Option(
+            "--model", "-m", metavar="DIR|NAME", help="What to begin with: writer, minilm, tiny, or a folder."
+        ),
+    ] = "writer",
     port: Annotated[
         int | None, typer.Option(metavar="N", help="Port of 127.0.0.1; 0 takes any free one. Usually 8642 or the next.")
     ] = None,

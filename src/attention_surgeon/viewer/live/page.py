@@ -8,7 +8,7 @@ from attention_surgeon.viewer.bundle import part, program, style
 from attention_surgeon.viewer.live.limits import Limits
 from attention_surgeon.viewer.page import as_text, hash_of
 
-MODULES = ("live_settings", "live_wire", "live_controls", "live_results", "live")
+MODULES = ("live_settings", "live_wire", "live_controls", "live")
 """What the page's program has besides that of a file, each after those that it imports."""
 
 

@@ -28,7 +28,7 @@ class TableRequest:
         text: What the model reads.
         mask: `own` (the model's), or another by name: `none`, `causal`, `window:3`.
         scale: `own`, or `none`.
-        temperature: What the scores are divided by besides; 1 changes nothing.
+        temperature: What the scores are divided by besides; 1 changes nothing, 0 gives all to the largest score.
         fault: Name of an operation; None: none.
         stack: Which stack of layers is operated on and shown; "": the only one.
         layers: Numbers of layers; None: all.
@@ -120,8 +120,8 @@ def _whole(field: str, value: object, limits: Limits) -> int:
 
 
 def _positive(field: str, value: object, limits: Limits) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0.01 <= value <= 100:
-        raise _wrong(field, value, "a number from 0.01 to 100")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not (value == 0 or 0.01 <= value <= 100):
+        raise _wrong(field, value, "0, or a number from 0.01 to 100")
     assert math.isfinite(value)
     return float(value)
 

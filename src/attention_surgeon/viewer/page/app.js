@@ -7,8 +7,10 @@ import { HeadsView } from "./heads_view.js";
 import { LinesView } from "./lines_view.js";
 import { MapView } from "./map_view.js";
 import { NumbersView } from "./numbers_view.js";
+import { said } from "./results.js";
 import { Source } from "./source.js";
 import { StepsView } from "./steps_view.js";
+import { TextView } from "./text_view.js";
 
 /** @typedef {import("./types").PageDocument} PageDocument */
 /** @typedef {import("./types").ViewName} ViewName */
@@ -17,8 +19,9 @@ import { StepsView } from "./steps_view.js";
 /** @type {[ViewName, string, new (source: Source) => View][]} */
 const VIEWS = [
   ["compare", "Compare", CompareView],
-  ["map", "Map", MapView],
   ["heads", "Heads", HeadsView],
+  ["map", "Map", MapView],
+  ["text", "Text", TextView],
   ["lines", "Lines", LinesView],
   ["steps", "Steps", StepsView],
   ["numbers", "Numbers", NumbersView],
@@ -48,20 +51,21 @@ export class App {
       { class: "head" },
       make("h1", {}, data.title),
       make("div", { class: "bar" }, ...this.choices.map(({ element }) => element)),
-    );
-    host.replaceChildren(
-      head,
       make("p", { class: "source" }, this.source.side.source),
-      this.tabs,
-      this.panel,
-      this.source.live,
     );
+    const inside = host.closest("main") !== null; // of the operating table, which has a main part already
+    const { operation } = data;
+    const done = operation && !inside ? said(operation, operation.receipt, operation.predictions) : [];
+    const told = done.length > 0 ? [make("div", { class: "said" }, ...done)] : [];
+    host.replaceChildren(head, make(inside ? "div" : "main", {}, ...told, this.tabs, this.panel, this.source.live));
     this.waits = false;
     this.source.store.listen(() => this.drawSoon());
     this.ends = new AbortController();
     const { signal } = this.ends;
     addEventListener("resize", () => this.drawSoon(), { signal });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawSoon(), { signal });
+    addEventListener("beforeprint", () => this.print(true), { signal });
+    addEventListener("afterprint", () => this.print(false), { signal });
     void this.draw();
   }
 
@@ -70,21 +74,30 @@ export class App {
     this.ends.abort();
   }
 
+  /**
+   * Draws for paper, in light colours, or for the screen again; what is decoded is drawn before the printer looks.
+   * @param {boolean} isPrinted
+   */
+  print(isPrinted) {
+    this.source.isPrinted = isPrinted;
+    void this.draw();
+  }
+
   /** @returns {import("./controls.js").Control[]} */
   sideChoices() {
     const { store, data } = this.source;
     const themes = /** @type {const} */ ([
-      ["auto", "as the system"],
+      ["auto", "system"],
       ["light", "light"],
       ["dark", "dark"],
     ]);
-    const ground = chooser(
-      "Ground",
+    const theme = chooser(
+      "Theme",
       themes,
       (state) => state.theme,
-      (theme) => store.set({ theme: theme === "light" || theme === "dark" ? theme : "auto" }),
+      (chosen) => store.set({ theme: chosen === "light" || chosen === "dark" ? chosen : "auto" }),
     );
-    if (data.sides.length < 2) return [ground];
+    if (data.sides.length < 2) return [theme];
     const sides = data.sides.map(({ label }, i) => /** @type {const} */ ([String(i), label]));
     return [
       chooser(
@@ -93,7 +106,7 @@ export class App {
         (state) => String(state.side),
         (side) => store.set({ side: Number(side) }),
       ),
-      ground,
+      theme,
     ];
   }
 

@@ -72,7 +72,7 @@ export class Aside {
       ];
     });
     if (rows.length === 0) return [];
-    const pattern = entry.pattern ? `, pattern: ${entry.pattern.name}` : "";
+    const pattern = entry.pattern ? `, pattern: ${entry.pattern.title.toLowerCase()}` : "";
     return [make("h2", {}, `${entry.name}${pattern}`), make("dl", { class: "figures" }, ...rows)];
   }
 }

@@ -4,20 +4,34 @@ import { visible } from "./words.js";
 
 /** @typedef {import("./types").Camera} Camera */
 /** @typedef {import("./types").Box} Box */
+/** @typedef {import("./types").Frame} Frame */
+/** @typedef {{tokens: string[] | null, edges: ArrayLike<number>, words?: string[]}} Axis */
 /** @typedef {{background: string, ink: string, muted: string, line: string, cursor: string, font: string}} Ink */
 
 const LETTER = 12;
 const ROW = 15;
+const UPRIGHT = 16; // a label as narrow as this stands upright above its column
+const ONE_LETTER = /^.{1,2}$/u;
+
+/** @param {Frame} frame @returns {Axis} */
+export function queryAxis({ queryTokens: tokens, rowEdges: edges, queryWords: words }) {
+  return { tokens, edges, words };
+}
+
+/** @param {Frame} frame @returns {Axis} */
+export function keyAxis({ keyTokens: tokens, columnEdges: edges, keyWords: words }) {
+  return { tokens, edges, words };
+}
 
 /**
  * Returns the words for one row or column of cells.
- * @param {string[] | null} tokens
- * @param {ArrayLike<number>} edges
+ * @param {Axis} axis
  * @param {number} cell
  * @param {number} [longest]
  * @returns {string}
  */
-export function labelOf(tokens, edges, cell, longest = 24) {
+export function labelOf({ tokens, edges, words }, cell, longest = 24) {
+  if (words) return visible(words[cell], longest);
   const first = edges[cell];
   const last = edges[cell + 1] - 1;
   if (!tokens) return String(first);
@@ -41,26 +55,36 @@ export function stride(size, room = ROW) {
 /**
  * Returns how wide the labels are, at most `most` points.
  * @param {CanvasRenderingContext2D} context
- * @param {string[] | null} tokens
- * @param {ArrayLike<number>} edges
+ * @param {Axis} axis
  * @param {number} most
  * @param {string} font
  * @returns {number}
  */
-export function labelWidth(context, tokens, edges, most, font) {
+export function labelWidth(context, axis, most, font) {
   context.font = `${LETTER}px ${font}`;
-  const step = Math.max(1, Math.floor(edges.length / 400));
-  let widest = 16;
-  for (let cell = 0; cell < edges.length - 1 && widest < most; cell += step) {
-    widest = Math.max(widest, context.measureText(labelOf(tokens, edges, cell)).width);
+  const count = axis.edges.length - 1;
+  const step = Math.max(1, Math.floor(count / 400));
+  let widest = UPRIGHT;
+  for (let cell = 0; cell < count && widest < most; cell += step) {
+    widest = Math.max(widest, context.measureText(labelOf(axis, cell)).width);
   }
   return Math.min(most, Math.ceil(widest));
 }
 
 /**
+ * Tells whether all labels are single letters, which are read upright where letters are tokens.
+ * @param {Axis} axis
+ * @returns {boolean}
+ */
+export function isOfLetters({ tokens, words }) {
+  const names = words ?? tokens;
+  return Boolean(names?.every((name) => ONE_LETTER.test(visible(name))));
+}
+
+/**
  * Draws the labels left of the rows.
  * @param {CanvasRenderingContext2D} context
- * @param {{tokens: string[] | null, edges: ArrayLike<number>, chosen: number}} axis
+ * @param {Axis & {chosen: number}} axis
  * @param {Camera} camera
  * @param {Box} box
  * @param {Ink} ink
@@ -71,7 +95,7 @@ export function drawRowLabels(context, axis, camera, box, ink) {
   context.textBaseline = "middle";
   each(axis, camera.y, camera.size, box.height, (cell, middle, isChosen) => {
     context.fillStyle = isChosen ? ink.cursor : ink.ink;
-    const label = shortenedTo(context, labelOf(axis.tokens, axis.edges, cell), box.left - 12);
+    const label = shortenedTo(context, labelOf(axis, cell), box.left - 12);
     context.fillText(label, box.left - 6, box.top + middle);
   });
 }
@@ -79,21 +103,23 @@ export function drawRowLabels(context, axis, camera, box, ink) {
 /**
  * Draws the labels above the columns, upwards.
  * @param {CanvasRenderingContext2D} context
- * @param {{tokens: string[] | null, edges: ArrayLike<number>, chosen: number}} axis
+ * @param {Axis & {chosen: number}} axis
  * @param {Camera} camera
  * @param {Box} box
  * @param {Ink} ink
  */
 export function drawColumnLabels(context, axis, camera, box, ink) {
   context.font = `${LETTER}px ${ink.font}`;
-  context.textAlign = "left";
   context.textBaseline = "middle";
+  const isUpright = isOfLetters(axis);
+  context.textAlign = isUpright ? "center" : "left";
   each(axis, camera.x, camera.size, box.width, (cell, middle, isChosen) => {
     context.save();
-    context.translate(box.left + middle, box.top - 6);
-    context.rotate(-Math.PI / 2);
+    context.translate(box.left + middle, box.top - (isUpright ? 10 : 6));
+    if (!isUpright) context.rotate(-Math.PI / 2);
     context.fillStyle = isChosen ? ink.cursor : ink.ink;
-    context.fillText(shortenedTo(context, labelOf(axis.tokens, axis.edges, cell), box.top - 12), 0, 0);
+    const label = labelOf(axis, cell);
+    context.fillText(isUpright ? label : shortenedTo(context, label, box.top - 12), 0, 0);
     context.restore();
   });
 }

@@ -10,6 +10,10 @@ const DIFFERENCES = {
   light: "#7a2f00 #a84508 #cd6a2b #e89b68 #f6cdb1 #fbfaf7 #b9e0d6 #74c0b0 #329a89 #067365 #004f45",
   dark: "#ffc9a3 #f5a15d #d07a35 #96521e #54321b #171c24 #133f3c #11695f #1b998b #59c7b6 #b0efe2",
 };
+const HEADS = {
+  light: "#22549a #c2500a #2f7d4f #8a3ea8 #8a6d00 #b0245a",
+  dark: "#84c1f2 #f5a15d #7fd3a0 #d59bea #e0c450 #f58fb0",
+};
 const DECADES = 3;
 const SHADES = 255; // odd, so that one of them is exactly the middle: no difference
 
@@ -47,6 +51,17 @@ export function shadesOf(meaning, ground) {
   const found = made.get(name) ?? shades((meaning === "weights" ? WEIGHTS : DIFFERENCES)[ground]);
   made.set(name, found);
   return found;
+}
+
+/**
+ * Returns one colour for each of several heads; after six they come again.
+ * @param {number} place
+ * @param {"light" | "dark"} ground
+ * @returns {string}
+ */
+export function headColour(place, ground) {
+  const colours = HEADS[ground].split(" ");
+  return colours[place % colours.length];
 }
 
 /**
@@ -102,7 +117,7 @@ export function isBright(pixel) {
     const c = part / 255;
     return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
   });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.19;
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179;
 }
 
 /**

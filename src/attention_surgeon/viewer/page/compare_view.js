@@ -1,6 +1,6 @@
 /** @file Before, after and the signed difference, under one cursor; and how far each pair of maps is apart. */
 
-import { button, mapChoice, poolingChoice, scaleChoice, Toolbar } from "./controls.js";
+import { button, mapChoice, poolingChoice, scaleChoice, Toolbar, wordsChoice } from "./controls.js";
 import { scaleTop } from "./colour.js";
 import { make } from "./dom.js";
 import { differences } from "./grid.js";
@@ -27,11 +27,13 @@ export class CompareView {
     };
     const names = [...data.sides.map((side) => side.label), "difference"];
     this.panels = names.map((name) => new MapPanel(`Map of ${name}; arrow keys move the cell in all three`, hands));
-    const figures = names.map((name, i) => make("figure", {}, make("figcaption", {}, name), this.panels[i].element));
+    this.captions = names.map((name) => make("figcaption", {}, name));
+    const figures = names.map((_, i) => make("figure", {}, this.captions[i], this.panels[i].element));
     this.bar = new Toolbar([
       ...mapChoice(source),
       scaleChoice(store),
       ...poolingChoice(source),
+      ...wordsChoice(source),
       button("+", () => this.panels[2].zoom(1.6), "Zoom in"),
       button("−", () => this.panels[2].zoom(1 / 1.6), "Zoom out"),
       button("Fit", () => store.set({ camera: null })),
@@ -91,7 +93,7 @@ export class CompareView {
       legend(weights, source.ink, meaning),
       legend(signs, source.ink, `${second.label} less ${first.label}`),
     );
-    this.note.textContent = detailWords(source);
+    this.note.textContent = this.operatedWords(map) + detailWords(source);
     this.showDistances();
   }
 
@@ -100,19 +102,38 @@ export class CompareView {
    * @param {import("./grid.js").Grid} after
    */
   say(before, after) {
-    const { state, side, frame, cell } = this.source;
+    const { state, frame, cell } = this.source;
     const values = [before, after].map((grid) => grid.reading(cell.row, cell.column, state.pooling).value);
     const [query, key] = [queryName(frame, cell.row), keyName(frame, cell.column)];
     const change = signed(values[1] - values[0], true);
     const words = `'${query}' gave ${number(values[0])} of its attention to '${key}', now ${number(values[1])} (${change}).`;
-    this.says.replaceChildren(words, make("small", {}, side.maps[state.map].name));
+    this.says.replaceChildren(words, make("small", {}, this.source.nameOf(state.map)));
     this.source.tell(words);
+  }
+
+  /**
+   * Says of a map that was operated on what was done, above it and below.
+   * @param {number} map
+   * @returns {string}
+   */
+  operatedWords(map) {
+    const { data } = this.source;
+    const mark = this.source.isOperated(map) ? (data.operation?.mark ?? "") : "";
+    this.captions[1].textContent = [data.sides[1].label, mark].filter(Boolean).join(" · ");
+    return mark === "silenced"
+      ? "This head is silenced: it looks where it looked, but what it gathers is set to 0. Later layers show what that changes. "
+      : "";
   }
 
   showDistances() {
     const { comparison, sides } = this.source.data;
     if (!comparison) return;
-    const rows = sides[0].maps.map(({ name, place }, i) => ({ name, place, pattern: "", numbers: comparison.rows[i] }));
+    const rows = sides[0].maps.map(({ place }, i) => ({
+      name: this.source.nameOf(i),
+      place,
+      pattern: "",
+      numbers: comparison.rows[i],
+    }));
     this.table.show(comparison.statistics, rows);
   }
 }

@@ -71,7 +71,7 @@ export class Toolbar {
 export function mapChoice(source) {
   const { maps } = source.side;
   if (maps.length === 1) return [];
-  const options = maps.map((entry, i) => /** @type {const} */ ([String(i), entry.name]));
+  const options = maps.map((_, i) => /** @type {const} */ ([String(i), source.nameOf(i)]));
   return [
     button("‹", () => source.turn(-1), "Map before"),
     chooser(
@@ -100,6 +100,22 @@ export function scaleChoice(store) {
     (state) => state.scale,
     (value) => store.set({ scale: value === "log" ? "log" : "linear" }),
   );
+}
+
+/**
+ * Returns the switch between tokens and whole words; nothing where every token is a word.
+ * @param {import("./source.js").Source} source
+ * @returns {Control[]}
+ */
+export function wordsChoice(source) {
+  if (!source.hasWords) return [];
+  return [
+    toggle(
+      "Whole words",
+      (state) => state.isByWord,
+      (isByWord) => source.store.set({ isByWord, camera: null }),
+    ),
+  ];
 }
 
 /**

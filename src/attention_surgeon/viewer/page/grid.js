@@ -1,6 +1,7 @@
 /** @file One map: its cells, its coarser levels, and what is known about a single weight. */
 
 import { readingOf, unpacked, weightsOf } from "./codec.js";
+import { betweenWords } from "./whole_words.js";
 
 /** @typedef {import("./types").Level} Level */
 /** @typedef {import("./types").MapEntry} MapEntry */
@@ -15,13 +16,15 @@ export class Grid {
    * @param {{values: Float32Array, codes: Uint8Array | null}} largest
    * @param {{values: Float32Array, codes: Uint8Array | null}} mean
    * @param {Map<number, number>} strongest weights by query * numKeys + key, known better than the cells
+   * @param {number} sink the column that gets most
    */
-  constructor(frame, entry, largest, mean, strongest) {
+  constructor(frame, entry, largest, mean, strongest, sink) {
     this.frame = frame;
     this.entry = entry;
     this.rows = frame.rowEdges.length - 1;
     this.columns = frame.columnEdges.length - 1;
     this.strongest = strongest;
+    this.sink = sink;
     this.codes = { largest: largest.codes, mean: mean.codes };
     /** @type {Level} */
     this.level = {
@@ -35,7 +38,7 @@ export class Grid {
     this.isWhole = frame.block === 1;
     /** @type {Map<boolean, Level[]>} */
     this.made = new Map();
-    if (this.isWhole) {
+    if (this.isWhole && strongest.size > 0) {
       for (const [at, weight] of strongest) this.level.largest[at] = weight;
     }
   }
@@ -48,7 +51,7 @@ export class Grid {
   levels(hideSink) {
     let levels = this.made.get(hideSink);
     if (!levels) {
-      levels = [hideSink ? withoutColumn(this.level, this.entry.sink.column) : this.level];
+      levels = [hideSink ? withoutColumn(this.level, this.sink) : this.level];
       while (levels[levels.length - 1].rows > 1 || levels[levels.length - 1].columns > 1) {
         levels.push(halved(levels[levels.length - 1]));
       }
@@ -107,6 +110,18 @@ export class Grid {
 }
 
 /**
+ * Returns a map of whole words, made of one of tokens.
+ * @param {Grid} grid
+ * @param {Frame} frame of whole words
+ * @returns {Grid}
+ */
+export function gridOfWords(grid, frame) {
+  const level = betweenWords(grid.levels(false)[0], frame);
+  const values = { values: level.largest, codes: null };
+  return new Grid(frame, grid.entry, values, values, new Map(), cellOf(frame.columnEdges, grid.sink));
+}
+
+/**
  * Decodes one map.
  * @param {Frame} frame
  * @param {MapEntry} entry
@@ -115,7 +130,7 @@ export class Grid {
 export async function decoded(frame, entry) {
   const largest = await weightsOf(entry.largest);
   const mean = entry.mean ? await weightsOf(entry.mean) : largest;
-  return new Grid(frame, entry, largest, mean, await strongestOf(frame, entry));
+  return new Grid(frame, entry, largest, mean, await strongestOf(frame, entry), entry.sink.column);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** @file The wall: every map as a small picture, in the order of layers and heads or sorted by a statistic. */
 
-import { chooser, poolingChoice, scaleChoice, Toolbar } from "./controls.js";
+import { chooser, poolingChoice, scaleChoice, Toolbar, wordsChoice } from "./controls.js";
+import { scaleTop } from "./colour.js";
 import { make } from "./dom.js";
 import { legend } from "./legend.js";
 import { painted } from "./paint.js";
@@ -25,8 +26,18 @@ export class HeadsView {
         (state) => state.sortBy,
         (sortBy) => store.set({ sortBy }),
       ),
+      chooser(
+        "Scale",
+        [
+          ["common", "one for all"],
+          ["own", "each its own"],
+        ],
+        (state) => (state.isCommon ? "common" : "own"),
+        (scale) => store.set({ isCommon: scale === "common" }),
+      ),
       scaleChoice(store),
       ...poolingChoice(source),
+      ...wordsChoice(source),
     ]);
     this.wall = make("div", {
       class: "wall",
@@ -46,17 +57,23 @@ export class HeadsView {
     const { source } = this;
     const { state } = source;
     this.bar.show(state);
-    const shown = JSON.stringify([state.sortBy, state.scale, state.pooling, state.side, source.ground]);
+    const { sortBy, scale, pooling, side, isCommon, isByWord } = state;
+    const shown = JSON.stringify([sortBy, scale, pooling, side, isCommon, isByWord, source.ground]);
     if (shown !== this.shown) this.build();
     this.shown = shown;
     for (const tile of this.tiles()) {
       tile.tabIndex = tile.dataset.map === String(state.map) ? 0 : -1;
       tile.setAttribute("aria-current", String(tile.dataset.map === String(state.map)));
     }
-    const colours = { ...source.colours(), top: 1 };
-    this.legend.replaceChildren(
-      legend(colours, source.ink, `${state.pooling} weight, each map on a scale of its own up to its largest`),
-    );
+    const top = isCommon ? this.commonTop() : 1;
+    const which = isCommon ? "one scale for all maps" : "each map on a scale of its own, as parts of its largest";
+    const what = source.side.frames.every(({ block }) => block === 1) ? "weight" : `${pooling} weight of a cell`;
+    this.legend.replaceChildren(legend({ ...source.colours(), top }, source.ink, `${what}, ${which}`));
+  }
+
+  /** @returns {number} where the colours of all maps end */
+  commonTop() {
+    return scaleTop(this.source.side.maps.reduce((most, { top }) => Math.max(most, top), 0));
   }
 
   build() {
@@ -69,6 +86,7 @@ export class HeadsView {
     this.wall.replaceChildren(
       ...(place < 0 ? this.rows(order) : [make("div", { class: "tiles" }, ...order.map((i) => this.tile(i, place)))]),
     );
+    this.paintWhatIsReady();
     const statistic = side.statistics[place];
     this.note.textContent = statistic ? `${statistic.title}: ${statistic.formula}. ${statistic.meaning}` : "";
   }
@@ -115,26 +133,31 @@ export class HeadsView {
    * @returns {HTMLButtonElement}
    */
   tile(map, place) {
-    const { store, side } = this.source;
+    const { side } = this.source;
     const entry = side.maps[map];
     const value = place < 0 ? null : entry.numbers[place];
     const caption = place < 0 ? (entry.place.at(-1) ?? "") : entry.place.join("·");
     const words = [caption, value === null ? "" : number(value)].filter(Boolean).join("  ");
-    const pattern = entry.pattern ? `, ${entry.pattern.name}` : "";
-    const label = `${entry.name}${pattern}${value === null ? "" : `, ${side.statistics[place].title} ${number(value)}`}`;
+    const pattern = entry.pattern ? entry.pattern.title.toLowerCase() : "";
+    const isOperated = this.source.isOperated(map);
+    const mark = isOperated ? (this.source.data.operation?.mark ?? "") : "";
+    const said = value === null ? "" : `, ${side.statistics[place].title} ${number(value)}`;
+    const title = `${this.source.nameOf(map)}${pattern && `, ${pattern}`}${said}`;
     const tile = make(
       "button",
       {
         type: "button",
         class: "tile",
-        "aria-label": label,
-        title: label,
-        click: () => store.set({ map, view: "map", camera: null }),
+        title,
+        click: () => this.source.openAtItsBest(map),
       },
       make("canvas", { width: "1", height: "1" }),
+      make("span", { class: "hidden-word" }, `${entry.name}: `),
       make("span", {}, words),
+      ...[pattern, mark].filter(Boolean).map((said) => make("small", { class: said === mark ? "mark" : false }, said)),
     );
     tile.dataset.map = String(map);
+    if (isOperated) tile.dataset.operated = "true";
     this.seen.observe(tile);
     return tile;
   }
@@ -153,13 +176,33 @@ export class HeadsView {
     }
   }
 
+  /** Paints at once what is decoded, and the others while nothing else is to be done: a page may be printed. */
+  paintWhatIsReady() {
+    const waiting = this.tiles().filter((tile) => {
+      const level = this.source.thumbAtOnce(Number(tile.dataset.map));
+      if (level) this.fill(tile, level);
+      return !level;
+    });
+    const next = async () => {
+      const tile = waiting.shift();
+      if (!tile?.isConnected) return;
+      if (!tile.dataset.drawn) await this.paint(tile);
+      idle(() => void next());
+    };
+    idle(() => void next());
+  }
+
   /** @param {HTMLElement} tile */
   async paint(tile) {
+    this.fill(tile, await this.source.thumb(Number(tile.dataset.map)));
+  }
+
+  /** @param {HTMLElement} tile @param {import("./types").Level} level */
+  fill(tile, level) {
     const { source } = this;
-    const map = Number(tile.dataset.map);
-    const level = await source.thumb(map);
     const { state, side } = source;
-    const colours = { ...source.colours(side.maps[map]), top: side.maps[map].top };
+    const entry = side.maps[Number(tile.dataset.map)];
+    const colours = { ...source.colours(entry), top: state.isCommon ? this.commonTop() : entry.top };
     const canvas = tile.querySelector("canvas");
     const part = { left: 0, top: 0, width: level.columns, height: level.rows };
     if (!canvas) return;
@@ -192,4 +235,10 @@ export class HeadsView {
     next.tabIndex = 0;
     next.focus();
   }
+}
+
+/** @param {() => void} work */
+function idle(work) {
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(work);
+  else setTimeout(work, 20);
 }

@@ -3,15 +3,16 @@
 import { App } from "./app.js";
 import { make } from "./dom.js";
 import { Controls } from "./live_controls.js";
-import { said } from "./live_results.js";
-import { asFragment, fromFragment, isOperation } from "./live_settings.js";
+import { asFragment, fromFragment, isOperation, isSameOperation, prepared } from "./live_settings.js";
 import { Unanswered, Wire } from "./live_wire.js";
+import { said } from "./results.js";
 import { saveText } from "./save.js";
 
 /** @typedef {import("./live_types").Settings} Settings */
 /** @typedef {import("./source.js").Source} Source */
 
 const TYPING_MS = 300;
+const LESSON = "attention-surgeon lesson"; // kept on this computer, so that a projector stays as it was set
 
 /** The whole page. */
 export class LiveTable {
@@ -38,16 +39,63 @@ export class LiveTable {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.offered = "";
-    const brand = make(
-      "p",
-      { class: "brand" },
-      "Operating table ",
-      make("small", {}, "Attention Surgeon, on this computer alone"),
+    /** @type {Settings | null} */
+    this.shownSettings = null;
+    this.lesson = make(
+      "button",
+      { type: "button", "aria-pressed": "false", click: () => this.teach(!this.isLesson) },
+      "Lesson",
     );
-    place.replaceChildren(brand, make("div", { class: "desk" }, this.controls.element, this.results));
+    const brand = make(
+      "header",
+      { class: "brand" },
+      make("p", {}, "Operating table ", make("small", {}, "Attention Surgeon, on this computer alone")),
+      this.lesson,
+    );
+    this.lessons = make("nav", { class: "lessons", "aria-label": "Prepared operations" });
+    place.replaceChildren(brand, this.lessons, make("div", { class: "desk" }, this.controls.element, this.results));
+    this.teach(localStorage.getItem(LESSON) === "on");
     addEventListener("hashchange", () => this.change(fromFragment(location.hash, known.models), false));
     this.controls.show(this.settings);
     void this.run();
+  }
+
+  /** @returns {boolean} */
+  get isLesson() {
+    return document.documentElement.dataset.lesson === "on";
+  }
+
+  /**
+   * Turns the page for a projector on or off: large type, and five prepared operations in place of the controls.
+   * @param {boolean} isOn
+   */
+  teach(isOn) {
+    document.documentElement.dataset.lesson = isOn ? "on" : "off";
+    localStorage.setItem(LESSON, isOn ? "on" : "off");
+    this.lesson.setAttribute("aria-pressed", String(isOn));
+    this.app?.drawSoon();
+  }
+
+  /** Shows the prepared operations of the model, the one that is done pressed. */
+  showLessons() {
+    const { settings } = this;
+    const untreated = { title: "As it is", question: "What does the model say?" };
+    const buttons = [untreated, ...(this.controls.offered?.lessons ?? [])].map((lesson) => {
+      const wanted = prepared(settings, lesson);
+      return make(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(isSameOperation(wanted, settings)),
+          click: () => this.change(wanted, false),
+        },
+        make("strong", {}, lesson.title),
+        make("small", {}, lesson.question),
+      );
+    });
+    const at = [...this.lessons.children].indexOf(/** @type {Element} */ (document.activeElement));
+    this.lessons.replaceChildren(...buttons);
+    buttons[at]?.focus();
   }
 
   /**
@@ -105,15 +153,17 @@ export class LiveTable {
    * @param {Settings} asked
    */
   show(answer, asked) {
-    this.said.replaceChildren(...said(answer.receipt, answer.predictions));
+    this.said.replaceChildren(...said(answer.document.operation, answer.receipt, answer.predictions));
+    this.showLessons();
     const before = this.app;
     const focus = focusIn(this.maps);
     before?.close();
     this.app = new App(this.maps, answer.document);
     const { source } = this.app;
-    if (before?.source.data.sides.length === source.data.sides.length)
-      source.store.set(sameLook(before.source, source));
-    else source.store.set(firstLook(before?.source, source, asked));
+    const isNew = !this.shownSettings || !isSameOperation(this.shownSettings, asked);
+    if (isNew) source.store.set(firstLook(before?.source, source));
+    else if (before) source.store.set(sameLook(before.source, source));
+    this.shownSettings = asked;
     focus();
     this.results.dataset.shown = asFragment(asked);
   }
@@ -124,7 +174,7 @@ export class LiveTable {
     this.busy("making the file …");
     try {
       const page = await this.wire.ask("page", this.settings);
-      saveText(page, "text/html", this.app?.source.fileName("html") ?? "attention.html");
+      saveText(page, "text/html", this.app?.source.fileName("html", "") ?? "attention.html");
       this.finish("the file is saved");
     } catch (error) {
       this.fail(error);
@@ -169,19 +219,27 @@ function sameLook(before, after) {
 }
 
 /**
- * Returns where to look when an operation begins or ends: at the first map that was operated on.
+ * Returns where to look when something else is done: at the largest change; where no map changed, at what was done.
  * @param {Source | undefined} before
  * @param {Source} after
- * @param {Settings} asked
  * @returns {Partial<import("./types").State>}
  */
-function firstLook(before, after, asked) {
-  const kept = before ? sameLook(before, after) : {};
-  const { view } = after.state;
-  if (!isOperation(asked)) return { ...kept, view };
-  const place = [asked.layers?.[0] ?? 0, asked.heads?.[0] ?? 0].map(String);
-  const first = after.side.maps.findIndex((entry) => entry.place.every((at, i) => at === place[i]));
-  return { ...kept, view, map: Math.max(first, 0) };
+function firstLook(before, after) {
+  const { comparison, operation } = after.data;
+  const isSame = before?.data.sides.length === after.data.sides.length;
+  const { pooling, scale, hideSink, theme, sortBy } = before?.state ?? after.state;
+  const kept = {
+    pooling,
+    scale,
+    hideSink,
+    theme,
+    sortBy,
+    view: isSame && before ? before.state.view : after.state.view,
+  };
+  const place = comparison?.statistics.findIndex(({ name }) => name === "largest_difference") ?? -1;
+  const isChanged = comparison?.rows.some((row) => row[place] !== 0);
+  const map = isChanged ? after.state.map : (operation?.maps[0] ?? after.state.map);
+  return { ...kept, map };
 }
 
 /**

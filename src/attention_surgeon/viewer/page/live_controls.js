@@ -44,10 +44,13 @@ export class Controls {
     this.temperature = make("input", {
       id: "temperature",
       type: "number",
-      min: "0.01",
+      min: "0",
       max: "100",
       step: "any",
       input: () => change({ temperature: temperature(this.temperature.value) }, true),
+      change: () => {
+        this.temperature.value = String(temperature(this.temperature.value)); // what acts is what is shown
+      },
     });
     this.fault = make("select", { id: "fault", change: () => change({ fault: this.fault.value || null }, false) });
     this.summary = make("small", { id: "summary" });

@@ -53,13 +53,14 @@ export function fromFragment(fragment, models) {
 }
 
 /**
- * Returns a temperature within its bounds; 1 for what is no number.
+ * Returns a temperature within its bounds, or 0; 1 for what is no number.
  * @param {string} text
  * @returns {number}
  */
 export function temperature(text) {
   const value = text.trim() === "" ? 1 : Number(text);
   if (!Number.isFinite(value)) return 1;
+  if (value === 0) return 0; // the limit: all to the largest score
   return Math.min(MOST_TEMPERATURE, Math.max(LEAST_TEMPERATURE, value));
 }
 
@@ -79,4 +80,25 @@ function numbers(text) {
  */
 export function isOperation({ mask, scale, temperature: divisor, fault }) {
   return mask !== "own" || scale !== "own" || divisor !== 1 || fault !== null;
+}
+
+/**
+ * Returns the settings of a prepared operation: it alone, on the same text.
+ * @param {Settings} settings
+ * @param {import("./live_types").Lesson} lesson
+ * @returns {Settings}
+ */
+export function prepared(settings, { title: _title, question: _question, ...change }) {
+  const { model, text, stack } = settings;
+  return { ...untouched(model, text), stack, ...change };
+}
+
+/**
+ * Returns whether two settings do the same to a model, whatever it reads.
+ * @param {Settings} one
+ * @param {Settings} other
+ * @returns {boolean}
+ */
+export function isSameOperation(one, other) {
+  return asFragment({ ...one, text: "" }) === asFragment({ ...other, text: "" });
 }

@@ -1,6 +1,6 @@
 /** What the page of the operating table and its server say to each other; made by `viewer/live` and the table. */
 
-import type { PageDocument } from "./types";
+import type { PageDocument, Predictions } from "./types";
 
 /** What the page itself brings along. */
 export interface Known { models: string[]; textLen: number }
@@ -8,6 +8,9 @@ export interface Known { models: string[]; textLen: number }
 export interface Stack { name: string; numLayers: number; numHeads: number }
 
 export interface OfferedFault { name: string; group: string; summary: string }
+
+/** An operation that is prepared for a class, with the question that it answers. */
+export interface Lesson extends Partial<Settings> { title: string; question: string }
 
 /** What can be chosen for one model. */
 export interface Offer {
@@ -19,6 +22,7 @@ export interface Offer {
   masks: [string, string][];
   scales: [string, string][];
   faults: OfferedFault[];
+  lessons: Lesson[];
 }
 
 /** What is chosen. */
@@ -33,12 +37,5 @@ export interface Settings {
   layers: number[] | null;
   heads: number[] | null;
 }
-
-/** One line of what the model says; probabilities from 0 to 1, `after` is null where nothing was done. */
-export interface PredictionRow { label: string; before: number; after: number | null }
-
-export interface Fact { label: string; before: string; after: string | null }
-
-export interface Predictions { title: string; rows: PredictionRow[]; facts: Fact[] }
 
 export interface Answer { document: PageDocument; receipt: string[]; predictions: Predictions }

@@ -1,6 +1,6 @@
 /** @file The map: a canvas with cells, tokens along its edges and a cursor, for mouse, finger and keyboard. */
 
-import { drawColumnLabels, drawRowLabels, labelWidth } from "./axes.js";
+import { drawColumnLabels, drawRowLabels, keyAxis, labelWidth, queryAxis } from "./axes.js";
 import { cellAt, clamped, fitted, showing, zoomed } from "./camera.js";
 import { contextOf, make } from "./dom.js";
 import { Marks } from "./marks.js";
@@ -79,8 +79,8 @@ export class MapPanel {
     const { frame, cursor } = picture;
     drawCells(context, picture.levels, picture.choose, this.camera, this.box, picture.colours);
     marks.draw(context, ink);
-    const rows = { tokens: frame.queryTokens, edges: frame.rowEdges, chosen: cursor.row };
-    const columns = { tokens: frame.keyTokens, edges: frame.columnEdges, chosen: cursor.column };
+    const rows = { ...queryAxis(frame), chosen: cursor.row };
+    const columns = { ...keyAxis(frame), chosen: cursor.column };
     drawRowLabels(context, rows, this.camera, this.box, ink);
     drawColumnLabels(context, columns, this.camera, this.box, ink);
   }
@@ -95,8 +95,8 @@ export class MapPanel {
    */
   place(context, picture, ink, width, height) {
     const { frame } = picture;
-    const left = 12 + labelWidth(context, frame.queryTokens, frame.rowEdges, Math.min(150, width * 0.26), ink.font);
-    const top = 12 + labelWidth(context, frame.keyTokens, frame.columnEdges, Math.min(130, width * 0.26), ink.font);
+    const left = 12 + labelWidth(context, queryAxis(frame), Math.min(150, width * 0.26), ink.font);
+    const top = 12 + labelWidth(context, keyAxis(frame), Math.min(130, width * 0.26), ink.font);
     this.box = { left, top, width: Math.max(60, width - left - 2), height: Math.max(120, height - top) };
   }
 

@@ -1,7 +1,7 @@
 /** @file The view of one map: what its cell says, the map, the legend, and what is held of it. */
 
 import { Aside } from "./aside.js";
-import { button, mapChoice, poolingChoice, scaleChoice, toggle, Toolbar } from "./controls.js";
+import { button, mapChoice, poolingChoice, scaleChoice, toggle, Toolbar, wordsChoice } from "./controls.js";
 import { make } from "./dom.js";
 import { legend } from "./legend.js";
 import { MapPanel } from "./map.js";
@@ -33,6 +33,7 @@ export class MapView {
       ...mapChoice(source),
       scaleChoice(store),
       ...poolingChoice(source),
+      ...wordsChoice(source),
       toggle(
         "Hide the sink",
         (state) => state.hideSink,
@@ -65,7 +66,7 @@ export class MapView {
       levels: grid.levels(state.hideSink),
       choose: (/** @type {import("./types").Level} */ level) => level[state.pooling],
       colours: source.colours(),
-      hidden: state.hideSink ? entry.sink.column : null,
+      hidden: state.hideSink ? source.sink : null,
       cursor: source.cell,
       camera: state.camera,
     };
@@ -79,12 +80,16 @@ export class MapView {
 
   /** @param {Grid} grid */
   say(grid) {
-    const { state, frame, entry, cell } = this.source;
+    const { state, frame, cell } = this.source;
     const reading = grid.reading(cell.row, cell.column, state.pooling);
     const words = sayCell(frame, cell, state.pooling, reading.value);
     const place = `query ${frame.rowEdges[cell.row]}, key ${frame.columnEdges[cell.column]}`;
     const within = withinWords(grid, cell);
-    const exactly = make("small", {}, `${entry.name} · ${place} · weight ${withError(reading)}${within}`);
+    const exactly = make(
+      "small",
+      {},
+      `${this.source.nameOf(state.map)} · ${place} · weight ${withError(reading)}${within}`,
+    );
     this.says.replaceChildren(`${words}.`, exactly);
     this.source.tell(`${words}.`);
   }

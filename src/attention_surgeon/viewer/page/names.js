@@ -9,12 +9,12 @@ import { counted, number, percent, sentence, signed, visible } from "./words.js"
 
 /** @param {Frame} frame @param {number} row @returns {string} */
 export function queryName(frame, row) {
-  return nameOf(frame.queryTokens, frame.rowEdges, row, "query");
+  return frame.queryWords ? visible(frame.queryWords[row]) : nameOf(frame.queryTokens, frame.rowEdges, row, "query");
 }
 
 /** @param {Frame} frame @param {number} column @returns {string} */
 export function keyName(frame, column) {
-  return nameOf(frame.keyTokens, frame.columnEdges, column, "key");
+  return frame.keyWords ? visible(frame.keyWords[column]) : nameOf(frame.keyTokens, frame.columnEdges, column, "key");
 }
 
 /**
@@ -43,7 +43,7 @@ export function sayCell(frame, { row, column }, pooling, value) {
   const rows = frame.rowEdges[row + 1] - frame.rowEdges[row];
   const columns = frame.columnEdges[column + 1] - frame.columnEdges[column];
   const [query, key] = [queryName(frame, row), keyName(frame, column)];
-  if (rows * columns === 1) return sentence(query, key, value);
+  if (rows * columns === 1 || frame.queryWords) return sentence(query, key, value);
   const which = pooling === "largest" ? "the largest weight is" : "the mean weight is";
   const from = `From the ${counted(rows, "query", "queries")} at '${query}' to the ${counted(columns, "key")} at '${key}'`;
   return `${from} ${which} ${number(value)}`;
@@ -70,15 +70,16 @@ function at(tokens, position) {
 
 /** @param {Frame} frame @param {Pooling} pooling @returns {string} */
 export function meaningOf(frame, pooling) {
+  if (frame.queryWords) return "attention from word to word";
   if (frame.block === 1) return "attention weight";
   return `${pooling === "largest" ? "largest" : "mean"} weight of ${frame.block} × ${frame.block}`;
 }
 
 /** @param {Source} source @returns {string} */
-export function hiddenWords({ state, frame, entry }) {
+export function hiddenWords({ state, frame, entry, sink }) {
   if (!state.hideSink) return "";
   const share = percent(entry.sink.share);
-  return `Hidden: the column of '${keyName(frame, entry.sink.column)}', which gets ${share} of the attention of this map. `;
+  return `Hidden: the column of '${keyName(frame, sink)}', which gets ${share} of the attention of this map. `;
 }
 
 /**
@@ -104,6 +105,9 @@ function sumsWords(sums) {
  * @returns {string}
  */
 function heldWords(frame, entry, side) {
+  if (frame.queryWords) {
+    return "The tokens of a word are shown as one: to it goes what they get together, from it what they give on average.";
+  }
   if (entry.steps === null) return "Every weight is held exactly (float32).";
   const cells = `${frame.rowEdges.length - 1} × ${frame.columnEdges.length - 1} cells`;
   const block =

@@ -2,8 +2,9 @@
 
 import { scaleTop } from "./colour.js";
 import { make } from "./dom.js";
-import { cellOf, decoded } from "./grid.js";
+import { cellOf, decoded, gridOfWords } from "./grid.js";
 import { Store } from "./state.js";
+import { wordFrame } from "./whole_words.js";
 
 /** @typedef {import("./types").PageDocument} PageDocument */
 /** @typedef {import("./types").State} State */
@@ -28,6 +29,9 @@ export class Source {
     this.grids = new Map();
     /** @type {Map<string, Promise<Level>>} */
     this.thumbs = new Map();
+    /** @type {Map<string, Level>} what is decoded of them, at hand at once when the page is printed */
+    this.ready = new Map();
+    this.isPrinted = false;
     this.live = make("div", { class: "hidden-word", "aria-live": "polite", role: "status" });
   }
 
@@ -48,7 +52,45 @@ export class Source {
 
   /** @returns {Frame} */
   get frame() {
-    return frameOf(this.side, this.entry);
+    return this.frameOf(this.state.map, this.state.side);
+  }
+
+  /** @returns {boolean} whether words are shown as one; the five steps are those of tokens */
+  get isByWord() {
+    return this.state.isByWord && this.state.view !== "steps";
+  }
+
+  /** @returns {boolean} whether there are words of several tokens that can be shown as one */
+  get hasWords() {
+    return this.data.sides.some((side) => side.frames.some((_, i) => wordFrame(tokensOf(side, i)) !== null));
+  }
+
+  /** @param {number} map @param {number} side @returns {Frame} */
+  frameOf(map, side) {
+    const shown = this.data.sides[side];
+    const frame = tokensOf(shown, shown.maps[map].frame);
+    return (this.isByWord ? wordFrame(frame) : null) ?? frame;
+  }
+
+  /** @returns {number} the column of cells that gets most */
+  get sink() {
+    const { frame, entry } = this;
+    return frame.keyWords ? cellOf(frame.columnEdges, entry.sink.column) : entry.sink.column;
+  }
+
+  /**
+   * Returns what a map is called, with what was done to it.
+   * @param {number} map
+   * @returns {string}
+   */
+  nameOf(map) {
+    const { name } = this.side.maps[map];
+    return this.isOperated(map) ? `${name} · ${this.data.operation?.mark}` : name;
+  }
+
+  /** @param {number} map @returns {boolean} */
+  isOperated(map) {
+    return this.data.operation?.maps.includes(map) ?? false;
   }
 
   /** @returns {{row: number, column: number}} the cell of the chosen query and key */
@@ -77,13 +119,22 @@ export class Source {
   }
 
   /**
+   * Chooses a map, and in it the cell that stands out most.
+   * @param {number} map
+   */
+  openAtItsBest(map) {
+    const [query, key] = this.side.maps[map].start;
+    this.store.set({ map, query, key, view: "map", camera: null });
+  }
+
+  /**
    * Returns a decoded map; the last ones are kept.
    * @param {number} [map]
    * @param {number} [side]
    * @returns {Promise<Grid>}
    */
   grid(map = this.state.map, side = this.state.side) {
-    const name = `${side} ${map}`;
+    const name = `${side} ${map} ${this.isByWord}`;
     const found = this.grids.get(name) ?? this.decoded(map, side);
     this.grids.delete(name); // and set again: the last one used stands last
     this.grids.set(name, found);
@@ -92,9 +143,11 @@ export class Source {
   }
 
   /** @param {number} map @param {number} side @returns {Promise<Grid>} */
-  decoded(map, side) {
+  async decoded(map, side) {
     const { [side]: shown } = this.data.sides;
-    return decoded(frameOf(shown, shown.maps[map]), shown.maps[map]);
+    const frame = this.frameOf(map, side);
+    const grid = await decoded(tokensOf(shown, shown.maps[map].frame), shown.maps[map]);
+    return frame.queryWords ? gridOfWords(grid, frame) : grid;
   }
 
   /**
@@ -104,10 +157,24 @@ export class Source {
    * @returns {Promise<Level>}
    */
   thumb(map, side = this.state.side) {
-    const name = `${side} ${map}`;
-    const found = this.thumbs.get(name) ?? this.decoded(map, side).then(small);
+    const name = `${side} ${map} ${this.isByWord}`;
+    const keep = (/** @type {Grid} */ grid) => {
+      const level = small(grid);
+      this.ready.set(name, level);
+      return level;
+    };
+    const found = this.thumbs.get(name) ?? this.decoded(map, side).then(keep);
     this.thumbs.set(name, found);
     return found;
+  }
+
+  /**
+   * Returns the small picture of a map where it is decoded already.
+   * @param {number} map
+   * @returns {Level | undefined}
+   */
+  thumbAtOnce(map) {
+    return this.ready.get(`${this.state.side} ${map} ${this.isByWord}`);
   }
 
   /**
@@ -130,10 +197,11 @@ export class Source {
   /**
    * Returns a name for a file that is saved.
    * @param {string} ending
+   * @param {string} [what] what of the page it holds
    * @returns {string}
    */
-  fileName(ending) {
-    const words = `${this.data.title} ${this.entry.name}`.normalize("NFKD").toLowerCase();
+  fileName(ending, what = this.entry.name) {
+    const words = `${this.data.title} ${what}`.normalize("NFKD").toLowerCase();
     const plain = words
       .replace(/[^a-z0-9]+/g, "-")
       .replace(/^-|-$/g, "")
@@ -144,6 +212,7 @@ export class Source {
   /** @returns {"light" | "dark"} */
   get ground() {
     const { theme } = this.state;
+    if (this.isPrinted) return "light";
     if (theme !== "auto") return theme;
     return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   }
@@ -169,33 +238,42 @@ export class Source {
    */
   colours(entry = this.entry) {
     const { scale, hideSink } = this.state;
-    const top = scaleTop(hideSink ? entry.sink.topElsewhere : entry.top);
+    const top = this.isByWord ? 1 : scaleTop(hideSink ? entry.sink.topElsewhere : entry.top);
     return { meaning: "weights", ground: this.ground, top, scale };
   }
 }
 
 /**
- * Returns the cells of a map with the tokens of its side.
+ * Returns cells of one size with the tokens of their side.
  * @param {Side} side
- * @param {MapEntry} entry
+ * @param {number} frame
  * @returns {Frame}
  */
-export function frameOf(side, entry) {
+function tokensOf(side, frame) {
   const { numQueries, numKeys, queryTokens, keyTokens } = side;
-  return { ...side.frames[entry.frame], numQueries, numKeys, queryTokens, keyTokens };
+  return { ...side.frames[frame], numQueries, numKeys, queryTokens, keyTokens };
 }
 
 /** @param {PageDocument} data @returns {State} */
 function beginning(data) {
+  const { maps } = data.sides[0];
+  const map = maps.reduce((best, { start }, i) => (start[2] > maps[best].start[2] ? i : best), 0);
+  const [query, key] = maps[map].start;
+  const alone = maps.length === 1 ? "map" : "heads";
   return {
-    view: data.sides.length > 1 ? "compare" : "map",
+    view: data.sides.length > 1 ? "compare" : alone,
     side: 0,
-    ...(data.comparison?.start ?? { map: 0, query: 0, key: 0 }),
+    ...(data.comparison?.start ?? { map, query, key }),
     pooling: "largest",
     scale: Math.max(data.sides[0].numQueries, data.sides[0].numKeys) > LONG ? "log" : "linear",
     hideSink: false,
     theme: "auto",
     sortBy: "",
+    isCommon: true,
+    isByWord: false,
+    hasAllLines: false,
+    others: [],
+    isReceived: false,
     camera: null,
   };
 }

@@ -184,7 +184,7 @@ function partTable(parts) {
 
 /** @param {string[]} heads @param {(string | HTMLElement)[][]} rows @returns {HTMLElement} */
 function table(heads, rows) {
-  const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col" }, name)));
+  const head = make("tr", {}, ...heads.map((name) => (name ? make("th", { scope: "col" }, name) : make("td"))));
   const body = rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, cell))));
   return make(
     "div",

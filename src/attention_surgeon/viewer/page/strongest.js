@@ -28,6 +28,15 @@ export function strongestRows(values, level, column, count) {
 }
 
 /**
+ * Returns the partners that are worth a word: those with a hundredth of the attention, and the first in any case.
+ * @param {Partner[]} partners the strongest first
+ * @returns {Partner[]}
+ */
+export function worthAWord(partners) {
+  return partners.filter(({ weight }, i) => i === 0 || weight >= 0.01);
+}
+
+/**
  * @param {number} length
  * @param {(cell: number) => number} weightAt
  * @param {number} count

@@ -1,6 +1,6 @@
 /** @file A map as SVG. */
 
-import { labelOf, stride } from "./axes.js";
+import { isOfLetters, keyAxis, labelOf, queryAxis, stride } from "./axes.js";
 
 /** @typedef {import("./types").Camera} Camera */
 /** @typedef {import("./types").Box} Box */
@@ -18,15 +18,15 @@ export function svgOf({ frame, cells, camera, box, ink }) {
   const width = part.width * camera.size;
   const height = part.height * camera.size;
   const picture = `<image x="${box.left}" y="${box.top}" width="${width}" height="${height}" preserveAspectRatio="none" style="image-rendering: pixelated" href="${addressOf(image)}"/>`;
-  const rows = labels(frame.queryTokens, frame.rowEdges, part.top, part.height, camera.size).map(
+  const rows = labels(queryAxis(frame), part.top, part.height, camera.size).map(
     ({ label, middle }) => `<text x="${box.left - 6}" y="${box.top + middle}" text-anchor="end">${xml(label)}</text>`,
   );
-  const columns = labels(frame.keyTokens, frame.columnEdges, part.left, part.width, camera.size).map(
-    ({ label, middle }) => {
-      const [x, y] = [box.left + middle, box.top - 6];
-      return `<text x="${x}" y="${y}" transform="rotate(-90 ${x} ${y})">${xml(label)}</text>`;
-    },
-  );
+  const isUpright = isOfLetters(keyAxis(frame));
+  const columns = labels(keyAxis(frame), part.left, part.width, camera.size).map(({ label, middle }) => {
+    const [x, y] = [box.left + middle, box.top - (isUpright ? 10 : 6)];
+    if (isUpright) return `<text x="${x}" y="${y}" text-anchor="middle">${xml(label)}</text>`;
+    return `<text x="${x}" y="${y}" transform="rotate(-90 ${x} ${y})">${xml(label)}</text>`;
+  });
   const size = `width="${box.left + width + 2}" height="${box.top + height + 2}"`;
   const letters = `font-family="${xml(ink.font)}" font-size="12" fill="${ink.ink}" dominant-baseline="middle"`;
   const ground = `<rect width="100%" height="100%" fill="${ink.background}"/>`;
@@ -43,18 +43,17 @@ function addressOf(image) {
 }
 
 /**
- * @param {string[] | null} tokens
- * @param {number[]} edges
+ * @param {import("./axes.js").Axis} axis
  * @param {number} first
  * @param {number} count
  * @param {number} size
  * @returns {{label: string, middle: number}[]}
  */
-function labels(tokens, edges, first, count, size) {
+function labels(axis, first, count, size) {
   const step = stride(size);
   return Array.from({ length: count }, (_, i) => first + i)
     .filter((cell) => cell % step === 0)
-    .map((cell) => ({ label: labelOf(tokens, edges, cell), middle: (cell - first + 0.5) * size }));
+    .map((cell) => ({ label: labelOf(axis, cell), middle: (cell - first + 0.5) * size }));
 }
 
 /**

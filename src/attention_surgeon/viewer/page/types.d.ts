@@ -25,9 +25,11 @@ export interface MapEntry {
   mean: Entry | null;
   strongest?: Strongest;
   top: number;
+  /** Query, key, and by how much it stands out: where to look first. */
+  start: [number, number, number];
   sink: { column: number; share: number; topElsewhere: number };
   numbers: (number | null)[];
-  pattern: { name: string; score: number | null } | null;
+  pattern: { name: string; title: string; score: number | null } | null;
   rowSums: [number, number] | null;
   call: StepsEntry | null;
 }
@@ -45,6 +47,9 @@ export interface Frame extends Cells {
   numKeys: number;
   queryTokens: string[] | null;
   keyTokens: string[] | null;
+  /** Whether the cells are whole words, which may hold several tokens: then `queryWords` and `keyWords` name them. */
+  queryWords?: string[];
+  keyWords?: string[];
 }
 
 export interface Side {
@@ -66,6 +71,23 @@ export interface Comparison {
   start: { map: number; query: number; key: number };
 }
 
+/** One line of what the model says; probabilities from 0 to 1, `after` is null where nothing was done. */
+export interface PredictionRow { label: string; before: number; after: number | null }
+
+export interface Fact { label: string; before: string; after: string | null }
+
+export interface Predictions { title: string; rows: PredictionRow[]; facts: Fact[] }
+
+/** What was done to the model, and what came of it; `maps` are the numbers of those that were operated on. */
+export interface Operation {
+  sentence: string;
+  settings: [string, string][];
+  receipt: string[];
+  predictions: Predictions;
+  maps: number[];
+  mark: string;
+}
+
 export interface PageDocument {
   format: string;
   version: number;
@@ -73,6 +95,7 @@ export interface PageDocument {
   axes: string[];
   sides: Side[];
   comparison: Comparison | null;
+  operation: Operation | null;
 }
 
 /** The cells of one map at one fineness: the largest and the mean weight of each. */
@@ -94,7 +117,7 @@ export interface Box { left: number; top: number; width: number; height: number 
 
 export type Pooling = "largest" | "mean";
 export type Scale = "linear" | "log";
-export type ViewName = "map" | "heads" | "lines" | "steps" | "numbers" | "compare";
+export type ViewName = "map" | "heads" | "text" | "lines" | "steps" | "numbers" | "compare";
 export type Theme = "auto" | "light" | "dark";
 
 export interface State {
@@ -108,5 +131,15 @@ export interface State {
   hideSink: boolean;
   theme: Theme;
   sortBy: string;
+  /** Whether all maps of the wall share one scale of colours. */
+  isCommon: boolean;
+  /** Whether tokens that make one word are shown as one. */
+  isByWord: boolean;
+  /** Whether the lines of all tokens are drawn, not those of the chosen one alone. */
+  hasAllLines: boolean;
+  /** Maps whose lines are drawn beside those of the chosen one. */
+  others: number[];
+  /** Whether the text shows what the chosen token gets, not what it gives. */
+  isReceived: boolean;
   camera: Camera | null;
 }

@@ -3,23 +3,34 @@
 import { make } from "./dom.js";
 import { percent, visible } from "./words.js";
 
-/** @typedef {import("./live_types").Predictions} Predictions */
-/** @typedef {import("./live_types").PredictionRow} PredictionRow */
+/** @typedef {import("./types").Predictions} Predictions */
+/** @typedef {import("./types").PredictionRow} PredictionRow */
 
 const NOTHING = "–";
 const NO_PREDICTION =
   "This model predicts no token. An operation is measured by how far it moves the mean of the last states.";
 
 /**
- * Returns the receipt and the predictions.
+ * Returns what was done in one sentence, what the model says, and the receipt, folded under one line.
+ * @param {import("./types").Operation | null} operation null: nothing was done
  * @param {string[]} receipt
  * @param {Predictions} predictions
  * @returns {HTMLElement[]}
  */
-export function said(receipt, predictions) {
+export function said(operation, receipt, predictions) {
   const lines = receipt.map((line) => make("li", {}, line));
+  const settings = (operation?.settings ?? []).map(([name, value]) =>
+    make("div", {}, make("dt", {}, name), make("dd", {}, value)),
+  );
+  const folded = make(
+    "details",
+    { class: "receipt" },
+    make("summary", {}, "Receipt: what was counted and measured"),
+    make("dl", { class: "figures" }, ...settings),
+    make("ul", {}, ...lines),
+  );
   return [
-    make("section", { "aria-label": "Receipt" }, make("h2", {}, "Receipt"), make("ul", {}, ...lines)),
+    make("p", { class: "sentence" }, operation?.sentence ?? receipt[0] ?? ""),
     make(
       "section",
       { "aria-label": predictions.title },
@@ -28,6 +39,7 @@ export function said(receipt, predictions) {
         ? table(predictions)
         : make("p", { class: "note" }, NO_PREDICTION),
     ),
+    ...(operation || receipt.length > 1 ? [folded] : []),
   ];
 }
 
@@ -35,7 +47,7 @@ export function said(receipt, predictions) {
 function table({ rows, facts }) {
   const hasAfter = [...rows, ...facts].some(({ after }) => after !== null);
   const heads = ["", hasAfter ? "before" : "now", ...(hasAfter ? ["after"] : [])];
-  const titles = heads.map((title) => make("th", { scope: "col" }, title));
+  const titles = heads.map((title) => (title ? make("th", { scope: "col" }, title) : make("td")));
   const bars = rows.map((row) => line(`'${visible(row.label)}'`, sides(row, hasAfter).map(bar)));
   const words = facts.map((fact) =>
     line(

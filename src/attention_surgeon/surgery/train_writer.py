@@ -1,0 +1,349 @@
+"""Train the word model that ships as `writer`: a GPT-2 of a million parameters, on one core, in minutes.
+
+    apt-get download r-cran-janeaustenr && dpkg -x r-cran-janeaustenr_*.deb novels
+    python -m attention_surgeon.surgery.train_writer novels/usr/lib/R/site-library/janeaustenr/data/Rdata.rdb
+
+The text: Jane Austen's six novels, in the public domain, as the Debian package r-cran-janeaustenr holds them, and the
+text of our own that ships for training. One window in four is a run of random tokens, over and over again: there only
+looking back helps, and heads learn it (induction, Olsson et al. 2022) in thousands of steps rather than in many more.
+
+A training that is stopped goes on behind its last checkpoint. The learning rate stays level and falls in the last
+quarter (Hu et al. 2024, "MiniCPM", section 4), so a training may be made longer later without wasting what was done.
+"""
+
+import json
+import math
+import re
+import sys
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import safetensors.torch
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from attention_surgeon.errors import FileFormatError, OptionError
+from attention_surgeon.files import file_access_error, read_text
+from attention_surgeon.models import shipped_corpus
+from attention_surgeon.surgery.writer_card import card_of
+
+_R_STRING = b"\x00\x04\x00\x09"  # flags of a string in R's serialization; its length follows, big-endian
+_BLOCK = 20_000  # characters that are held out together, so that the model meets whole pages it has not seen
+_HELD_OUT = 10  # one block in so many
+_FALLING = 0.25  # the share of the steps in which the learning rate falls to 0
+
+
+@final
+@dataclass(frozen=True)
+class WriterConfig:
+    """Sizes of the model and of its training.
+
+    Attributes:
+        vocabulary_size: Tokens, of which 256 are the bytes, so that no text is refused.
+        context_len: Most tokens it can look at.
+        embed_dim: Width of the stream.
+        num_heads: Attention heads of each layer.
+        num_layers: Layers.
+        num_steps: Steps of the optimiser.
+        batch_size: Windows in each, every one as long as the context.
+        num_repeating: How many of them are random tokens that repeat.
+        matrix_rate: The highest learning rate of the matrices within the layers (Muon).
+        learning_rate: The highest of all else (AdamW).
+        num_warmup: Steps in which the learning rate rises.
+        look_back_from: The step after which one head is set to look at the token before, see `look_one_back`.
+        seed: Draw of everything.
+    """
+
+    vocabulary_size: int = 3072
+    context_len: int = 128
+    embed_dim: int = 128
+    num_heads: int = 4
+    num_layers: int = 4
+    num_steps: int = 1700
+    batch_size: int = 8
+    num_repeating: int = 2
+    matrix_rate: float = 2e-2
+    learning_rate: float = 3e-3
+    num_warmup: int = 50
+    look_back_from: int = 1100
+    seed: int = 0
+
+
+def read_source(path: Path) -> str:
+    """Return the text of a file: UTF-8, or the strings of an R data base, paragraphs apart by one line end.
+
+    Raises:
+        FileAccessError, FileFormatError: a file that cannot be read, or holds no text.
+    """
+    lines = _r_strings(path) if path.suffix == ".rdb" else read_text(path).split("\n")
+    paragraphs, lines_of_one = [], []
+    for line in [*lines, ""]:
+        if line.strip():
+            lines_of_one.append(line.strip())
+        elif lines_of_one:
+            paragraphs.append(" ".join(lines_of_one).replace("_", ""))
+            lines_of_one = []
+    return "\n".join(paragraphs)
+
+
+def split_text(text: str) -> tuple[str, str]:
+    """Return what is trained on, and what is held out: every tenth block of pages."""
+    blocks = [text[start : start + _BLOCK] for start in range(0, len(text), _BLOCK)]
+    held_out = blocks[_HELD_OUT - 1 :: _HELD_OUT]
+    return "".join(block for n, block in enumerate(blocks) if n % _HELD_OUT != _HELD_OUT - 1), "".join(held_out)
+
+
+def train_tokenizer(text: str, config: WriterConfig, folder: Path) -> Any:
+    """Return a tokenizer of byte pairs that knows the words of `text`, and write it into `folder`."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    pairs = ByteLevelBPETokenizer()
+    pairs.train_from_iterator(text.split("\n"), config.vocabulary_size, show_progress=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=pairs._tokenizer, model_max_length=config.context_len)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def build_model(config: WriterConfig) -> nn.Module:
+    """Return the untrained model, the same for the same seed."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(config.seed)
+    sizes = GPT2Config(
+        vocab_size=config.vocabulary_size,
+        n_positions=config.context_len,
+        n_embd=config.embed_dim,
+        n_layer=config.num_layers,
+        n_head=config.num_heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=None,
+        eos_token_id=None,
+        use_cache=True,
+        dtype="float32",
+    )
+    return GPT2LMHeadModel(sizes)
+
+
+@torch.no_grad()
+def look_one_back(model: Any, config: WriterConfig) -> None:
+    """Set head 0 of layer 0 to the token before; from there it is trained on like all others.
+
+    The first features of a position become sines and cosines (Vaswani et al. 2017, section 3.5). The key of that head
+    is what they are, its query what they were one position ago: a turn of each pair by its angle. Left to chance, no
+    head looks back after a thousand steps, and without one no other can learn to look at what came after a token the
+    last time.
+    """
+    width, size = config.embed_dim, config.embed_dim // config.num_heads
+    block = model.transformer.h[0]
+    angles = torch.linspace(0.2, 3.0, size // 2)  # fast enough that one position makes a difference
+    turned = torch.arange(config.context_len)[:, None] * angles
+    height = _ABOVE_TOKENS * model.transformer.wte.weight.std()
+    model.transformer.wpe.weight[:, :size] = height * torch.stack([turned.sin(), turned.cos()], -1).flatten(-2)
+    block.ln_1.weight[:size], block.ln_1.bias[:size] = 1.0, 0.0
+    weight, bias = block.attn.c_attn.weight, block.attn.c_attn.bias  # (width, 3 * width), x @ weight
+    for start in (0, width):
+        weight[:, start : start + size] = bias[start : start + size] = 0.0
+    for pair, angle in enumerate(angles.tolist()):
+        sin, cos, at = math.sin(angle), math.cos(angle), 2 * pair
+        weight[at : at + 2, at : at + 2] = _SHARPNESS * torch.tensor([[cos, sin], [-sin, cos]])
+        weight[at : at + 2, width + at : width + at + 2] = _SHARPNESS * torch.eye(2)
+
+
+_ABOVE_TOKENS, _SHARPNESS = 3.0, 1.0
+
+
+@final
+class Muon(torch.optim.Optimizer):
+    """Momentum whose step is made orthogonal (Jordan et al. 2024); in float32, for PyTorch's own rounds to bfloat16.
+
+    That is slow on most processors.
+    """
+
+    @torch.no_grad()
+    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Move every matrix."""
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 0.05)
+                step = _orthogonal(matrix.grad.lerp(momentum, 0.95))
+                rows, columns = matrix.shape
+                matrix.sub_(step, alpha=group["lr"] * math.sqrt(max(1.0, columns / rows)))
+
+
+def _orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    """Return nearly the orthogonal matrix next to this one: its singular values become about 1 (Newton and Schulz)."""
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = wide / (wide.norm() + 1e-7)
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x if wide is matrix else x.T
+
+
+def windows_at(step: int, tokens: Int[Tensor, " n"], config: WriterConfig) -> Int[Tensor, "batch context+1"]:
+    """Return the windows of a step, which depend on the step and the seed alone; the last ones repeat themselves."""
+    drawn = torch.Generator().manual_seed(config.seed * 2**31 + step)
+    length = config.context_len + 1
+    num_read = config.batch_size - config.num_repeating
+    starts = torch.randint(len(tokens) - length, (num_read,), generator=drawn)
+    windows = [tokens[start : start + length] for start in starts.tolist()]
+    for _ in range(config.num_repeating):
+        period = int(torch.randint(5, config.context_len // 2, (), generator=drawn))
+        once = tokens[torch.randint(len(tokens), (period,), generator=drawn)]
+        windows.append(once.repeat(math.ceil(length / period))[:length])
+    return torch.stack(windows)
+
+
+def rate_at(step: int, config: WriterConfig) -> float:
+    """Return the share of the highest learning rate at a step, counted from 1: it rises, stays, and falls to 0.
+
+    >>> config = WriterConfig(num_steps=400, num_warmup=100)
+    >>> [rate_at(step, config) for step in (50, 200, 300, 350, 400)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    left = (config.num_steps - step) / (_FALLING * config.num_steps)
+    return min(1.0, step / config.num_warmup, left)
+
+
+def train_writer(model: nn.Module, tokens: Int[Tensor, " n"], config: WriterConfig, folder: Path) -> float:
+    """Train `model` in place and return the seconds of one core that all steps took, those before a stop included.
+
+    Raises:
+        FileAccessError: a checkpoint cannot be written.
+    """
+    optimizers = _optimizers(model, config)
+    done, before = _restore(model, optimizers, folder)
+    started = time.process_time()
+    model.train()
+    for step in range(done + 1, config.num_steps + 1):
+        if step == config.look_back_from + 1:
+            look_one_back(model, config)
+        for optimizer, highest in zip(optimizers, (config.matrix_rate, config.learning_rate), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = highest * rate_at(step, config)
+        windows = windows_at(step, tokens, config)
+        logits = model(input_ids=windows[:, :-1]).logits
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+        model.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        if step % 100 == 0 or step == config.num_steps:
+            seconds = before + time.process_time() - started
+            _keep(model, optimizers, step, seconds, folder)
+            print(f"step {step:5}  loss {loss.item():.3f}  {seconds:.0f} s", flush=True)
+    model.eval()
+    return before + time.process_time() - started
+
+
+def save_writer(model: Any, folder: Path) -> None:
+    """Write the model into `folder` as transformers reads it, its numbers in 16 bits; loaded, they are float32."""
+    model.config.save_pretrained(folder)
+    tied = {"lm_head.weight"}
+    tensors = {name: tensor.half() for name, tensor in model.state_dict().items() if name not in tied}
+    safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train on the files that are named, into the package; `--steps N` and `--out DIR` say how long and where."""
+    paths, options = _parse(arguments)
+    folder = Path(options.get("out", Path(__file__).parent / "writer"))
+    folder.mkdir(parents=True, exist_ok=True)
+    config = WriterConfig(num_steps=int(options.get("steps", WriterConfig.num_steps)))
+    torch.set_num_threads(1)
+    text = "\n".join([*(read_source(path) for path in paths), read_text_of_ours()])
+    train, held_out = split_text(text)
+    tokenizer = train_tokenizer(train, config, folder)
+    model = build_model(config)
+    seconds = train_writer(model, torch.tensor(tokenizer.encode(train)), config, folder)
+    save_writer(model, folder)
+    card = card_of(folder, train, held_out) | {"seconds": round(seconds), "training": asdict(config)}
+    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(card, indent=1, ensure_ascii=False))
+
+
+def read_text_of_ours() -> str:
+    """Return the text that ships for training, paragraphs apart as in `read_source`."""
+    return re.sub(r"\n+", "\n", re.sub(r"(?<!\n)\n(?!\n)", " ", shipped_corpus()))
+
+
+def _r_strings(path: Path) -> list[str]:
+    """Return every string of an R data base: its streams one behind the other, each with a length in front."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise file_access_error("read", path, error) from error
+    found = []
+    while raw:
+        stream = zlib.decompressobj()
+        try:
+            content = stream.decompress(raw[4:])
+        except zlib.error:
+            raise FileFormatError(f"{path} is no data base of R, as r-cran-janeaustenr has it: Rdata.rdb.") from None
+        raw = stream.unused_data
+        at = content.find(_R_STRING)
+        while at >= 0:
+            start = at + 8
+            end = start + int.from_bytes(content[at + 4 : start], "big")
+            found.append(content[start:end].decode("utf-8", "replace"))
+            at = content.find(_R_STRING, end)
+    return found
+
+
+def _optimizers(model: nn.Module, config: WriterConfig) -> list[torch.optim.Optimizer]:
+    """Return Muon (Jordan et al. 2024) for the matrices within the layers, and AdamW for all else.
+
+    With as few steps as a core makes in minutes, Muon gets markedly further on them than AdamW.
+    """
+    matrices = [one for name, one in model.named_parameters() if one.ndim == 2 and ".h." in name]
+    others = [one for name, one in model.named_parameters() if one.ndim != 2 or ".h." not in name]
+    return [
+        Muon(matrices, {"lr": config.matrix_rate}),
+        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def _keep(
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], step: int, seconds: float, folder: Path
+) -> None:
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    beside = folder / "training.tmp"
+    torch.save({"model": model.state_dict(), "optimizers": states, "step": step, "seconds": seconds}, beside)
+    beside.replace(folder / "training.pt")
+
+
+def _restore(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], folder: Path) -> tuple[int, float]:
+    path = folder / "training.pt"
+    if not path.is_file():
+        return 0, 0.0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    for optimizer, each in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(each)
+    return state["step"], state["seconds"]
+
+
+def _parse(arguments: Sequence[str]) -> tuple[list[Path], dict[str, str]]:
+    words, options, paths = iter(arguments), {}, []
+    for word in words:
+        if word in ("--steps", "--out"):
+            options[word.removeprefix("--")] = next(words, "")
+        else:
+            paths.append(Path(word))
+    if not paths:
+        raise OptionError("no text to train on; pass the path of Rdata.rdb, or of a text file.")
+    return paths, options
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
