@@ -109,6 +109,10 @@ class OfX(Layer):
         return self.attend(x, x, x)
 
 
+class MaskedLayer(OfX):
+    """No mask, though it is called so."""
+
+
 class OfThree(OfX):
     def forward(self, query, key, value, mask=None):
         return self.attend(query, key, value, mask), None
@@ -198,6 +202,17 @@ class OfDataclass(Layer):
 class OfNamespace(Layer):
     def __init__(self, config):
         super().__init__(config.n_embd, config.n_head, bias=config.bias)
+        self.dropout = nn.Dropout(config.attn_pdrop)
+
+    def forward(self, x):
+        return self.attend(x, x, x)
+
+
+class OfOtherNames(Layer):
+    """Its configuration shares one field with `Arguments`, which is not meant."""
+
+    def __init__(self, config):
+        super().__init__(config.n_embd, config.n_heads)
         self.dropout = nn.Dropout(config.attn_pdrop)
 
     def forward(self, x):

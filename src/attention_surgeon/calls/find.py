@@ -103,7 +103,8 @@ class _Search:
     def _result(self) -> Plan | Refusal:
         self.method = method_of(self.target)
         self.parameters = signature_of(self.target, self.method)
-        self.roles = roles_of(self.parameters, is_mask="mask" in getattr(self.target, "__name__", "").lower())
+        is_mask = inspect.isroutine(self.target) and bool(re.search("mask|padding", self.target.__name__.lower()))
+        self.roles = roles_of(self.parameters, is_mask=is_mask)
         self.maker = Maker(self.target, self.text, self.hints)
         self.required = self._given(with_optional=False)
         self.library = self._library()
