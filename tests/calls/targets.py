@@ -49,8 +49,6 @@ def attend_hidden_where_true(Q, K, V, attn_mask):
 
 
 def attend_additive(q, k, v, mask):
-    if mask.dtype == torch.bool:
-        raise TypeError("a float mask, please")
     return (q @ k.mT + mask).softmax(-1) @ v
 
 
@@ -109,6 +107,10 @@ class OfX(Layer):
 
     def forward(self, x):
         return self.attend(x, x, x)
+
+
+class MaskedLayer(OfX):
+    """No mask, though it is called so."""
 
 
 class OfThree(OfX):
@@ -200,6 +202,17 @@ class OfDataclass(Layer):
 class OfNamespace(Layer):
     def __init__(self, config):
         super().__init__(config.n_embd, config.n_head, bias=config.bias)
+        self.dropout = nn.Dropout(config.attn_pdrop)
+
+    def forward(self, x):
+        return self.attend(x, x, x)
+
+
+class OfOtherNames(Layer):
+    """Its configuration shares one field with `Arguments`, which is not meant."""
+
+    def __init__(self, config):
+        super().__init__(config.n_embd, config.n_heads)
         self.dropout = nn.Dropout(config.attn_pdrop)
 
     def forward(self, x):

@@ -1,5 +1,6 @@
 """A plan is found for each way of writing attention, and it says what is true."""
 
+import dataclasses
 import inspect
 import time
 
@@ -25,6 +26,7 @@ CALLS = {
     t.causal_mask: ("", "nm"),
     t.padding_mask: ("", "b11m"),
     t.OfX: ("bnd", "bnd"),
+    t.MaskedLayer: ("bnd", "bnd"),
     t.OfThree: ("bnd bmd bmd", "bnd"),
     t.Grouped: ("bnd", "bnd"),
     t.Cross: ("bnd bmd", "bnd"),
@@ -36,6 +38,7 @@ CALLS = {
     t.Complex: ("bnd", "bnd"),
     t.OfDataclass: ("bnd", "bnd"),
     t.OfNamespace: ("bnd", "bnd"),
+    t.OfOtherNames: ("bnd", "bnd"),
     t.OfDictionary: ("bnd", "bnd"),
     t.OfGlobals: ("bnd", "bnd"),
     t.OfModules: ("bnd", "bnd"),
@@ -239,6 +242,47 @@ def test_it_takes_no_longer_than_promised():
     start = time.process_time()
     assert isinstance(find_plan(slow), Refusal)
     assert time.process_time() - start < 3
+
+
+def test_an_example_shows_the_call():
+    def example():
+        return (
+            t.OfThree(20, 5),
+            (torch.zeros(3, 4, 20), torch.zeros(3, 6, 20), torch.zeros(3, 6, 20)),
+            {"mask": torch.ones(4, 6)},
+        )
+
+    plan = find_plan(None, example=example)
+    assert isinstance(plan, Plan)
+    assert [a.axes for a in plan.arguments] == ["bnd", "bmd", "bmd", ""]
+    inputs = plan.draw(batch=2, n_q=3, n_k=5)
+    assert inputs["mask"].shape == (3, 5)
+    assert plan.arrays(plan.call(plan.make(), inputs))[plan.output].shape == (2, 3, 20)
+
+
+def test_an_example_tells_the_sequence_first_by_what_depends_on_what():
+    plan = find_plan(None, example=lambda: (t.SequenceFirst(20, 5), torch.zeros(4, 3, 20)))
+    assert isinstance(plan, Plan)
+    assert (plan.given("x").axes, plan.output_axes, plan.sizes.batch) == ("nbd", "nbd", 3)
+
+
+def test_an_example_that_raises_is_said():
+    refused = find_plan(None, example=lambda: 1 / 0)
+    assert isinstance(refused, Refusal)
+    assert "division by zero" in refused.reason
+
+
+def test_a_context_that_may_be_left_out_can_be_given():
+    class Optional(t.Cross):
+        def forward(self, x, context=None, mask=None):
+            return super().forward(x, x[..., :1].repeat(1, 1, self.k.in_features) if context is None else context)
+
+    plan = dataclasses.replace(plan_of(t.Cross), target=Optional)
+    left = dataclasses.replace(
+        plan, arguments=tuple(dataclasses.replace(a, required=a.name == "x") for a in plan.arguments)
+    )
+    assert list(left.draw()) == ["x"]
+    assert list(left.giving("context").draw()) == ["x", "context"]
 
 
 def test_every_target_here_is_tried():

@@ -356,6 +356,8 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
         return _of_class(base, values)
     if base is EMPTY or base is None:
         return types.SimpleNamespace(**values)
+    if any(not hasattr(base, name) for name in values):  # another's configuration, with a part of the fields
+        return types.SimpleNamespace(**{**getattr(base, "__dict__", {}), **values})
     if dataclasses.is_dataclass(base):
         known = {
             f.name for f in dataclasses.fields(base) if f.init and values.get(f.name, ...) != getattr(base, f.name, ...)

@@ -4,6 +4,7 @@ A form says how a value is drawn: `tokens`, `none`, `keep:b1nm` (a mask under wh
 and so on; `form_value` lists them.
 """
 
+import copy
 import zlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ def form_value(argument: "Argument", sizes: "Sizes", library: str, source: np.ra
         return array(source.normal(size=shape_of(argument.axes, sizes, argument.width)).astype(np.float32), library)
     if kind == "ids":
         return array(source.integers(1, 4, size=shape_of(rest, sizes, 1)), library)
+    if kind == "given":
+        return copy.deepcopy(argument.value)
     if kind in _SINGLE:
         return _SINGLE[kind](sizes, rest)
     if kind in _ARRAYS:

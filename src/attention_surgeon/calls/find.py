@@ -22,6 +22,7 @@ from attention_surgeon.calls.arguments import Layout, argument, forms, layouts, 
 from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
 from attention_surgeon.calls.construct import Maker
 from attention_surgeon.calls.draw import draw_parameters
+from attention_surgeon.calls.example import plan_of_example
 from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import TOKENS, Argument, Library, Plan, Refusal, Sizes
 from attention_surgeon.calls.sizes import Proposal, proposals
@@ -63,7 +64,9 @@ def find_plan(
     Returns:
         The plan, or why there is none.
     """
-    del name, example
+    del name
+    if example is not None:
+        return plan_of_example(example, source)
     return _Search(target, text_of(target, source), dict(hints or {})).result()
 
 
@@ -100,7 +103,8 @@ class _Search:
     def _result(self) -> Plan | Refusal:
         self.method = method_of(self.target)
         self.parameters = signature_of(self.target, self.method)
-        self.roles = roles_of(self.parameters, is_mask="mask" in getattr(self.target, "__name__", "").lower())
+        is_mask = inspect.isroutine(self.target) and bool(re.search("mask|padding", self.target.__name__.lower()))
+        self.roles = roles_of(self.parameters, is_mask=is_mask)
         self.maker = Maker(self.target, self.text, self.hints)
         self.required = self._given(with_optional=False)
         self.library = self._library()

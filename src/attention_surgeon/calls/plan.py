@@ -50,6 +50,7 @@ class Argument:
             d numbers, t and u queries and keys packed into one axis, y and x rows and columns of a picture.
         form: How its value is drawn, see `draw.py`.
         width: The length of its `d` axis.
+        value: What is given each time, for the form `given`.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Argument:
     axes: str = ""
     form: str = ""
     width: int = 0
+    value: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,207 @@
+"""Running what defines a name and not the rest: a file that trains when it is loaded is not trained.
+
+Only the statements that the name needs are run, in their order: imports, functions, classes and assignments, found by
+the names that they bind and read. A package that is missing is an error where it is used, not where it is imported; a
+module of the user's own is looked for in the folders above the file.
+"""
+
+import ast
+import builtins
+import importlib
+import symtable
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_LEVELS = 6
+_ROOT_FILES = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
+
+
+def needed_statements(tree: ast.Module, name: str) -> list[ast.stmt]:
+    """Return the statements of a file that `name` needs, in order; all of them if nothing binds it.
+
+    >>> tree = ast.parse("import torch\\nwidth = 3\\nclass A:\\n    size = width\\nfor i in range(10**9):\\n    A()")
+    >>> [type(one).__name__ for one in needed_statements(tree, "A")]
+    ['Assign', 'ClassDef']
+    """
+    binders: dict[str, list[int]] = {}
+    loops = [place for place, one in enumerate(tree.body) if isinstance(one, ast.For | ast.While)]
+    for place, statement in sorted(enumerate(tree.body), key=lambda one: one[0] in loops):
+        for bound in _bound(statement):
+            if place not in loops or bound not in binders:  # a loop only for a name that nothing else binds
+                binders.setdefault(bound, []).append(place)
+    if name not in binders:
+        return list(tree.body)
+    kept = {place for place, one in enumerate(tree.body) if _is_always(one)}
+    waiting, seen = [name], {name}
+    while waiting:
+        for place in binders.get(waiting.pop(), ()):
+            if place not in kept:
+                kept.add(place)
+                new = _read(tree.body[place]) - seen
+                seen |= new
+                waiting += new
+    return [tree.body[place] for place in sorted(kept)]
+
+
+def _is_always(statement: ast.stmt) -> bool:
+    """Whether a statement is run whatever is asked for: `from __future__`, and `import *`, which may bind anything."""
+    return isinstance(statement, ast.ImportFrom) and (
+        statement.module == "__future__" or any(one.name == "*" for one in statement.names)
+    )
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement binds or changes at the top level of a file."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {(one.asname or one.name).partition(".")[0] for one in statement.names}
+    if isinstance(statement, ast.If | ast.Try | ast.With):
+        return {name for one in ast.iter_child_nodes(statement) for name in _bound_inside(one)} | _stored(statement)
+    return _stored(statement)
+
+
+def _bound_inside(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.stmt):
+        return _bound(node)
+    return {name for one in getattr(node, "body", ()) if isinstance(one, ast.stmt) for name in _bound(one)}
+
+
+def _stored(statement: ast.stmt) -> set[str]:
+    """Return the names assigned to, and those of which an attribute or an item is."""
+    targets: Iterable[ast.AST] = (
+        statement.targets if isinstance(statement, ast.Assign)
+        else [statement.target] if isinstance(statement, ast.AnnAssign | ast.AugAssign | ast.For)
+        else [one.optional_vars for one in statement.items if one.optional_vars] if isinstance(statement, ast.With)
+        else []
+    )  # fmt: skip
+    found = {node.id for one in targets for node in ast.walk(one) if isinstance(node, ast.Name)}
+    if isinstance(statement, ast.For):
+        found |= {name for one in statement.body for name in _bound(one)}
+    return found
+
+
+def _read(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement takes from the file: not what is local to a function or a comprehension."""
+    names: set[str] = set()
+    tables = [symtable.symtable(ast.unparse(statement), "", "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        is_top = table.get_type() == "module"
+        names |= {one.get_name() for one in table.get_symbols() if is_top or one.is_global() or one.is_free()}
+    strings = {  # annotations in quotes
+        node.value for node in ast.walk(statement)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier()
+    }  # fmt: skip
+    return (names | strings) - set(dir(builtins))
+
+
+class Missing(ModuleType):
+    """What stands for a module or name that cannot be imported: an error as soon as it is used."""
+
+    def __init__(self, name: str, error: str) -> None:
+        """Remember what was wanted and why it was not there."""
+        super().__init__(name)
+        self.__dict__["_error"] = error
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a missing part of it."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Missing(f"{self.__name__}.{name}", self.__dict__["_error"])
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Raise; a decorator is left out: it returns the function that it is given."""
+        if len(arguments) == 1 and not named and callable(arguments[0]) and hasattr(arguments[0], "__qualname__"):
+            return arguments[0]
+        raise ModuleNotFoundError(f"{self.__name__} is needed and not there: {self.__dict__['_error']}")
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        """Stand for a base class: a module of torch where its name says so."""
+        import torch
+
+        return (torch.nn.Module,) if self.__name__.endswith("Module") else ()
+
+
+def run_definition(path: Path, name: str, module: ModuleType, content: bytes) -> list[str]:
+    """Run the statements of a file that define a name in the namespace of a module.
+
+    Args:
+        path: The file.
+        name: What is asked for; of `Attention.forward` the first part.
+        module: Where the names go; its `__package__` is set for relative imports.
+        content: The bytes of the file.
+
+    Returns:
+        Notes: what was left out, and what could not be imported.
+
+    Raises:
+        Exception: whatever a statement raises, as it is.
+    """
+    tree = ast.parse(content, str(path))
+    statements = needed_statements(tree, name.partition(".")[0])
+    notes = [] if len(statements) == len(tree.body) else ["only what the name needs was run"]
+    for statement in statements:
+        code = compile(ast.Module([statement], []), str(path), "exec", dont_inherit=True)
+        if not isinstance(statement, ast.Import | ast.ImportFrom):
+            exec(code, module.__dict__)
+            continue
+        try:
+            _run_import(code, module, path, statement)
+        except ImportError as error:
+            notes.append(f"line {statement.lineno}: {error}")
+            for one in statement.names:
+                bound = one.asname or one.name.partition(".")[0]
+                module.__dict__[bound] = Missing(one.name, str(error))
+    return notes
+
+
+def _run_import(code: Any, module: ModuleType, path: Path, statement: ast.Import | ast.ImportFrom) -> None:
+    """Import; where the module is not there, once more with the folder of the user's tree that has it."""
+    if isinstance(statement, ast.ImportFrom) and statement.level:
+        _set_package(module, path, statement.level)
+    try:
+        exec(code, module.__dict__)
+    except ModuleNotFoundError as error:
+        folder = folder_with(error.name or "", path)
+        if folder is None:
+            raise
+        sys.path.insert(0, str(folder))
+        importlib.invalidate_caches()
+        exec(code, module.__dict__)
+
+
+def folder_with(name: str, path: Path) -> Path | None:
+    """Return the folder above a file in which a module of this name stands, up to the root of the project."""
+    first = name.partition(".")[0]
+    for folder in _folders(path):
+        if first and ((folder / first).is_dir() or (folder / f"{first}.py").is_file()):
+            return folder if str(folder) not in sys.path else None
+    return None
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    for folder in list(path.resolve().parents)[:_LEVELS]:
+        yield folder
+        if any((folder / one).exists() for one in _ROOT_FILES):
+            return
+
+
+def _set_package(module: ModuleType, path: Path, level: int) -> None:
+    """Make the folders above a file packages without running their `__init__`, as far up as its imports reach."""
+    folders = [path.resolve().parent]
+    while len(folders) < level or (folders[-1] / "__init__.py").is_file():
+        folders.append(folders[-1].parent)
+    folders = folders[: max(level, len(folders) - 1)]
+    name = ""
+    for folder in reversed(folders):
+        name = f"{name}.{folder.name}" if name else folder.name
+        if name not in sys.modules:
+            package = ModuleType(name)
+            package.__path__ = [str(folder)]
+            sys.modules[name] = package
+    module.__package__ = name
