@@ -14,7 +14,7 @@ from rich.text import Text
 from attention_surgeon.cli.cells import count, fit, text_lines
 from attention_surgeon.cli.check import SIGNS
 from attention_surgeon.cli.console import make_console, note, show, write
-from attention_surgeon.cli.verdict import duration
+from attention_surgeon.cli.window import duration
 from attention_surgeon.course import load_course
 from attention_surgeon.course.asking import Allowance
 from attention_surgeon.course.author import Findings, check_course, workspace_size
@@ -23,7 +23,7 @@ from attention_surgeon.course.grade import Grade, grade
 from attention_surgeon.errors import OptionError
 
 _COLUMNS = ("submission", "exercise", "status", "mistakes", "sentence", "sha256", "saved", "seconds")
-_FORMAT, _VERSION = "attention-surgeon grades", 1
+_FORMAT, _VERSION = "attention-surgeon grades", 2
 
 
 @final

@@ -121,11 +121,11 @@ def _check_solution(exercise: Exercise, course: Course, judge: Judge, findings: 
     with staged(course, _solutions(course)) as root:
         verdict = judge_file(judge, exercise, root / exercise.path, str(exercise.path))
     findings.seconds[exercise.name] = verdict.seconds
-    said = verdict.sentence or ", ".join(verdict.names) or "; ".join(verdict.unnamed)
+    said = verdict.sentence or ", ".join(verdict.names) or "; ".join(verdict.found.unnamed)
     findings.expect(
         verdict.status == "passed", "solutions pass", f"{exercise.name}: the solution is {verdict.status}: {said}"
     )
-    for remark in verdict.remarks:
+    for remark in verdict.found.remarks:
         findings.problems.append(f"{exercise.name}: the solution gets a remark: {remark}")
 
 

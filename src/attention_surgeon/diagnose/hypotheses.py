@@ -27,14 +27,14 @@ _IN_EVERY_TRIPLE: frozenset[Stage] = frozenset(("scale", "mask"))
 """Where three meet most. Where a call can do without a mask, its fault is found on its own (`explain`)."""
 
 SEEN_AT_EXTREMES = ("softmax_no_max_subtraction", "global_max_subtracted")
-"""Faults that change nothing in an ordinary call; `Subject.conduct` finds them."""
+"""Faults that change nothing in an ordinary call; `Subject.behaviour` finds them."""
 
 _NOT_A_NUMBER, _INFINITE = 1.75e37, 3.5e37
 """Stand for NaN and infinity in a table, so that they compare equal to themselves."""
 
 
 def singles(subject: Subject) -> tuple[Fault, ...]:
-    """Return the faults that change what the subject computes; those of its conduct are looked for otherwise."""
+    """Return the faults that change what the subject computes; those of its behaviour are looked for otherwise."""
     found = {fault.name: fault for family in sorted(subject.families) for fault in faults_of(family)}
     computed = (fault for fault in found.values() if fault.operate is not None and fault.stage != "state")
     usual = tuple(fault for fault in computed if fault.name not in SEEN_AT_EXTREMES)

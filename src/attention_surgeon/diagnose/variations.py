@@ -299,7 +299,8 @@ def _is_one_number(readings: Matrix) -> bool:
 
 
 def _tuned(fault: Fault, operation: Operation, number: float) -> Fault:
-    return dataclasses.replace(fault, operate=operation, summary=f"{fault.summary} (here: {number:.4g})")
+    said = fault.reworded(summary=f"{fault.summary} (here: {number:.4g})")
+    return dataclasses.replace(said, operate=operation)
 
 
 def _fill(number: float) -> Operation:

@@ -19,7 +19,7 @@ from attention_surgeon.faults import Fault, find_fault
 
 def planted(operate) -> Fault:
     """A fault that the catalogue does not have, under a name of its own."""
-    return dataclasses.replace(find_fault("scale_missing"), name="planted", operate=operate)
+    return dataclasses.replace(find_fault("scale_missing").reworded(name="planted"), operate=operate)
 
 
 def strange() -> Fault:
@@ -56,7 +56,7 @@ def test_a_fault_that_changes_nothing_is_none():
     assert examine_single("attention", planted(lambda circuit: circuit)).result == "same"
 
 
-def test_a_fault_of_conduct_that_is_not_seen_is_a_failure_though_no_call_differs():
+def test_a_fault_of_behaviour_that_is_not_seen_is_a_failure_though_no_call_differs():
     unseen = dataclasses.replace(find_fault("mutates_inputs"), wrap=lambda function: lambda x: function(x))
     outcome = examine_single("softmax", unseen)
     assert (outcome.result, outcome.said, outcome.is_fine) == ("accepted", "right", False)

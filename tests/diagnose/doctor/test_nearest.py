@@ -15,7 +15,7 @@ def scaled_by(factor):
         usual = circuit.mechanism.normalise
         return circuit.replace(normalise=lambda masked, operands: factor * usual(masked, operands))
 
-    return dataclasses.replace(find_fault("softmax_missing"), name=f"times {factor}", operate=normalise)
+    return dataclasses.replace(find_fault("softmax_missing").reworded(name=f"times {factor}"), operate=normalise)
 
 
 def test_a_planted_pair_of_near_faults_is_found():

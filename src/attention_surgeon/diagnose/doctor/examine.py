@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from attention_surgeon.diagnose.diagnosis import Diagnosis
 from attention_surgeon.diagnose.doctor.healthy import Alternative
 from attention_surgeon.diagnose.doctor.patients import Kind, find_kind, target_with
 from attention_surgeon.diagnose.doctor.report import RIGHT, Nearest, Outcome, Result
@@ -19,6 +18,7 @@ from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.faults import Fault, faults_of, operate
 from attention_surgeon.testing import Answer, Subject, same_answer
 from attention_surgeon.testing.answer import ABSOLUTE, RELATIVE, raised
+from attention_surgeon.verdict import Verdict
 
 Answers = tuple[Answer, ...]
 
@@ -121,7 +121,7 @@ def _or_crash(examine: Callable[[], Outcome], crashed: Outcome) -> Outcome:
         return dataclasses.replace(crashed, said=f"the diagnosis raises {raised(error).error}")
 
 
-def diagnose_single(own: Ward, fault: Fault) -> tuple[Result, Diagnosis]:
+def diagnose_single(own: Ward, fault: Fault) -> tuple[Result, Verdict]:
     """Diagnose a target with one fault, and return what that is worth with what was said.
 
     Raises:
@@ -185,15 +185,14 @@ def _examine_alternative(alternative: Alternative, judged: Outcome) -> Outcome:
     return dataclasses.replace(judged, result="rejected", said=in_words(found))
 
 
-def in_words(found: Diagnosis) -> str:
+def in_words(found: Verdict) -> str:
     """Say in a line what a diagnosis said."""
     if found.verdict == "unjudged":
         return f"not judged: {found.reason}"
     if found.verdict == "right":
         return "right"
     names = " / ".join(" + ".join(names) for names in found.ties or [found.names] if names)
-    evidence = "; ".join(seen.evidence for seen in found.conduct if seen.is_fault and seen.fault is None)
-    return " · ".join(filter(None, [names or "wrong, not recognised", evidence]))
+    return " · ".join(filter(None, [names or "wrong, not recognised", "; ".join(found.unnamed)]))
 
 
 def _explained(found: Explanation) -> str:
