@@ -75,6 +75,7 @@ def test_what_any_layer_can_have_those_with_more_to_get_wrong_have_too():
 
 def test_everything_public_is_exported():
     public = {"Fault", "Sighting", "Stage", "Family", "STAGES", "operate", "catalogue", "find_fault", "faults_of"}
+    public |= {"with_faults"}
     assert public <= set(faults.__all__)
     assert all(hasattr(faults, name) for name in faults.__all__)
 

@@ -15,7 +15,7 @@ from attention_surgeon.course.exercises import ExplainedError
 from attention_surgeon.course.guard import Guard
 from attention_surgeon.course.verdict import Status
 from attention_surgeon.diagnose import diagnose
-from attention_surgeon.diagnose.child.in_words import place_of_error
+from attention_surgeon.diagnose.child.in_words import location_of_error
 from attention_surgeon.diagnose.load import Target, load_target
 from attention_surgeon.errors import ContractError, LoadError
 from attention_surgeon.testing import check_attention
@@ -107,7 +107,7 @@ def _by_check(check: Callable[..., None], target: Any, options: Mapping[str, Any
     except ExplainedError as error:
         return _explained(error)
     except AssertionError as error:
-        if place_of_error(error, file) is not None:
+        if location_of_error(error, file) is not None:
             raise  # an assert of the learner's own
         return Verdict("wrong", behaviour=(Behaviour(None, str(error) or "a check of the exercise fails."),))
     return Verdict("right")

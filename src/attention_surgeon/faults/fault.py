@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 from attention_surgeon.ops import Circuit
 from attention_surgeon.verdict import STAGES, Mistake, Sighting, Stage
 
-__all__ = ["STAGES", "Family", "Fault", "Operation", "Sighting", "Stage", "Wrapping", "operate"]
+__all__ = ["STAGES", "Family", "Fault", "Operation", "Sighting", "Stage", "Wrapping", "with_faults"]
 
 Family: TypeAlias = Literal[
     "softmax", "attention", "causal", "mask", "padding", "layer", "cross", "grouped", "statistics", "modern"
@@ -107,7 +107,7 @@ _ORDER: tuple[Stage, ...] = (
 )
 
 
-def operate(circuit: Circuit, faults: Iterable[Fault]) -> Circuit:
+def with_faults(circuit: Circuit, faults: Iterable[Fault]) -> Circuit:
     """Return the circuit with every one of the faults in it, whatever order they are given in.
 
     Faults without an `operate` (those of `wrap`) leave it as it is.

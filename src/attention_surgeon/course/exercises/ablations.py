@@ -19,9 +19,9 @@ from attention_surgeon.testing.steadiness import random_state_kept
 from attention_surgeon.verdict import Mistake
 
 Row = tuple[Any, ...]
-Table = Mapping[Row, Mapping[str, float]]
+Measured = Mapping[Row, Mapping[str, float]]
 
-_Slip: TypeAlias = tuple[Mistake, Table]
+_Slip: TypeAlias = tuple[Mistake, Measured]
 """A mistake, and the table of somebody who makes it."""
 
 _WIDTHS = (16, 256)
@@ -116,7 +116,7 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _alike(given: Table, expected: Table) -> bool:
+def _alike(given: Measured, expected: Measured) -> bool:
     return all(_is_near(given[row][name], number) for row in expected for name, number in expected[row].items())
 
 
@@ -124,7 +124,7 @@ def _is_near(given: float, expected: float) -> bool:
     return abs(given - expected) <= _NEAR + _NEAR_PART * abs(expected)
 
 
-def _compare(given: Table, expected: Table, slips: Iterator[_Slip]) -> None:
+def _compare(given: Measured, expected: Measured, slips: Iterator[_Slip]) -> None:
     __tracebackhide__ = True
     if _alike(given, expected):
         return
@@ -207,7 +207,7 @@ def _shares(first: int, last: int) -> dict[str, float]:
     return shares
 
 
-def _masking_slips(expected: Table) -> Iterator[_Slip]:
+def _masking_slips(expected: Measured) -> Iterator[_Slip]:
     causal, none, reverse = (expected[(name,)] for name in ("causal", "none", "reverse"))
     inverted = {("causal",): reverse, ("none",): none, ("reverse",): causal}
     yield from_catalogue("mask_inverted", "What you call causal looks ahead."), inverted

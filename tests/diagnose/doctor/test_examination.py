@@ -10,7 +10,7 @@ import time
 import pytest
 
 from attention_surgeon.diagnose.doctor import KINDS, examine, kinds_of, rounds
-from attention_surgeon.diagnose.doctor.rounds import Task, perform, plan
+from attention_surgeon.diagnose.doctor.examination import Task, perform, plan
 from attention_surgeon.errors import OptionError
 
 SMALL = kinds_of("reverse_mask")
