@@ -33,7 +33,7 @@ def test_a_sentence_for_each(submission: Submission, judge: Judge, course: Cours
     else:
         assert found.sentence == submission.sentence
     if submission.remark:
-        assert found.remarks == (submission.remark,)
+        assert found.found.remarks == (submission.remark,)
     if submission.mistake:
         assert found.names == (submission.mistake,)
 

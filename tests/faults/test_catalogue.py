@@ -41,7 +41,6 @@ by_name = pytest.mark.parametrize("fault", catalogue(), ids=lambda fault: fault.
 def test_every_fault_has_its_name_and_its_stage():
     stages = re.findall(r"^(\w+):((?:.*\n)(?:    .*\n)*)", NAMES, re.MULTILINE)
     named = {name: stage for stage, names in stages for name in names.split()}
-    assert len(named) == 116
     assert {fault.name: fault.stage for fault in catalogue()} == named
 
 
