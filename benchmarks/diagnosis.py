@@ -9,8 +9,8 @@ import statistics
 from collections.abc import Iterator
 
 from attention_surgeon.diagnose import diagnose
-from attention_surgeon.diagnose.doctor.examine import ward
-from attention_surgeon.diagnose.doctor.patients import find_kind, target_with
+from attention_surgeon.diagnose.doctor.examine import answers_of_kind
+from attention_surgeon.diagnose.doctor.targets import find_kind, target_with
 from benchmarks.rows import OURS, Row, rows_of
 from benchmarks.side_by_side import Timing, alternate
 
@@ -24,7 +24,7 @@ NUM_TARGETS = 12
 def seconds_of(kind: str, num_times: int) -> dict[str, list[float]]:
     """Return how long each of some targets took, right and wrong ones in turn, after one round that is not counted."""
     own = find_kind(kind)
-    faults = ward(kind).faults
+    faults = answers_of_kind(kind).faults
     wrong = [target_with(own, (fault,)) for fault in faults[:: max(1, len(faults) // NUM_TARGETS)]]
     targets = dict(enumerate([target_with(own), *wrong]))
     timings = alternate(

@@ -1,6 +1,7 @@
 """The plugin in a pytest of its own: what somebody reads whose test fails."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,9 +71,10 @@ def test_the_report_names_the_mistake_beside_the_message(printed: str):
     assert "ContractError: unscaled is not what the contract 'attention' asks: in the call plain: Q (2, 5, 11)" in told
     heading, _, section = told.partition(SECTION)
     assert heading.endswith("-- ")
-    assert "WRONG as attention\n  scale_missing (scale): " in section
-    assert "the first step that differs: scaled (scores right)" in section
-    assert "the smallest call that shows it:\n    Q = torch.tensor(" in section
+    assert "✗ WRONG as attention · 1 fault, confirmed on 2 independent probes\n\n" in section
+    assert re.search(r"^scale_missing +\(scale\)$", section, re.MULTILINE)
+    assert "The first step that differs: scaled scores (scores are right)" in section
+    assert "The smallest case:\n  Q = torch.tensor(" in section
 
 
 def test_no_traceback_of_the_check_itself_is_shown(printed: str):

@@ -16,8 +16,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     errors = sys.modules.get("attention_surgeon.errors")
     error: Any = None if call.excinfo is None else call.excinfo.value
     if errors is not None and isinstance(error, errors.ContractError) and error.contract is not None:
+        from attention_surgeon.cli.verdict import as_text
         from attention_surgeon.diagnose import diagnose
-        from attention_surgeon.diagnose.diagnosis import as_text
 
         report.sections.append(("what is wrong with this attention", as_text(diagnose(error.target, error.contract))))
     return report

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from attention_surgeon.diagnose import Counterexample, Diagnosis, Difference
+from attention_surgeon.diagnose.diagnosis import diagnosed
 from attention_surgeon.diagnose.file import FileDiagnosis
 from attention_surgeon.faults import find_fault
-from attention_surgeon.testing import Conduct
+from attention_surgeon.verdict import Behaviour, Counterexample, Difference, Verdict
 
 CALL = "plain: Q (2, 3, 11), K (2, 4, 11), V (2, 4, 13)"
 EXPECTED = np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
@@ -23,19 +23,19 @@ EXAMPLE = Counterexample(
 )
 
 
-def wrong(*names: str, **more) -> Diagnosis:
+def wrong(*names: str, **more) -> Verdict:
     """A wrong function with these faults, in one explanation."""
     explanations = (tuple(find_fault(name) for name in names),) if names else ()
     usual = {"explanations": explanations, "difference": DIFFERENCE, "counterexample": EXAMPLE, "called_with": CALL}
-    return Diagnosis("wrong", "attention", contract_name="attention", **(usual | more))
+    return diagnosed("wrong", "attention", contract_name="attention", **(usual | more))
 
 
-def tied(*explanations: tuple[str, ...]) -> Diagnosis:
+def tied(*explanations: tuple[str, ...]) -> Verdict:
     """A wrong function that several sets of faults explain."""
     return wrong(explanations=tuple(tuple(find_fault(name) for name in names) for names in explanations))
 
 
-def of_file(diagnosis: Diagnosis, **more) -> FileDiagnosis:
+def of_file(diagnosis: Verdict, **more) -> FileDiagnosis:
     """The diagnosis as that of a file."""
     found = FileDiagnosis(
         target="model/attention.py:attention",
@@ -51,23 +51,23 @@ def of_file(diagnosis: Diagnosis, **more) -> FileDiagnosis:
     return dataclasses.replace(found, **more)
 
 
-RIGHT = Diagnosis("right", "attention", contract_name="attention", called_with=CALL, calls=("plain", "masked"))
-UNJUDGED = Diagnosis(
+RIGHT = Verdict("right", "attention", contract_name="attention", called_with=CALL, calls=("plain", "masked"))
+UNJUDGED = Verdict(
     "unjudged", "attention", contract_name="attention", reason="it takes 2 positional arguments, expected at least 3."
 )
-MUTATES = Conduct("mutates_inputs", "after the call the caller's Q held other numbers")
-NAMELESS = Conduct(None, "it raises in the call padding mask: RuntimeError: no")
-REMARK = Conduct(None, "it returns a third value", is_fault=False)
+MUTATES = Behaviour("mutates_inputs", "after the call the caller's Q held other numbers")
+NAMELESS = Behaviour(None, "it raises in the call padding mask: RuntimeError: no")
+REMARK = Behaviour(None, "it returns a third value", is_fault=False)
 
 DIAGNOSES: dict[str, FileDiagnosis] = {
     "right": of_file(RIGHT),
-    "right, with a remark": of_file(dataclasses.replace(RIGHT, conduct=(REMARK,))),
+    "right, with a remark": of_file(dataclasses.replace(RIGHT, behaviour=(REMARK,))),
     "one fault": of_file(wrong("softmax_over_queries")),
     "two faults": of_file(wrong("scale_missing", "mask_inverted")),
     "a tie": of_file(tied(("scale_by_key_size",), ("scale_twice",))),
     "a tie beside a fault": of_file(tied(("scale_by_key_size", "mask_ignored"), ("scale_twice", "mask_ignored"))),
-    "conduct": of_file(wrong(difference=None, counterexample=None, conduct=(MUTATES,))),
-    "no name": of_file(wrong(difference=None, counterexample=None, conduct=(NAMELESS,))),
+    "conduct": of_file(wrong(difference=None, counterexample=None, behaviour=(MUTATES,))),
+    "no name": of_file(wrong(difference=None, counterexample=None, behaviour=(NAMELESS,))),
     "unknown": of_file(wrong(difference=dataclasses.replace(DIFFERENCE, step="masked"))),
     "unknown, nothing seen": of_file(wrong(difference=None, counterexample=None)),
     "other shape": of_file(wrong(difference=dataclasses.replace(DIFFERENCE, yours=YOURS[:2]))),

@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.text import Text
 
 from attention_surgeon.cli.app import run
-from attention_surgeon.cli.diagnose import Level, diagnosis_lines
+from attention_surgeon.cli.diagnose import diagnosis_lines
+from attention_surgeon.verdict import Level
 from tests.cli.judged import DIAGNOSES
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from attention_surgeon.cli.cells import width_of
-from attention_surgeon.cli.diagnose import LEVELS, Level, diagnosis_lines, document, print_diagnosis
+from attention_surgeon.cli.diagnose import diagnosis_lines, document, print_diagnosis
 from attention_surgeon.cli.matrices import compared_lines
 from attention_surgeon.cli.verdict import contract_in_words
 from attention_surgeon.diagnose.file import FileDiagnosis
 from attention_surgeon.faults import find_fault
+from attention_surgeon.verdict import LEVELS, Level
 from tests.cli.judged import DIAGNOSES, EXPECTED, YOURS, of_file, tied, wrong
 
 
@@ -38,7 +39,7 @@ def test_no_line_is_wider_than_the_window(name: str, width: int, level: Level):
 
 @pytest.mark.parametrize(
     ("name", "code", "sign"),
-    [("right", 0, "✓ RIGHT"), ("one fault", 1, "✗ WRONG"), ("unjudged", 2, "? COULD NOT JUDGE"), ("stopped", 2, "?")],
+    [("right", 0, "✓ RIGHT"), ("one fault", 1, "✗ WRONG"), ("unjudged", 2, "? NOT JUDGED"), ("stopped", 2, "?")],
 )
 def test_exit_codes_and_signs(name: str, code: int, sign: str, capsys: pytest.CaptureFixture[str]):
     assert print_diagnosis(DIAGNOSES[name], "pointer", as_json=False) == code
@@ -116,7 +117,7 @@ def test_what_was_seen_is_said_at_every_level(level: Level):
 
 def test_right_says_what_is_known_and_does_not_praise():
     text = flat(screen(DIAGNOSES["right, with a remark"]))
-    assert "2 calls, each on 2 independent probes plain, masked" in text
+    assert "tried 2 calls, each on 2 independent probes: plain, masked" in text
     assert "Its output is softmax(Q Kᵀ / √d_k) V" in text
     assert "worth knowing: it returns a third value" in text
     assert "softmax(Q Kᵀ) V" in flat(screen(of_file(DIAGNOSES["right"].diagnosis, options={"scaled": False})))

@@ -9,18 +9,20 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich.text import Text
 
 from attention_surgeon.cli.watch_screen import Mode, View, frame
 from attention_surgeon.course import Course, load_course
 from attention_surgeon.course.session import Judged
 from attention_surgeon.course.state import Standing
-from attention_surgeon.course.verdict import Named, Verdict
+from attention_surgeon.course.verdict import ExerciseVerdict
+from attention_surgeon.verdict import Behaviour, Counterexample, Difference, Mistake, Sighting, Verdict
 from tests.course.tiny import write_course
 
 GOLDEN = Path(__file__).parent / "golden"
 
-AXIS = Named(
+AXIS = Mistake(
     "softmax_over_queries",
     "normalise",
     "The softmax runs over the queries: columns sum to 1, rows do not.",
@@ -28,44 +30,42 @@ AXIS = Named(
     "Along which axis should one query's choices add up?",
     "Look at the axis of the softmax: it must be that of the keys, the last one.",
     "weights = torch.softmax(scores, dim=-1)",
-    ("someone/something #7",),
+    (Sighting("someone/something", 7),),
 )
-MASK = Named("mask_ignored", "mask", symptom="Hidden keys get weights.", question="What does the mask do?")
-YOURS = [[0.31, 0.5, 0.2], [0.69, 0.5, 0.8]]
-EXPECTED = [[0.62, 0.3, 0.08], [0.07, 0.53, 0.4]]
-EXAMPLE = {
-    "inputs": "Q = torch.tensor([[1, 0]], dtype=torch.float32)\n"
-    "K = torch.tensor([[1, 0], [0, 1]], dtype=torch.float32)",
-    "what": "weights",
-    "yours": [[1.0, 1.0]],
-    "expected": [[0.67, 0.33]],
-}
-BASE = Verdict(
+MASK = Mistake("mask_ignored", "mask", symptom="Hidden keys get weights.", question="What does the mask do?")
+YOURS = np.array([[0.31, 0.5, 0.2], [0.69, 0.5, 0.8]])
+EXPECTED = np.array([[0.62, 0.3, 0.08], [0.07, 0.53, 0.4]])
+EXAMPLE = Counterexample(
+    "Q = torch.tensor([[1, 0]], dtype=torch.float32)\nK = torch.tensor([[1, 0], [0, 1]], dtype=torch.float32)",
+    "weights",
+    np.array([[1.0, 1.0]]),
+    np.array([[0.67, 0.33]]),
+)
+DIFFERENCE = Difference("weights", ("scores", "scaled"), "Q (2, 5, 4)", YOURS, EXPECTED)
+WRONG = Verdict("wrong", "attention", (AXIS, MASK), difference=DIFFERENCE, counterexample=EXAMPLE)
+REMARK = Behaviour(None, "it answers a fourth axis too", is_fault=False)
+BASE = ExerciseVerdict(
     "basics.attention",
     "problems/01-basics/problem.py",
     "attention",
     "3f9a1c22" * 8,
     "2026-11-03T14:02:07+00:00",
     "mistake",
-    mistakes=(AXIS, MASK),
-    step="weights",
-    right_before=("scores", "scaled"),
-    call="Q (2, 5, 4)",
-    yours=YOURS,
-    expected=EXPECTED,
-    example=EXAMPLE,
+    found=WRONG,
     seconds=0.081,
 )
-UNKNOWN = replace(BASE, mistakes=(), right_before=(), unnamed=())
-PASSED = replace(BASE, status="passed", mistakes=(), step="", example=None, remarks=("it answers a fourth axis too",))
+UNKNOWN = replace(BASE, found=replace(WRONG, mistakes=(), difference=replace(DIFFERENCE, right_before=())))
+PASSED = replace(BASE, status="passed", found=Verdict("right", "attention", behaviour=(REMARK,)))
 STOPPED = replace(
     PASSED,
     status="stopped",
-    remarks=(),
+    found=Verdict("unjudged"),
     sentence="problem.py was stopped after 10 s at line 8.",
     printed="a\nb\n\x1b[31mc\n",
 )
-UNTOUCHED = replace(PASSED, status="untouched", remarks=(), sentence="attention is as it was given: write the part.")
+UNTOUCHED = replace(
+    PASSED, status="untouched", found=Verdict("unjudged"), sentence="attention is as it was given: write the part."
+)
 
 FRAMES: dict[str, tuple[int, int, str]] = {
     "question_80x24": (80, 24, "question"),

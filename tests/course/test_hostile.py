@@ -10,14 +10,14 @@ from attention_surgeon.course import Course
 from attention_surgeon.course.asking import Allowance, judge_file
 from attention_surgeon.course.client import Judge
 from attention_surgeon.course.objects import digest
-from attention_surgeon.course.verdict import Verdict
+from attention_surgeon.course.verdict import ExerciseVerdict
 from tests.course.hostile import RIGHT, SUBMISSIONS, Submission
 
 SHORT = Allowance(seconds=1.5, memory_bytes=2**29, output_bytes=2**20)
 PATIENT = Allowance(seconds=20.0, memory_bytes=2**29, output_bytes=2**20)
 
 
-def judged(text: str, judge: Judge, course: Course, folder: Path, allowance: Allowance = PATIENT) -> Verdict:
+def judged(text: str, judge: Judge, course: Course, folder: Path, allowance: Allowance = PATIENT) -> ExerciseVerdict:
     file = folder / "problem.py"
     file.write_text(text, encoding="utf-8")
     return judge_file(judge, course.exercise("basics.attention"), file, "problem.py", allowance)
@@ -33,7 +33,7 @@ def test_a_sentence_for_each(submission: Submission, judge: Judge, course: Cours
     else:
         assert found.sentence == submission.sentence
     if submission.remark:
-        assert found.remarks == (submission.remark,)
+        assert found.found.remarks == (submission.remark,)
     if submission.mistake:
         assert found.names == (submission.mistake,)
 

@@ -74,7 +74,7 @@ def test_a_check_of_the_unit(workspace: Workspace, judge: Judge):
     assert same.verdict.names == ("not_turned",)
     assert same.verdict.mistakes[0].symptom == "It comes back as it was."
     wrong = save(workspace, judge, "def turn(matrix):\n    return matrix.T + 1\n", "basics.turn")
-    assert wrong.verdict.unnamed == ("Row 0 must be what was column 0.",)
+    assert wrong.verdict.found.unnamed == ("Row 0 must be what was column 0.",)
     own = "def turn(matrix):\n    assert matrix is None, 'mine'\n"
     assert "AssertionError: mine" in save(workspace, judge, own, "basics.turn").verdict.sentence
     assert save(workspace, judge, "def turn(m):\n    return m.T\n", "basics.turn").verdict.status == "passed"

@@ -6,22 +6,25 @@ import pytest
 
 from attention_surgeon.course.since import beaten, next_level, since
 from attention_surgeon.course.state import Standing
-from attention_surgeon.course.verdict import Named, Status, Verdict
+from attention_surgeon.course.verdict import ExerciseVerdict, Status
+from attention_surgeon.verdict import Behaviour, Difference, Mistake, Verdict
 
 SCALE, MASK, AXIS = (
-    Named("scale_missing", "scale"),
-    Named("mask_ignored", "mask"),
-    Named("softmax_over_queries", "normalise"),
+    Mistake("scale_missing", "scale"),
+    Mistake("mask_ignored", "mask"),
+    Mistake("softmax_over_queries", "normalise"),
 )
-OTHER_MASK = Named("mask_inverted", "mask")
+OTHER_MASK = Mistake("mask_inverted", "mask")
 
 
 def verdict(
-    *mistakes: Named, status: Status | None = None, sha: str = "", step: str = "", yours: object = None
-) -> Verdict:
-    name = sha or "".join(mistake.name for mistake in mistakes) + step + str(yours)
+    *mistakes: Mistake, status: Status | None = None, sha: str = "", step: str = "", seen: str = ""
+) -> ExerciseVerdict:
+    name = sha or "".join(mistake.name for mistake in mistakes) + step + seen
     chosen: Status = status or ("mistake" if mistakes or step else "passed")
-    return Verdict("a.b", "a/b.py", "f", name, "", chosen, mistakes=mistakes, step=step, yours=yours)
+    difference = Difference(step) if step else None
+    found = Verdict("wrong", mistakes=mistakes, difference=difference, behaviour=(Behaviour(None, seen),))
+    return ExerciseVerdict("a.b", "a/b.py", "f", name, "", chosen, found=found)
 
 
 @pytest.mark.parametrize(
@@ -44,11 +47,11 @@ def verdict(
         (verdict(status="untouched", sha="1"), verdict(SCALE), ""),
         (verdict(step="scores"), verdict(step="weights"), "the scores are right now"),
         (verdict(step="output"), verdict(step="scaled"), "the scaled scores are wrong now, and were not before"),
-        (verdict(step="scores"), verdict(step="scores", yours=[1]), ""),
+        (verdict(step="scores"), verdict(step="scores", seen="1"), ""),
         (verdict(SCALE), verdict(SCALE), ""),
     ],
 )
-def test_since(before: Verdict, now: Verdict, said: str):
+def test_since(before: ExerciseVerdict, now: ExerciseVerdict, said: str):
     assert since(before, now) == said
 
 
@@ -64,12 +67,12 @@ def test_a_mistake_is_beaten_only_by_code_that_runs():
 
 def test_a_level_is_released_by_another_attempt_and_not_by_saving():
     asked = Standing(level=0)
-    first = verdict(SCALE, yours=[1])
+    first = verdict(SCALE, seen="1")
     assert next_level(asked, None, first) == 0
     assert next_level(asked, first, dataclasses.replace(first, sha256="other blanks")) == 0
-    assert next_level(asked, first, verdict(SCALE, yours=[2])) == 1
-    assert next_level(Standing(level=1), first, verdict(SCALE, yours=[3])) == 1
-    assert next_level(Standing(level=2), first, verdict(SCALE, MASK, yours=[3])) == 2
+    assert next_level(asked, first, verdict(SCALE, seen="2")) == 1
+    assert next_level(Standing(level=1), first, verdict(SCALE, seen="3")) == 1
+    assert next_level(Standing(level=2), first, verdict(SCALE, MASK, seen="3")) == 2
 
 
 def test_another_first_mistake_begins_at_its_question():
@@ -78,4 +81,4 @@ def test_another_first_mistake_begins_at_its_question():
 
 def test_how_long_it_took_is_no_behaviour():
     one = verdict(SCALE)
-    assert one.behaviour == dataclasses.replace(one, seconds=2.0, saved="later", sha256="x").behaviour
+    assert one.fingerprint == dataclasses.replace(one, seconds=2.0, saved="later", sha256="x").fingerprint

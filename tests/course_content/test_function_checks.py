@@ -30,8 +30,8 @@ def test_each_mistake_is_told_from_the_others(check: FunctionCheck) -> None:
     for mistake in check.mistakes:
         with pytest.raises(ExplainedError) as raised:
             check(mistake.does)
-        assert raised.value.name == mistake.name
-        assert str(raised.value) == f"{mistake.symptom} {mistake.question}"
+        assert raised.value.mistake == mistake.words
+        assert str(raised.value) == f"{(*mistake.words.seen, mistake.words.symptom)[0]} {mistake.words.question}"
         assert all((raised.value.pointer, raised.value.fix, raised.value.step))
 
 

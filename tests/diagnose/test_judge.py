@@ -45,7 +45,7 @@ def of_one_sequence(q, k, v):
 def test_a_right_one_is_right_and_nothing_else_is_said(right):
     diagnosis = diagnose(right, "attention")
     assert diagnosis.verdict == "right"
-    assert (diagnosis.names, diagnosis.ties, diagnosis.conduct, diagnosis.reason) == ((), (), (), "")
+    assert (diagnosis.names, diagnosis.ties, diagnosis.behaviour, diagnosis.reason) == ((), (), (), "")
     assert diagnosis.difference is diagnosis.counterexample is None
     assert diagnosis.is_recognised
     assert diagnosis.calls[0] == "plain"
@@ -333,7 +333,7 @@ def raises_at_equal_sizes(Q, K, V, mask=None):
 def test_an_error_in_one_call_is_told_with_the_call():
     diagnosis = diagnose(raises_at_equal_sizes, "attention")
     assert diagnosis.verdict == "wrong"
-    assert [seen.evidence for seen in diagnosis.conduct] == [
+    assert [seen.evidence for seen in diagnosis.behaviour] == [
         "it raises in the call all sizes equal: Q (2, 7, 7), K (2, 7, 7), V (2, 7, 7): "
         "IndexError: no square matrices today"
     ]

@@ -6,14 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from attention_surgeon.diagnose import Diagnosis
-from attention_surgeon.diagnose.diagnosis import diagnosis_from_dict
 from attention_surgeon.faults import find_fault
+from attention_surgeon.verdict import Verdict, verdict_from_dict
 from tests.cli.judged import DIAGNOSES, DIFFERENCE, EXAMPLE, wrong
 
 
-def through_json(diagnosis: Diagnosis) -> Diagnosis:
-    return diagnosis_from_dict(json.loads(json.dumps(diagnosis.as_dict(), allow_nan=False)))
+def through_json(diagnosis: Verdict) -> Verdict:
+    return verdict_from_dict(json.loads(json.dumps(diagnosis.as_dict(), allow_nan=False)))
 
 
 @pytest.mark.parametrize("name", DIAGNOSES)
@@ -23,7 +22,7 @@ def test_it_comes_back(name: str):
     assert again.as_dict() == diagnosis.as_dict()
     assert again.explanations == diagnosis.explanations
     assert again.faults == diagnosis.faults
-    assert again.conduct == diagnosis.conduct
+    assert again.behaviour == diagnosis.behaviour
 
 
 def test_nan_and_infinity_come_back():
@@ -42,6 +41,6 @@ def test_a_number_and_a_row_come_back():
 
 
 def test_what_was_read_off_stays_in_the_sentence():
-    fault = dataclasses.replace(find_fault("scale_hard_coded"), summary="The scores are divided by 8.")
+    fault = find_fault("scale_hard_coded").reworded(summary="The scores are divided by 8.")
     (again,) = through_json(wrong(explanations=((fault,),))).faults
-    assert again == fault
+    assert again == fault.words

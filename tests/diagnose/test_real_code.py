@@ -28,7 +28,7 @@ OURS = {
 
 def agree_that_it_is_right(target, contract, **options):
     diagnosis = diagnose(target, contract, **options)
-    assert (diagnosis.verdict, diagnosis.names, diagnosis.conduct, diagnosis.reason) == ("right", (), (), "")
+    assert (diagnosis.verdict, diagnosis.names, diagnosis.behaviour, diagnosis.reason) == ("right", (), (), "")
     check_attention(target, contract, **options)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import SurgeonError
-from attention_surgeon.faults import Fault, find_fault, operate
+from attention_surgeon.faults import Fault, find_fault, with_faults
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Linears, Operands, leave_unscaled
 
@@ -121,7 +121,7 @@ def same(one: Answer | None, other: Answer | None) -> bool:
 
 
 def with_fault(fault: Fault, probe: Probe) -> Answer | None:
-    return tried(probe.ask, operate(probe.base, [fault]))
+    return tried(probe.ask, with_faults(probe.base, [fault]))
 
 
 def _linear(width: int, out: int, seed: int) -> nn.Linear:
@@ -135,7 +135,7 @@ def _linear(width: int, out: int, seed: int) -> nn.Linear:
 def run(fault: Fault, *tensors: Tensor, allowed: Tensor | None = None, **more) -> Answer:
     """Return what attention with the fault in it gives."""
     base = more.pop("base", Circuit())
-    return operate(base, [fault]).run(replace(given(*tensors, allowed=allowed), **more))
+    return with_faults(base, [fault]).run(replace(given(*tensors, allowed=allowed), **more))
 
 
 def faulty(name: str, base: Circuit | None = None) -> Circuit:

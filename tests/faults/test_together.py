@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attention_surgeon.errors import OptionError
-from attention_surgeon.faults import Fault, catalogue, find_fault, operate
+from attention_surgeon.faults import Fault, catalogue, find_fault, with_faults
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit
 from tests.faults.probes import D_K, draw, given, probes, ragged, same, three, tried
@@ -20,7 +20,7 @@ SCALED = SCORES / math.sqrt(D_K)
 
 
 def weights_of(*names: str, allowed: torch.Tensor | None = ALLOWED, **parts: object) -> torch.Tensor:
-    circuit = operate(Circuit(**parts), [find_fault(name) for name in names])  # pyright: ignore[reportArgumentType]
+    circuit = with_faults(Circuit(**parts), [find_fault(name) for name in names])  # pyright: ignore[reportArgumentType]
     return circuit.run(given(*THREE, allowed=allowed))[1]
 
 
@@ -71,7 +71,7 @@ def test_what_a_mask_is_read_as_holds_for_a_pattern_too():
 
 def test_swapped_returns_swap_what_others_changed():
     names = [find_fault(name) for name in ("returns_swapped", "scores_returned", "output_zero")]
-    first, second = operate(Circuit(), names).run(given(*THREE))
+    first, second = with_faults(Circuit(), names).run(given(*THREE))
     assert torch.equal(first, SCALED)
     assert (second == 0).all()
 
@@ -99,27 +99,27 @@ def circuits(count: int) -> list[tuple[Fault, ...]]:
 @pytest.mark.parametrize("some", circuits(25), ids=lambda some: "+".join(fault.name for fault in some))
 def test_the_order_in_which_they_are_given_does_not_matter(some: tuple[Fault, ...]):
     for probe in TELLING:
-        answers = [tried(probe.ask, operate(probe.base, order)) for order in itertools.permutations(some)]
+        answers = [tried(probe.ask, with_faults(probe.base, order)) for order in itertools.permutations(some)]
         assert all(same(answer, answers[0]) for answer in answers), probe.name
 
 
 def test_a_fault_without_an_operation_changes_no_circuit():
     circuit = Circuit()
-    assert operate(circuit, [find_fault("mutates_inputs")]) is circuit
-    assert operate(circuit, []) is circuit
+    assert with_faults(circuit, [find_fault("mutates_inputs")]) is circuit
+    assert with_faults(circuit, []) is circuit
 
 
 def test_a_fault_goes_into_whatever_is_there():
     circuit = Circuit().replace(normalise=lambda masked, operands: masked.sigmoid())
-    found = operate(circuit, [find_fault("weights_divided_by_num_keys")]).run(given(*THREE))[1]
+    found = with_faults(circuit, [find_fault("weights_divided_by_num_keys")]).run(given(*THREE))[1]
     assert torch.allclose(found, SCALED.sigmoid() / 7)
 
 
 def test_a_circuit_says_which_parts_are_changed():
     names = ("scale_missing", "mask_after_softmax")
-    changed = operate(Circuit(), [find_fault(name) for name in names]).changed()
+    changed = with_faults(Circuit(), [find_fault(name) for name in names]).changed()
     assert changed == ["scale=leave_unscaled", "mask=add_bias", "normalise=normalise_then_hide"]
-    assert operate(Circuit(), [find_fault("mask_inverted")]).changed() == ["mask=read_and_step"]
+    assert with_faults(Circuit(), [find_fault("mask_inverted")]).changed() == ["mask=read_and_step"]
 
 
 def test_a_part_that_is_not_there_is_refused():

@@ -41,7 +41,7 @@ class Judged:
 def judge(one: Implementation) -> Judged:
     found = diagnose(one.target, make_contract(one.contract, **one.options))
     names = " or ".join("+".join(names) for names in found.ties) or "+".join(found.names) or "no name"
-    seen = "; ".join([found.reason, *(seen.evidence for seen in found.conduct)]).strip("; ")
+    seen = "; ".join([found.reason, *(seen.evidence for seen in found.behaviour)]).strip("; ")
     line = f"{one.name} has {'+'.join(one.faults) or 'nothing'}, judged {found.verdict}: {names} ({seen})"
     return Judged(one.contract, list(one.faults), found.verdict, found.names_all(*one.faults), line)
 

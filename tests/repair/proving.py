@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attention_surgeon.diagnose.doctor.examine import ward
-from attention_surgeon.diagnose.doctor.patients import Kind, target_with
+from attention_surgeon.diagnose.doctor.examine import answers_of_kind
+from attention_surgeon.diagnose.doctor.targets import Kind, target_with
 from attention_surgeon.faults import Fault, operate
 from attention_surgeon.repair.write_test import test_text as text_of_test
 
@@ -23,13 +23,13 @@ def text_for(kind: Kind) -> str:
 
 def survivors(kind: Kind, text: str) -> tuple[list[str], int]:
     """Return the faults that the test lets pass, and how many there are that can be told from right at all."""
-    faults = [fault for fault in ward(kind.name).faults if _can_be_told(kind, fault)]
+    faults = [fault for fault in answers_of_kind(kind.name).faults if _can_be_told(kind, fault)]
     return [fault.name for fault in faults if first_failure(text, target_with(kind, [fault])) is None], len(faults)
 
 
 def _can_be_told(kind: Kind, fault: Fault) -> bool:
     """Whether a target with this fault ever answers otherwise: some are right by algebra (d_v is d_k in a layer)."""
-    place = ward(kind.name)
+    place = answers_of_kind(kind.name)
     if fault.operate is None or fault not in place.computed:
         return not (
             fault.name == "nan_rows"

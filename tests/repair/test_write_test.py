@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from attention_surgeon.diagnose.doctor.patients import find_kind, target_with
+from attention_surgeon.diagnose.doctor.targets import find_kind, target_with
 from attention_surgeon.errors import OptionError
 from attention_surgeon.repair.write_test import write_test
 from tests.repair.proving import first_failure, survivors, text_for

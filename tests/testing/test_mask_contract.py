@@ -117,11 +117,11 @@ def test_wrong_ones_written_by_hand_are_named(
 
 def test_how_the_mask_was_read_is_said_where_it_may_be_the_whole_mistake():
     found = diagnose(lambda n: torch.ones(n, n).triu(1), "causal_mask")
-    assert [seen.evidence for seen in found.conduct] == [
+    assert [seen.evidence for seen in found.behaviour] == [
         "its mask was read as True (or 1) = may attend; declare mask='hide' if True hides"
     ]
-    assert not diagnose(lower, "causal_mask").conduct
-    assert not diagnose(lower, make_contract("causal_mask", mask="hide")).conduct
+    assert not diagnose(lower, "causal_mask").behaviour
+    assert not diagnose(lower, make_contract("causal_mask", mask="hide")).behaviour
 
 
 def test_one_position_alone_does_not_decide_how_a_mask_is_read():

@@ -68,7 +68,7 @@ def test_right_ones_pass(target: Callable[..., Any]):
 
 
 def test_numbers_in_lists_have_no_dtype_and_no_gradient():
-    assert not diagnose(of_a_vector, "softmax").conduct
+    assert not diagnose(of_a_vector, "softmax").behaviour
 
 
 @pytest.mark.parametrize("name", names_of("softmax"))
@@ -79,7 +79,7 @@ def test_every_fault_of_a_circuit_is_named_alone(name: str):
 
 
 @pytest.mark.parametrize("name", wrapped_names_of("softmax"))
-def test_every_fault_of_conduct_is_named_alone(name: str):
+def test_every_fault_of_behaviour_is_named_alone(name: str):
     found = diagnose(wrap(find_fault(name), softmax_with()), "softmax")
     assert (found.verdict, found.names) == ("wrong", (name,))
 
@@ -142,7 +142,7 @@ def test_wrong_ones_written_by_hand_are_named(target: Callable[..., Any], names:
 def test_another_axis_than_the_one_asked_for_is_wrong():
     found = diagnose(lambda x, dim=-1: x.softmax(-1), "softmax")
     assert found.verdict == "wrong"
-    assert [seen.evidence for seen in found.conduct] == ["asked for the axis -2 it normalises another"]
+    assert [seen.evidence for seen in found.behaviour] == ["asked for the axis -2 it normalises another"]
 
 
 def test_what_has_no_name_is_not_guessed():
@@ -161,14 +161,14 @@ def test_a_hidden_key_that_gives_nan_is_a_remark():
 
     found = diagnose(running, "softmax")
     assert found.verdict == "right"
-    assert [(seen.fault, seen.is_fault) for seen in found.conduct] == [(None, False)]
-    assert not diagnose(torch.softmax, "softmax").conduct
-    assert not diagnose(columns, "softmax").conduct
+    assert [(seen.fault, seen.is_fault) for seen in found.behaviour] == [(None, False)]
+    assert not diagnose(torch.softmax, "softmax").behaviour
+    assert not diagnose(columns, "softmax").behaviour
 
 
 def test_numpy_may_widen_but_not_narrow():
     widened = diagnose(lambda x: of_rows_only(x.reshape(-1, x.shape[-1])).reshape(x.shape), "softmax")
-    assert (widened.verdict, [seen.fault for seen in widened.conduct]) == ("right", ["wrong_dtype"])
+    assert (widened.verdict, [seen.fault for seen in widened.behaviour]) == ("right", ["wrong_dtype"])
     narrowed = diagnose(lambda x: np.exp(x - x.max(-1, keepdims=True)).astype(np.float16), "softmax")
     assert "wrong_dtype" in narrowed.names
 

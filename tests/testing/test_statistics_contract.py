@@ -100,13 +100,13 @@ RIGHT: list[tuple[Callable[..., Any], list[str]]] = [
 def test_right_ones_pass_and_it_is_said_what_they_mean(target: Callable[..., Any], remarks: list[str]):
     found = diagnose(target, "statistics")
     assert (found.verdict, found.names, found.reason) == ("right", (), "")
-    assert [seen.evidence for seen in found.conduct] == remarks
+    assert [seen.evidence for seen in found.behaviour] == remarks
 
 
 def test_a_window_may_grow_with_the_sequence():
     found = diagnose(lambda w: four(w, local_vs_global=to_the_others(w)), "statistics")
     assert found.verdict == "right"
-    assert found.conduct[-1].evidence.startswith("local_vs_global is the weight on keys up to 1/2/4 away")
+    assert found.behaviour[-1].evidence.startswith("local_vs_global is the weight on keys up to 1/2/4 away")
 
 
 @pytest.mark.parametrize("name", names_of("statistics"))
@@ -118,7 +118,7 @@ def test_every_fault_of_a_circuit_is_named_alone(name: str):
 
 
 @pytest.mark.parametrize("name", wrapped_names_of("statistics"))
-def test_every_fault_of_conduct_is_named_alone(name: str):
+def test_every_fault_of_behaviour_is_named_alone(name: str):
     found = diagnose(wrap(find_fault(name), statistics_with()), "statistics")
     assert (found.verdict, found.names) == ("wrong", (name,))
 
@@ -166,14 +166,14 @@ def test_wrong_ones_written_by_hand_are_named(target: Callable[..., Any], names:
 def test_a_ratio_that_is_none_is_said_and_the_rest_still_named():
     found = diagnose(lambda w: four(w, entropy=bits(w), local_vs_global=0.123), "statistics")
     assert (found.verdict, found.names) == ("wrong", ("entropy_in_bits",))
-    assert found.conduct[0].evidence == "local_vs_global is no ratio of near to far weight, whatever is near"
+    assert found.behaviour[0].evidence == "local_vs_global is no ratio of near to far weight, whatever is near"
     assert diagnose(lambda w: four(w, local_vs_global=0.123), "statistics").verdict == "wrong"
 
 
 def test_what_is_missing_is_said():
     found = diagnose(lambda w: {name: x for name, x in four(w).items() if name != "entropy"}, "statistics")
     assert (found.verdict, found.names) == ("wrong", ())
-    assert found.conduct[0].evidence == "it returns no 'entropy'"
+    assert found.behaviour[0].evidence == "it returns no 'entropy'"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from attention_surgeon.cli.cells import count, fit, text_lines
 from attention_surgeon.cli.console import make_console, show, write
-from attention_surgeon.cli.verdict import duration, verdict_lines
+from attention_surgeon.cli.window import duration, window_lines
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.asking import Allowance
 from attention_surgeon.course.client import Judge
@@ -18,7 +18,7 @@ from attention_surgeon.course.session import Judged, following, judge_exercise
 from attention_surgeon.course.workspace import Workspace
 from attention_surgeon.errors import FileAccessError
 
-_FORMAT, _VERSION = "attention-surgeon verdicts", 1
+_FORMAT, _VERSION = "attention-surgeon verdicts", 2
 _EXIT_CODES = {"passed": 0, "mistake": 1, "unfinished": 1, "untouched": 1, "stopped": 2}
 SIGNS = {"passed": ("✓", "good"), "mistake": ("✗", "bad"), "stopped": ("✗", "bad")}
 _IN_A_WORD = {"untouched": "not begun", "unfinished": "not finished", "passed": "right"}
@@ -32,7 +32,7 @@ def check_one(workspace: Workspace, exercise: Exercise, seconds: float, *, as_js
         _write_json([judged])
     else:
         console = make_console()
-        lines = [_title(exercise, console.width), *verdict_lines(judged, exercise, console.width)]
+        lines = [_title(exercise, console.width), *window_lines(judged, exercise, console.width)]
         show([*lines, Text(""), *text_lines(_what_next(workspace, exercise, judged), console.width, "quiet")], console)
     return _EXIT_CODES[judged.verdict.status]
 
@@ -80,7 +80,10 @@ def _row(judged: Judged, width: int) -> Iterator[Text]:
     verdict = judged.verdict
     sign, style = SIGNS.get(verdict.status, ("○", "quiet"))
     what = (
-        ", ".join(verdict.names) or _IN_A_WORD.get(verdict.status) or verdict.sentence or "".join(verdict.unnamed[:1])
+        ", ".join(verdict.names)
+        or _IN_A_WORD.get(verdict.status)
+        or verdict.sentence
+        or "".join(verdict.found.unnamed[:1])
     )
     name = f"{verdict.exercise:<28} "
     yield Text.assemble((sign, style), " ", name, fit(what.replace("\n", " "), max(width - len(name) - 2, 8)))

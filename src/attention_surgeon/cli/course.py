@@ -14,7 +14,7 @@ from rich.text import Text
 from attention_surgeon.cli.cells import count, fit, text_lines
 from attention_surgeon.cli.check import SIGNS
 from attention_surgeon.cli.console import make_console, note, show, write
-from attention_surgeon.cli.verdict import duration
+from attention_surgeon.cli.window import duration
 from attention_surgeon.course import load_course
 from attention_surgeon.course.asking import Allowance
 from attention_surgeon.course.author import Findings, check_course, workspace_size
@@ -23,7 +23,7 @@ from attention_surgeon.course.grade import Grade, grade
 from attention_surgeon.errors import OptionError
 
 _COLUMNS = ("submission", "exercise", "status", "mistakes", "sentence", "sha256", "saved", "seconds")
-_FORMAT, _VERSION = "attention-surgeon grades", 1
+_FORMAT, _VERSION = "attention-surgeon grades", 2
 
 
 @final
@@ -40,11 +40,15 @@ class Wanted:
     as_csv: bool
 
 
-def check_content(folders: Sequence[Path], *, is_quick: bool, jobs: int, as_json: bool) -> int:
-    """Check a course, print what was found, return 0 if all is in order."""
+def check_content(
+    folders: Sequence[Path], *, exercises: Sequence[str] = (), is_quick: bool, jobs: int, as_json: bool
+) -> int:
+    """Check a course, print what was found, return 0 if all is in order; with `exercises` only these are judged."""
     course = load_course(*folders)
+    only = [course.exercise(name) for name in exercises]
+    is_quick = is_quick or bool(only)
     with Judge() as judge:
-        findings = check_course(course, judge, with_tests=not is_quick)
+        findings = check_course(course, judge, with_tests=not is_quick, only=only)
     if not is_quick:
         from attention_surgeon.course.author_faults import examine_contracts  # it loads torch
 
@@ -53,7 +57,7 @@ def check_content(folders: Sequence[Path], *, is_quick: bool, jobs: int, as_json
         findings.problems += found["problems"]
         for what, number in found["counts"].items():
             findings.good(what, number)
-    findings.good("exercises", len(course.exercises))
+    findings.good("exercises", len(only or course.exercises))
     findings.good("units", len(course.units))
     findings.good("bytes in a new workspace", workspace_size(course))
     if as_json:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from attention_surgeon.cli.cells import code_lines, count, fit, text_lines
 from attention_surgeon.cli.console import make_console, show
-from attention_surgeon.cli.verdict import verdict_lines
+from attention_surgeon.cli.window import window_lines
 from attention_surgeon.cli.workspace_here import current
 from attention_surgeon.course import Exercise, Unit
 from attention_surgeon.course.evidence import checklist
@@ -31,7 +31,7 @@ def print_hint(workspace: Workspace, exercise: Exercise) -> None:
     last = last_verdict(standing)
     console = make_console()
     if last is not None and last.mistakes:
-        show(verdict_lines(Judged(last, standing), exercise, console.width), console)
+        show(window_lines(Judged(last, standing), exercise, console.width), console)
     else:
         show(hint_lines(exercise, standing.hints, console.width), console)
 

@@ -1,33 +1,24 @@
-"""A verdict as lines of a window: symptom and question first, the name with the pointer, code only with the fix."""
+"""One telling of a verdict, for the terminal, for the course's window, and as plain text for pytest.
 
-import os
+What happened, then where, then what to do: the line of the file, the mistakes in the order of the pipeline with as much
+of each as the level allows, the first step that differs, the smallest case, and what was never tried.
+"""
+
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-import numpy as np
 from rich.text import Text
 
-from attention_surgeon.cli.cells import code_lines, count, fit, text_lines, title_lines, visible
+from attention_surgeon.cli.cells import code_lines, count, folded, labelled_lines, text_lines, title_lines, visible
 from attention_surgeon.cli.matrices import compared_lines, decimals_for, number_text
-from attention_surgeon.course import Exercise
-from attention_surgeon.course.session import Judged
-from attention_surgeon.course.verdict import Named, Verdict
+from attention_surgeon.verdict import Counterexample, Difference, Level, Mistake, Verdict
 
-_FORMS = ((6, False, True), (6, True, True), (3, True, True), (3, True, False), (2, True, False))
-"""Rows of a matrix, whether the smallest case is short, whether blank lines stand between: the first that fits."""
+_NUM_PROBES = 2
+
+_HELD_EQUALS = "\u00a0=\u00a0"
 
 _TENSOR = re.compile(r"(?:torch\.tensor|np\.array)\((.*?)(?:, dtype=[\w.]+)?\)$")
-
-_LAST_PRINTED = 3
-
-_LONG_EXAMPLE = 5
-
-_LEAST_WANTED = 5
-"""The highest rank of a block."""
-
-_PLENTY = 10_000
 
 _STEPS = {"scaled": "scaled scores", "masked": "masked scores"}
 
@@ -39,8 +30,6 @@ _MASKS = {
 
 _LAYER = "softmax(Q Kᵀ / √d_k) V of each head"
 
-_ALONE = "Whatever a model around it does wrong, this step is not the reason."
-
 _FUTURE = "A mask that lets the future through makes the training loss smaller, so no curve would have shown it."
 
 _CLAIMS: Mapping[str, tuple[str, str]] = {
@@ -48,7 +37,7 @@ _CLAIMS: Mapping[str, tuple[str, str]] = {
         "Every row sums to 1 over the last axis, also where the numbers are large.",
         "So an output made with it is an average of the values, however far the scores lie apart.",
     ),
-    "attention": ("Its output is {attention}, and it leaves what it is given as it was.", _ALONE),
+    "attention": ("Its output is {attention}, and it leaves what it is given as it was.", ""),
     "causal_attention": ("Its output is {attention} over the keys up to the query, and over no later one.", _FUTURE),
     "causal_mask": ("Each query sees its own key and those before it, and no later one.", _FUTURE),
     "reverse_mask": (
@@ -59,8 +48,8 @@ _CLAIMS: Mapping[str, tuple[str, str]] = {
         "Every real token is seen, and no padding.",
         "Were padding seen, a sentence's output would depend on the length of its neighbours in the batch.",
     ),
-    "simple": ("Its output is {attention} of its three projections.", _ALONE),
-    "self": ("Its output is {attention} of its projections.", _ALONE),
+    "simple": ("Its output is {attention} of its three projections.", ""),
+    "self": ("Its output is {attention} of its projections.", ""),
     "multihead": (
         f"Its output is {_LAYER}, merged and projected.",
         "Each head has features of its own, so heads can be compared, and taken out one by one.",
@@ -84,197 +73,239 @@ _CLAIMS: Mapping[str, tuple[str, str]] = {
     ),
 }
 
-_ANY = ("Every answer is the oracle's.", _ALONE)
+_ANY = ("Every answer was the one of our own attention.", "")
 
 
-class _Block(NamedTuple):
-    """Lines that belong together; where the window is low, those of the highest `rank` go first."""
+def verdict_lines(
+    verdict: Verdict, level: Level, width: int, options: Mapping[str, Any] | None = None, *, says_as_what: bool = False
+) -> Iterator[Text]:
+    """Yield what is said of a verdict, no line wider than `width` cells.
 
-    rank: int
-    lines: list[Text]
-
-
-def verdict_lines(judged: Judged, exercise: Exercise, width: int, height: int = _PLENTY) -> list[Text]:
-    """Return what is said of a verdict, no line wider than `width` cells, at most `height` lines if that can be."""
-    forms = [
-        (list(_blocks(judged, exercise, width, most_rows, is_short=is_short)), is_airy)
-        for most_rows, is_short, is_airy in _FORMS
-    ]
-    lines: list[Text] = []
-    for highest in range(_LEAST_WANTED, -1, -1):
-        for blocks, is_airy in forms:
-            lines = _joined((block for block in blocks if block.rank <= highest), is_airy=is_airy)
-            if len(lines) <= height:
-                return lines
-    return lines[:height]
-
-
-def head_line(verdict: Verdict, width: int) -> Text:
-    """Return which file was judged, when it was saved, how long it took and the hash of what was judged."""
-    saved = datetime.fromisoformat(verdict.saved).strftime("%H:%M:%S") if verdict.saved else ""
-    took = f"judged in {duration(verdict.seconds)}"
-    text = f"{verdict.path} saved {saved} · {took} · sha {verdict.sha256[:8]}"
-    if len(text) > width:
-        text = f"{os.path.basename(verdict.path)} saved {saved} · {took} · sha {verdict.sha256[:6]}"
-    return Text(fit(text, width), "quiet")
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person reads it.
-
-    >>> duration(0.0814), duration(2.345)
-    ('81 ms', '2.3 s')
+    Args:
+        verdict: What was found.
+        level: How much is told of each mistake.
+        width: Of the window.
+        options: Of the contract that it was judged by.
+        says_as_what: Whether the first line says what it was judged as.
     """
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
-def _blocks(judged: Judged, exercise: Exercise, width: int, most_rows: int, *, is_short: bool) -> Iterator[_Block]:
-    verdict = judged.verdict
-    yield _Block(0, [head_line(verdict, width)])
-    yield _Block(0, list(_said(judged, exercise, width)))
-    if verdict.status == "mistake":
-        yield from _mistake_blocks(verdict, width, most_rows, is_short=is_short)
-    if verdict.status == "stopped":
-        yield _Block(3, list(_printed_lines(verdict, width)))
-    yield _Block(1, list(_hint_lines(judged, exercise, width)))
-    if judged.since:
-        yield _Block(0, list(text_lines(f"since the last save: {judged.since}", width, "heading")))
-    yield _Block(4, [line for note in verdict.remarks for line in text_lines(f"worth knowing: {note}", width)])
-    yield _Block(0, [line for note in judged.notes for line in text_lines(f"note: {note}", width, "quiet")])
-
-
-def _said(judged: Judged, exercise: Exercise, width: int) -> Iterator[Text]:
-    verdict = judged.verdict
+    as_what = f" as {verdict.contract}" if says_as_what and verdict.contract else ""
     match verdict.status:
-        case "passed":
-            yield from text_lines(f"✓ {verdict.object} is right.", width, "good")
-            yield from text_lines(exercise.passed, width, indent=2)
-        case "untouched":
-            yield from text_lines(f"○ Not begun. {verdict.sentence}", width)
-            yield from text_lines(exercise.shapes, width, "quiet", indent=2)
-        case "unfinished":
-            yield from text_lines(f"○ Not finished. {verdict.sentence}", width)
-        case "stopped":
-            yield from text_lines("✗ It could not be judged.", width, "bad")
-            for line in verdict.sentence.splitlines():
-                yield from text_lines(line, width, indent=2)
+        case "unjudged":
+            yield from _unjudged_lines(verdict, as_what, width)
+        case "right":
+            yield from _right_lines(verdict, options or {}, as_what, width)
         case _:
-            yield from _first_mistake_lines(judged, width)
+            yield from _wrong_lines(verdict, level, as_what, width)
+    yield from remark_lines(verdict, width)
 
 
-def _first_mistake_lines(judged: Judged, width: int) -> Iterator[Text]:
-    verdict = judged.verdict
-    if not verdict.mistakes:
-        for text in verdict.unnamed[:1] or ("Its answer is wrong.",):
-            yield from text_lines(f"✗ Not yet. {_sentence(text)}", width, "bad")
+def as_text(verdict: Verdict, level: Level = "pointer", width: int = 100) -> str:
+    """Return the same lines without colour.
+
+    >>> print(as_text(Verdict("unjudged", "attention", reason="It answers no call.")))
+    ? NOT JUDGED as attention
+      It answers no call.
+    """
+    lines = verdict_lines(verdict, level, width, says_as_what=True)
+    return "\n".join(line.plain.rstrip() for line in lines)
+
+
+def _unjudged_lines(verdict: Verdict, as_what: str, width: int) -> Iterator[Text]:
+    yield from text_lines(f"? NOT JUDGED{as_what}", width, "bad")
+    for line in verdict.reason.splitlines():
+        yield from text_lines(line, width, indent=2)
+
+
+def _right_lines(verdict: Verdict, options: Mapping[str, Any], as_what: str, width: int) -> Iterator[Text]:
+    """Say what it is, what was tried and what was not; nothing is claimed beyond that."""
+    what = " · ".join(verdict.kind)
+    yield from text_lines(f"✓ RIGHT{as_what}{f'   {what}' if what else ''}", width, "good")
+    if verdict.contract_name:
+        tried = f"{count(len(verdict.calls), 'call')}, each on {_NUM_PROBES} independent probes"
+        yield from labelled_lines("tried", f"{tried}: {', '.join(verdict.calls)}", width, room=10)
+    else:
+        tried = " · ".join(filter(None, (verdict.called_with, *verdict.calls)))
+        yield from text_lines("each step was read from its own operations and compared with ours", width, indent=2)
+        yield from labelled_lines("tried", tried, width, room=10)
+    yield from _untried_lines(verdict, width)
+    if verdict.contract_name:
+        for sentence in filter(None, claim(verdict.contract_name, options)):
+            yield from text_lines(sentence, width, indent=2)
+
+
+def _untried_lines(verdict: Verdict, width: int) -> Iterator[Text]:
+    if verdict.untried:
+        yield from labelled_lines("not tried", ", ".join(verdict.untried), width, room=10)
+
+
+def _wrong_lines(verdict: Verdict, level: Level, as_what: str, width: int) -> Iterator[Text]:
+    yield from _headline(verdict, as_what, width)
+    for mistake in verdict.mistakes:
+        yield Text("")
+        yield from mistake_lines(mistake, level, width)
+    yield from _tie_lines(verdict, level, width)
+    for evidence in verdict.unnamed:
+        yield Text("")
+        yield from text_lines(f"It has no name: {evidence}", width)
+    if verdict.difference is not None:
+        yield Text("")
+        yield from difference_lines(verdict.difference, width, is_recognised=verdict.is_recognised)
+    elif not verdict.is_recognised and not verdict.unnamed:
+        yield Text("")
+        yield from text_lines("I do not recognise this mistake.", width)
+    if verdict.counterexample is not None:
+        yield Text("")
+        yield from example_lines(verdict.counterexample, width)
+    if verdict.patch:
+        yield Text("")
+        yield from code_lines(verdict.patch)
+    if verdict.untried:
+        yield Text("")
+        yield from _untried_lines(verdict, width)
+
+
+def _headline(verdict: Verdict, as_what: str, width: int) -> Iterator[Text]:
+    """Say where it is wrong, if that is known, before anything else."""
+    number = len(verdict.mistakes) + len(verdict.unnamed)
+    is_confirmed = verdict.explanations and verdict.contract_name
+    confirmed = f", confirmed on {_NUM_PROBES} independent probes" if is_confirmed else ""
+    counted = f"{count(number, 'fault')}{confirmed}" if number else ""
+    where = verdict.location
+    if where is not None:
+        yield from text_lines(f"✗ WRONG{as_what}   line {where.line}   {visible(where.text)}", width, "bad")
+        yield from text_lines(" · ".join(filter(None, (*verdict.kind, counted))), width, "quiet", indent=2)
+    else:
+        yield from text_lines(f"✗ WRONG{as_what}{f' · {counted}' if counted else ''}", width, "bad")
+
+
+def mistake_lines(mistake: Mistake, level: Level, width: int) -> Iterator[Text]:
+    """Say as much as the level allows: the question; then name, pointer and sightings; then the fix.
+
+    What was seen, where the target's behaviour shows the mistake rather than its numbers, is said at every level.
+    """
+    if level == "question":
+        yield from text_lines(mistake.question, width, indent=2)
+        for text in mistake.seen:
+            yield from labelled_lines("seen", text, width)
         return
-    first = verdict.mistakes[0]
-    yield from text_lines(f"✗ Not yet. {_symptom(first)}", width, "bad")
-    yield from text_lines(first.question, width, indent=2)
-    if judged.level != "question":
-        yield from _pointed(first, verdict, width)
-    if judged.level == "fix" and first.fix:
-        yield from code_lines(first.fix, "fix")
-    others = len(verdict.mistakes) + len(verdict.unnamed) - 1
-    if others:
-        yield from text_lines(
-            f"{count(others, 'more mistake')} behind it; this one comes first.", width, "quiet", indent=2
-        )
+    yield from named_lines(mistake, width)
+    yield from text_lines(mistake.summary, width, indent=2)
+    yield from labelled_lines("ask", mistake.question, width)
+    yield from labelled_lines("look", mistake.pointer, width)
+    for text in mistake.seen:
+        yield from labelled_lines("seen", text, width)
+    if level == "fix":
+        yield from code_lines(mistake.fix, "fix")
+    yield from sighting_lines(mistake, width)
 
 
-def _pointed(first: Named, verdict: Verdict, width: int) -> Iterator[Text]:
-    yield from title_lines(f"  {first.name}", f"({first.stage})" if first.stage else "", width)
-    yield from text_lines(first.pointer, width, indent=2)
-    for names in verdict.ties[1:2]:
-        yield from text_lines(f"{' + '.join(names)} would do exactly the same here.", width, "quiet", indent=2)
-    if first.sightings:
-        yield from text_lines(f"Seen in the wild: {' · '.join(first.sightings[:2])}", width, "quiet", indent=2)
+def named_lines(mistake: Mistake, width: int, indent: int = 0) -> Iterator[Text]:
+    """Say its name and its stage."""
+    yield from title_lines(" " * indent + mistake.name, f"({mistake.stage})" if mistake.stage else "", width)
 
 
-def _symptom(mistake: Named) -> str:
-    return _sentence(mistake.seen[0] if mistake.seen else mistake.symptom or mistake.summary)
+def sighting_lines(mistake: Mistake, width: int, most: int | None = None) -> Iterator[Text]:
+    """Say where else it happened."""
+    if mistake.sightings:
+        listed = " · ".join(map(str, mistake.sightings[:most]))
+        yield from text_lines(f"Also happened in {listed}", width, "quiet", indent=2)
 
 
-def _sentence(text: str) -> str:
-    """Return a text as a sentence: evidence begins small and has no full stop."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!', ':')) else '.'}"
+def remark_lines(verdict: Verdict, width: int) -> Iterator[Text]:
+    """Yield what was seen that is no fault."""
+    if verdict.remarks:
+        yield Text("")
+    for remark in verdict.remarks:
+        yield from text_lines(f"worth knowing: {remark}", width)
 
 
-def _mistake_blocks(verdict: Verdict, width: int, most_rows: int, *, is_short: bool) -> Iterator[_Block]:
-    if verdict.step:
-        yield _Block(3, list(_difference_lines(verdict, width, most_rows)))
-    if verdict.example is not None:
-        long, short = (list(_example_lines(verdict.example, width, is_short=short)) for short in (False, True))
-        # The smallest case of a layer is long, and says less than the picture above it.
-        yield _Block(2 if len(short) <= _LONG_EXAMPLE else _LEAST_WANTED, short if is_short else long)
+def _tie_lines(verdict: Verdict, level: Level, width: int) -> Iterator[Text]:
+    """Say which other mistakes are the same function here; at the first level only that there are some."""
+    ties = _told_apart(verdict)
+    if not ties:
+        return
+    yield Text("")
+    if level == "question":
+        yield from text_lines(f"{count(len(ties), 'mistake')} would do exactly this.", width, indent=2)
+        return
+    how_many = "two" if len(ties) == 2 else str(len(ties))
+    yield from text_lines(f"these {how_many} are the same function here:", width, indent=2)
+    for mistakes in ties:
+        summaries = " ".join(each.summary for each in mistakes)
+        yield from text_lines(f"{' + '.join(each.name for each in mistakes)}: {summaries}", width, indent=4, more=4)
 
 
-def _difference_lines(verdict: Verdict, width: int, most_rows: int) -> Iterator[Text]:
-    step = step_in_words(verdict.step)
-    if verdict.mistakes:
-        names = [step_in_words(name) for name in verdict.right_before]
-        listed = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-        right = f" ({listed} {'is' if names == ['output'] else 'are'} right)" if names else ""
-        yield from text_lines(f"the first step that differs: {step}{right}", width, "heading")
+def _told_apart(verdict: Verdict) -> list[tuple[Mistake, ...]]:
+    """Return the explanations without what they have in common, each once; empty where there is one explanation."""
+    by_names = {frozenset(each.name for each in mistakes): mistakes for mistakes in verdict.explanations}
+    if len(by_names) < 2:
+        return []
+    common = frozenset.intersection(*by_names)
+    return [tuple(each for each in mistakes if each.name not in common) for mistakes in by_names.values()]
+
+
+def difference_lines(
+    difference: Difference, width: int, *, is_recognised: bool, most_rows: int | None = None, with_call: bool = True
+) -> Iterator[Text]:
+    """Yield the first step that differs, with the two matrices where they are known."""
+    step = step_in_words(difference.step)
+    if is_recognised:
+        before = [step_in_words(name) for name in difference.right_before]
+        right = f" ({_listed(before)} {'is' if before == ['output'] else 'are'} right)" if before else ""
+        text = f"The first step that differs: {step}{right}"
     else:
         text = f"I do not recognise this mistake; it first shows in the {step}, here:"
-        yield from text_lines(text, width, "heading")
-    yours, expected = (np.atleast_2d(as_array(values))[:most_rows] for values in (verdict.yours, verdict.expected))
-    yield from compared_lines(yours, expected, width)
+    yield from text_lines(text, width, "heading")
+    if with_call and difference.call:
+        yield from text_lines(f"in the call {difference.call}", width, "quiet")
+    if difference.yours is not None and difference.expected is not None:
+        yours, expected = (
+            values if values.ndim else values[None] for values in (difference.yours, difference.expected)
+        )
+        yield from compared_lines(yours[:most_rows], expected[:most_rows], width)
 
 
-def _example_lines(example: Any, width: int, *, is_short: bool) -> Iterator[Text]:
+def example_lines(example: Counterexample, width: int, *, is_short: bool = False) -> Iterator[Text]:
     """Yield the smallest case; written short, its inputs are lists that stand beside each other."""
-    inputs = str(example["inputs"]).splitlines()
     if is_short:
-        held = (_TENSOR.sub(r"\1", line).replace(" ", "\u00a0") for line in inputs)  # each stays whole
-        for line in text_lines(f"smallest case: {'   '.join(held)}", width, more=2):
+        inputs = (_TENSOR.sub(r"\1", line).replace(" ", "\u00a0") for line in example.inputs.splitlines())
+        for line in text_lines(
+            f"The smallest case: {'   '.join(inputs)}", width, "heading", more=2
+        ):  # each stays whole
             yield Text(line.plain.replace("\u00a0", " "))
     else:
-        yield Text("the smallest case:", "heading")
-        yield from (line for each in inputs for line in text_lines(each, width, indent=2, more=4))
-    expected = as_array(example["expected"])
-    yours = example["yours"] if isinstance(example["yours"], str) else as_array(example["yours"])
+        yield from text_lines("The smallest case:", width, "heading")
+        for line in example.inputs.splitlines():
+            yield from _pasted_lines(line, width)
+    yours, expected = example.yours, example.expected
     decimals = 2 if isinstance(yours, str) or yours.shape != expected.shape else decimals_for(yours, expected)
-    shown = yours if isinstance(yours, str) else _nested(yours.tolist(), decimals)
-    yield from text_lines(f"{'expected':<9}{_nested(expected.tolist(), decimals)}", width, indent=2, more=9)
-    yield from text_lines(f"{'yours':<9}{shown}", width, indent=2, more=9)
+    given = yours if isinstance(yours, str) else _nested(yours.tolist(), decimals)
+    yield from text_lines(f"{example.what}, yours: {given}", width, indent=2, more=4)
+    yield from text_lines(f"{example.what}, expected: {_nested(expected.tolist(), decimals)}", width, indent=2, more=4)
 
 
-def as_array(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return nested lists as an array; NaN and infinities stand there as text."""
-    return np.asarray(values).astype(np.float64)
+def _pasted_lines(line: str, width: int) -> Iterator[Text]:
+    """Yield a line of Python folded so that it stays Python: at its blanks, never cut, a comment as several."""
+    code, sign, comment = line.partition("# ")
+    if sign and (not code or len(line) + 2 > width):
+        for piece in folded(comment, max(width - 4, 1)):
+            yield Text(f"  # {piece}")
+        line = code.rstrip()
+    held = line.replace(" = ", _HELD_EQUALS, 1)  # a line must not end with its equals sign
+    if line:
+        for piece in folded(held, max(width - 2, 1), indent=4):
+            yield Text(f"  {piece.replace(_HELD_EQUALS, ' = ')}")
 
 
 def _nested(values: Any, decimals: int) -> str:
+    """Return nested lists of short numbers as text."""
     if isinstance(values, list):
         return f"[{', '.join(_nested(row, decimals) for row in values)}]"
     return number_text(values, decimals)
 
 
-def _printed_lines(verdict: Verdict, width: int) -> Iterator[Text]:
-    last = [line for line in verdict.printed.splitlines() if line.strip()][-_LAST_PRINTED:]
-    if last:
-        yield Text("the last that it printed:", "quiet")
-        yield from (Text(fit(f"  {visible(line)}", width), "quiet") for line in last)
-
-
-def _hint_lines(judged: Judged, exercise: Exercise, width: int) -> Iterator[Text]:
-    """Yield the exercise's own hints, as many as were asked for, where no mistake has words of its own."""
-    if judged.verdict.status == "passed" or judged.verdict.mistakes:
-        return
-    for label, hint in zip(("ask", "look", "fix"), exercise.hints[: judged.standing.hints], strict=False):
-        lines = code_lines(hint, label) if label == "fix" else text_lines(f"{label}   {hint}", width, indent=2, more=6)
-        yield from lines
-
-
-def _joined(blocks: Iterable[_Block], *, is_airy: bool = True) -> list[Text]:
-    """Return the lines of all blocks; a blank line between two, or only below the first."""
-    lines: list[Text] = []
-    for block in blocks:
-        if block.lines:
-            lines += ([Text("")] if lines and (is_airy or len(lines) == 1) else []) + block.lines
-    return lines
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
 
 
 def step_in_words(step: str) -> str:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, final
 
@@ -31,7 +32,44 @@ from attention_surgeon.course.workspace import Workspace
 from attention_surgeon.errors import SurgeonError
 from attention_surgeon.files import read_text
 
-Event: TypeAlias = tuple[str, Any]
+
+@final
+@dataclass(frozen=True)
+class Saved:
+    """The learner's file was written."""
+
+
+@final
+@dataclass(frozen=True)
+class Found:
+    """A verdict has come."""
+
+    judged: Judged
+
+
+@final
+@dataclass(frozen=True)
+class Told:
+    """A page to read has come.
+
+    Attributes:
+        title: Stands above it.
+        lines: Of the page.
+    """
+
+    title: str
+    lines: list[Text]
+
+
+@final
+@dataclass(frozen=True)
+class Failed:
+    """What was wanted could not be done, in a sentence."""
+
+    sentence: str
+
+
+Event: TypeAlias = Saved | Found | Told | Failed
 
 Stamp: TypeAlias = tuple[int, int] | None
 
@@ -116,7 +154,7 @@ class Watcher:
     def judge(self) -> None:
         """Have the current exercise judged."""
         exercise = self.view.exercise
-        self.do("judging", lambda: ("verdict", self._judged(exercise)))
+        self.do("judging", lambda: Found(self._judged(exercise)))
 
     def do(self, what: str, work: Callable[[], Event]) -> None:
         """Have something done by the worker; its event comes when it is done."""
@@ -157,25 +195,27 @@ class Watcher:
             if key:
                 self._keys.press(key)
             while not self._events.empty():
-                self._take(*self._events.get())
+                self._take(self._events.get())
         except SurgeonError as error:
             self.view.message = str(error)
         self._tell_time()
 
-    def _take(self, kind: str, value: Any) -> None:
-        if kind == "saved":
-            self.view.message = ""
-            self.judge()
-            return
-        self.view.busy = ""
-        if kind == "verdict" and value.verdict.exercise == self.view.exercise.name:
-            self.view.judged = value
-            self.refresh()
-        elif kind == "page":
-            self.view.title, self.view.page = value
-            self.view.mode, self.view.cursor = "page", 0
-        elif kind == "error":
-            self.view.message = value
+    def _take(self, event: Event) -> None:
+        if not isinstance(event, Saved):
+            self.view.busy = ""
+        match event:
+            case Saved():
+                self.view.message = ""
+                self.judge()
+            case Found(judged):
+                if judged.verdict.exercise == self.view.exercise.name:
+                    self.view.judged = judged
+                    self.refresh()
+            case Told(title, lines):
+                self.view.title, self.view.page = title, lines
+                self.view.mode, self.view.cursor = "page", 0
+            case Failed(sentence):
+                self.view.message = sentence
 
     def _tell_time(self) -> None:
         """Say how long something has been going on, once it takes longer than a moment."""
@@ -199,10 +239,10 @@ class Watcher:
             try:
                 self._happen(work())
             except SurgeonError as error:
-                self._happen(("error", str(error)))
+                self._happen(Failed(str(error)))
             except Exception as error:  # noqa: BLE001  the watcher lives; what went wrong is said on the screen
                 if not self._stop.is_set():
-                    self._happen(("error", f"a mistake in attention-surgeon: {type(error).__name__}: {error}"))
+                    self._happen(Failed(f"a mistake in attention-surgeon: {type(error).__name__}: {error}"))
 
     def _watch(self, file: Path, seen: Stamp, stop: threading.Event) -> None:
         """Tell of every save after the moment at which the file was as `seen`.
@@ -225,10 +265,10 @@ class Watcher:
             for changes in told:
                 stamp = _stamp(file)
                 if changes or stamp != seen:
-                    self._happen(("saved", None))
+                    self._happen(Saved())
                 seen = stamp
         except (OSError, RuntimeError) as error:
-            self._happen(("error", f"cannot watch {file.parent}: {error}; press j after saving."))
+            self._happen(Failed(f"cannot watch {file.parent}: {error}; press j after saving."))
 
 
 def _stamp(file: Path) -> Stamp:
@@ -359,8 +399,8 @@ class Keys:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_TRAINING, check=False)
         except subprocess.TimeoutExpired:
-            return "error", f"training took longer than {_LONGEST_TRAINING:.0f} s and was stopped"
+            return Failed(f"training took longer than {_LONGEST_TRAINING:.0f} s and was stopped")
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
-            return "error", lines[-1].removeprefix("error: ") if lines else f"it ended with code {done.returncode}"
-        return "page", (f"what {name} does", [Text(line) for line in done.stdout.splitlines()])
+            return Failed(lines[-1].removeprefix("error: ") if lines else f"it ended with code {done.returncode}")
+        return Told(f"what {name} does", [Text(line) for line in done.stdout.splitlines()])

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from attention_surgeon.cli.cells import fit, shortened, text_lines, width_of
 from attention_surgeon.cli.lessons import bar, exercise_line
-from attention_surgeon.cli.verdict import verdict_lines
+from attention_surgeon.cli.window import window_lines
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.session import Judged, following
 from attention_surgeon.course.state import Standing
@@ -91,7 +91,7 @@ def _verdict_lines(view: View, width: int, room: int) -> list[Text]:
     if view.judged is None:
         middle = list(_opening_lines(view.exercise, width))
     else:
-        middle = verdict_lines(view.judged, view.exercise, width, room - len(above) - len(below))
+        middle = window_lines(view.judged, view.exercise, width, room - len(above) - len(below))
     return [*above, *middle, *below][:room]
 
 

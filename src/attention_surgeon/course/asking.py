@@ -12,7 +12,7 @@ from attention_surgeon.course.client import Judge
 from attention_surgeon.course.objects import digest
 from attention_surgeon.course.registry import Exercise
 from attention_surgeon.course.source import imports_of, read_source
-from attention_surgeon.course.verdict import Verdict, verdict_from_dict
+from attention_surgeon.course.verdict import ExerciseVerdict, exercise_verdict_from_dict
 from attention_surgeon.files import file_access_error, read_text
 
 
@@ -48,7 +48,9 @@ def request_for(exercise: Exercise, file: Path, allowance: Allowance | None = No
     }
 
 
-def judge_file(judge: Judge, exercise: Exercise, file: Path, shown: str, allowance: Allowance | None = None) -> Verdict:
+def judge_file(
+    judge: Judge, exercise: Exercise, file: Path, shown: str, allowance: Allowance | None = None
+) -> ExerciseVerdict:
     """Return the verdict on a file.
 
     Args:
@@ -73,10 +75,9 @@ def judge_file(judge: Judge, exercise: Exercise, file: Path, shown: str, allowan
         "object": exercise.object,
         "sha256": digest(content),
         "saved": saved,
-        "mistakes": (),
     }
     found = _seen(exercise, content, file.name) or judge.ask(request_for(exercise, file, allowance))
-    return verdict_from_dict({**known, **found, "seconds": round(perf_counter() - begun, 4)})
+    return exercise_verdict_from_dict({**known, **found, "seconds": round(perf_counter() - begun, 4)})
 
 
 def _seen(exercise: Exercise, content: bytes, name: str) -> Mapping[str, Any] | None:

@@ -49,13 +49,14 @@ class Findings:
             self.problems.append(problem)
 
 
-def check_course(course: Course, judge: Judge, *, with_tests: bool = True) -> Findings:
+def check_course(course: Course, judge: Judge, *, with_tests: bool = True, only: Sequence[Exercise] = ()) -> Findings:
     """Check everything but the catalogue, which `author_faults` does.
 
     Args:
         course: The course.
         judge: A warm one.
         with_tests: Whether the plain tests are run too, which takes some seconds per unit.
+        only: The exercises that are judged; none: all of them.
     """
     findings = Findings()
     try:
@@ -72,7 +73,7 @@ def check_course(course: Course, judge: Judge, *, with_tests: bool = True) -> Fi
     )
     for unit in course.units:
         _check_files(unit, findings)
-    for exercise in course.exercises:
+    for exercise in only or course.exercises:
         _check_stub(exercise, course, judge, findings)
         _check_solution(exercise, course, judge, findings)
         _check_own_checks(exercise, judge, findings)
@@ -121,11 +122,11 @@ def _check_solution(exercise: Exercise, course: Course, judge: Judge, findings: 
     with staged(course, _solutions(course)) as root:
         verdict = judge_file(judge, exercise, root / exercise.path, str(exercise.path))
     findings.seconds[exercise.name] = verdict.seconds
-    said = verdict.sentence or ", ".join(verdict.names) or "; ".join(verdict.unnamed)
+    said = verdict.sentence or ", ".join(verdict.names) or "; ".join(verdict.found.unnamed)
     findings.expect(
         verdict.status == "passed", "solutions pass", f"{exercise.name}: the solution is {verdict.status}: {said}"
     )
-    for remark in verdict.remarks:
+    for remark in verdict.found.remarks:
         findings.problems.append(f"{exercise.name}: the solution gets a remark: {remark}")
 
 

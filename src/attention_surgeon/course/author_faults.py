@@ -9,7 +9,7 @@ from typing import Any
 from attention_surgeon.course.registry import Course
 from attention_surgeon.diagnose import diagnose
 from attention_surgeon.diagnose.doctor import kind_under
-from attention_surgeon.diagnose.doctor.examine import Ward, diagnose_single
+from attention_surgeon.diagnose.doctor.examine import KindAnswers, diagnose_single
 from attention_surgeon.diagnose.doctor.healthy import alternatives
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.faults import Fault
@@ -51,12 +51,12 @@ def examine_contract(contract: str, plain_options: str) -> dict[str, Any]:
     options = json.loads(plain_options)
     counts, problems = {"contracts": 1}, []
     try:
-        wards = [Ward(kind_under(contract, options))]
+        kinds = [KindAnswers(kind_under(contract, options))]
     except OptionError:
-        wards = []  # nobody makes targets with faults for such a contract
-    for ward in wards:
-        for fault in ward.faults:
-            said = _examine(ward, fault)
+        kinds = []  # nobody makes targets with faults for such a contract
+    for own in kinds:
+        for fault in own.faults:
+            said = _examine(own, fault)
             counts[said] = counts.get(said, 0) + 1
             if said.startswith("not "):
                 problems.append(f"contract {contract} {plain_options}: the fault {fault.name} is {said}")
@@ -65,9 +65,9 @@ def examine_contract(contract: str, plain_options: str) -> dict[str, Any]:
     return {"counts": {k: n for k, n in counts.items() if not k.startswith("not ")}, "problems": [*problems, *failed]}
 
 
-def _examine(ward: Ward, fault: Fault) -> str:
+def _examine(own: KindAnswers, fault: Fault) -> str:
     try:
-        result, found = diagnose_single(ward, fault)
+        result, found = diagnose_single(own, fault)
     except SurgeonError as error:
         return f"not judged: {error}"
     return _IN_ORDER.get(result) or (

@@ -18,7 +18,7 @@ from attention_surgeon.course.client import Judge
 from attention_surgeon.course.objects import digest
 from attention_surgeon.course.registry import Course, Exercise
 from attention_surgeon.course.staging import staged
-from attention_surgeon.course.verdict import Verdict
+from attention_surgeon.course.verdict import ExerciseVerdict
 from attention_surgeon.errors import FileAccessError, SurgeonError
 from attention_surgeon.files import file_access_error
 
@@ -39,7 +39,7 @@ class Grade:
 
     submission: str
     exercise: str
-    verdict: Verdict | None
+    verdict: ExerciseVerdict | None
     sentence: str = ""
 
     @property

@@ -1,5 +1,6 @@
 """Judging one exercise, in the child process where the learner's file is run. It answers with plain data."""
 
+import dataclasses
 import inspect
 import os
 import sys
@@ -12,15 +13,16 @@ import numpy as np
 from attention_surgeon.course.checking import load_check_named, load_checks
 from attention_surgeon.course.exercises import ExplainedError
 from attention_surgeon.course.guard import Guard
-from attention_surgeon.diagnose import Diagnosis, diagnose
-from attention_surgeon.diagnose.child.in_words import place_of_error
+from attention_surgeon.course.verdict import Status
+from attention_surgeon.diagnose import diagnose
+from attention_surgeon.diagnose.child.in_words import location_of_error
 from attention_surgeon.diagnose.load import Target, load_target
 from attention_surgeon.errors import ContractError, LoadError
 from attention_surgeon.testing import check_attention
-from attention_surgeon.testing.contract import Conduct
+from attention_surgeon.verdict import Array, Behaviour, Difference, Verdict
 
 Depth: TypeAlias = Literal["check", "diagnose"]
-_RIGHT: dict[str, Any] = {"status": "passed"}
+_STATUS: Mapping[str, Status] = {"right": "passed", "wrong": "mistake", "unjudged": "stopped"}
 
 
 def judge(request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:
@@ -45,7 +47,10 @@ def judge(request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:
         raise
     _refuse_replaced(guard, file)
     changed = [f"it changes {name} when it is loaded; it was put back for the verdict." for name in target.changed]
-    return found | {"sha256": target.sha256, "remarks": [*found.get("remarks", ()), *changed, *guard.left_behind()]}
+    remarks = [Behaviour(None, text, is_fault=False) for text in (*changed, *guard.left_behind())]
+    found = dataclasses.replace(found, behaviour=(*found.behaviour, *remarks))
+    own = {"status": _STATUS[found.status], "sentence": found.reason, "sha256": target.sha256}
+    return found.as_dict() | own
 
 
 def _refuse_others(target: Target, file: Path, content: str) -> None:
@@ -80,7 +85,7 @@ def _refuse_replaced(guard: Guard, file: Path) -> None:
         )
 
 
-def _judged(target: Target, file: Path, request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:
+def _judged(target: Target, file: Path, request: Mapping[str, Any], depth: Depth) -> Verdict:
     options = request["options"]
     if request["check"] is not None:
         check = load_check_named(Path(request["checks"]), request["check"])
@@ -89,38 +94,37 @@ def _judged(target: Target, file: Path, request: Mapping[str, Any], depth: Depth
         try:
             check_attention(target.object, request["contract"], **options)
         except ContractError:
-            return {"status": "mistake"}
-        return _RIGHT
-    return _in_words(diagnose(target.object, request["contract"], **options))
+            return Verdict("wrong")
+        return Verdict("right")
+    return diagnose(target.object, request["contract"], **options)
 
 
-def _by_check(check: Callable[..., None], target: Any, options: Mapping[str, Any], file: Path) -> dict[str, Any]:
+def _by_check(check: Callable[..., None], target: Any, options: Mapping[str, Any], file: Path) -> Verdict:
     try:
         check(target, **options)
     except ContractError as error:
-        return _in_words(diagnose(error.target, error.contract))  # type: ignore[arg-type]
+        return diagnose(error.target, error.contract)  # type: ignore[arg-type]
     except ExplainedError as error:
         return _explained(error)
     except AssertionError as error:
-        if place_of_error(error, file) is not None:
+        if location_of_error(error, file) is not None:
             raise  # an assert of the learner's own
-        return {"status": "mistake", "unnamed": [str(error) or "a check of the exercise fails."]}
-    return _RIGHT
+        return Verdict("wrong", behaviour=(Behaviour(None, str(error) or "a check of the exercise fails."),))
+    return Verdict("right")
 
 
-def _explained(error: ExplainedError) -> dict[str, Any]:
-    numbers = {"yours": error.yours, "expected": error.expected}
-    shown = {key: _matrix(value) for key, value in numbers.items() if value is not None}
+def _explained(error: ExplainedError) -> Verdict:
+    yours, expected = (None if values is None else _matrix(values) for values in (error.yours, error.expected))
+    difference = Difference(error.step, yours=yours, expected=expected) if error.step else None
     if error.name is None:
-        return {"status": "mistake", "unnamed": [str(error)], "step": error.step, **shown}
-    keys = ("name", "symptom", "question", "pointer", "fix")
-    return {"status": "mistake", "mistakes": [{key: getattr(error, key) for key in keys}], "step": error.step, **shown}
+        return Verdict("wrong", behaviour=(Behaviour(None, str(error)),), difference=difference)
+    return Verdict("wrong", mistakes=(error.mistake,), difference=difference)
 
 
-def _matrix(values: Any) -> list[list[float]]:
+def _matrix(values: Any) -> Array:
     """Return the numbers as they can be drawn: the first matrix of many."""
     matrix = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    return matrix.reshape(-1, *matrix.shape[-2:])[0].tolist()
+    return matrix.reshape(-1, *matrix.shape[-2:])[0]
 
 
 def examine_checks(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,29 +152,3 @@ def _amiss(check: Any, target: Any, options: Mapping[str, Any], is_wrong: bool) 
     except Exception as error:  # noqa: BLE001  whatever a check raises for a target of its own file is a finding
         return f"makes the check raise {type(error).__name__}: {error}"
     return "is wrong and passes" if is_wrong else ""
-
-
-def _in_words(diagnosis: Diagnosis) -> dict[str, Any]:
-    if diagnosis.verdict == "unjudged":
-        return {"status": "stopped", "sentence": diagnosis.reason, "contract": diagnosis.contract}
-    plain = diagnosis.as_dict()
-    difference = plain["difference"] or {}
-    return {
-        "status": "passed" if diagnosis.verdict == "right" else "mistake",
-        "contract": diagnosis.contract,
-        "mistakes": [_fault_in_words(fault, diagnosis.conduct) for fault in diagnosis.faults],
-        "ties": plain["ties"],
-        "unnamed": [seen.evidence for seen in diagnosis.conduct if seen.is_fault and seen.fault is None],
-        "remarks": [seen.evidence for seen in diagnosis.conduct if not seen.is_fault],
-        "example": plain["counterexample"],
-        **{key: difference[key] for key in ("step", "right_before", "call", "yours", "expected") if difference},
-    }
-
-
-def _fault_in_words(fault: Any, conduct: tuple[Conduct, ...]) -> dict[str, Any]:
-    keys = ("name", "stage", "summary", "question", "pointer", "fix")
-    return {key: getattr(fault, key) for key in keys} | {
-        "symptom": fault.in_numbers,
-        "sightings": [str(sighting) for sighting in fault.sightings],
-        "seen": [seen.evidence for seen in conduct if seen.is_fault and seen.fault == fault.name],
-    }

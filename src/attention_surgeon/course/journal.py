@@ -7,14 +7,14 @@ from pathlib import Path
 
 from attention_surgeon.course.registry import Exercise, Unit
 from attention_surgeon.course.state import Standing
-from attention_surgeon.course.verdict import Verdict
+from attention_surgeon.course.verdict import ExerciseVerdict
 from attention_surgeon.journal import add_entry, read_journal
 
 _ANSWER = "Your answer:"
 _ENTRY = re.compile(r"^<!-- surgeon: (\S+) -->$", re.MULTILINE)
 
 
-def exercise_entry(exercise: Exercise, standing: Standing, verdict: Verdict) -> str:
+def exercise_entry(exercise: Exercise, standing: Standing, verdict: ExerciseVerdict) -> str:
     """Return the entry of an exercise, as Markdown."""
     day = datetime.fromisoformat(standing.passed).strftime("%Y-%m-%d %H:%M")
     tries = f"{standing.attempts} version{'' if standing.attempts == 1 else 's'} judged"

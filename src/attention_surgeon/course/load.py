@@ -9,7 +9,7 @@ from typing import Any
 
 import attention_surgeon
 from attention_surgeon.course.registry import CHECKS, Course, Exercise, Prediction, Unit
-from attention_surgeon.course.table import Table
+from attention_surgeon.course.table import TomlTable
 from attention_surgeon.errors import FileAccessError, FileFormatError
 from attention_surgeon.files import read_text
 
@@ -55,8 +55,8 @@ def _read(folder: Path) -> Course:
         values = tomllib.loads(read_text(file))
     except tomllib.TOMLDecodeError as error:
         raise FileFormatError(f"cannot read {file}: it is not TOML: {error}.") from error
-    top = Table(values, str(file))
-    about = Table(top.get("course", dict), f"{file}, [course]")
+    top = TomlTable(values, str(file))
+    about = TomlTable(top.get("course", dict), f"{file}, [course]")
     title, version = about.get("title", str), about.get("version", int)
     about.finish()
     units = tuple(_unit(values, folder) for values in top.tables("unit"))
@@ -66,7 +66,7 @@ def _read(folder: Path) -> Course:
 
 
 def _unit(values: dict[str, Any], root: Path) -> Unit:
-    table = Table(values, f"{root / REGISTRY}, unit {values.get('name')!r}")
+    table = TomlTable(values, f"{root / REGISTRY}, unit {values.get('name')!r}")
     name = table.get("name", str)
     table.require(bool(_NAME.fullmatch(name)), "its name must be of a-z, 0-9 and _.")
     folder = _inside(table, "folder", table.get("folder", str))
@@ -92,7 +92,7 @@ def _unit(values: dict[str, Any], root: Path) -> Unit:
 
 
 def _exercise(values: dict[str, Any], unit: Unit, root: Path) -> Exercise:
-    table = Table(values, f"{root / REGISTRY}, exercise {values.get('name')!r}")
+    table = TomlTable(values, f"{root / REGISTRY}, exercise {values.get('name')!r}")
     name = table.get("name", str)
     first, _, rest = name.partition(".")
     table.require(
@@ -130,11 +130,11 @@ def _exercise(values: dict[str, Any], unit: Unit, root: Path) -> Exercise:
     return exercise
 
 
-def _prediction(table: Table) -> Prediction | None:
+def _prediction(table: TomlTable) -> Prediction | None:
     values = table.get("predict", dict, {})
     if not values:
         return None
-    inner = Table(values, f"{table.where}, predict")
+    inner = TomlTable(values, f"{table.where}, predict")
     question, choices = inner.get("question", str), inner.texts("choices")
     answer, why = inner.get("answer", int), inner.get("why", str)
     inner.require(len(choices) > 1, "it needs at least two choices.")
@@ -143,7 +143,7 @@ def _prediction(table: Table) -> Prediction | None:
     return Prediction(question, choices, answer, why)
 
 
-def _hints(table: Table) -> tuple[str, str, str]:
+def _hints(table: TomlTable) -> tuple[str, str, str]:
     hints = table.texts("hints")
     table.require(
         len(hints) == _HINTS and all(hints), f"it has {len(hints)} hints, expected three: question, pointer, fix."
@@ -151,19 +151,19 @@ def _hints(table: Table) -> tuple[str, str, str]:
     return hints[0], hints[1], hints[2]
 
 
-def _minutes(table: Table) -> int:
+def _minutes(table: TomlTable) -> int:
     minutes = table.get("minutes", int)
     table.require(minutes > 0, f"minutes is {minutes}, expected a number above 0.")
     return minutes
 
 
-def _difficulty(table: Table) -> int:
+def _difficulty(table: TomlTable) -> int:
     difficulty = table.get("difficulty", int)
     table.require(1 <= difficulty <= 5, f"difficulty is {difficulty}, expected 1 to 5.")
     return difficulty
 
 
-def _inside(table: Table, key: str, path: str) -> PurePosixPath:
+def _inside(table: TomlTable, key: str, path: str) -> PurePosixPath:
     """Return a relative path that does not leave its folder: a unit from elsewhere must not write anywhere else."""
     pure = PurePosixPath(path)
     is_inside = path and not pure.is_absolute() and ".." not in pure.parts and "\\" not in path and ":" not in path

@@ -11,11 +11,12 @@ from attention_surgeon.course.history import Event
 from attention_surgeon.course.journal import add_entry_once, exercise_entry, unit_entry
 from attention_surgeon.course.objects import digest
 from attention_surgeon.course.registry import Exercise, Unit
-from attention_surgeon.course.since import LEVELS, beaten, next_level, since
+from attention_surgeon.course.since import beaten, next_level, since
 from attention_surgeon.course.state import Standing, State
-from attention_surgeon.course.verdict import Verdict, verdict_from_dict
+from attention_surgeon.course.verdict import ExerciseVerdict, exercise_verdict_from_dict
 from attention_surgeon.course.workspace import JOURNAL, Workspace
 from attention_surgeon.errors import FileAccessError
+from attention_surgeon.verdict import LEVELS, Level
 
 
 @final
@@ -31,14 +32,14 @@ class Judged:
         notes: What else must be said: tests that were changed, a state that could not be written.
     """
 
-    verdict: Verdict
+    verdict: ExerciseVerdict
     standing: Standing
     since: str = ""
     is_new: bool = False
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def level(self) -> str:
+    def level(self) -> Level:
         """How much is told."""
         return LEVELS[min(self.standing.level, len(LEVELS) - 1)]
 
@@ -74,9 +75,9 @@ def changed_tests(workspace: Workspace, exercise: Exercise) -> tuple[str, ...]:
     return (f"{path} {what}. The verdict does not use it; `surgeon reset {path}` brings the course's one back.",)
 
 
-def last_verdict(standing: Standing) -> Verdict | None:
+def last_verdict(standing: Standing) -> ExerciseVerdict | None:
     """Return the last verdict, None before there was one."""
-    return None if standing.last is None else verdict_from_dict(standing.last)
+    return None if standing.last is None else exercise_verdict_from_dict(standing.last)
 
 
 def raise_level(workspace: Workspace, exercise: Exercise) -> int:
@@ -91,7 +92,7 @@ def raise_level(workspace: Workspace, exercise: Exercise) -> int:
         return standing.hints
 
 
-def _remember(workspace: Workspace, exercise: Exercise, verdict: Verdict) -> Judged:
+def _remember(workspace: Workspace, exercise: Exercise, verdict: ExerciseVerdict) -> Judged:
     path = str(exercise.path)
     if digest(workspace.read(path)) == verdict.sha256:
         workspace.keep(path)
@@ -99,7 +100,7 @@ def _remember(workspace: Workspace, exercise: Exercise, verdict: Verdict) -> Jud
         standing = state.of(exercise.name)
         before = last_verdict(standing)
         said = since(before, verdict)
-        if before is None or before.sha256 != verdict.sha256 or before.behaviour != verdict.behaviour:
+        if before is None or before.sha256 != verdict.sha256 or before.fingerprint != verdict.fingerprint:
             _move_on(standing, before, verdict)
             event = Event(path, verdict.sha256, "judged", exercise.name, verdict.status, verdict.names)
             workspace.history.add(event)
@@ -111,7 +112,7 @@ def _remember(workspace: Workspace, exercise: Exercise, verdict: Verdict) -> Jud
     return Judged(verdict, standing, said, is_new, (*workspace.state.notes, *notes))
 
 
-def _move_on(standing: Standing, before: Verdict | None, verdict: Verdict) -> None:
+def _move_on(standing: Standing, before: ExerciseVerdict | None, verdict: ExerciseVerdict) -> None:
     standing.level = next_level(standing, before, verdict)
     standing.beaten += [name for name in beaten(before, verdict) if name not in standing.beaten]
     if verdict.status != "untouched":
@@ -120,7 +121,7 @@ def _move_on(standing: Standing, before: Verdict | None, verdict: Verdict) -> No
 
 
 def _write_down(
-    workspace: Workspace, state: State, exercise: Exercise, standing: Standing, verdict: Verdict
+    workspace: Workspace, state: State, exercise: Exercise, standing: Standing, verdict: ExerciseVerdict
 ) -> tuple[str, ...]:
     """Write the journal's entries, and say where."""
     journal = workspace.root / JOURNAL

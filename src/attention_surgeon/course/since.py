@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from attention_surgeon.course.state import Standing
-from attention_surgeon.course.verdict import Named, Verdict
+from attention_surgeon.course.verdict import ExerciseVerdict
+from attention_surgeon.verdict import Mistake
 
-LEVELS = ("question", "pointer", "fix")
 _STEPS = ("scores", "scaled", "masked", "weights", "output")
 _STAGES: Mapping[str, tuple[str, str, str]] = {
     "projection": ("the projections", "are", "remain"),
@@ -24,24 +24,25 @@ _STAGES: Mapping[str, tuple[str, str, str]] = {
 _NAMES_OF_STEPS = {"scaled": "the scaled scores", "masked": "the masked scores"}
 
 
-def since(before: Verdict | None, now: Verdict) -> str:
+def since(before: ExerciseVerdict | None, now: ExerciseVerdict) -> str:
     """Return what is better and what remains since another verdict, empty where there is nothing to say.
 
-    >>> scale, mask = Named("scale_missing", "scale"), Named("mask_ignored", "mask")
-    >>> one = Verdict("a.b", "b.py", "f", "1", "", "mistake", mistakes=(scale, mask))
-    >>> since(one, Verdict("a.b", "b.py", "f", "2", "", "mistake", mistakes=(mask,)))
+    >>> from attention_surgeon.verdict import Verdict
+    >>> scale, mask = Mistake("scale_missing", "scale"), Mistake("mask_ignored", "mask")
+    >>> one = ExerciseVerdict("a.b", "b.py", "f", "1", "", "mistake", found=Verdict("wrong", mistakes=(scale, mask)))
+    >>> since(one, ExerciseVerdict("a.b", "b.py", "f", "2", "", "mistake", found=Verdict("wrong", mistakes=(mask,))))
     'the scale is right now; the mask remains'
     """
     if before is None or before.sha256 == now.sha256 or before.status in ("untouched",):
         return ""
-    if before.behaviour == now.behaviour:
+    if before.fingerprint == now.fingerprint:
         return "" if now.status == "passed" else "nothing has changed in what it does"
     if before.status != "mistake" or now.status != "mistake":
         return _of_status(before, now)
     return _of_mistakes(before, now) or _of_steps(before, now)
 
 
-def next_level(before: Standing, last: Verdict | None, now: Verdict) -> int:
+def next_level(before: Standing, last: ExerciseVerdict | None, now: ExerciseVerdict) -> int:
     """Return how much is said of the first mistake: a different attempt that fails alike releases the pointer.
 
     Saving again without a change in behaviour releases nothing; another first mistake begins at its question. The fix
@@ -49,22 +50,22 @@ def next_level(before: Standing, last: Verdict | None, now: Verdict) -> int:
     """
     if last is None or _first(last) != _first(now):
         return 0
-    is_new_attempt = last.behaviour != now.behaviour
+    is_new_attempt = last.fingerprint != now.fingerprint
     return max(before.level, 1) if is_new_attempt and _first(now) else before.level
 
 
-def beaten(before: Verdict | None, now: Verdict) -> list[str]:
+def beaten(before: ExerciseVerdict | None, now: ExerciseVerdict) -> list[str]:
     """Return the names of mistakes that are gone, where the code still runs."""
     if before is None or now.status not in ("mistake", "passed"):
         return []
     return [name for name in before.names if name not in now.names]
 
 
-def _first(verdict: Verdict) -> str:
+def _first(verdict: ExerciseVerdict) -> str:
     return verdict.names[0] if verdict.names else ""
 
 
-def _of_status(before: Verdict, now: Verdict) -> str:
+def _of_status(before: ExerciseVerdict, now: ExerciseVerdict) -> str:
     if before.status == "passed":
         return "it was right before; u undoes" if now.status != "passed" else ""
     if before.status == "stopped" and now.status in ("mistake", "passed"):
@@ -74,7 +75,7 @@ def _of_status(before: Verdict, now: Verdict) -> str:
     return ""
 
 
-def _of_mistakes(before: Verdict, now: Verdict) -> str:
+def _of_mistakes(before: ExerciseVerdict, now: ExerciseVerdict) -> str:
     gone = [each for each in before.mistakes if each.name not in now.names]
     stay = [each for each in now.mistakes if each.name in before.names]
     new = [each for each in now.mistakes if each.name not in before.names]
@@ -89,7 +90,7 @@ def _of_mistakes(before: Verdict, now: Verdict) -> str:
     return "; ".join(parts)
 
 
-def _of_steps(before: Verdict, now: Verdict) -> str:
+def _of_steps(before: ExerciseVerdict, now: ExerciseVerdict) -> str:
     if before.step not in _STEPS or now.step not in _STEPS or before.step == now.step:
         return ""
     step = before.step if _STEPS.index(now.step) > _STEPS.index(before.step) else now.step
@@ -98,10 +99,10 @@ def _of_steps(before: Verdict, now: Verdict) -> str:
     return f"{what} {are} {'right now' if step == before.step else 'wrong now, and were not before'}"
 
 
-def _right_now(mistakes: Iterable[Named]) -> str:
+def _right_now(mistakes: Iterable[Mistake]) -> str:
     return "; ".join(f"{what} {are} right now" for what, are, _ in _words(mistakes))
 
 
-def _words(mistakes: Iterable[Named]) -> list[tuple[str, str, str]]:
+def _words(mistakes: Iterable[Mistake]) -> list[tuple[str, str, str]]:
     stages = dict.fromkeys((each.stage, each.name) if not each.stage else (each.stage, "") for each in mistakes)
     return [_STAGES.get(stage, (name.replace("_", " "), "is", "remains")) for stage, name in stages]

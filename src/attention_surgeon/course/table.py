@@ -11,10 +11,10 @@ _REQUIRED: Any = object()
 
 
 @final
-class Table:
+class TomlTable:
     """One table and its name in messages; every key that is there must have been asked for in the end.
 
-    >>> Table({"minutes": "15"}, "exercise 'a.b'").get("minutes", int)
+    >>> TomlTable({"minutes": "15"}, "exercise 'a.b'").get("minutes", int)
     Traceback (most recent call last):
     attention_surgeon.errors.FileFormatError: exercise 'a.b': minutes is a text, expected a whole number.
     """

@@ -1,10 +1,12 @@
-"""The verdict on one version of one exercise, as plain data that goes through JSON and needs no torch to be shown."""
+"""The verdict on one version of one exercise: which file it was, how the exercise stands, and what was found."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias, final
+
+from attention_surgeon.verdict import Mistake, Verdict, verdict_from_dict
 
 Status: TypeAlias = Literal["passed", "mistake", "unfinished", "untouched", "stopped"]
 """`stopped`: it could not be judged, because it is no Python, does not end, crashes, or is not the learner's own."""
@@ -12,36 +14,8 @@ Status: TypeAlias = Literal["passed", "mistake", "unfinished", "untouched", "sto
 
 @final
 @dataclass(frozen=True)
-class Named:
-    """A mistake in words.
-
-    Attributes:
-        name: In the catalogue, or the one that the unit's check gave.
-        stage: The step that it replaces; empty for a check's own.
-        summary: What it is.
-        symptom: What somebody sees who prints numbers.
-        question: The first level.
-        pointer: The second.
-        fix: The third, as code.
-        sightings: Where it really happened.
-        seen: What was seen of it in how the code behaves.
-    """
-
-    name: str
-    stage: str = ""
-    summary: str = ""
-    symptom: str = ""
-    question: str = ""
-    pointer: str = ""
-    fix: str = ""
-    sightings: tuple[str, ...] = ()
-    seen: tuple[str, ...] = ()
-
-
-@final
-@dataclass(frozen=True)
-class Verdict:
-    """What was found.
+class ExerciseVerdict:
+    """What was found of a learner's file.
 
     Attributes:
         exercise: Its name.
@@ -52,17 +26,7 @@ class Verdict:
         status: See `Status`.
         sentence: What happened, for everything but `passed` and recognised mistakes.
         line: Where in the file, if that is known.
-        mistakes: In the order of the pipeline.
-        ties: The names of every explanation, where there is more than one.
-        unnamed: What was seen that has no name.
-        step: The first step that differs.
-        right_before: The steps before it that are right.
-        call: The call it was seen in.
-        yours: The matrix there.
-        expected: What is right there.
-        example: The smallest call that shows it: `inputs`, `what`, `yours`, `expected`.
-        remarks: True and worth knowing, but no mistake.
-        contract: What it was judged as, in words.
+        found: What is said of the code itself; `unjudged` where it was not run.
         printed: What the file printed.
         seconds: From the request to the verdict.
     """
@@ -75,49 +39,54 @@ class Verdict:
     status: Status
     sentence: str = ""
     line: int | None = None
-    mistakes: tuple[Named, ...] = ()
-    ties: tuple[tuple[str, ...], ...] = ()
-    unnamed: tuple[str, ...] = ()
-    step: str = ""
-    right_before: tuple[str, ...] = ()
-    call: str = ""
-    yours: Any = None
-    expected: Any = None
-    example: Mapping[str, Any] | None = None
-    remarks: tuple[str, ...] = ()
-    contract: str = ""
+    found: Verdict = field(default_factory=lambda: Verdict("unjudged"))
     printed: str = ""
     seconds: float = 0.0
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the mistakes."""
-        return tuple(mistake.name for mistake in self.mistakes)
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """What is wrong and has a name, in the order of the pipeline."""
+        return self.found.mistakes
 
     @property
-    def behaviour(self) -> str:
+    def names(self) -> tuple[str, ...]:
+        """The names of the mistakes."""
+        return self.found.names
+
+    @property
+    def step(self) -> str:
+        """The first step that differs; empty where none is known."""
+        return "" if self.found.difference is None else self.found.difference.step
+
+    @property
+    def fingerprint(self) -> str:
         """Equal for two versions that do the same, however they are written."""
-        seen = (self.status, self.names, self.unnamed, self.step, self.yours, self.example, self.sentence)
-        return hashlib.sha256(json.dumps(seen, default=str).encode()).hexdigest()[:16]
+        plain = self.found.as_dict()
+        told = [plain[name] for name in ("faults", "conduct", "difference", "counterexample")]
+        return hashlib.sha256(json.dumps([self.status, self.sentence, told]).encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data, for JSON."""
-        return asdict(self) | {"behaviour": self.behaviour}
+        """Return it as plain data, for JSON: what was found, with what is known of the file."""
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "found"}
+        told = {"step": self.step, "unnamed": list(self.found.unnamed), "remarks": list(self.found.remarks)}
+        return self.found.as_dict() | own | told | {"behaviour": self.fingerprint}
 
 
-def verdict_from_dict(values: Mapping[str, Any]) -> Verdict:
+def exercise_verdict_from_dict(values: Mapping[str, Any]) -> ExerciseVerdict:
     """Return the verdict whose `as_dict` this is.
 
-    >>> one = Verdict("a.b", "a/b.py", "f", "0", "", "mistake", mistakes=(Named("scale_missing"),))
-    >>> verdict_from_dict(one.as_dict()) == one
+    >>> one = ExerciseVerdict("a.b", "a/b.py", "f", "0", "", "mistake", found=Verdict("wrong", "attention"))
+    >>> exercise_verdict_from_dict(one.as_dict()) == one
     True
     """
-    known = {each.name for each in fields(Verdict)}
-    plain = {key: _frozen(value) for key, value in values.items() if key in known}
-    plain["yours"], plain["expected"] = values.get("yours"), values.get("expected")
-    mistakes = tuple(Named(**{key: _frozen(value) for key, value in each.items()}) for each in values["mistakes"])
-    return Verdict(**{**plain, "mistakes": mistakes})
+    known = {each.name for each in fields(ExerciseVerdict)} - {"found"}
+    own = {name: value for name, value in values.items() if name in known}
+    return ExerciseVerdict(**own, found=_found(values))
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+def _found(values: Mapping[str, Any]) -> Verdict:
+    """Return what is said of the code; of a file that was not run nothing is, and of an older record the mistakes."""
+    if "explanations" in values:
+        return verdict_from_dict({**values, "seconds": 0.0})
+    mistakes = tuple(map(Mistake.from_dict, values.get("mistakes", ())))
+    return Verdict("wrong" if mistakes else "unjudged", mistakes=mistakes)

@@ -3,5 +3,6 @@
 from attention_surgeon.diagnose.child import Limits
 from attention_surgeon.diagnose.diagnosis import Counterexample, Diagnosis, Difference
 from attention_surgeon.diagnose.judge import diagnose
+from attention_surgeon.verdict import Mistake, Verdict
 
-__all__ = ["Counterexample", "Diagnosis", "Difference", "Limits", "diagnose"]
+__all__ = ["Counterexample", "Diagnosis", "Difference", "Limits", "Mistake", "Verdict", "diagnose"]

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from attention_surgeon.diagnose.diagnosis import Counterexample, Difference
 from attention_surgeon.diagnose.variations import factor_of
 from attention_surgeon.ops import Circuit
-from attention_surgeon.testing.answer import Array, same_numbers, to_array
+from attention_surgeon.testing.answer import same_numbers, to_array
 from attention_surgeon.testing.contract import Subject
+from attention_surgeon.verdict import Array, Counterexample, Difference
 
 STEPS = ("scores", "scaled", "masked", "weights", "output")
 

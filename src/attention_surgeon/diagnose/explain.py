@@ -17,7 +17,7 @@ from attention_surgeon.diagnose.hypotheses import (
     tables,
 )
 from attention_surgeon.diagnose.variations import fitted_faults
-from attention_surgeon.faults import operate
+from attention_surgeon.faults import with_faults
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import Answer, same_answer
 from attention_surgeon.testing.contract import Subject
@@ -134,12 +134,12 @@ class Asked:
 
     def circuit(self, hypothesis: Hypothesis) -> Circuit | None:
         """Return what is right with the faults in it, in the variant that gives the same numbers."""
-        variants = (operate(variant, hypothesis) for variant in self.subject.variants())
+        variants = (with_faults(variant, hypothesis) for variant in self.subject.variants())
         return next((circuit for circuit in variants if self._fits(circuit)), None)
 
     def agrees_on_errors(self, hypothesis: Hypothesis) -> bool:
         """Whether the hypothesis raises where the subject does."""
-        circuit = operate(self.subject.base, hypothesis)
+        circuit = with_faults(self.subject.base, hypothesis)
         silent = (case for name, case in self.cases.items() if name not in self.answered)
         return all(self.subject.answer(circuit, case).error is not None for case in silent)
 
@@ -175,7 +175,7 @@ def _fitted(level: int) -> Search:
         rests = [*hypotheses(singles(subject), level - 1), *([(b,) for b in fitted] if level == 2 else [])]
         some = [(a, *rest) for rest in rests for a in fitted if are_compatible((a, *rest))]
         answer = asked.answers[case.name]
-        yield from make_table(some, lambda h: subject.answer(operate(subject.base, h), case)).alike(answer)
+        yield from make_table(some, lambda h: subject.answer(with_faults(subject.base, h), case)).alike(answer)
 
     return search
 

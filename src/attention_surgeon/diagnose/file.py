@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from attention_surgeon.diagnose.child import Jsonable, Limits, Outcome, run_in_child
 from attention_surgeon.diagnose.child.outcome import Ended
-from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosis_from_dict
 from attention_surgeon.diagnose.judge import diagnose
 from attention_surgeon.diagnose.load import find_source, load_target, split_target
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import file_access_error
 from attention_surgeon.testing import Contract, contracts_for, make_contract
+from attention_surgeon.verdict import Verdict, verdict_from_dict
 
 OPTIONS = ("mask", "returns", "align", "scaled", "source")
 """What can be said of a target beside the name of its contract."""
@@ -42,7 +42,7 @@ class FileDiagnosis:
     num_lines: int
     note: str
     options: Mapping[str, Any]
-    diagnosis: Diagnosis
+    diagnosis: Verdict
     ended: Ended
     printed: str
 
@@ -85,7 +85,7 @@ def diagnose_file(
     if isinstance(outcome.value, dict):
         known |= outcome.value
     data = known.pop("diagnosis", None)
-    diagnosis = _unjudged(contract or "", outcome) if data is None else diagnosis_from_dict(data)
+    diagnosis = _unjudged(contract or "", outcome) if data is None else verdict_from_dict(data)
     return FileDiagnosis(**known, diagnosis=diagnosis, ended=outcome.ended, printed=outcome.printed)
 
 
@@ -134,8 +134,8 @@ def _choices(contract: Contract, option: str) -> tuple[str, ...]:
     return get_args(hint) if get_origin(hint) is Literal else ()
 
 
-def _unjudged(contract: str, outcome: Outcome) -> Diagnosis:
-    return Diagnosis("unjudged", contract, contract_name=contract, reason=outcome.sentence, seconds=outcome.seconds)
+def _unjudged(contract: str, outcome: Outcome) -> Verdict:
+    return Verdict("unjudged", contract, contract_name=contract, reason=outcome.sentence, seconds=outcome.seconds)
 
 
 def _read(source: Path) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attention_surgeon.diagnose.variations import variations
-from attention_surgeon.faults import Fault, Stage, faults_of, operate
+from attention_surgeon.faults import Fault, Stage, faults_of, with_faults
 from attention_surgeon.testing.answer import RELATIVE, Answer, tolerance_of
 from attention_surgeon.testing.contract import Subject
 
@@ -27,14 +27,14 @@ _IN_EVERY_TRIPLE: frozenset[Stage] = frozenset(("scale", "mask"))
 """Where three meet most. Where a call can do without a mask, its fault is found on its own (`explain`)."""
 
 SEEN_AT_EXTREMES = ("softmax_no_max_subtraction", "global_max_subtracted")
-"""Faults that change nothing in an ordinary call; `Subject.conduct` finds them."""
+"""Faults that change nothing in an ordinary call; `Subject.behaviour` finds them."""
 
 _NOT_A_NUMBER, _INFINITE = 1.75e37, 3.5e37
 """Stand for NaN and infinity in a table, so that they compare equal to themselves."""
 
 
 def singles(subject: Subject) -> tuple[Fault, ...]:
-    """Return the faults that change what the subject computes; those of its conduct are looked for otherwise."""
+    """Return the faults that change what the subject computes; those of its behaviour are looked for otherwise."""
     found = {fault.name: fault for family in sorted(subject.families) for fault in faults_of(family)}
     computed = (fault for fault in found.values() if fault.operate is not None and fault.stage != "state")
     usual = tuple(fault for fault in computed if fault.name not in SEEN_AT_EXTREMES)
@@ -62,7 +62,7 @@ def are_compatible(faults: Hypothesis) -> bool:
 
 
 @dataclass(frozen=True)
-class Table:
+class AnswerTable:
     """The answers of many hypotheses to one call.
 
     Attributes:
@@ -89,7 +89,7 @@ class Table:
             yield from (self.hypotheses[index] for index in np.flatnonzero(alive))
 
 
-def make_table(some: Sequence[Hypothesis], answer: Callable[[Hypothesis], Answer]) -> Table:
+def make_table(some: Sequence[Hypothesis], answer: Callable[[Hypothesis], Answer]) -> AnswerTable:
     """Work out what each hypothesis answers."""
     places: list[dict[tuple[int, ...], tuple[list[int], list[Any]]]] = []
     for index, hypothesis in enumerate(some):
@@ -101,7 +101,7 @@ def make_table(some: Sequence[Hypothesis], answer: Callable[[Hypothesis], Answer
                 which.append(index)
                 numbers.append(_comparable(value))
     rows = tuple({shape: (np.array(i), np.stack(x)) for shape, (i, x) in place.items()} for place in places)
-    return Table(tuple(some), rows)
+    return AnswerTable(tuple(some), rows)
 
 
 class Tables:
@@ -109,14 +109,14 @@ class Tables:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._made: dict[tuple[int, int, int, str], Table] = {}
+        self._made: dict[tuple[int, int, int, str], AnswerTable] = {}
 
-    def table(self, subject: Subject, level: int, probe: int, variant: int, case: Any) -> Table:
+    def table(self, subject: Subject, level: int, probe: int, variant: int, case: Any) -> AnswerTable:
         """Return the answers of all hypotheses of `level` faults, put into a variant of what is right, to one call."""
         known = (level, probe, variant, case.name)
         if known not in self._made:
             base, some = subject.variants()[variant], tuple(hypotheses(singles(subject), level))
-            self._made[known] = make_table(some, lambda h: subject.answer(operate(base, h), case))
+            self._made[known] = make_table(some, lambda h: subject.answer(with_faults(base, h), case))
         return self._made[known]
 
 

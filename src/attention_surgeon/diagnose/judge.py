@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attention_surgeon.diagnose.diagnosis import Diagnosis
+from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, is_finite
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.ops import Circuit
-from attention_surgeon.testing import Conduct, Contract, Subject, contracts_for, steadiness_of
-from attention_surgeon.testing.function_conduct import FunctionContract
-from attention_surgeon.testing.layer.conduct import LayerContract
+from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
+from attention_surgeon.testing.function_behaviour import FunctionContract
+from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.steadiness import surroundings_kept
+from attention_surgeon.verdict import Behaviour
 
 
 def diagnose(target: Any, contract: Contract | str | None = None, **options: Any) -> Diagnosis:
@@ -65,7 +66,7 @@ def _by_both(
             reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
             return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
         remarks = () if contract is not None else _remarks(best, choice, target, options)
-        return dataclasses.replace(best, conduct=(*best.conduct, *remarks))
+        return dataclasses.replace(best, behaviour=(*best.behaviour, *remarks))
     observed = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
     seen = observed.diagnosis
     if seen.verdict != "unjudged" or not observed.is_softmax:
@@ -76,7 +77,7 @@ def _by_both(
     if best.verdict == "right":
         return dataclasses.replace(best, untried=_untried(target))
     if best.verdict == "wrong" and best.is_recognised and best.explanations:
-        return dataclasses.replace(best, conduct=(*best.conduct, *_remarks(best, choice, target, options)))
+        return dataclasses.replace(best, behaviour=(*best.behaviour, *_remarks(best, choice, target, options)))
     return seen
 
 
@@ -141,14 +142,14 @@ def _how_much_is_left_open(diagnosis: Diagnosis) -> tuple[int, int]:
     return (1, len(diagnosis.faults)) if diagnosis.is_recognised else (2, 0)
 
 
-def _remarks(diagnosis: Diagnosis, contract: Contract, target: Any, options: dict[str, Any]) -> tuple[Conduct, ...]:
+def _remarks(diagnosis: Diagnosis, contract: Contract, target: Any, options: dict[str, Any]) -> tuple[Behaviour, ...]:
     """Say what the target would be right as, where the contract was chosen and not declared."""
     asked = _OTHER_CONTRACTS if "mask" not in options else {}
     for name, (change, words) in asked.items():
         if name in diagnosis.names and hasattr(contract, next(iter(change))):
             other = dataclasses.replace(contract, **change)
             if _judged_as(other, target).verdict == "right":
-                return (Conduct(None, words, is_fault=False),)
+                return (Behaviour(None, words, is_fault=False),)
     return ()
 
 
@@ -171,20 +172,22 @@ def _judge(subject: Subject) -> Diagnosis:
     explanation = Explanation(()) if unsteady else _explain(subject)
     found = explanation.hypotheses
     circuit = explanation.circuit
-    conduct = [*unsteady, *_errors(subject, explanation), *_not_numbers(subject, circuit)]
+    behaviour = [*unsteady, *_errors(subject, explanation), *_not_numbers(subject, circuit)]
     if not unsteady:
-        conduct += [seen for seen in subject.conduct(circuit) if seen.fault not in {other.fault for other in conduct}]
-    is_right = found == ((),) and not any(seen.is_fault for seen in conduct)
+        behaviour += [
+            seen for seen in subject.behaviour(circuit) if seen.fault not in {other.fault for other in behaviour}
+        ]
+    is_right = found == ((),) and not any(seen.is_fault for seen in behaviour)
     difference = example = None
     if not is_right:
         difference = difference_of_circuit(subject, circuit) if circuit and found[0] else difference_in_answer(subject)
         example = counterexample(subject)
-    return Diagnosis(
-        verdict="right" if is_right else "wrong",
+    return diagnosed(
+        status="right" if is_right else "wrong",
         contract=str(subject.contract),
         contract_name=subject.contract.registered_name,
         explanations=tuple(h for h in found if h),
-        conduct=(*conduct, *(Conduct(None, remark, is_fault=False) for remark in subject.remarks)),
+        behaviour=(*behaviour, *(Behaviour(None, remark, is_fault=False) for remark in subject.remarks)),
         difference=difference,
         counterexample=example,
         called_with=subject.cases(0)[0].sentence,
@@ -198,23 +201,23 @@ def _explain(subject: Subject) -> Explanation:
     return next((explanation for explanation in found if explanation.hypotheses), Explanation(()))
 
 
-def _not_numbers(subject: Subject, circuit: Circuit | None) -> list[Conduct]:
+def _not_numbers(subject: Subject, circuit: Circuit | None) -> list[Behaviour]:
     """Say in which call the target gives NaN though what it computes otherwise would give numbers."""
     if circuit is None:
         return []
     for case in subject.cases(0):
         given, expected = subject.ask(case), subject.answer(circuit, case)
         if given.error is None and not is_finite(given) and expected.error is None and is_finite(expected):
-            return [Conduct("nan_rows", f"NaN comes out of the call {case.sentence}")]
+            return [Behaviour("nan_rows", f"NaN comes out of the call {case.sentence}")]
     return []
 
 
-def _errors(subject: Subject, explanation: Explanation) -> list[Conduct]:
+def _errors(subject: Subject, explanation: Explanation) -> list[Behaviour]:
     """Say in which calls the target raises though nothing that was recognised makes it."""
     if explanation.hypotheses and explanation.agrees_on_errors:
         return []
     for case in subject.cases(0):
         error = subject.ask(case).error
         if error is not None:
-            return [Conduct(None, f"it raises in the call {case.sentence}: {error}")]
+            return [Behaviour(None, f"it raises in the call {case.sentence}: {error}")]
     return []

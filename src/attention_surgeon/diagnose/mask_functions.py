@@ -15,7 +15,7 @@ import torch
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference
 from attention_surgeon.faults import find_fault
-from attention_surgeon.testing import Conduct
+from attention_surgeon.verdict import Behaviour
 from attention_surgeon.witness.claims import declared_polarity
 from attention_surgeon.witness.record import Array, to_numbers
 
@@ -151,8 +151,8 @@ def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis 
     if (given == allowed).all() and declared != "hide":
         return Diagnosis("right", name, called_with=_call(case), kind=(f"{meaning} mask",))
     if (given == ~allowed).all() and declared != "keep" and not is_additive:
-        seen = () if declared else (Conduct(None, "True hides in this mask", is_fault=False),)
-        return Diagnosis("right", name, called_with=_call(case), kind=(f"{meaning} mask, True hides",), conduct=seen)
+        seen = () if declared else (Behaviour(None, "True hides in this mask", is_fault=False),)
+        return Diagnosis("right", name, called_with=_call(case), kind=(f"{meaning} mask, True hides",), behaviour=seen)
     fault = _fault(given, allowed, meaning, declared)
     step = Difference("mask", (), _call(case), _matrix(given), _matrix(allowed if declared != "hide" else ~allowed))
     explanation = ((find_fault(fault),),) if fault else ()

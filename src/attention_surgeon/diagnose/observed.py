@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention_surgeon.calls import Plan, Refusal, find_plan
-from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference
+from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference, diagnosed
 from attention_surgeon.errors import SurgeonError
 from attention_surgeon.faults import catalogue
-from attention_surgeon.testing import Conduct
+from attention_surgeon.verdict import Behaviour
 from attention_surgeon.witness import Finding, Observation, observe
 
 _STEPS = ("projections", "scores", "scaled", "masked", "weights", "output")
@@ -67,15 +67,15 @@ def as_diagnosis(found: Observation, plan: Plan) -> Diagnosis:
     others = [finding for finding in found.findings if finding.fault not in named]
     explanation = tuple(dict.fromkeys(named[finding.fault] for finding in faults))
     first = found.findings[0] if found.findings else None
-    conduct = [
-        Conduct(finding.fault if finding.fault in named else None, finding.sentence) for finding in (*faults, *others)
+    behaviour = [
+        Behaviour(finding.fault if finding.fault in named else None, finding.sentence) for finding in (*faults, *others)
     ]
-    conduct += [Conduct(None, remark, is_fault=False) for remark in found.remarks]
-    return Diagnosis(
-        verdict=found.verdict,  # pyright: ignore[reportArgumentType]
+    behaviour += [Behaviour(None, remark, is_fault=False) for remark in found.remarks]
+    return diagnosed(
+        status=found.verdict,  # pyright: ignore[reportArgumentType]
         contract=", ".join(found.kind) or "attention",
         explanations=(explanation,) if explanation else (),
-        conduct=tuple(conduct),
+        behaviour=tuple(behaviour),
         difference=None if first is None else _difference(first),
         called_with=found.tried[0] if found.tried else "",
         calls=found.tried[1:],

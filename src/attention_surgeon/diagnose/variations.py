@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from attention_surgeon.faults import Fault, Operation, find_fault, operate
+from attention_surgeon.faults import Fault, Operation, find_fault, with_faults
 from attention_surgeon.ops import Circuit, Linears, Operands, Steps, leave_unscaled, softmax
 from attention_surgeon.testing.answer import Answer
 from attention_surgeon.testing.contract import Subject
@@ -147,7 +147,7 @@ def _last_seen_hidden(circuit: Circuit) -> Circuit:
 
 
 def _hidden_then_divided_by_columns(circuit: Circuit) -> Circuit:
-    return operate(circuit, (find_fault("mask_after_softmax"), find_fault("renormalised_over_queries")))
+    return with_faults(circuit, (find_fault("mask_after_softmax"), find_fault("renormalised_over_queries")))
 
 
 def _weigh_by_low_masked_scores(circuit: Circuit) -> Circuit:
@@ -299,7 +299,8 @@ def _is_one_number(readings: Matrix) -> bool:
 
 
 def _tuned(fault: Fault, operation: Operation, number: float) -> Fault:
-    return dataclasses.replace(fault, operate=operation, summary=f"{fault.summary} (here: {number:.4g})")
+    said = fault.reworded(summary=f"{fault.summary} (here: {number:.4g})")
+    return dataclasses.replace(said, operate=operation)
 
 
 def _fill(number: float) -> Operation:

@@ -20,7 +20,7 @@ from attention_surgeon.experiments.language import (
     train_variant,
 )
 from attention_surgeon.experiments.result import Record, Records, Result
-from attention_surgeon.faults import Fault, find_fault, operate
+from attention_surgeon.faults import Fault, find_fault, with_faults
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import (
     Corpus,
@@ -93,7 +93,7 @@ def _put_in(faults: tuple[Fault, ...]) -> Any:
 
     def prepare(model: Decoder) -> None:
         for layer in model.attention_layers():
-            layer.circuit = operate(Circuit(layer.mechanism, pattern=_causal), faults)
+            layer.circuit = with_faults(Circuit(layer.mechanism, pattern=_causal), faults)
 
     return prepare
 

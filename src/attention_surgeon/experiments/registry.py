@@ -4,12 +4,12 @@ from attention_surgeon.errors import OptionError
 from attention_surgeon.experiments import (
     dropout,
     fault,
-    fills,
     heads,
+    invariants,
     lines,
+    mask_fill,
     masking,
     order,
-    promises,
     rank,
     saturation,
     scaling,
@@ -25,7 +25,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     scaling.EXPERIMENT,
     saturation.EXPERIMENT,
     masking.EXPERIMENT,
-    fills.EXPERIMENT,
+    mask_fill.EXPERIMENT,
     value_width.EXPERIMENT,
     rank.EXPERIMENT,
     order.EXPERIMENT,
@@ -33,7 +33,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     heads.EXPERIMENT,
     dropout.EXPERIMENT,
     top_k.EXPERIMENT,
-    promises.EXPERIMENT,
+    invariants.EXPERIMENT,
     fault.EXPERIMENT,
 )
 

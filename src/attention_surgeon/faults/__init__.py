@@ -1,7 +1,9 @@
 """The catalogue of mistakes: each one step of attention replaced by another, with the words that lead to it."""
 
 from attention_surgeon.faults.catalogue import catalogue, faults_of, find_fault
-from attention_surgeon.faults.fault import STAGES, Family, Fault, Operation, Sighting, Stage, Wrapping, operate
+from attention_surgeon.faults.fault import STAGES, Family, Fault, Operation, Sighting, Stage, Wrapping, with_faults
+
+operate = with_faults  # its name until this release; models are operated, in `surgery`
 
 __all__ = [
     "STAGES",
@@ -15,4 +17,5 @@ __all__ = [
     "faults_of",
     "find_fault",
     "operate",
+    "with_faults",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attention_surgeon.errors import SurgeonError
 from attention_surgeon.faults.example_calls import Call, Values, calls_for
-from attention_surgeon.faults.fault import Fault, operate
+from attention_surgeon.faults.fault import Fault, with_faults
 
 _LEAST = 1e-5
 """A smaller difference is none to look at."""
@@ -51,7 +51,7 @@ def drawn_example(fault: Fault) -> Example | None:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)  # dropout is drawn, too
             try:
-                wrong = call.run(operate(call.base, [fault]))
+                wrong = call.run(with_faults(call.base, [fault]))
             except (SurgeonError, RuntimeError, IndexError):  # a fault may not fit every shape
                 continue
             right = call.run(call.base)

@@ -1,78 +1,33 @@
 """What a fault is: one part of attention replaced by another, with the words that lead a person to it."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from attention_surgeon.ops import Circuit
+from attention_surgeon.verdict import STAGES, Mistake, Sighting, Stage
 
-Stage: TypeAlias = Literal[
-    "projection",
-    "heads",
-    "operands",
-    "score",
-    "scale",
-    "mask",
-    "normalise",
-    "combine",
-    "merge",
-    "output",
-    "state",
-    "statistics",
-]
-"""Where in the pipeline a fault sits; in this order mistakes are spoken of."""
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
+__all__ = ["STAGES", "Family", "Fault", "Operation", "Sighting", "Stage", "Wrapping", "with_faults"]
 
 Family: TypeAlias = Literal[
     "softmax", "attention", "causal", "mask", "padding", "layer", "cross", "grouped", "statistics", "modern"
 ]
-"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong); `modern`: positions, caps, windows and caches."""
+"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong); `modern`:
+positions, caps, windows and caches."""
 
 Operation: TypeAlias = Callable[[Circuit], Circuit]
 Wrapping: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """Where it really happened: a public issue or pull request.
-
-    Attributes:
-        repository: `owner/name` on GitHub.
-        number: Of the issue or pull request.
-        kind: `issues` or `pull`, as in the address.
-    """
-
-    repository: str
-    number: int
-    kind: Literal["issues", "pull"] = "issues"
-
-    @property
-    def url(self) -> str:
-        """The address."""
-        return f"https://github.com/{self.repository}/{self.kind}/{self.number}"
-
-    def __str__(self) -> str:
-        """As it is cited: `owner/name #7`, or `owner/name PR #7`."""
-        return f"{self.repository} {'PR ' if self.kind == 'pull' else ''}#{self.number}"
-
-
-@dataclass(frozen=True)
 class Fault:
-    """One mistake, as data.
+    """One mistake of the catalogue: its words, and how it is put into a circuit.
 
     Attributes:
-        name: Stable, the field's words, `snake_case`.
-        stage: Which step it replaces, or what stands around the steps: `projection`, `heads`, `operands` before them,
-            `merge`, `output` after them, `state` and `statistics` beside them.
+        words: Its name, its stage and what leads to it, as every verdict says it.
         families: What can have it.
-        summary: What it is, in one sentence that speaks of the code.
         in_training: What somebody who trains with it sees.
-        in_numbers: What somebody who prints numbers sees.
-        question: Leads there without saying it.
-        pointer: Says where to look.
-        fix: The line, as code.
-        sightings: Where it really happened.
         operate: Puts it into a circuit, around whatever is there already. None for a fault that no circuit can have.
         wrap: Puts it into a callable, for what a circuit cannot express: what happens to the caller's tensors, to the
             dtype, between two calls.
@@ -80,20 +35,58 @@ class Fault:
         wraps: Whether it stands around what its own stage does, and so goes in after the faults that replace the stage.
     """
 
-    name: str
-    stage: Stage
+    words: Mistake
     families: frozenset[Family]
-    summary: str
     in_training: str
-    in_numbers: str
-    question: str
-    pointer: str
-    fix: str
-    sightings: tuple[Sighting, ...] = ()
     operate: Operation | None = None
     wrap: Wrapping | None = None
     tune: Callable[[float], Operation] | None = None
     wraps: bool = False
+
+    @property
+    def name(self) -> str:
+        """Stable, the field's words, `snake_case`."""
+        return self.words.name
+
+    @property
+    def stage(self) -> Stage:
+        """Which step it replaces, or what it stands around: see `STAGES`."""
+        assert self.words.stage
+        return self.words.stage
+
+    @property
+    def summary(self) -> str:
+        """What it is, in one sentence that speaks of the code."""
+        return self.words.summary
+
+    @property
+    def in_numbers(self) -> str:
+        """What somebody who prints numbers sees."""
+        return self.words.symptom
+
+    @property
+    def question(self) -> str:
+        """Leads there without saying it."""
+        return self.words.question
+
+    @property
+    def pointer(self) -> str:
+        """Says where to look."""
+        return self.words.pointer
+
+    @property
+    def fix(self) -> str:
+        """The line, as code."""
+        return self.words.fix
+
+    @property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """Where it really happened."""
+        return self.words.sightings
+
+    def reworded(self, **words: Any) -> "Fault":
+        """Return the same fault with some of its words exchanged: `reworded(summary="It divides by 8.")`."""
+        return dataclasses.replace(self, words=dataclasses.replace(self.words, **words))
 
 
 # Faults that wrap a step must be put in after those that replace it: `mask_after_softmax` and `scale_after_softmax`
@@ -114,7 +107,7 @@ _ORDER: tuple[Stage, ...] = (
 )
 
 
-def operate(circuit: Circuit, faults: Iterable[Fault]) -> Circuit:
+def with_faults(circuit: Circuit, faults: Iterable[Fault]) -> Circuit:
     """Return the circuit with every one of the faults in it, whatever order they are given in.
 
     Faults without an `operate` (those of `wrap`) leave it as it is.

@@ -4,8 +4,9 @@ from torch import Tensor
 
 from attention_surgeon.errors import ShapeError
 from attention_surgeon.faults.families import GROUPED, LAYERS
-from attention_surgeon.faults.fault import Fault, Sighting
+from attention_surgeon.faults.fault import Fault
 from attention_surgeon.ops import Circuit, Operands
+from attention_surgeon.verdict import Mistake, Sighting
 
 
 def _split_by_view(circuit: Circuit) -> Circuit:
@@ -108,178 +109,205 @@ def _attend_over_heads(circuit: Circuit) -> Circuit:
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
-        name="heads_split_by_view",
-        stage="heads",
+        Mistake(
+            name="heads_split_by_view",
+            stage="heads",
+            summary=(
+                "The width is cut into heads by one view to (batch, heads, n, size); positions and heads are mixed up."
+            ),
+            symptom="With one head all is right. Otherwise row 0 of head 1 holds numbers of a later position.",
+            question="Which numbers of which position stand in row 0 of head 1?",
+            pointer=(
+                "Look at the reshape into heads: view keeps the order in memory. First split the last axis, then "
+                "transpose."
+            ),
+            fix="x.view(batch, n, heads, size).transpose(1, 2)  # not view(batch, heads, n, size)",
+            sightings=(Sighting("reczoo/FuxiCTR", 30), Sighting("zhouhaoyi/Informer2020", 59)),
+        ),
         families=LAYERS,
-        summary="The width is cut into heads by one view to (batch, heads, n, size); positions and heads are mixed up.",
         in_training=(
             "A causal model sees the future, as rows of a head hold later positions: the loss falls far below "
             "what is possible, and it writes badly."
         ),
-        in_numbers="With one head all is right. Otherwise row 0 of head 1 holds numbers of a later position.",
-        question="Which numbers of which position stand in row 0 of head 1?",
-        pointer=(
-            "Look at the reshape into heads: view keeps the order in memory. First split the last axis, then transpose."
-        ),
-        fix="x.view(batch, n, heads, size).transpose(1, 2)  # not view(batch, heads, n, size)",
-        sightings=(Sighting("reczoo/FuxiCTR", 30), Sighting("zhouhaoyi/Informer2020", 59)),
         operate=_split_by_view,
     ),
     Fault(
-        name="heads_merged_without_transpose",
-        stage="merge",
+        Mistake(
+            name="heads_merged_without_transpose",
+            stage="merge",
+            summary="The heads are put together by a reshape alone; an output row holds several positions of one head.",
+            symptom="With one head, or one position, all is right. The numbers are all there, in the wrong rows.",
+            question="Output row 0: is it made of all heads at position 0, or of one head at several positions?",
+            pointer="Look at the last reshape: heads and positions must change places before it.",
+            fix="output = heads.transpose(1, 2).reshape(batch, n, heads * size)",
+            sightings=(
+                Sighting("jsbaan/transformer-from-scratch", 6, "pull"),
+                Sighting("ajhalthor/Transformer-Neural-Network", 4, "pull"),
+                Sighting("hackiey/QAnet-pytorch", 2),
+                Sighting("meta-pytorch/opacus", 825, "pull"),
+            ),
+        ),
         families=LAYERS,
-        summary="The heads are put together by a reshape alone; an output row holds several positions of one head.",
         in_training=(
             "A causal model sees the future in its merged rows: the loss falls below what is possible, and it "
             "writes badly."
         ),
-        in_numbers="With one head, or one position, all is right. The numbers are all there, in the wrong rows.",
-        question="Output row 0: is it made of all heads at position 0, or of one head at several positions?",
-        pointer="Look at the last reshape: heads and positions must change places before it.",
-        fix="output = heads.transpose(1, 2).reshape(batch, n, heads * size)",
-        sightings=(
-            Sighting("jsbaan/transformer-from-scratch", 6, "pull"),
-            Sighting("ajhalthor/Transformer-Neural-Network", 4, "pull"),
-            Sighting("hackiey/QAnet-pytorch", 2),
-            Sighting("meta-pytorch/opacus", 825, "pull"),
-        ),
         operate=_merge_without_transpose,
     ),
     Fault(
-        name="heads_strided",
-        stage="heads",
+        Mistake(
+            name="heads_strided",
+            stage="heads",
+            summary="Feature f goes to head f % h, dealt like cards; the first features should be head 0.",
+            symptom="With one head, or heads of size 1, all is right. Head 0 holds the features 0, h, 2h, ...",
+            question="The first few numbers of a position: do they belong to one head, or to one head each?",
+            pointer="Look at how the last axis is cut: (heads, size), not (size, heads).",
+            fix='einops.rearrange(x, "b n (h d) -> b h n d", h=heads)  # not (d h)',
+        ),
         families=LAYERS,
-        summary="Feature f goes to head f % h, dealt like cards; the first features should be head 0.",
         in_training="Trained from scratch nothing shows: features have no order. Trained weights give nonsense.",
-        in_numbers="With one head, or heads of size 1, all is right. Head 0 holds the features 0, h, 2h, ...",
-        question="The first few numbers of a position: do they belong to one head, or to one head each?",
-        pointer="Look at how the last axis is cut: (heads, size), not (size, heads).",
-        fix='einops.rearrange(x, "b n (h d) -> b h n d", h=heads)  # not (d h)',
         operate=_split_strided,
     ),
     Fault(
-        name="heads_not_split",
-        stage="heads",
+        Mistake(
+            name="heads_not_split",
+            stage="heads",
+            summary="num_heads is not used; there is one head of the full width.",
+            symptom="The number of heads makes no difference, and there is one matrix of weights.",
+            question="Build it with two heads and with four, with the same weights: what changes?",
+            pointer="Look for the place where the width is cut into heads: it is missing.",
+            fix="query = query.view(batch, n, heads, size).transpose(1, 2)  # key and value likewise",
+        ),
         families=LAYERS,
-        summary="num_heads is not used; there is one head of the full width.",
         in_training="Learns, with one pattern of weights where several were wanted.",
-        in_numbers="The number of heads makes no difference, and there is one matrix of weights.",
-        question="Build it with two heads and with four, with the same weights: what changes?",
-        pointer="Look for the place where the width is cut into heads: it is missing.",
-        fix="query = query.view(batch, n, heads, size).transpose(1, 2)  # key and value likewise",
         operate=_leave_unsplit,
     ),
     Fault(
-        name="heads_averaged",
-        stage="heads",
+        Mistake(
+            name="heads_averaged",
+            stage="heads",
+            summary="The weights are averaged over the heads, and all heads gather with the mean.",
+            symptom="All heads have the same weights; rows sum to 1.",
+            question="Why have several heads, if they all look at the same places?",
+            pointer="Look between the softmax and the values: the weights lose their axis of heads.",
+            fix="output = weights @ value  # (batch, heads, n_q, n_k) @ (batch, heads, n_k, size)",
+        ),
         families=LAYERS,
-        summary="The weights are averaged over the heads, and all heads gather with the mean.",
         in_training="Learns a little worse: the heads cannot look at different places.",
-        in_numbers="All heads have the same weights; rows sum to 1.",
-        question="Why have several heads, if they all look at the same places?",
-        pointer="Look between the softmax and the values: the weights lose their axis of heads.",
-        fix="output = weights @ value  # (batch, heads, n_q, n_k) @ (batch, heads, n_k, size)",
         operate=_average_weights,
         wraps=True,
     ),
     Fault(
-        name="head_outputs_averaged",
-        stage="merge",
+        Mistake(
+            name="head_outputs_averaged",
+            stage="merge",
+            summary="The outputs of the heads are averaged, not put side by side.",
+            symptom="Before the output projection, every block of the output is the same.",
+            question="Three heads found three things: how wide must a row be that keeps all of them?",
+            pointer="Look at how the heads are put together: by a mean, where they should stand side by side.",
+            fix="output = heads.transpose(1, 2).flatten(-2)",
+        ),
         families=LAYERS,
-        summary="The outputs of the heads are averaged, not put side by side.",
         in_training="Learns a little worse: what the heads found is blurred into one.",
-        in_numbers="Before the output projection, every block of the output is the same.",
-        question="Three heads found three things: how wide must a row be that keeps all of them?",
-        pointer="Look at how the heads are put together: by a mean, where they should stand side by side.",
-        fix="output = heads.transpose(1, 2).flatten(-2)",
         operate=_average_outputs,
         wraps=True,
     ),
     Fault(
-        name="first_head_only",
-        stage="merge",
+        Mistake(
+            name="first_head_only",
+            stage="merge",
+            summary="Only the first head comes out; it stands in the place of all of them.",
+            symptom="Changing the projections of any head but the first changes nothing.",
+            question="Change the projections of the last head: what changes in your output?",
+            pointer="Look at how the heads are put together: an index of 0 takes one of them, and drops the rest.",
+            fix="output = heads.transpose(1, 2).flatten(-2)",
+        ),
         families=LAYERS,
-        summary="Only the first head comes out; it stands in the place of all of them.",
         in_training="Learns a little worse, and the other heads get no gradient.",
-        in_numbers="Changing the projections of any head but the first changes nothing.",
-        question="Change the projections of the last head: what changes in your output?",
-        pointer="Look at how the heads are put together: an index of 0 takes one of them, and drops the rest.",
-        fix="output = heads.transpose(1, 2).flatten(-2)",
         operate=_take_first_head,
         wraps=True,
     ),
     Fault(
-        name="heads_tiled",
-        stage="heads",
+        Mistake(
+            name="heads_tiled",
+            stage="heads",
+            summary="Shared key/value heads are tiled, 0 1 0 1, instead of repeated beside themselves, 0 0 1 1.",
+            symptom=(
+                "With one shared head, or as many as query heads, all is right. Otherwise query head 1 reads the "
+                "wrong one."
+            ),
+            question="Four query heads, two shared heads: whom does query head 1 share with, head 0 or head 3?",
+            pointer="Look at how the shared heads are multiplied: repeat and tile copy the whole row of heads.",
+            fix="key = key.repeat_interleave(num_heads // num_kv_heads, dim=1)",
+            sightings=(
+                Sighting("apple/axlearn", 842, "pull"),
+                Sighting("ekzhang/jax-js", 180, "pull"),
+                Sighting("onnx/onnx", 7274, "pull"),
+            ),
+        ),
         families=GROUPED,
-        summary="Shared key/value heads are tiled, 0 1 0 1, instead of repeated beside themselves, 0 0 1 1.",
         in_training=(
             "Trained from scratch nothing shows: it is another way to form groups. Trained weights give nonsense."
-        ),
-        in_numbers=(
-            "With one shared head, or as many as query heads, all is right. Otherwise query head 1 reads the wrong one."
-        ),
-        question="Four query heads, two shared heads: whom does query head 1 share with, head 0 or head 3?",
-        pointer="Look at how the shared heads are multiplied: repeat and tile copy the whole row of heads.",
-        fix="key = key.repeat_interleave(num_heads // num_kv_heads, dim=1)",
-        sightings=(
-            Sighting("apple/axlearn", 842, "pull"),
-            Sighting("ekzhang/jax-js", 180, "pull"),
-            Sighting("onnx/onnx", 7274, "pull"),
         ),
         operate=_tile_shared,
     ),
     Fault(
-        name="heads_reversed",
-        stage="merge",
+        Mistake(
+            name="heads_reversed",
+            stage="merge",
+            summary="The heads are put together in reverse order.",
+            symptom="With one head all is right. The blocks of the merged output are there, last one first.",
+            question="Which head should the first numbers of the merged row come from?",
+            pointer="Look at how the heads are put together: the first one must come first.",
+            fix="output = torch.cat(heads, dim=-1)  # in the order in which they were cut",
+        ),
         families=LAYERS,
-        summary="The heads are put together in reverse order.",
         in_training="Trained from scratch nothing shows: heads have no order. Trained weights give nonsense.",
-        in_numbers="With one head all is right. The blocks of the merged output are there, last one first.",
-        question="Which head should the first numbers of the merged row come from?",
-        pointer="Look at how the heads are put together: the first one must come first.",
-        fix="output = torch.cat(heads, dim=-1)  # in the order in which they were cut",
         operate=_reverse,
         wraps=True,
     ),
     Fault(
-        name="attends_over_batch",
-        stage="heads",
+        Mistake(
+            name="attends_over_batch",
+            stage="heads",
+            summary=(
+                "Sequences and positions are taken for each other: a position attends to the same position of other "
+                "sequences."
+            ),
+            symptom="The weights are (batch, batch). In a batch of one all of them are 1.",
+            question="Take one sequence out of the batch: may the answer of another one change?",
+            pointer=(
+                "Look at which axis is the batch: nn.MultiheadAttention expects (n, batch, width) unless "
+                "batch_first=True."
+            ),
+            fix="nn.MultiheadAttention(embed_dim, num_heads, batch_first=True)",
+            sightings=(
+                Sighting("IBM/TabFormer", 14, "pull"),
+                Sighting("om-ai-lab/OmDet", 19),
+                Sighting("Exorust/TorchLeet", 5),
+                Sighting("aipixel/AEMatter", 3),
+            ),
+        ),
         families=LAYERS,
-        summary=(
-            "Sequences and positions are taken for each other: a position attends to the same position of other "
-            "sequences."
-        ),
         in_training="No position learns of its neighbours, and a sequence gets another answer in other company.",
-        in_numbers="The weights are (batch, batch). In a batch of one all of them are 1.",
-        question="Take one sequence out of the batch: may the answer of another one change?",
-        pointer=(
-            "Look at which axis is the batch: nn.MultiheadAttention expects (n, batch, width) unless batch_first=True."
-        ),
-        fix="nn.MultiheadAttention(embed_dim, num_heads, batch_first=True)",
-        sightings=(
-            Sighting("IBM/TabFormer", 14, "pull"),
-            Sighting("om-ai-lab/OmDet", 19),
-            Sighting("Exorust/TorchLeet", 5),
-            Sighting("aipixel/AEMatter", 3),
-        ),
         operate=_attend_over_batch,
         wraps=True,
     ),
     Fault(
-        name="attends_over_heads",
-        stage="heads",
-        families=LAYERS,
-        summary=(
-            "The heads of one position attend to each other; heads and positions were not transposed before the "
-            "product."
+        Mistake(
+            name="attends_over_heads",
+            stage="heads",
+            summary=(
+                "The heads of one position attend to each other; heads and positions were not transposed before the "
+                "product."
+            ),
+            symptom="The weights are (n, heads, heads), and changing one position changes no other row.",
+            question="What are the last two sizes of your scores: numbers of positions, or of heads?",
+            pointer="Look at the axes before the product: positions must stand next to last, heads before them.",
+            fix="query = query.view(batch, n, heads, size).transpose(1, 2)  # key and value likewise",
         ),
+        families=LAYERS,
         in_training="No position learns of another one: the model gets no further than counting pairs.",
-        in_numbers="The weights are (n, heads, heads), and changing one position changes no other row.",
-        question="What are the last two sizes of your scores: numbers of positions, or of heads?",
-        pointer="Look at the axes before the product: positions must stand next to last, heads before them.",
-        fix="query = query.view(batch, n, heads, size).transpose(1, 2)  # key and value likewise",
         operate=_attend_over_heads,
     ),
 )

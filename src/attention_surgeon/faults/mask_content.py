@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.faults.families import CAUSAL, MASK, MASKED, PADDING
-from attention_surgeon.faults.fault import Fault, Operation, Sighting
+from attention_surgeon.faults.fault import Fault, Operation
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Operands, softmax_over_keys
 from attention_surgeon.ops.steps import Step
+from attention_surgeon.verdict import Mistake, Sighting
 
 Reading: TypeAlias = Callable[[Operands, Tensor], Operands]
 """`(operands, scores) -> operands` with another mask."""
@@ -100,142 +101,158 @@ def _take_none_for_causal(operands: Operands, scores: Tensor) -> Operands:
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
-        name="mask_ignored",
-        stage="mask",
+        Mistake(
+            name="mask_ignored",
+            stage="mask",
+            summary="The mask is taken as an argument and never used.",
+            symptom="With and without a mask the numbers are the same; hidden keys have weight.",
+            question="Call it with a mask and without: what changes?",
+            pointer=(
+                "Look at what becomes of the mask: it does not reach the scores. masked_fill without _ returns a new "
+                "tensor."
+            ),
+            fix='scores = scores.masked_fill(~mask, float("-inf"))',
+            sightings=(
+                Sighting("lucidrains/flamingo-pytorch", 10),
+                Sighting("AI-Hypercomputer/maxtext", 878),
+                Sighting("tensorflow/addons", 133, "pull"),
+            ),
+        ),
         families=MASKED | PADDING,
-        summary="The mask is taken as an argument and never used.",
         in_training=(
             "The loss falls far below what is possible, because the answers can be seen; what the model then "
             "writes is poor."
-        ),
-        in_numbers="With and without a mask the numbers are the same; hidden keys have weight.",
-        question="Call it with a mask and without: what changes?",
-        pointer=(
-            "Look at what becomes of the mask: it does not reach the scores. masked_fill without _ returns a new "
-            "tensor."
-        ),
-        fix='scores = scores.masked_fill(~mask, float("-inf"))',
-        sightings=(
-            Sighting("lucidrains/flamingo-pytorch", 10),
-            Sighting("AI-Hypercomputer/maxtext", 878),
-            Sighting("tensorflow/addons", 133, "pull"),
         ),
         operate=read_mask_as(_take_nothing),
         wraps=True,
     ),
     Fault(
-        name="mask_inverted",
-        stage="mask",
+        Mistake(
+            name="mask_inverted",
+            stage="mask",
+            summary="The mask is read the wrong way round: what may be seen is hidden, and what is hidden is seen.",
+            symptom="Weights stand exactly where the mask forbids them, and are 0 where it allows.",
+            question="In this mask, does True say 'look here' or 'do not look here'?",
+            pointer="Look at the condition in front of the fill: it fills what may be seen.",
+            fix='scores = scores.masked_fill(~mask, float("-inf"))  # True = may attend',
+            sightings=(
+                Sighting("rasbt/LLMs-from-scratch", 1062, "pull"),
+                Sighting("huggingface/transformers", 38094, "pull"),
+                Sighting("InseeFrLab/torchTextClassifiers", 92, "pull"),
+                Sighting("lucidrains/halonet-pytorch", 4),
+            ),
+        ),
         families=MASKED | CAUSAL | MASK,
-        summary="The mask is read the wrong way round: what may be seen is hidden, and what is hidden is seen.",
         in_training=(
             "A causal model sees only the future: the loss falls far below what is possible, and what it writes "
             "is nonsense."
-        ),
-        in_numbers="Weights stand exactly where the mask forbids them, and are 0 where it allows.",
-        question="In this mask, does True say 'look here' or 'do not look here'?",
-        pointer="Look at the condition in front of the fill: it fills what may be seen.",
-        fix='scores = scores.masked_fill(~mask, float("-inf"))  # True = may attend',
-        sightings=(
-            Sighting("rasbt/LLMs-from-scratch", 1062, "pull"),
-            Sighting("huggingface/transformers", 38094, "pull"),
-            Sighting("InseeFrLab/torchTextClassifiers", 92, "pull"),
-            Sighting("lucidrains/halonet-pytorch", 4),
         ),
         operate=change_allowed(invert),
         wraps=True,
     ),
     Fault(
-        name="mask_off_by_one",
-        stage="mask",
+        Mistake(
+            name="mask_off_by_one",
+            stage="mask",
+            summary="One key too many is seen: the one after the last that is allowed.",
+            symptom="In a causal mask there is weight on the first diagonal above the main one, and 0 beyond.",
+            question="Draw the mask for three tokens: how many keys does the first one see?",
+            pointer="Look at where the triangle begins: its edge lies one position too far to the right.",
+            fix="mask = torch.ones(n, n, dtype=torch.bool).tril()  # not tril(1); to hide: triu(1)",
+        ),
         families=MASKED | CAUSAL | MASK,
-        summary="One key too many is seen: the one after the last that is allowed.",
         in_training=(
             "The very token to be predicted can be seen: the loss falls to almost nothing, and what the model "
             "writes is poor."
         ),
-        in_numbers="In a causal mask there is weight on the first diagonal above the main one, and 0 beyond.",
-        question="Draw the mask for three tokens: how many keys does the first one see?",
-        pointer="Look at where the triangle begins: its edge lies one position too far to the right.",
-        fix="mask = torch.ones(n, n, dtype=torch.bool).tril()  # not tril(1); to hide: triu(1)",
         operate=change_allowed(allow_next_key),
         wraps=True,
     ),
     Fault(
-        name="mask_diagonal_hidden",
-        stage="mask",
+        Mistake(
+            name="mask_diagonal_hidden",
+            stage="mask",
+            summary="No position sees itself; in a causal mask the first one sees nothing at all.",
+            symptom="The diagonal of the weights is 0, and under a causal mask row 0 is NaN, zero or even.",
+            question="May a position look at itself, and what is left for the first one if not?",
+            pointer="Look at where the triangle begins: the diagonal belongs to what may be seen.",
+            fix="mask = torch.ones(n, n, dtype=torch.bool).tril()  # not tril(-1); to hide: triu(1), not triu(0)",
+        ),
         families=MASKED | CAUSAL | MASK,
-        summary="No position sees itself; in a causal mask the first one sees nothing at all.",
         in_training=(
             "NaN, if the first row has nothing to attend to; otherwise it learns, without the position's own value."
         ),
-        in_numbers="The diagonal of the weights is 0, and under a causal mask row 0 is NaN, zero or even.",
-        question="May a position look at itself, and what is left for the first one if not?",
-        pointer="Look at where the triangle begins: the diagonal belongs to what may be seen.",
-        fix="mask = torch.ones(n, n, dtype=torch.bool).tril()  # not tril(-1); to hide: triu(1), not triu(0)",
         operate=_hide_own_positions,
         wraps=True,
     ),
     Fault(
-        name="mask_transposed",
-        stage="mask",
+        Mistake(
+            name="mask_transposed",
+            stage="mask",
+            summary="The mask is used with queries and keys exchanged.",
+            symptom="The pattern of zeros in the weights is the mirror image of the mask.",
+            question="Entry (i, j) of the mask: which of the two numbers is the query?",
+            pointer="Look at the axes of the mask: its rows are queries and its columns keys.",
+            fix='scores = scores.masked_fill(~mask, float("-inf"))  # mask (n_q, n_k), no transpose',
+        ),
         families=MASKED | MASK,
-        summary="The mask is used with queries and keys exchanged.",
         in_training=(
             "A causal model sees the future and itself: the loss falls far below what is possible, and it writes "
             "nonsense."
         ),
-        in_numbers="The pattern of zeros in the weights is the mirror image of the mask.",
-        question="Entry (i, j) of the mask: which of the two numbers is the query?",
-        pointer="Look at the axes of the mask: its rows are queries and its columns keys.",
-        fix='scores = scores.masked_fill(~mask, float("-inf"))  # mask (n_q, n_k), no transpose',
         operate=change_allowed(_transpose),
         wraps=True,
     ),
     Fault(
-        name="mask_first_only",
-        stage="mask",
+        Mistake(
+            name="mask_first_only",
+            stage="mask",
+            summary="The mask of the first sequence is used for the whole batch.",
+            symptom="The first sequence of a batch is right, the others are as if they had its mask.",
+            question="Take the second sequence of your batch alone: does it get the same answer?",
+            pointer="Look at how the mask meets the batch: only its first entry is taken.",
+            fix='scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))  # mask (batch, n_k)',
+        ),
         families=MASKED | PADDING,
-        summary="The mask of the first sequence is used for the whole batch.",
         in_training="Depends on the company: padding is read in all but the first sequence, or tokens are lost.",
-        in_numbers="The first sequence of a batch is right, the others are as if they had its mask.",
-        question="Take the second sequence of your batch alone: does it get the same answer?",
-        pointer="Look at how the mask meets the batch: only its first entry is taken.",
-        fix='scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))  # mask (batch, n_k)',
         operate=read_mask_as(_take_first),
         wraps=True,
     ),
     Fault(
-        name="mask_hides_queries",
-        stage="mask",
-        families=MASKED | PADDING,
-        summary="A padding mask is put on the axis of the queries: rows are hidden instead of columns.",
-        in_training="Tokens still read the padding, and the rows of the padding are NaN, or even.",
-        in_numbers=(
-            "Whole rows of the scores are hidden, and no column is; the row of a real token has weight on padding."
+        Mistake(
+            name="mask_hides_queries",
+            stage="mask",
+            summary="A padding mask is put on the axis of the queries: rows are hidden instead of columns.",
+            symptom=(
+                "Whole rows of the scores are hidden, and no column is; the row of a real token has weight on padding."
+            ),
+            question="Padding must not be read by anybody. Is that a row of the weights, or a column?",
+            pointer="Look at the axes that are added to the padding mask: the last one must remain the keys.",
+            fix="mask = mask[:, None, None, :]  # (batch, n_k) -> (batch, 1, 1, n_k), not mask[:, None, :, None]",
+            sightings=(Sighting("hyunwoongko/transformer", 40, "pull"),),
         ),
-        question="Padding must not be read by anybody. Is that a row of the weights, or a column?",
-        pointer="Look at the axes that are added to the padding mask: the last one must remain the keys.",
-        fix="mask = mask[:, None, None, :]  # (batch, n_k) -> (batch, 1, 1, n_k), not mask[:, None, :, None]",
-        sightings=(Sighting("hyunwoongko/transformer", 40, "pull"),),
+        families=MASKED | PADDING,
+        in_training="Tokens still read the padding, and the rows of the padding are NaN, or even.",
         operate=change_allowed(_put_on_queries),
         wraps=True,
     ),
     Fault(
-        name="none_mask_is_causal",
-        stage="mask",
+        Mistake(
+            name="none_mask_is_causal",
+            stage="mask",
+            summary="Without a mask the future is hidden; it should be seen.",
+            symptom=(
+                "Called without a mask, the weights are a lower triangle. With a mask that allows all, they are right."
+            ),
+            question="Call it without a mask: how many keys does the first query see?",
+            pointer="Look at what happens when the mask is None: a causal one is put in its place.",
+            fix="F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=False)",
+            sightings=(Sighting("huggingface/transformers", 48172),),
+        ),
         families=MASKED,
-        summary="Without a mask the future is hidden; it should be seen.",
         in_training=(
             "An encoder, or attention to another sequence, reads only what comes before, and learns less than it could."
         ),
-        in_numbers=(
-            "Called without a mask, the weights are a lower triangle. With a mask that allows all, they are right."
-        ),
-        question="Call it without a mask: how many keys does the first query see?",
-        pointer="Look at what happens when the mask is None: a causal one is put in its place.",
-        fix="F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=False)",
-        sightings=(Sighting("huggingface/transformers", 48172),),
         operate=read_mask_as(_take_none_for_causal),
         wraps=True,
     ),

@@ -5,7 +5,8 @@ them are named where they exist.
 """
 
 from attention_surgeon.faults.families import MODERN
-from attention_surgeon.faults.fault import Fault, Sighting, Stage
+from attention_surgeon.faults.fault import Fault
+from attention_surgeon.verdict import Mistake, Sighting, Stage
 
 _SHORT_CONTEXT = "It trains, a little worse than it should, and gets worse with the length of the text."
 _OTHERS_WEIGHTS = "Trained from scratch it learns; with the weights of another implementation it writes nonsense."
@@ -15,7 +16,8 @@ def _fault(
     name: str, stage: Stage, summary: str, in_training: str, in_numbers: str, question: str, pointer: str, fix: str,
     *sightings: Sighting,
 ) -> Fault:  # fmt: skip
-    return Fault(name, stage, MODERN, summary, in_training, in_numbers, question, pointer, fix, sightings)
+    words = Mistake(name, stage, summary, in_numbers, question, pointer, fix, sightings)
+    return Fault(words, MODERN, in_training)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -109,7 +111,10 @@ FAULTS: tuple[Fault, ...] = (
         "It trains, and does not carry over to other lengths.",
         "Two pairs of tokens at the same distance get different biases.",
         "Do two pairs at the same distance get the same bias?",
-        "Look at the table that was looked up: it is (n, n, heads); permute brings the heads forward, reshape does not.",
+        (
+            "Look at the table that was looked up: it is (n, n, heads); permute brings the heads forward, "
+            "reshape does not."
+        ),
         "bias = table[index].permute(2, 0, 1)",
     ),
     _fault(

@@ -21,8 +21,8 @@ from attention_surgeon.testing.answer import Answer, same_answer
 from attention_surgeon.testing.draw import generator, numbers
 from attention_surgeon.testing.function_cases import FunctionCase
 from attention_surgeon.testing.function_subject import AskableFunction
+from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.layer.build import LayerSizes
-from attention_surgeon.testing.layer.conduct import LayerContract
 from attention_surgeon.testing.layer.cases import LayerSpec
 from attention_surgeon.testing.steadiness import surroundings_kept
 
@@ -233,7 +233,7 @@ def _layer_holds(subject: Any) -> bool:
 
 def _has_faults(subject: Subject) -> bool:
     """Whether extremes, gradients, dtypes or dropout show a fault."""
-    return any(seen.is_fault for seen in subject.conduct(subject.base))
+    return any(seen.is_fault for seen in subject.behaviour(subject.base))
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class _LayerHeldBack(LayerSpec):
 
     def bind(self, target: Any) -> Any:
         """Bind as the contract itself does."""
-        from attention_surgeon.testing.layer.conduct import LayerSubject
+        from attention_surgeon.testing.layer.behaviour import LayerSubject
 
         return LayerSubject(self, target)  # type: ignore[arg-type]
 

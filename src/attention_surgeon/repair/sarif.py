@@ -46,7 +46,7 @@ def _complaints(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     if diagnosis.verdict != "wrong":
         return []
     named = [(fault.name, fault.summary) for fault in diagnosis.faults]
-    seen = [(_UNNAMED, one.evidence) for one in diagnosis.conduct if one.is_fault and one.fault is None]
+    seen = [(_UNNAMED, one.evidence) for one in diagnosis.behaviour if one.is_fault and one.fault is None]
     return named + seen or [(_UNNAMED, "It does not compute what it should; the mistake has no name.")]
 
 

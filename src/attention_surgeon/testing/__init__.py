@@ -2,11 +2,12 @@
 
 from attention_surgeon.testing.answer import Answer, same_answer, same_numbers
 from attention_surgeon.testing.check import check_attention
-from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
+from attention_surgeon.testing.contract import Case, Contract, Subject
 from attention_surgeon.testing.contracts import CONTRACTS, contracts_for, make_contract
-from attention_surgeon.testing.function_conduct import FunctionContract
+from attention_surgeon.testing.function_behaviour import FunctionContract
 from attention_surgeon.testing.layer.parameters import fill_parameters
 from attention_surgeon.testing.steadiness import steadiness_of
+from attention_surgeon.verdict import Behaviour as Conduct  # its name until this release
 
 __all__ = [
     "CONTRACTS",

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Array: TypeAlias = npt.NDArray[np.float64]
+from attention_surgeon.verdict import Array
 
 RELATIVE, ABSOLUTE = 2e-4, 2e-5
 """How far two answers may lie apart and be the same. Sums of a few dozen float32 products err by 1e-6; the nearest two

@@ -78,7 +78,7 @@ def _complaint(subject: Subject) -> str | None:
             expected, given = subject.answer(subject.base, case), subject.ask(case)
             if expected.error is None and not subject.accepts(given, case):
                 return f"in the call {case.sentence}, {_difference(subject, given, expected)}"
-    return next((f"{seen.evidence}." for seen in subject.conduct(subject.base) if seen.is_fault), None)
+    return next((f"{seen.evidence}." for seen in subject.behaviour(subject.base) if seen.is_fault), None)
 
 
 def _difference(subject: Subject, given: Answer, expected: Answer) -> str:

@@ -22,21 +22,7 @@ from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.ops import Circuit, Steps
 from attention_surgeon.testing.answer import Answer, Array, same_answer
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """A fault that was seen in how the target behaves rather than in what it computes.
-
-    Attributes:
-        fault: Its name in the catalogue, or None for what has no name there.
-        evidence: What was seen, in a sentence.
-        is_fault: False for a remark: true and worth knowing, but no reason to call the target wrong.
-    """
-
-    fault: str | None
-    evidence: str
-    is_fault: bool = True
+from attention_surgeon.verdict import Behaviour
 
 
 class Case(ABC):
@@ -99,7 +85,7 @@ class Subject(ABC, Generic[AnyContract]):
         """Return what a circuit computes on the way, or None where the contract has no steps."""
 
     @abstractmethod
-    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+    def behaviour(self, circuit: Circuit | None) -> list[Behaviour]:
         """Look at extremes, gradients, dtypes and state; `circuit` says what the values should be meanwhile.
 
         With None, where what the target computes is not known, only what needs no such knowledge is looked at.

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from attention_surgeon.errors import ArgumentTypeError, OptionError, UnjudgedError
 from attention_surgeon.require import kind_of
 from attention_surgeon.testing.contract import Contract
+from attention_surgeon.testing.function_behaviour import FunctionContract, FunctionSubject
 from attention_surgeon.testing.function_cases import FunctionSpec
-from attention_surgeon.testing.function_conduct import FunctionContract, FunctionSubject
+from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.layer.build import is_context
 from attention_surgeon.testing.layer.cases import Kind
-from attention_surgeon.testing.layer.conduct import LayerContract
 from attention_surgeon.testing.make import make_function
 from attention_surgeon.testing.mask_contract import MaskContract
 from attention_surgeon.testing.padding_contract import PaddingContract

@@ -49,7 +49,7 @@ SMALLEST_KEY_SIZE = 2
 
 
 class AskableFunction(Subject[FunctionSpec]):
-    """An attention function that can be asked; a subject, but for its conduct."""
+    """An attention function that can be asked; a subject, but for its behaviour."""
 
     def __init__(
         self,

@@ -14,8 +14,9 @@ from attention_surgeon.faults import Family, Fault
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Operands
 from attention_surgeon.testing.answer import Answer, Array, quietly, raised
-from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
+from attention_surgeon.testing.contract import Case, Contract, Subject
 from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, form_of, how_read, mask_in
+from attention_surgeon.verdict import Behaviour
 
 _SIZES = (((5, 5), (7, 7), (3, 5), (2, 7), (2, 2), (1, 1)), ((3, 3), (11, 11), (5, 11), (1, 3)))
 """Queries and keys of each probe; never fewer keys than queries, where nobody agrees on what a causal mask is."""
@@ -133,11 +134,11 @@ class MaskSubject(Subject):
         """Return None: a mask is one step."""
         return None
 
-    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+    def behaviour(self, circuit: Circuit | None) -> list[Behaviour]:
         """Say how the mask was read, where that might be the whole mistake."""
         if circuit is self.base or self._declared.mask != "auto":
             return []
-        return [Conduct(None, how_read(self._form), is_fault=False)]
+        return [Behaviour(None, how_read(self._form), is_fault=False)]
 
     def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:
         """Put what speaks of the future first, and leave it out for a reverse mask."""

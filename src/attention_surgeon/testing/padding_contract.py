@@ -15,9 +15,10 @@ from attention_surgeon.faults import Family, Fault
 from attention_surgeon.faults.mask_content import change_allowed
 from attention_surgeon.ops import Circuit, Operands
 from attention_surgeon.testing.answer import Answer, Array, Library, as_code, quietly, raised, to_library
-from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
+from attention_surgeon.testing.contract import Case, Contract, Subject
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, form_of, how_read, mask_in
+from attention_surgeon.verdict import Behaviour
 
 Source: TypeAlias = Literal["lengths", "tokens"]
 
@@ -170,15 +171,15 @@ class PaddingSubject(Subject):
         """Return None: a mask is one step."""
         return None
 
-    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+    def behaviour(self, circuit: Circuit | None) -> list[Behaviour]:
         """Look at the caller's tensor; say how the mask was read, where that might be the whole mistake."""
         seen = []
         if any(self._changes(case) for case in self.cases(0)):
             seen.append(
-                Conduct("mutates_inputs", f"after a call the caller's {self._declared.source} held other numbers")
+                Behaviour("mutates_inputs", f"after a call the caller's {self._declared.source} held other numbers")
             )
         if circuit is not self.base and self._declared.mask == "auto":
-            seen.append(Conduct(None, how_read(self._form), is_fault=False))
+            seen.append(Behaviour(None, how_read(self._form), is_fault=False))
         return seen
 
     def faults(self, offered: tuple[Fault, ...]) -> tuple[Fault, ...]:

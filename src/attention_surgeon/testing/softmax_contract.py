@@ -26,9 +26,10 @@ from attention_surgeon.testing.answer import (
     to_array,
     to_library,
 )
-from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
+from attention_surgeon.testing.contract import Case, Contract, Subject
 from attention_surgeon.testing.draw import SIZES, generator, numbers
 from attention_surgeon.testing.make import make_function
+from attention_surgeon.verdict import Behaviour
 
 _LAST = -1
 
@@ -178,9 +179,9 @@ class SoftmaxSubject(Subject):
         """Return None: a softmax is one step."""
         return None
 
-    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+    def behaviour(self, circuit: Circuit | None) -> list[Behaviour]:
         """Look at extremes, the axis argument, the caller's tensor, the gradient and the dtype."""
-        return softmax_conduct(self, circuit)
+        return softmax_behaviour(self, circuit)
 
     def _find_layout(self) -> int:
         """Find library and number of axes by trying, those that run on different sizes before those that do not.
@@ -240,13 +241,13 @@ def _axis_argument(function: Callable[..., Any]) -> str | None:
     return "" if axis.kind is axis.POSITIONAL_ONLY else axis.name
 
 
-def softmax_conduct(subject: SoftmaxSubject, circuit: Circuit | None) -> list[Conduct]:
+def softmax_behaviour(subject: SoftmaxSubject, circuit: Circuit | None) -> list[Behaviour]:
     """Return what was seen; with None for a circuit only what needs no knowledge of what is computed."""
     looks = [_caller, _dtype] if circuit is None else [_extremes, _axis, _hidden, _caller, _gradient, _dtype]
     return [seen for look in looks for seen in look(subject, circuit)]
 
 
-def _extremes(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
+def _extremes(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Behaviour]:
     for fault, signs, rows in (
         ("softmax_no_max_subtraction", (1, 1, 1), "all rows"),
         ("global_max_subtracted", (1, -1, 1), "one row far below the others"),
@@ -256,30 +257,30 @@ def _extremes(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
         if not expected.is_finite or given.error is not None or same_answer(given, expected):
             continue
         what = "other weights" if given.is_finite else "NaN or infinity"
-        yield Conduct(fault, f"scores of ±10⁴ ({rows}) give {what}")
+        yield Behaviour(fault, f"scores of ±10⁴ ({rows}) give {what}")
         return
 
 
-def _axis(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
+def _axis(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Behaviour]:
     """Ask for another axis, of a function that lets one choose and is right about the last."""
     if circuit is not subject.base or not subject.takes_axis or subject.layout == 1:
         return
     case = SoftmaxCase("another axis", subject.cases(0)[0].scores, dim=-2)
     given = subject.ask(case)
     if given.error is None and not same_answer(given, subject.answer(circuit, case)):
-        yield Conduct(None, "asked for the axis -2 it normalises another")
+        yield Behaviour(None, "asked for the axis -2 it normalises another")
 
 
-def _hidden(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
+def _hidden(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Behaviour]:
     if circuit is not subject.base:
         return
     case = hidden_case(subject.cases(0)[0])
     given, expected = subject.ask(case), subject.answer(circuit, case)
     if given.error is None and expected.is_finite and not given.is_finite:
-        yield Conduct(None, "a score of -inf makes its row NaN; hide with a low finite number", is_fault=False)
+        yield Behaviour(None, "a score of -inf makes its row NaN; hide with a low finite number", is_fault=False)
 
 
-def _caller(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Conduct]:
+def _caller(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Behaviour]:
     for case in subject.cases(0):
         given = to_library(case.scores, subject.library)
         kept = to_array(given).copy()
@@ -289,11 +290,11 @@ def _caller(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Conduc
         except Exception:  # noqa: BLE001  what it raises is told elsewhere
             continue
         if not np.array_equal(to_array(given), kept):
-            yield Conduct("mutates_inputs", "after the call the caller's x held other numbers")
+            yield Behaviour("mutates_inputs", "after the call the caller's x held other numbers")
             return
 
 
-def _gradient(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
+def _gradient(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Behaviour]:
     case = next((case for case in subject.cases(0) if subject.ask(case).error is None), None)
     if case is None or subject.library != "torch":
         return
@@ -301,11 +302,11 @@ def _gradient(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Conduct]:
     try:
         given = _pulled_back(case.scores.float(), lambda x: subject.found_in(subject.call_with(x)))
     except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
-        yield Conduct(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
+        yield Behaviour(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
         return
     if np.abs(given - expected).max() > _GRADIENT_TOLERANCE * max(1.0, np.abs(expected).max()):
         what = "the gradient is not the derivative" if given.any() else "no gradient reaches x"
-        yield Conduct("cuts_gradient", what)
+        yield Behaviour("cuts_gradient", what)
 
 
 def _pulled_back(leaf: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -318,7 +319,7 @@ def _pulled_back(leaf: Tensor, function: Callable[[Tensor], Tensor]) -> np.ndarr
     return np.zeros(tuple(leaf.shape)) if leaf.grad is None else to_array(leaf.grad)
 
 
-def _dtype(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Conduct]:
+def _dtype(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Behaviour]:
     asked = (torch.float32, torch.float64, torch.bfloat16)
     for dtype in asked if subject.library == "torch" else asked[:2]:  # NumPy has no bfloat16
         x = subject.cases(0)[0].scores.to(dtype).clone()
@@ -331,7 +332,7 @@ def _dtype(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Conduct
         if returned != dtype:
             # NumPy promotes on its own where an array of float64, its usual dtype, takes part.
             is_fault = subject.library == "torch" or returned != torch.float64
-            yield Conduct("wrong_dtype", f"{_name(dtype)} goes in and {_name(returned)} comes out", is_fault)
+            yield Behaviour("wrong_dtype", f"{_name(dtype)} goes in and {_name(returned)} comes out", is_fault)
             return
 
 

@@ -25,9 +25,10 @@ from attention_surgeon.testing.answer import (
     to_array,
     to_library,
 )
-from attention_surgeon.testing.contract import Case, Conduct, Contract, Subject
+from attention_surgeon.testing.contract import Case, Contract, Subject
 from attention_surgeon.testing.draw import causal, generator, numbers
 from attention_surgeon.testing.steadiness import find_locality, windows_of
+from attention_surgeon.verdict import Behaviour
 
 _DIAGONAL, _LOCAL = MEASURES.index("diagonal_mass"), MEASURES.index("local_vs_global")
 _SIZES = ((7, 11), (13, 5))
@@ -160,7 +161,7 @@ class StatisticsSubject(Subject):
         if self._is_percent and diagonal is not None:
             values[_DIAGONAL] = np.asarray(diagonal / 100)
         if self._locality is None:
-            values[_LOCAL] = None  # told by its conduct; the other three can still be recognised
+            values[_LOCAL] = None  # told by its behaviour; the other three can still be recognised
         elif local is not None and windows_of(self._locality.ratio, case.weights.numpy(), local):
             values[_LOCAL] = self.answer(self.base, case).values[_LOCAL]
         return Answer(tuple(values))
@@ -177,15 +178,15 @@ class StatisticsSubject(Subject):
         """Return None: the weights are there already."""
         return None
 
-    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+    def behaviour(self, circuit: Circuit | None) -> list[Behaviour]:
         """Look for what is missing, at the caller's tensor, and at several heads at once."""
-        seen = [Conduct(None, f"it returns no {name!r}") for name in self._missing]
+        seen = [Behaviour(None, f"it returns no {name!r}") for name in self._missing]
         if circuit is not None and self._is_remembered():
-            seen.append(Conduct("shares_state", "other weights of the same shape get the numbers of the call before"))
+            seen.append(Behaviour("shares_state", "other weights of the same shape get the numbers of the call before"))
         if self._locality is None and MEASURES[_LOCAL] not in self._missing:
-            seen.append(Conduct(None, "local_vs_global is no ratio of near to far weight, whatever is near"))
+            seen.append(Behaviour(None, "local_vs_global is no ratio of near to far weight, whatever is near"))
         if any(self._changes(case) for case in self.cases(0)):
-            seen.append(Conduct("mutates_inputs", "after the call the caller's weights held other numbers"))
+            seen.append(Behaviour("mutates_inputs", "after the call the caller's weights held other numbers"))
         return [*seen, *(self._look_at_heads() if circuit is self.base else ())]
 
     def _is_remembered(self) -> bool:
@@ -203,13 +204,13 @@ class StatisticsSubject(Subject):
             return False
         return not np.array_equal(to_array(given), kept)
 
-    def _look_at_heads(self) -> Iterator[Conduct]:
+    def _look_at_heads(self) -> Iterator[Behaviour]:
         if self.num_axes > 2:
             return
         case = statistics_cases(3, 0)[0]
         given = self.ask(case)
         if given.error is None and not same_answer(given, self.answer(self.base, case)):
-            yield Conduct(None, f"of weights {tuple(case.weights.shape)} it gives other numbers", is_fault=False)
+            yield Behaviour(None, f"of weights {tuple(case.weights.shape)} it gives other numbers", is_fault=False)
 
     def _values_or_none(self, case: StatisticsCase) -> list[Array | None] | None:
         try:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 
 from attention_surgeon.testing.answer import Answer, Array, same_answer, same_numbers, to_array
-from attention_surgeon.testing.contract import Conduct, Subject
+from attention_surgeon.testing.contract import Subject
 from attention_surgeon.threads import one_thread
+from attention_surgeon.verdict import Behaviour
 
 LARGE = 1e3
 """What stands for infinity where nothing is far away and a small number was divided by."""
@@ -19,7 +20,7 @@ LARGE = 1e3
 _Ratio: TypeAlias = Callable[[Array, npt.NDArray[np.bool_]], float]
 
 
-def steadiness_of(subject: Subject) -> list[Conduct]:
+def steadiness_of(subject: Subject) -> list[Behaviour]:
     """Return the faults that show when the same call is made again: chance, or memory of the calls before."""
     cases = [case for case in subject.cases(0) if subject.ask(case).error is None]
     if not cases:
@@ -30,13 +31,13 @@ def steadiness_of(subject: Subject) -> list[Conduct]:
             return [_chance_or_memory(subject, cases[0])]
         other = cases[0].with_other_numbers()
         if other is not None and _is_the_same(first, subject.ask(other)):
-            return [Conduct("shares_state", "other numbers of the same shapes get the answer of the call before")]
+            return [Behaviour("shares_state", "other numbers of the same shapes get the answer of the call before")]
         if not same_answer(first, subject.ask(cases[0])):
-            return [Conduct("shares_state", "the same call gives another answer after a call with other tensors")]
+            return [Behaviour("shares_state", "the same call gives another answer after a call with other tensors")]
         if other is not None and _is_overwritten(subject, cases[0], other):
-            return [Conduct("shares_state", "what one call returned is overwritten by the next: both share a buffer")]
+            return [Behaviour("shares_state", "what one call returned is overwritten by the next: both share a buffer")]
         if _mask_is_remembered(subject, cases):
-            return [Conduct("shares_state", "a mask is remembered: with another mask the answer stays the same")]
+            return [Behaviour("shares_state", "a mask is remembered: with another mask the answer stays the same")]
     return []
 
 
@@ -70,17 +71,17 @@ def _mask_is_remembered(subject: Subject, cases: Sequence[Any]) -> bool:
     return False
 
 
-def _chance_or_memory(subject: Subject, case: object) -> Conduct:
+def _chance_or_memory(subject: Subject, case: object) -> Behaviour:
     answers = []
     for _ in range(2):
         torch.manual_seed(0)
         np.random.seed(0)  # noqa: NPY002  the target may draw from the old global source
         answers.append(subject.ask(case))
     if same_answer(*answers):
-        return Conduct(
+        return Behaviour(
             "dropout_in_eval", "the same call gives another answer each time, and the same with the same seed"
         )
-    return Conduct("shares_state", "the same call gives another answer the second time, whatever the seed")
+    return Behaviour("shares_state", "the same call gives another answer the second time, whatever the seed")
 
 
 def _to_the_rest(weights: Array, near: npt.NDArray[np.bool_]) -> float:

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from attention_surgeon.diagnose.doctor.examine import (
+    answers_of_kind,
     are_same,
     drawn_pairs,
     examine_alternative,
     examine_pair,
     examine_single,
-    ward,
 )
 from attention_surgeon.diagnose.doctor.healthy import Alternative
 from attention_surgeon.faults import Fault, find_fault
@@ -19,7 +19,7 @@ from attention_surgeon.faults import Fault, find_fault
 
 def planted(operate) -> Fault:
     """A fault that the catalogue does not have, under a name of its own."""
-    return dataclasses.replace(find_fault("scale_missing"), name="planted", operate=operate)
+    return dataclasses.replace(find_fault("scale_missing").reworded(name="planted"), operate=operate)
 
 
 def strange() -> Fault:
@@ -56,7 +56,7 @@ def test_a_fault_that_changes_nothing_is_none():
     assert examine_single("attention", planted(lambda circuit: circuit)).result == "same"
 
 
-def test_a_fault_of_conduct_that_is_not_seen_is_a_failure_though_no_call_differs():
+def test_a_fault_of_behaviour_that_is_not_seen_is_a_failure_though_no_call_differs():
     unseen = dataclasses.replace(find_fault("mutates_inputs"), wrap=lambda function: lambda x: function(x))
     outcome = examine_single("softmax", unseen)
     assert (outcome.result, outcome.said, outcome.is_fine) == ("accepted", "right", False)
@@ -117,7 +117,7 @@ def test_code_that_cannot_be_judged_is_not_accepted():
 
 
 def test_a_fault_that_no_call_shows_is_either_none_or_must_be_seen_otherwise():
-    own = ward("attention")
+    own = answers_of_kind("attention")
     assert all(are_same(own.answers(pair(name)), own.right) for name in ("mask_before_scale", "nan_rows"))
     assert examine_single("attention", find_fault("mask_before_scale")).result == "same"
     assert examine_single("attention", find_fault("nan_rows")).result == "named"
@@ -127,4 +127,6 @@ def test_a_fault_that_no_call_shows_is_either_none_or_must_be_seen_otherwise():
 def test_pairs_are_drawn_alike_each_time(number):
     names = [[fault.name for fault in some] for some in drawn_pairs("softmax", number)]
     assert names == [[fault.name for fault in some] for some in drawn_pairs("softmax", number)]
-    assert len(names) == min(len(ward("softmax").pairs), len(ward("softmax").pairs) if number is None else number)
+    assert len(names) == min(
+        len(answers_of_kind("softmax").pairs), len(answers_of_kind("softmax").pairs) if number is None else number
+    )

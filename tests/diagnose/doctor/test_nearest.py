@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from attention_surgeon.diagnose.doctor.examine import Ward, nearest_faults
-from attention_surgeon.diagnose.doctor.patients import find_kind
+from attention_surgeon.diagnose.doctor.examine import KindAnswers, nearest_faults
+from attention_surgeon.diagnose.doctor.targets import find_kind
 from attention_surgeon.faults import find_fault
 from attention_surgeon.testing.answer import RELATIVE
 
@@ -15,11 +15,11 @@ def scaled_by(factor):
         usual = circuit.mechanism.normalise
         return circuit.replace(normalise=lambda masked, operands: factor * usual(masked, operands))
 
-    return dataclasses.replace(find_fault("softmax_missing"), name=f"times {factor}", operate=normalise)
+    return dataclasses.replace(find_fault("softmax_missing").reworded(name=f"times {factor}"), operate=normalise)
 
 
 def test_a_planted_pair_of_near_faults_is_found():
-    ward = Ward(find_kind("softmax"))
+    ward = KindAnswers(find_kind("softmax"))
     ward.computed = [scaled_by(3.0), scaled_by(3.01), scaled_by(2.0), scaled_by(0.5)]
     found = nearest_faults(ward)
     assert found is not None
@@ -29,7 +29,7 @@ def test_a_planted_pair_of_near_faults_is_found():
 
 
 def test_the_same_function_twice_is_not_a_pair():
-    ward = Ward(find_kind("softmax"))
+    ward = KindAnswers(find_kind("softmax"))
     ward.computed = [scaled_by(2.0), scaled_by(2.00001)]
     found = nearest_faults(ward)
     assert found is not None

@@ -153,6 +153,9 @@ def course_check(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="With a course.toml; without one, our own.")
     ] = None,
+    exercise: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only these are judged, as with --quick.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Without the catalogue and without running pytest.")] = False,
     jobs: Annotated[int, typer.Option(metavar="N", help="Processes for the catalogue.")] = 2,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
@@ -163,7 +166,7 @@ def course_check(
     """
     from attention_surgeon.cli.course import check_content
 
-    return check_content(tuple(folders or ()), is_quick=quick, jobs=jobs, as_json=json)
+    return check_content(tuple(folders or ()), exercises=tuple(exercise or ()), is_quick=quick, jobs=jobs, as_json=json)
 
 
 def grade(

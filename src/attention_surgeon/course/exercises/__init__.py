@@ -19,7 +19,14 @@ from attention_surgeon.course.exercises.chapter import (
     check_split_heads,
     check_to_torch_mask,
 )
-from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, Mistake
+from attention_surgeon.course.exercises.function_check import (
+    ExplainedError,
+    FunctionCheck,
+    KnownMistake,
+    from_catalogue,
+    known,
+    known_fault,
+)
 from attention_surgeon.course.exercises.maps import (
     check_head_grid,
     check_head_grid_alone,
@@ -29,10 +36,12 @@ from attention_surgeon.course.exercises.maps import (
 )
 from attention_surgeon.course.exercises.project import check_attention_dropout, check_next_token_loss, check_topk
 from attention_surgeon.course.exercises.tiled import check_tiled
+from attention_surgeon.verdict import Mistake
 
 __all__ = [
     "ExplainedError",
     "FunctionCheck",
+    "KnownMistake",
     "Mistake",
     "check_attention_dropout",
     "check_from_torch",
@@ -61,4 +70,7 @@ __all__ = [
     "check_to_torch_mask",
     "check_topk",
     "check_weights",
+    "from_catalogue",
+    "known",
+    "known_fault",
 ]

@@ -2,18 +2,27 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from attention_surgeon.course.exercises.function_check import ExplainedError, as_numbers, called
+from attention_surgeon.course.exercises.function_check import (
+    ExplainedError,
+    as_numbers,
+    called,
+    from_catalogue,
+    other_values,
+)
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.steadiness import random_state_kept
+from attention_surgeon.verdict import Mistake
 
 Row = tuple[Any, ...]
-Table = Mapping[Row, Mapping[str, float]]
+Measured = Mapping[Row, Mapping[str, float]]
+
+_Slip: TypeAlias = tuple[Mistake, Measured]
+"""A mistake, and the table of somebody who makes it."""
 
 _WIDTHS = (16, 256)
 _KEYS, _DRAWS = 4, 4000
@@ -22,19 +31,6 @@ _FIELDS = ("d_k", "scaled", *_MEASURES)
 _NEAR, _NEAR_PART = 0.04, 0.1
 _TOKENS = 6
 _PLACES = ("past", "self", "future")
-
-
-@final
-@dataclass(frozen=True)
-class _Slip:
-    """A mistake that shows in the numbers of a table."""
-
-    name: str
-    table: Table
-    symptom: str
-    question: str
-    pointer: str
-    fix: str
 
 
 def check_scaling_experiment(function: Callable[..., Any]) -> None:
@@ -66,7 +62,7 @@ def check_masking_comparison(function: Callable[..., Any]) -> None:
         torch.manual_seed(0)
         returned = called(function)
     if not isinstance(returned, Mapping) or not {"causal", "none", "reverse"} <= set(returned):
-        raise _unreadable(
+        raise other_values(
             f"It returns {_kind(returned)}, expected a dictionary with 'causal', 'none' and 'reverse'.",
             '{"causal": {"past": ..., "self": ..., "future": ...}, "none": ..., "reverse": ...}',
         )
@@ -84,17 +80,17 @@ def _table_of(records: Any) -> dict[Row, dict[str, float]]:
     """
     like = "a list of dictionaries with the keys " + ", ".join(_FIELDS)
     if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
-        raise _unreadable(f"It returns {_kind(records)}, expected {like}.", "records.append({...})")
+        raise other_values(f"It returns {_kind(records)}, expected {like}.", "records.append({...})")
     table: dict[Row, dict[str, float]] = {}
     for record in records:
         missing = [field for field in _FIELDS if field not in record]
         if missing:
-            raise _unreadable(f"A record has no {missing[0]!r}; expected {like}.", f'{{"{missing[0]}": ...}}')
+            raise other_values(f"A record has no {missing[0]!r}; expected {like}.", f'{{"{missing[0]}": ...}}')
         table[int(record["d_k"]), bool(record["scaled"])] = {name: _number(record[name], name) for name in _MEASURES}
     for d_k in _WIDTHS:
         for scaled in (True, False):
             if (d_k, scaled) not in table:
-                raise _unreadable(
+                raise other_values(
                     f"There is no record with d_k {d_k} and scaled={scaled}.", "for scaled in (True, False):"
                 )
     return table
@@ -102,7 +98,7 @@ def _table_of(records: Any) -> dict[Row, dict[str, float]]:
 
 def _shares_of(name: str, shares: Any) -> dict[str, float]:
     if not isinstance(shares, Mapping) or not set(_PLACES) <= set(shares):
-        raise _unreadable(
+        raise other_values(
             f"{name!r} holds {_kind(shares)}, expected a dictionary with 'past', 'self' and 'future'.",
             '{"past": ..., "self": ..., "future": ...}',
         )
@@ -112,7 +108,7 @@ def _shares_of(name: str, shares: Any) -> dict[str, float]:
 def _number(value: Any, name: str) -> float:
     array = as_numbers(value)
     if array is None or array.ndim:
-        raise _unreadable(f"{name} is {_kind(value)}, expected one number.", f"{name} = {name}.mean().item()")
+        raise other_values(f"{name} is {_kind(value)}, expected one number.", f"{name} = {name}.mean().item()")
     return float(array)
 
 
@@ -120,14 +116,7 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _unreadable(symptom: str, fix: str) -> ExplainedError:
-    return ExplainedError(
-        "other_values", symptom, question="What does the text above your function promise?",
-        pointer="Look at what stands behind `return`.", fix=fix,
-    )  # fmt: skip
-
-
-def _alike(given: Table, expected: Table) -> bool:
+def _alike(given: Measured, expected: Measured) -> bool:
     return all(_is_near(given[row][name], number) for row in expected for name, number in expected[row].items())
 
 
@@ -135,15 +124,13 @@ def _is_near(given: float, expected: float) -> bool:
     return abs(given - expected) <= _NEAR + _NEAR_PART * abs(expected)
 
 
-def _compare(given: Table, expected: Table, slips: Iterator[_Slip]) -> None:
+def _compare(given: Measured, expected: Measured, slips: Iterator[_Slip]) -> None:
     __tracebackhide__ = True
     if _alike(given, expected):
         return
-    slip = next((slip for slip in slips if _alike(given, slip.table)), None)
+    slip = next((mistake for mistake, table in slips if _alike(given, table)), None)
     if slip is not None:
-        raise ExplainedError(
-            slip.name, slip.symptom, question=slip.question, pointer=slip.pointer, fix=slip.fix, step="table"
-        )
+        raise ExplainedError(slip, step="table")
     row, name = next(
         (row, name) for row in expected for name in expected[row] if not _is_near(given[row][name], expected[row][name])
     )
@@ -181,34 +168,32 @@ def _measured(
 
 
 def _scaling_slips() -> Iterator[_Slip]:
-    yield _Slip(
-        "scale_missing", _measured(lambda d_k, scaled: 1.0), "With and without the scale you measure the same.",
-        "Where does `scaled` change anything?", "Divide by √d_k where `scaled` is true.",
-        "if scaled: scores = scores / d_k ** 0.5",
-    )  # fmt: skip
-    yield _Slip(
-        "scale_flag_inverted", _measured(lambda d_k, scaled: 1.0 if scaled else d_k**-0.5),
-        "What you call scaled is unscaled, and the other way round.", "Which of your two rows should be the sharp one?",
-        "Look at the condition.", "if scaled: scores = scores / d_k ** 0.5",
-    )  # fmt: skip
-    yield _Slip(
-        "scale_by_key_size", _measured(lambda d_k, scaled: 1 / d_k if scaled else 1.0),
-        "You divide by d_k, not by its root: the softmax gets flatter and flatter.",
-        "How does the size of a sum of d random numbers grow: as d, or slower?", "The root is missing.", "d_k ** 0.5",
-    )  # fmt: skip
-    yield _Slip(
-        "entropy_in_bits", _measured(entropy=lambda rows: rows.mean() / math.log(2)), "Your entropy is in bits.",
-        "Which logarithm did you take?", "Nats are asked for: the natural logarithm.", "torch.log(weights)",
-    )  # fmt: skip
-    yield _Slip(
-        "mean_not_median", _measured(gradient=lambda lengths: lengths.mean()),
-        "Your gradient is the mean over the draws; a few undecided rows make up nearly all of it.",
-        "What does the typical row look like?", "Take the median.", "lengths.median()",
-    )  # fmt: skip
-    yield _Slip(
-        "other_number_of_keys", _measured(num_keys=64), "Your weights are spread over about 64 keys.",
-        "How large is an even share?", "Use 4 keys, as NUM_KEYS says.", "K = torch.randn(NUM_DRAWS, NUM_KEYS, d_k)",
-    )  # fmt: skip
+    seen = "With and without the scale you measure the same."
+    yield from_catalogue("scale_missing", seen), _measured(lambda d_k, scaled: 1.0)
+    seen = "What you call scaled is unscaled, and the other way round."
+    yield from_catalogue("scale_flag_inverted", seen), _measured(lambda d_k, scaled: 1.0 if scaled else d_k**-0.5)
+    seen = "You divide by d_k, not by its root: the softmax gets flatter and flatter."
+    yield from_catalogue("scale_by_key_size", seen), _measured(lambda d_k, scaled: 1 / d_k if scaled else 1.0)
+    bits = _measured(entropy=lambda rows: rows.mean() / math.log(2))
+    yield from_catalogue("entropy_in_bits", "Your entropy is in bits."), bits
+    yield _MEAN_NOT_MEDIAN, _measured(gradient=lambda lengths: lengths.mean())
+    yield _OTHER_NUMBER_OF_KEYS, _measured(num_keys=64)
+
+
+_MEAN_NOT_MEDIAN = Mistake(
+    "mean_not_median",
+    symptom="Your gradient is the mean over the draws; a few undecided rows make up nearly all of it.",
+    question="What does the typical row look like?",
+    pointer="Take the median.",
+    fix="lengths.median()",
+)
+_OTHER_NUMBER_OF_KEYS = Mistake(
+    "other_number_of_keys",
+    symptom="Your weights are spread over about 64 keys.",
+    question="How large is an even share?",
+    pointer="Use 4 keys, as NUM_KEYS says.",
+    fix="K = torch.randn(NUM_DRAWS, NUM_KEYS, d_k)",
+)
 
 
 def _shares(first: int, last: int) -> dict[str, float]:
@@ -222,20 +207,22 @@ def _shares(first: int, last: int) -> dict[str, float]:
     return shares
 
 
-def _masking_slips(expected: Table) -> Iterator[_Slip]:
+def _masking_slips(expected: Measured) -> Iterator[_Slip]:
     causal, none, reverse = (expected[(name,)] for name in ("causal", "none", "reverse"))
-    yield _Slip(
-        "mask_inverted", {("causal",): reverse, ("none",): none, ("reverse",): causal},
-        "What you call causal looks ahead.", "May a causal query see what comes after it?",
-        "Causal is the lower triangle: the key is not later than the query.", "torch.ones(n, n).tril()",
-    )  # fmt: skip
-    yield _Slip(
-        "mask_ignored", {("causal",): none, ("none",): none, ("reverse",): none}, "All three look the same.",
-        "Where does the mask enter?", "Hide before the softmax.", 'scores.masked_fill(~mask, float("-inf"))',
-    )  # fmt: skip
+    inverted = {("causal",): reverse, ("none",): none, ("reverse",): causal}
+    yield from_catalogue("mask_inverted", "What you call causal looks ahead."), inverted
+    ignored = {("causal",): none, ("none",): none, ("reverse",): none}
+    yield from_catalogue("mask_ignored", "All three look the same."), ignored
     for factor, name, symptom in ((100.0, "percent", "percent"), (float(_TOKENS), "summed", "sums over the queries")):
         table = {row: {place: share * factor for place, share in shares.items()} for row, shares in expected.items()}
-        yield _Slip(
-            name, table, f"Your numbers are {symptom}, not shares.", "What should the three numbers of a mask sum to?",
-            "Take the mean over the queries, from 0 to 1.", "weights[:, past].sum(-1).mean()",
-        )  # fmt: skip
+        yield _no_shares(name, symptom), table
+
+
+def _no_shares(name: str, what: str) -> Mistake:
+    return Mistake(
+        name,
+        symptom=f"Your numbers are {what}, not shares.",
+        question="What should the three numbers of a mask sum to?",
+        pointer="Take the mean over the queries, from 0 to 1.",
+        fix="weights[:, past].sum(-1).mean()",
+    )

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_surgeon.course.exercises.function_check import FunctionCheck, Mistake
+from attention_surgeon.course.exercises.function_check import FunctionCheck, known
 from attention_surgeon.ops import attention
 from attention_surgeon.testing.draw import generator, numbers
 
@@ -63,17 +63,17 @@ STRONGEST_PAIR = FunctionCheck(
     probes=[_pair_probe(1, 6), _pair_probe(2, 5), _pair_probe(6, 4)],
     names=("from token", "to token", "weight"),
     mistakes=[
-        Mistake(
+        known(
             "from_and_to_swapped", _swapped, "You give the key first and the query second.",
             "In `weights[i, j]`, which of the two asks?",
             "The row is the token that attends (from), the column the one that is attended to (to).",
             "return tokens[row], tokens[column], weight",
         ),
-        Mistake(
+        known(
             "places_not_tokens", _places, "You return places, not tokens.", "What does a reader make of the number 3?",
             "The places are right; look the words up in `tokens`.", "tokens[row], tokens[column]",
         ),
-        Mistake(
+        known(
             "first_row_only", _strongest_in_first_row, "You look at the first query only.",
             "How many rows does the matrix have?", "`argmax()` without `dim` looks at all cells.",
             "row, column = divmod(int(weights.argmax()), len(tokens))",
@@ -124,23 +124,23 @@ SHUFFLING_GAP = FunctionCheck(
     probes=[_shuffling_probe(_attend, 5, 7), *(_shuffling_probe(_attend_with_positions, seed, 5) for seed in range(4))],
     names=("gap",),
     mistakes=[
-        Mistake(
+        known(
             "compared_in_place", _gap_in_place, "You compare each place with what stood there before the shuffle.",
             "Token 4 moved to place 0. Where did its output go?",
             "Shuffle the outputs of the unshuffled call in the same order before you compare.",
             "difference = attention(x[:, order]) - attention(x)[:, order]",
         ),
-        Mistake(
+        known(
             "shuffled_back", _gap_shuffled_back, "You shuffle the outputs in the opposite order.",
             "Does `order[i]` say where token i goes, or who comes to place i?",
             "Use the same `order` on both sides.", "attention(x)[:, order]",
         ),
-        Mistake(
+        known(
             "sign_counts", _gap_without_sign, "Differences below zero do not count in your result.",
             "Which of +0.1 and -0.5 is the larger difference?", "Take the absolute value before the maximum.",
             "difference.abs().max()",
         ),
-        Mistake(
+        known(
             "mean_not_largest", _mean_gap, "You return the mean difference, not the largest one.",
             "One output is wrong by 1, a hundred are right: what should the answer be?",
             "Take the maximum over everything.", "difference.abs().max()",
@@ -180,23 +180,23 @@ HEAD_DISTANCES = FunctionCheck(
     ],
     names=("distances",),
     mistakes=[
-        Mistake(
+        known(
             "not_halved", lambda w: 2 * _distances(w), "Your distances go up to 2.",
             "Two queries with no key in common: what is moved from where to where, and how often do you count it?",
             "All weight that is missing in one place is found in another; take half of the sum.", "... / 2",
         ),
-        Mistake(
+        known(
             "signs_cancel", lambda w: _differences(w).sum(-1).mean(-1) / 2, "Your distances are all 0.",
             "Both rows sum to 1. What is the sum of their difference?", "Take absolute values before you add up.",
             "(a - b).abs().sum(-1)",
         ),
-        Mistake(
+        known(
             "mean_over_keys", lambda w: _differences(w).abs().mean((-2, -1)) / 2,
             "Your distances shrink as the text grows.",
             "With a hundred keys in place of five, should heads that share none be any closer?",
             "Add up over the keys, average over the queries.", "difference.abs().sum(-1).mean(-1) / 2",
         ),
-        Mistake(
+        known(
             "summed_over_queries", lambda w: _differences(w).abs().sum((-2, -1)) / 2,
             "Your distances grow with the length of the text.",
             "Each query gives a distance between 0 and 1. What should all queries together give?",

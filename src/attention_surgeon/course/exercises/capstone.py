@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, Mistake
+from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, known, known_fault
 from attention_surgeon.course.exercises.maps import check_maps, drawn, other_axes, seen_maps
 from attention_surgeon.ops import attention_gradients, softmax
 from attention_surgeon.testing.draw import generator, numbers, ragged_mask
@@ -94,15 +94,15 @@ PROJECTIONS = FunctionCheck(
     ],
     names=("Q", "K", "V"),
     mistakes=[
-        Mistake(
+        known(
             "one_matrix_for_all", lambda x, q, k, v: (x @ q, x @ q, x @ v), "Query and key come out of one matrix.",
             "Is what a token asks the same as what it offers?", "The key has a matrix of its own.", "K = x @ W_k",
         ),
-        Mistake(
+        known(
             "query_key_exchanged", lambda x, q, k, v: (x @ k, x @ q, x @ v), "Query and key have changed places.",
             "Which matrix makes the queries?", "Look at the order of the three.", "Q = x @ W_q",
         ),
-        Mistake(
+        known(
             "value_not_projected", lambda x, q, k, v: (x @ q, x @ k, x), "The values are the inputs themselves.",
             "What is W_v for?", "The value is projected, too.", "V = x @ W_v",
         ),
@@ -124,33 +124,27 @@ SCORES = FunctionCheck(
     ],
     names=("scores",),
     mistakes=[
-        Mistake(
-            "scale_missing", lambda Q, K, scale: Q @ K.mT, "Nothing divides the scores by √d_k.",
-            "Twice as many numbers per vector: what happens to the spread of the scores?",
-            "Divide where `scale` is true.", "scores / Q.shape[-1] ** 0.5",
+        known_fault("scale_missing", lambda Q, K, scale: Q @ K.mT, "Nothing divides the scores by √d_k."),
+        known_fault(
+            "scale_flag_ignored", lambda Q, K, scale: _scores(Q, K, True),
+            "You scale even when you are asked not to.",
         ),
-        Mistake(
-            "scale_flag_ignored", lambda Q, K, scale: _scores(Q, K, True), "You scale even when you are asked not to.",
-            "What does scale=False ask for?", "Divide only if `scale` is true.", "if scale:",
-        ),
-        Mistake(
+        known_fault(
             "scale_flag_inverted", lambda Q, K, scale: _scores(Q, K, not scale),
             "The switch works the wrong way round.",
-            "When do you divide?", "Divide if `scale` is true.", "if scale:",
         ),
-        Mistake(
+        known_fault(
             "scale_by_key_size", lambda Q, K, scale: Q @ K.mT / (Q.shape[-1] if scale else 1),
             "You divide by d_k itself.",
-            "Does a sum of d random numbers grow as d, or slower?", "The root is missing.", "Q.shape[-1] ** 0.5",
         ),
-        Mistake(
+        known(
             "scale_by_length", lambda Q, K, scale: Q @ K.mT / (K.shape[-2] ** 0.5 if scale else 1),
             "You divide by the root of the number of keys.", "Over which axis does the product add up?",
             "d_k is the last axis of Q and K.", "Q.shape[-1] ** 0.5",
         ),
-        Mistake(
-            "scores_transposed", lambda Q, K, scale: _scores(K, Q, scale), "Rows are keys and columns queries.",
-            "Five queries and seven keys: which shape?", "The first factor gives the rows.", "Q @ K.transpose(-2, -1)",
+        known_fault(
+            "scores_transposed", lambda Q, K, scale: _scores(K, Q, scale),
+            "Rows are keys and columns queries.",
         ),
     ],
 )  # fmt: skip
@@ -184,38 +178,25 @@ WEIGHTS = FunctionCheck(
     probes=_masks(),
     names=("weights",),
     mistakes=[
-        Mistake(
-            "nan_rows", _plain, "A query that may attend to no key gets NaN.", "What is the softmax of a row of -inf?",
-            "Set such rows to 0 after the softmax.", "weights = weights.masked_fill(weights.isnan(), 0.0)",
+        known_fault("nan_rows", _plain, "A query that may attend to no key gets NaN."),
+        known_fault("mask_after_softmax", _after, "With a mask your rows no longer sum to 1."),
+        known_fault(
+            "mask_inverted", lambda s, m: _weights(s, None if m is None else ~m),
+            "You hide what the mask allows.",
         ),
-        Mistake(
-            "mask_after_softmax", _after, "With a mask your rows no longer sum to 1.",
-            "You took weight away. Who gets it?",
-            "Hide before the softmax.", 'scores.masked_fill(~mask, float("-inf"))',
-        ),
-        Mistake(
-            "mask_inverted", lambda s, m: _weights(s, None if m is None else ~m), "You hide what the mask allows.",
-            "What does True mean here?", "True may attend; fill where it is False.", "scores.masked_fill(~mask, ...)",
-        ),
-        Mistake(
-            "mask_ignored", lambda s, m: _weights(s, None), "Hidden keys keep their weight.",
-            "Where is `mask` in your code?",
-            "Fill the scores before the softmax.", 'scores.masked_fill(~mask, float("-inf"))',
-        ),
-        Mistake(
+        known_fault("mask_ignored", lambda s, m: _weights(s, None), "Hidden keys keep their weight."),
+        known(
             "fill_with_zero", lambda s, m: _plain(s, m, 0.0), "Hidden keys still get weight.",
             "What is e to the power of 0?", "Fill with -inf.", 'scores.masked_fill(~mask, float("-inf"))',
         ),
-        Mistake(
+        known(
             "empty_row_even", lambda s, m: _plain(s, m, -1e9), "A query without any key attends to all keys alike.",
             "It may attend to nothing. What should it get?", "Set rows without any key to 0.",
             "weights = weights.masked_fill(~mask, 0.0)",
         ),
-        Mistake(
+        known_fault(
             "softmax_over_queries", lambda s, m: _plain(s, m, dim=-2).nan_to_num(),
             "Your columns sum to 1, not your rows.",
-            "Along which axis should one query's choices add up?", "The keys are the last axis.",
-            "torch.softmax(scores, dim=-1)",
         ),
     ],
 )  # fmt: skip
@@ -231,11 +212,11 @@ OUTPUT = FunctionCheck(
     probes=[_output_probe(8, 2, 7, 7, 3), _output_probe(9, 3, 5, 5, 2)],
     names=("output",),
     mistakes=[
-        Mistake(
-            "weights_transposed", lambda w, v: w.mT @ v, "Each output gathers along a column of the weights.",
-            "Which row of the weights belongs to output row 0?", "No transpose is needed.", "weights @ V",
+        known_fault(
+            "weights_transposed", lambda w, v: w.mT @ v,
+            "Each output gathers along a column of the weights.",
         ),
-        Mistake(
+        known(
             "best_key_only", lambda w, v: v.gather(1, w.argmax(-1)[..., None].expand(-1, -1, v.shape[-1])),
             "Each output is the value of its best key alone.", "What happens to the weight of the others?",
             "Add up all values, each with its weight.", "weights @ V",
@@ -273,12 +254,12 @@ SHAPES = FunctionCheck(
     probes=[(2, 7, 3, 5), (3, 2, 11, 13)],
     names=_SHAPE_NAMES,
     mistakes=[
-        Mistake(
+        known(
             "output_as_wide_as_keys", _with_output_of_key, "You make the output as wide as a key.",
             "What is added up to make the output?", "The output is a sum of values: d_v wide.",
             '"output": (batch, seq_len, d_v)',
         ),
-        Mistake(
+        known(
             "scores_of_widths", _with_square_of_width, "You make the scores d_k x d_k.", "What does one score compare?",
             "One score for every query and every key.", '"scores": (batch, seq_len, seq_len)',
         ),
@@ -313,19 +294,19 @@ GRADIENTS = FunctionCheck(
     ],
     names=("dQ", "dK", "dV"),
     mistakes=[
-        Mistake(
+        known(
             "scale_missing_in_gradient", lambda *a: _hand(*a, scale=False), "dQ and dK are √d_k times too large.",
             "The scores were divided by √d_k on the way there. And on the way back?",
             "The factor of the scores stands in the gradient, too.", "dQ = dS @ K / d_k ** 0.5",
         ),
-        Mistake(
+        known(
             "softmax_mean_missing", lambda *a: _hand(*a, mean=False),
             "You let every weight change alone, but a row always sums to 1.",
             "If one weight of a row grows, what happens to the others?",
             "Subtract, in every row, the mean of dP under the weights.",
             "dS = P * (dP - (P * dP).sum(dim=-1, keepdim=True))",
         ),
-        Mistake(
+        known(
             "query_key_gradients_exchanged", _exchanged,
             "dQ and dK have changed places.", "Which of them has as many rows as there are queries?",
             "dQ has the shape of Q.", "dQ = dS @ K / d_k ** 0.5",

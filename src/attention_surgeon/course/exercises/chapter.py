@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, Mistake
+from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, known, known_fault
 from attention_surgeon.testing.answer import Array, arrays_in
 from attention_surgeon.testing.draw import generator, numbers, ragged_mask
 
@@ -99,22 +99,21 @@ SIMILARITY = FunctionCheck(
     probes=[_arrays(1, (5, 3), (7, 3)), _arrays(2, (2, 11), (5, 11))],
     names=("scores",),
     mistakes=[
-        Mistake(
-            "scores_transposed", lambda Q, K: K @ Q.T, "Your rows belong to keys, your columns to queries.",
-            "Five queries and seven keys: should the scores be (5, 7) or (7, 5)?",
-            "The first factor gives the rows: that is Q.", "Q @ K.T",
+        known_fault(
+            "scores_transposed", lambda Q, K: K @ Q.T,
+            "Your rows belong to keys, your columns to queries.", "Q @ K.T",
         ),
-        Mistake(
+        known(
             "cosine", _cosine, "You divide by the lengths of the vectors: that is the angle alone.",
             "May a key shout, that is, be found more often because it is longer?",
             "Leave the lengths in; attention learns to use them.", "Q @ K.T",
         ),
-        Mistake(
+        known(
             "scaled_here", lambda Q, K: Q @ K.T / math.sqrt(Q.shape[-1]), "You scale here already.",
             "What is asked for in this function, and what in the next?",
             "Only the dot products; the scale comes in `attention`.", "Q @ K.T",
         ),
-        Mistake(
+        known(
             "distance", lambda Q, K: -np.linalg.norm(Q[:, None] - K, axis=-1), "You return distances, not products.",
             "What does a dot product do with the two vectors?", "Multiply entry by entry, then add up.", "Q @ K.T",
         ),
@@ -131,19 +130,17 @@ SPLIT_HEADS = FunctionCheck(
     probes=[(*_arrays(3, (2, 7, 15)), 3), (*_arrays(4, (3, 5, 14)), 2)],
     names=("heads",),
     mistakes=[
-        Mistake(
+        known_fault(
             "heads_split_by_view", lambda x, h: x.reshape(x.shape[0], h, x.shape[1], -1),
             "The shape is right, but one head holds numbers of several positions.",
-            "Head 0 at position 0: which numbers of x should stand there?",
-            "First cut the width into heads, then let heads and positions change places.",
             "x.reshape(batch, n, num_heads, head_size).transpose(0, 2, 1, 3)",
         ),
-        Mistake(
+        known(
             "not_transposed", lambda x, h: x.reshape(*x.shape[:2], h, -1), "Heads stand behind positions.",
             "Along which axis should one head's positions lie, so that `@` compares them?",
             "Positions and size must be the last two axes.", "heads.transpose(0, 2, 1, 3)",
         ),
-        Mistake(
+        known(
             "heads_interleaved", lambda x, h: x.reshape(*x.shape[:2], -1, h).transpose(0, 3, 1, 2),
             "Each head takes every h-th number instead of neighbours.",
             "For two heads, which numbers of a vector of 14 go to head 0?",
@@ -162,19 +159,16 @@ MERGE_HEADS = FunctionCheck(
     probes=[(probe,) for probe in _arrays(5, (2, 3, 7, 5), (3, 2, 5, 7))],
     names=("merged",),
     mistakes=[
-        Mistake(
+        known_fault(
             "heads_merged_without_transpose", lambda x: x.reshape(x.shape[0], x.shape[2], -1),
             "The shape is right, but one row holds several positions of one head.",
-            "Output row 0: is it made of all heads at position 0?",
-            "Let heads and positions change places before the reshape.",
             "x.transpose(0, 2, 1, 3).reshape(batch, n, -1)",
         ),
-        Mistake(
-            "heads_averaged", lambda x: x.mean(1), "You average the heads.",
-            "If two heads found different things, what is left of each?", "Put them side by side.",
-            "x.transpose(0, 2, 1, 3).reshape(batch, n, -1)",
+        known_fault(
+            "heads_averaged", lambda x: x.mean(1),
+            "You average the heads.", "x.transpose(0, 2, 1, 3).reshape(batch, n, -1)",
         ),
-        Mistake(
+        known(
             "merged_size_first", lambda x: x.transpose(0, 2, 3, 1).reshape(x.shape[0], x.shape[2], -1),
             "The numbers of the heads alternate instead of standing in blocks.",
             "Where should head 1 begin in a merged row?", "The axis of heads comes before the axis of sizes.",
@@ -194,14 +188,13 @@ TO_TORCH_MASK = FunctionCheck(
     probes=_masks(6),
     names=("mask",),
     mistakes=[
-        Mistake(
-            "mask_inverted", lambda allowed: allowed, "The mask still says True = may attend.",
-            "What does True mean in the `attn_mask` of `nn.MultiheadAttention`? Its documentation has a sentence.",
-            "There True means hidden, the opposite of ours: turn it around.", "return ~allowed",
+        known_fault(
+            "mask_inverted", lambda allowed: allowed,
+            "The mask still says True = may attend.", "return ~allowed",
         ),
-        Mistake(
-            "mask_transposed", lambda allowed: (~allowed).T, "Rows and columns have changed places.",
-            "Which axis of the mask is the query's?", "Only the meaning changes, not the axes.", "return ~allowed",
+        known_fault(
+            "mask_transposed", lambda allowed: (~allowed).T,
+            "Rows and columns have changed places.", "return ~allowed",
         ),
     ],
 )  # fmt: skip
@@ -268,36 +261,34 @@ FROM_TORCH = FunctionCheck(
     ],
     names=("output",),
     mistakes=[
-        Mistake(
+        known(
             "biases_not_copied", _changed(_without_biases), "All biases are 0 in your layer.",
             "Which of PyTorch's parameters did you not read?", "There are `in_proj_bias` and `out_proj.bias`.",
             "layer.query.bias.copy_(b_q)",
         ),
-        Mistake(
+        known(
             "input_biases_not_copied", _changed(lambda layer: layer.in_proj_bias.zero_()),
             "The biases of query, key and value are 0 in your layer.",
             "PyTorch keeps three biases in one tensor; where did they go?",
             "Cut `in_proj_bias` as you cut the weights.",
             "b_q, b_k, b_v = theirs.in_proj_bias.chunk(3)",
         ),
-        Mistake(
+        known(
             "output_bias_not_copied", _changed(lambda layer: layer.out_proj.bias.zero_()),
             "The bias of the output projection is 0 in your layer.", "How many tensors does `out_proj` have?",
             "`out_proj` has a weight and a bias.", "layer.output.bias.copy_(theirs.out_proj.bias)",
         ),
         *(
-            Mistake(
-                "chunk_order_wrong", _changed(_in_order(*order)), "Query, key and value have changed places.",
-                "In which order are the three packed?", "`in_proj_weight` holds query, key, value, from the top down.",
-                "w_q, w_k, w_v = theirs.in_proj_weight.chunk(3)",
+            known_fault(
+                "chunk_order_wrong", _changed(_in_order(*order)),
+                "Query, key and value have changed places.", "w_q, w_k, w_v = theirs.in_proj_weight.chunk(3)",
             )
             for order in permutations(range(3))
             if order != (0, 1, 2)
         ),
-        Mistake(
-            "projection_transposed", _changed(_transposed), "Your weights are the transpose of PyTorch's.",
-            "`nn.Linear` computes x @ weight.T + bias. Does yours?",
-            "Copy the weight as it is when your layer uses nn.Linear.", "layer.query.weight.copy_(w_q)",
+        known_fault(
+            "projection_transposed", _changed(_transposed),
+            "Your weights are the transpose of PyTorch's.", "layer.query.weight.copy_(w_q)",
         ),
     ],
 )  # fmt: skip

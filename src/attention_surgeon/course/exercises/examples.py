@@ -43,7 +43,9 @@ def wrong_examples(*checks: str) -> dict[str, list[Example]]:
     >>> [example.__name__ for example in wrong_examples("check_to_torch_mask")["check_to_torch_mask"]]
     ['mask_inverted', 'mask_transposed']
     """
-    return {check: [example(mistake.name, mistake.does) for mistake in TABLES[check].mistakes] for check in checks}
+    return {
+        check: [example(mistake.words.name, mistake.does) for mistake in TABLES[check].mistakes] for check in checks
+    }
 
 
 def right_examples(*checks: str) -> dict[str, list[Example]]:

@@ -4,6 +4,7 @@ probes  ->  the learner's answers  ->  equal to the right ones?  ->  else: to th
 """
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,9 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.errors import SurgeonError
-from attention_surgeon.testing.answer import Array, quietly, raised, same_numbers, to_array
+from attention_surgeon.faults import find_fault
+from attention_surgeon.testing.answer import quietly, raised, same_numbers, to_array
+from attention_surgeon.verdict import Array, Mistake
 
 Probe = tuple[Any, ...]
 
@@ -23,24 +26,43 @@ Values: TypeAlias = Mapping[str, Any]
 
 @final
 @dataclass(frozen=True)
-class Mistake:
+class KnownMistake:
     """Something else that could have been computed, and what to say to it.
 
     Attributes:
-        name: `snake_case`.
+        words: Its name and what leads to it; of a mistake that has a name in the catalogue, the catalogue's.
         does: The same function with the mistake in it.
-        symptom: What is seen, in a sentence that says "you".
-        question: Leads there.
-        pointer: Says where to look.
-        fix: The line.
     """
 
-    name: str
+    words: Mistake
     does: Callable[..., Any]
-    symptom: str
-    question: str
-    pointer: str
-    fix: str
+
+
+def from_catalogue(name: str, seen: str = "") -> Mistake:
+    """Return the words of the catalogue for a mistake, and what is seen of it in this exercise.
+
+    >>> from_catalogue("scale_missing", "With and without the scale you measure the same.").stage
+    'scale'
+    """
+    return dataclasses.replace(find_fault(name).words, seen=(seen,) if seen else ())
+
+
+def known_fault(name: str, does: Callable[..., Any], seen: str = "", fix: str = "") -> KnownMistake:
+    """Return a mistake of the catalogue as this exercise has it.
+
+    Args:
+        name: In the catalogue.
+        does: The same function with the mistake in it.
+        seen: What is seen of it here, in a sentence that says "you".
+        fix: The line as this exercise has it, in NumPy or for its own names; empty: the catalogue's.
+    """
+    words = from_catalogue(name, seen)
+    return KnownMistake(dataclasses.replace(words, fix=fix) if fix else words, does)
+
+
+def known(name: str, does: Callable[..., Any], symptom: str, question: str, pointer: str, fix: str) -> KnownMistake:
+    """Return a mistake that only this exercise has: its name, what is computed, and what to say to it."""
+    return KnownMistake(Mistake(name, symptom=symptom, question=question, pointer=pointer, fix=fix), does)
 
 
 @final
@@ -58,7 +80,7 @@ class FunctionCheck:
     right: Callable[..., Any]
     probes: Sequence[Probe]
     names: Sequence[str]
-    mistakes: Sequence[Mistake] = ()
+    mistakes: Sequence[KnownMistake] = ()
 
     def __call__(self, function: Callable[..., Any]) -> None:
         """Return if the function answers as it should.
@@ -74,7 +96,7 @@ class FunctionCheck:
         mistake = next((m for m in self.mistakes if self._is(m, given)), None)
         raise _explained(mistake, self.probes, given, expected)
 
-    def _is(self, mistake: Mistake, given: Sequence[Values]) -> bool:
+    def _is(self, mistake: KnownMistake, given: Sequence[Values]) -> bool:
         """Whether every answer is the one that this mistake gives."""
         try:
             with quietly():
@@ -101,10 +123,7 @@ def answer_of(function: Callable[..., Any], probe: Probe, names: Sequence[str] =
     try:
         return named_values(returned, names)
     except TypeError as error:
-        raise ExplainedError(
-            "other_values", f"{error}.", question="What does the last line of the text above your function promise?",
-            pointer="Look at what stands behind `return`.", fix=f"return {', '.join(names)}",
-        ) from None  # fmt: skip
+        raise other_values(f"{error}.", f"return {', '.join(names)}") from None
 
 
 def called(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -135,14 +154,10 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
 class ExplainedError(SurgeonError, AssertionError):
     """What somebody wrote is not what the exercise asks, and this is why.
 
-    The text is the symptom and the question: enough to go on with, and nothing given away.
+    The text is what was seen and the question: enough to go on with, and nothing given away.
 
     Attributes:
-        name: Of the mistake, `snake_case`; None for one that was not recognised.
-        symptom: What was seen, in a sentence.
-        question: Leads there without saying it.
-        pointer: Says where to look.
-        fix: The line, as code.
+        mistake: Its name, empty for one that was not recognised, and what leads to it.
         step: Which value differs, `scores`; empty where none does.
         yours: That value as it was given, where it is numbers.
         expected: As it should be.
@@ -150,8 +165,8 @@ class ExplainedError(SurgeonError, AssertionError):
 
     def __init__(
         self,
-        name: str | None,
-        symptom: str,
+        name: str | Mistake | None,
+        symptom: str = "",
         *,
         question: str = "",
         pointer: str = "",
@@ -160,10 +175,48 @@ class ExplainedError(SurgeonError, AssertionError):
         yours: Array | None = None,
         expected: Array | None = None,
     ) -> None:
-        """Keep every level of the explanation."""
-        super().__init__(f"{symptom} {question}".strip())
-        self.name, self.symptom, self.question, self.pointer, self.fix = name, symptom, question, pointer, fix
+        """Keep every level of the explanation.
+
+        Args:
+            name: A whole `Mistake`; or a name, `snake_case`, with the words that follow; None: not recognised.
+            symptom: What was seen, in a sentence.
+            question: Leads there without saying it.
+            pointer: Says where to look.
+            fix: The line, as code.
+            step: Which value differs.
+            yours: That value as it was given.
+            expected: As it should be.
+        """
+        if not isinstance(name, Mistake):
+            name = Mistake(name or "", symptom=symptom, question=question, pointer=pointer, fix=fix)
+        self.mistake = name
         self.step, self.yours, self.expected = step, yours, expected
+        super().__init__(f"{self.symptom} {self.question}".strip())
+
+    @property
+    def name(self) -> str | None:
+        """Of the mistake; None for one that was not recognised."""
+        return self.mistake.name or None
+
+    @property
+    def symptom(self) -> str:
+        """What was seen, in a sentence."""
+        return self.mistake.seen[0] if self.mistake.seen else self.mistake.symptom
+
+    @property
+    def question(self) -> str:
+        """Leads there without saying it."""
+        return self.mistake.question
+
+    @property
+    def pointer(self) -> str:
+        """Says where to look."""
+        return self.mistake.pointer
+
+    @property
+    def fix(self) -> str:
+        """The line, as code."""
+        return self.mistake.fix
 
 
 def not_written_yet(error: NotImplementedError) -> ExplainedError:
@@ -171,6 +224,14 @@ def not_written_yet(error: NotImplementedError) -> ExplainedError:
     return ExplainedError(
         "not_written_yet", f"Not written yet ({error}).", question="What is the first line that you are sure of?",
         pointer="Write below `# YOUR CODE HERE` and remove the line that raises.", fix="",
+    )  # fmt: skip
+
+
+def other_values(symptom: str, fix: str) -> ExplainedError:
+    """Return what is said to a function that returns something else than its text promises."""
+    return ExplainedError(
+        "other_values", symptom, question="What does the text above your function promise?",
+        pointer="Look at what stands behind `return`.", fix=fix,
     )  # fmt: skip
 
 
@@ -195,12 +256,7 @@ def require_unchanged(now: Any, before: Any) -> None:
     __tracebackhide__ = True
     if same_value(now, before):
         return
-    raise ExplainedError(
-        "mutates_inputs", f"After the call the caller's {shown(before)} are others.",
-        question="Which of your lines write into something that they were given?",
-        pointer="Look for `x[...] = `, `+=` and methods that end in _; they change the caller's numbers.",
-        fix="x = x + 1  # instead of x += 1",
-    )  # fmt: skip
+    raise ExplainedError(from_catalogue("mutates_inputs", f"After the call the caller's {shown(before)} are others."))
 
 
 def _same_values(given: Values, expected: Values) -> bool:
@@ -208,7 +264,7 @@ def _same_values(given: Values, expected: Values) -> bool:
 
 
 def _explained(
-    mistake: Mistake | None, probes: Sequence[Probe], given: Sequence[Values], expected: Sequence[Values]
+    mistake: KnownMistake | None, probes: Sequence[Probe], given: Sequence[Values], expected: Sequence[Values]
 ) -> ExplainedError:
     """Return the mistake with the first value that differs."""
     probe, name, ours, theirs = _first_difference(probes, given, expected)
@@ -219,9 +275,7 @@ def _explained(
             question="I do not recognise this mistake. Which value would you get by hand?",
             pointer=f"Work out the {name} on paper for two positions and compare it with yours.", **numbers,
         )  # fmt: skip
-    return ExplainedError(
-        mistake.name, mistake.symptom, question=mistake.question, pointer=mistake.pointer, fix=mistake.fix, **numbers
-    )
+    return ExplainedError(mistake.words, **numbers)
 
 
 def _first_difference(

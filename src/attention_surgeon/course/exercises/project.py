@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from attention_surgeon.course.exercises.function_check import (
     ExplainedError,
     FunctionCheck,
-    Mistake,
     answer_of,
     as_numbers,
+    known,
+    known_fault,
 )
 from attention_surgeon.ops import attention, topk_attention
 from attention_surgeon.testing.draw import generator, numbers
@@ -83,24 +84,22 @@ NEXT_TOKEN_LOSS = FunctionCheck(
     probes=[_loss_probe(1, 2, 7, 5), _loss_probe(2, 3, 5, 11)],
     names=("loss",),
     mistakes=[
-        Mistake(
+        known(
             "not_shifted", _loss, "Each position is asked for its own token, which it has just been given.",
             "What does position 3 see, and what should it foretell?",
             "Position i foretells token i + 1: leave out the last prediction and the first token.",
             "cross_entropy(logits[:, :-1], tokens[:, 1:])",
         ),
-        Mistake(
+        known(
             "shifted_backwards", lambda logits, tokens: _loss(logits[:, 1:], tokens[:, :-1]),
             "Each position is asked for the token before it.", "Which of the two runs ahead, prediction or target?",
             "Swap the two slices.", "cross_entropy(logits[:, :-1], tokens[:, 1:])",
         ),
-        Mistake(
+        known_fault(
             "softmax_twice", lambda logits, tokens: _next_token_loss(torch.softmax(logits, -1), tokens),
             "A softmax stands before a loss that has one of its own.",
-            "What does `F.cross_entropy` expect, probabilities or logits?", "Hand the logits in as they are.",
-            "F.cross_entropy(logits, targets)",
         ),
-        Mistake(
+        known(
             "summed", lambda logits, tokens: _next_token_loss(logits, tokens) * tokens[:, 1:].numel(),
             "You add up over the tokens.", "Is a text of twice the length foretold twice as badly?",
             "Take the mean.", 'F.cross_entropy(..., reduction="mean")',
@@ -156,32 +155,31 @@ TOP_K = FunctionCheck(
     probes=[(*_qkv(1, 2, 5, 7, 3, 4), 3), (*_qkv(2, 3, 4, 11, 5, 2), 2), (*_qkv(3, 1, 3, 5, 2, 7), 1)],
     names=("output", "weights"),
     mistakes=[
-        Mistake(
+        known(
             "rows_not_renormalised", _renormalise_not, "Your rows no longer sum to 1.",
             "You took keys away after the softmax. Who gets their weight?",
             "Hide the other keys before the softmax, as a mask does.",
             'scores.masked_fill(~kept, float("-inf"))',
         ),
-        Mistake(
+        known(
             "hidden_with_zero", _fill_zero, "Keys outside the best k still get weight.", "What is e to the power of 0?",
             "Fill with -inf, not with 0.", 'scores.masked_fill(~kept, float("-inf"))',
         ),
-        Mistake(
+        known(
             "worst_kept", lambda Q, K, V, k: _hidden(Q, K, V, _keep(_scores(Q, K), k, largest=False)),
             "You keep the k worst keys.", "In which direction do you sort?", "Take the largest scores.",
             "scores.topk(k, dim=-1)",
         ),
-        Mistake(
+        known(
             "best_queries_kept", _best_queries, "Each key keeps its k best queries; it should be the other way round.",
             "Who chooses, the row or the column?", "Look for the k best along the last axis.",
             "scores.topk(k, dim=-1)",
         ),
-        Mistake("k_ignored", _of_all, "All keys get weight; k changes nothing.", "Where does k appear in your code?",
+        known("k_ignored", _of_all, "All keys get weight; k changes nothing.", "Where does k appear in your code?",
                 "Hide every key that is not among the k best.", "scores.topk(k, dim=-1)"),
-        Mistake(
-            "scale_missing", lambda Q, K, V, k: topk_attention(Q, K, V, k, scale=False), "The scores are not scaled.",
-            "Which keys are best does not change without the scale. What does?", "Divide the scores by √d_k first.",
-            "scores = Q @ K.transpose(-2, -1) / Q.shape[-1] ** 0.5",
+        known_fault(
+            "scale_missing", lambda Q, K, V, k: topk_attention(Q, K, V, k, scale=False),
+            "The scores are not scaled.",
         ),
     ],
 )  # fmt: skip
@@ -196,7 +194,7 @@ UNTOUCHED = FunctionCheck(
     probes=[(_any_weights(), 0.5, False), (_any_weights(), 0.0, True)],
     names=("weights",),
     mistakes=[
-        Mistake(
+        known(
             "scaled_in_eval", lambda weights, p, training: weights * (1 - p),
             "Outside training you make weights smaller.",
             "If training already divides by 1 - p, what is left to do here?", "Return the weights as they are.",

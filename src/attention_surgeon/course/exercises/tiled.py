@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, Mistake, called
+from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, called, known, known_fault
 from attention_surgeon.ops import attention
 from attention_surgeon.testing.draw import generator, numbers
 from attention_surgeon.threads import one_thread
@@ -140,37 +140,36 @@ TILED = FunctionCheck(
     probes=[_probe(1, 2, 7, 11, 4), _probe(2, 1, 13, 13, 5), _probe(3, 3, 5, 17, 17)],
     names=("output",),
     mistakes=[
-        Mistake(
+        known(
             "softmax_per_tile", _softmax_per_tile, "Every tile counts alike: you average the outputs of the tiles.",
             "One tile holds the best key, another only poor ones. Should both count the same?",
             "Keep the sum of the exponentials over all tiles and divide once, at the end.", "output / total",
         ),
-        Mistake(
+        known(
             "tiles_summed", _summed_tiles, "You add up the finished outputs of the tiles.",
             "Each tile's weights sum to 1. What do all of them together sum to?",
             "Divide once, at the end, by the sum over all tiles.", "output / total",
         ),
-        Mistake(
+        known(
             "only_first_tile", _first_tile, "Only the first tile of keys is used.", "Where does your loop end?",
             "Go on over all keys: the last tile may be shorter.", "for start in range(0, n_k, tile_size):",
         ),
-        Mistake(
+        known(
             "old_output_not_rescaled", lambda *a: _running(*a, sum_too=False),
             "When a larger score comes, the sum is corrected, the output so far is not.",
             "What was the output so far measured against, the old maximum or the new one?",
             "Multiply the output so far by exp(old maximum - new maximum), as the sum.",
             "output = output * shrink + e @ v",
         ),
-        Mistake(
+        known(
             "nothing_rescaled", lambda *a: _running(*a, sum_too=True),
             "When a larger score comes, what was gathered before keeps its old size.",
             "What was gathered so far measured against, the old maximum or the new one?",
             "Multiply sum and output so far by exp(old maximum - new maximum).", "shrink = torch.exp(old - new)",
         ),
-        Mistake(
-            "scale_missing", lambda Q, K, V, t: attention(Q, K, V, scale=False)[0], "The scores are not scaled.",
-            "What does the readable version do between the product and the softmax?", "Divide every tile by √d_k.",
-            "scores = Q @ k.transpose(-2, -1) / Q.shape[-1] ** 0.5",
+        known_fault(
+            "scale_missing", lambda Q, K, V, t: attention(Q, K, V, scale=False)[0],
+            "The scores are not scaled.",
         ),
     ],
 )  # fmt: skip

@@ -76,18 +76,18 @@ def error_in_words(error: BaseException, file: Path | None, limits: Limits) -> s
     'the code imports einops, which is not installed here; install it with `pip install einops`.'
     """
     name = "the code" if file is None else file.name
-    place = place_of_error(error, file)
+    location = location_of_error(error, file)
     if isinstance(error, SurgeonError):
         return str(error)
     if isinstance(error, SyntaxError):
         return _syntax_error(error)
     if isinstance(error, ImportError):
-        return _import_error(error, name, place)
+        return _import_error(error, name, location)
     if ended_by(error) != "raised":
-        return _no_way_on(error, name, place, limits)
+        return _no_way_on(error, name, location, limits)
     if isinstance(error, EOFError):
-        return f"{name} waits for input{at(place)}, and nobody can type here; write the value into the code."
-    return _any_error(error, name, is_ours=file is not None and place is None, where=at(place))
+        return f"{name} waits for input{at(location)}, and nobody can type here; write the value into the code."
+    return _any_error(error, name, is_ours=file is not None and location is None, where=at(location))
 
 
 def smaller(memory_bytes: int) -> str:
@@ -96,7 +96,7 @@ def smaller(memory_bytes: int) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class ErrorLocation:
     """A line of the judged file.
 
     Attributes:
@@ -115,9 +115,9 @@ class Place:
         return f"line {self.line}{inside}" + (f" (`{self.source}`)" if self.source else "")
 
 
-def at(place: Place | None) -> str:
-    """Return ` at line 3 (...)`, nothing if the place is unknown."""
-    return "" if place is None else f" at {place}"
+def at(location: ErrorLocation | None) -> str:
+    """Return ` at line 3 (...)`, nothing if the location is unknown."""
+    return "" if location is None else f" at {location}"
 
 
 def shortened(error: BaseException, file: Path | None) -> str:
@@ -137,30 +137,30 @@ def _syntax_error(error: SyntaxError) -> str:
     return f"{name} cannot be read as Python at line {error.lineno or 1}: {error.msg}{shown}"
 
 
-def _import_error(error: ImportError, name: str, place: Place | None) -> str:
+def _import_error(error: ImportError, name: str, location: ErrorLocation | None) -> str:
     if "relative import" in str(error):
         return (
-            f"{name} has a relative import{at(place)}, and its folder is no package; write `import other` for "
+            f"{name} has a relative import{at(location)}, and its folder is no package; write `import other` for "
             f"`from . import other`, or put an empty __init__.py into the folder."
         )
     module = error.name or ""
     top = module.partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or not top:
-        return _any_error(error, name, is_ours=False, where=at(place))
+        return _any_error(error, name, is_ours=False, where=at(location))
     if top != module and importlib.util.find_spec(top) is not None:
-        return f"{name} imports {module}{at(place)}, which the installed {top} does not have; look for its new name."
+        return f"{name} imports {module}{at(location)}, which the installed {top} does not have; look for its new name."
     package = _PACKAGE_OF.get(top, top)
-    return f"{name} imports {top}{at(place)}, which is not installed here; install it with `pip install {package}`."
+    return f"{name} imports {top}{at(location)}, which is not installed here; install it with `pip install {package}`."
 
 
-def _no_way_on(error: BaseException, name: str, place: Place | None, limits: Limits) -> str:
+def _no_way_on(error: BaseException, name: str, location: ErrorLocation | None, limits: Limits) -> str:
     if isinstance(error, SystemExit):
-        return f"{name} ended the program{at(place)} with exit code {_exit_code(error)}; take the exit out."
+        return f"{name} ended the program{at(location)} with exit code {_exit_code(error)}; take the exit out."
     if isinstance(error, KeyboardInterrupt):
-        return f"{name} was interrupted{at(place)}; run it again."
+        return f"{name} was interrupted{at(location)}; run it again."
     asked = _ASKED_FOR.search(str(error))
     amount = "" if asked is None else f" asked for {in_bytes(int(asked[1])) if asked[1] else asked[2]} at once and"
-    return f"{name}{amount} ran out of memory{at(place)}; {smaller(limits.memory_bytes)}"
+    return f"{name}{amount} ran out of memory{at(location)}; {smaller(limits.memory_bytes)}"
 
 
 def _exit_code(error: SystemExit) -> int:
@@ -186,18 +186,20 @@ def ended_of(code: int | None) -> Ended:
     return "crashed" if code is not None and code >= _WINDOWS_CRASH else "exited"
 
 
-def end_in_words(ended: Ended, code: int | None, file: Path | None, place: Place | None, limits: Limits) -> str:
+def end_in_words(
+    ended: Ended, code: int | None, file: Path | None, location: ErrorLocation | None, limits: Limits
+) -> str:
     """Return the sentence for a child that left no answer.
 
     Args:
         ended: What became of it.
         code: Its exit code, negative for a signal; None: nobody knows.
         file: The judged file.
-        place: Where it was.
+        location: Where it was.
         limits: What it was allowed.
     """
     name = "the code" if file is None else file.name
-    where = at(place)
+    where = at(location)
     match ended:
         case "timed_out":
             return (
@@ -247,7 +249,7 @@ def _signal_name(code: int | None) -> str:
         return f"signal {-code}"
 
 
-def place_of_error(error: BaseException, file: Path | None) -> Place | None:
+def location_of_error(error: BaseException, file: Path | None) -> ErrorLocation | None:
     """Return the innermost line of `file` in the error's traceback, None if it was not there."""
     found = None
     trace: TracebackType | None = error.__traceback__
@@ -256,18 +258,18 @@ def place_of_error(error: BaseException, file: Path | None) -> Place | None:
         if code.co_filename == str(file):
             found = (trace.tb_lineno, code.co_name)
         trace = trace.tb_next
-    return None if found is None or file is None else _place(file, *found)
+    return None if found is None or file is None else _location(file, *found)
 
 
 def line_of_error(error: BaseException, file: Path | None) -> int | None:
     """Return the line of `file` where the error came up, or which is no Python; None if it was not there."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
         return error.lineno
-    place = place_of_error(error, file)
-    return None if place is None else place.line
+    location = location_of_error(error, file)
+    return None if location is None else location.line
 
 
-def place_in_trace(trace: str, file: Path | None) -> Place | None:
+def location_in_trace(trace: str, file: Path | None) -> ErrorLocation | None:
     """Return the innermost line of `file` in what faulthandler wrote, None if it was not there.
 
     Args:
@@ -290,13 +292,13 @@ def place_in_trace(trace: str, file: Path | None) -> Place | None:
     for start, end in sorted(zip(starts, ends, strict=True), key=lambda part: rank(part[0])):
         for name, line, function in _FRAME.findall(trace, start.start(), end):
             if name == _as_written(file):
-                return _place(file, int(line), function)
+                return _location(file, int(line), function)
     return None
 
 
-def _place(file: Path, line: int, function: str) -> Place:
+def _location(file: Path, line: int, function: str) -> ErrorLocation:
     linecache.checkcache(str(file))
-    return Place(line, function, linecache.getline(str(file), line).strip()[:80])
+    return ErrorLocation(line, function, linecache.getline(str(file), line).strip()[:80])
 
 
 def _as_written(file: Path) -> str:

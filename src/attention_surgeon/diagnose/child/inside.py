@@ -26,7 +26,7 @@ from attention_surgeon.diagnose.child.outcome import Ended, Jsonable
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import file_access_error
 
-NO_LETTER = 199
+NO_MESSAGE = 199
 """The exit code of a child that could not even say what went wrong; what it printed says more."""
 
 _own_streams: list[io.TextIOWrapper] = []
@@ -67,15 +67,15 @@ def do(job: Job) -> NoReturn:
         pid = os.getpid()
         _make_harmless()
         _arm(job)
-        letter = _work(job)
+        message = _work(job)
         if os.getpid() == pid:  # otherwise the code forked, and this is the copy
-            _deliver(letter, job)
+            _deliver(message, job)
         for stream in _own_streams:  # os._exit drops what is still in a buffer
             with contextlib.suppress(OSError, ValueError):  # the code closed it
                 stream.flush()
         code = 0
     except BaseException as error:  # noqa: BLE001  the last resort: nothing of the parent's may run on in a child
-        code = OUT_OF_MEMORY if isinstance(error, MemoryError) else NO_LETTER
+        code = OUT_OF_MEMORY if isinstance(error, MemoryError) else NO_MESSAGE
         with contextlib.suppress(MemoryError):
             traceback.print_exc()
     os._exit(code)  # no handler, no buffer and no thread of the judged code has a say in this
@@ -122,7 +122,7 @@ def _arm(job: Job) -> None:
 
 
 @dataclass(frozen=True)
-class Letter:
+class Message:
     """What a child says about its end; the fields are those of `Outcome`."""
 
     ended: Ended
@@ -132,17 +132,17 @@ class Letter:
     traceback: str = ""
 
 
-def _work(job: Job) -> Letter:
+def _work(job: Job) -> Message:
     try:
-        return Letter("finished", job.work())
+        return Message("finished", job.work())
     except BaseException as error:  # noqa: BLE001  whatever comes out of somebody's code becomes a sentence
-        return _letter_about(error, job)
+        return _message_about(error, job)
 
 
-def _letter_about(error: BaseException, job: Job) -> Letter:
+def _message_about(error: BaseException, job: Job) -> Message:
     for lift in _before_it_is_told:
         lift()
-    return Letter(
+    return Message(
         ended=ended_by(error),
         sentence=error_in_words(error, job.file, job.limits),
         line=line_of_error(error, job.file),
@@ -150,11 +150,11 @@ def _letter_about(error: BaseException, job: Job) -> Letter:
     )
 
 
-def _deliver(letter: Letter, job: Job) -> None:
+def _deliver(message: Message, job: Job) -> None:
     try:
-        send(letter, job.folder)
+        send(message, job.folder)
     except (TypeError, ValueError) as error:  # an answer that JSON cannot write, or too large
-        send(_letter_about(error, job), job.folder)
+        send(_message_about(error, job), job.folder)
 
 
 @contextmanager
@@ -172,26 +172,26 @@ def private_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def send(letter: Letter, folder: Path) -> None:
+def send(message: Message, folder: Path) -> None:
     """Write the answer, so that it is there whole or not at all.
 
     Raises:
         OptionError: it is larger than `LARGEST`.
         TypeError: its value is nothing that JSON can write.
     """
-    content = json.dumps(asdict(letter)).encode()
+    content = json.dumps(asdict(message)).encode()
     if len(content) > LARGEST:
         raise OptionError(f"the answer of the child has {len(content)} bytes, at most {LARGEST} are allowed.")
     draft = folder / "draft"
     draft.write_bytes(content)
-    os.replace(draft, _letter(folder))
+    os.replace(draft, _message(folder))
 
 
-def receive(folder: Path) -> Letter | None:
+def receive(folder: Path) -> Message | None:
     """Return the child's answer, None if it left none."""
-    if not _letter(folder).exists():
+    if not _message(folder).exists():
         return None
-    return Letter(**json.loads(_letter(folder).read_bytes()))
+    return Message(**json.loads(_message(folder).read_bytes()))
 
 
 def trace_file(folder: Path) -> Path:
@@ -199,8 +199,8 @@ def trace_file(folder: Path) -> Path:
     return folder / "trace"
 
 
-def _letter(folder: Path) -> Path:
-    return folder / "letter"
+def _message(folder: Path) -> Path:
+    return folder / "message"
 
 
 class Printed:

@@ -7,8 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from attention_surgeon.diagnose.child.in_words import end_in_words, ended_of, failed_in_words, place_in_trace
-from attention_surgeon.diagnose.child.inside import NO_LETTER, Job, Letter, Printed, private_folder, receive, trace_file
+from attention_surgeon.diagnose.child.in_words import end_in_words, ended_of, failed_in_words, location_in_trace
+from attention_surgeon.diagnose.child.inside import (
+    NO_MESSAGE,
+    Job,
+    Message,
+    Printed,
+    private_folder,
+    receive,
+    trace_file,
+)
 from attention_surgeon.diagnose.child.limits import Limits
 from attention_surgeon.diagnose.child.outcome import Ended, Jsonable, Outcome
 from attention_surgeon.diagnose.child.process import Forked, Fresh, Process
@@ -101,8 +109,8 @@ def run_in_child(
             process.end()
             process.close()
         seconds = time.monotonic() - began
-        letter = receive(folder) or _own_words(job, stopped, process.code)
-    return Outcome(printed=watch.printed.text(), seconds=seconds, **vars(letter))
+        message = receive(folder) or _own_words(job, stopped, process.code)
+    return Outcome(printed=watch.printed.text(), seconds=seconds, **vars(message))
 
 
 def _process(job: Job, start: Start | None) -> Process:
@@ -128,16 +136,16 @@ def _let_it_say_where(process: Process, folder: Path) -> None:
     time.sleep(0.005)  # it is written in pieces
 
 
-def _own_words(job: Job, stopped: Ended | None, code: int | None) -> Letter:
+def _own_words(job: Job, stopped: Ended | None, code: int | None) -> Message:
     """Return what a child that left no answer would have said."""
     trace = _trace(job.folder)
-    if not stopped and (not trace or code == NO_LETTER):
-        return Letter("crashed", sentence=failed_in_words(code, job.file))
+    if not stopped and (not trace or code == NO_MESSAGE):
+        return Message("crashed", sentence=failed_in_words(code, job.file))
     is_late = "Timeout (" in trace  # on Windows, where there is no signal for it
     ended = stopped or ("timed_out" if is_late else ended_of(code))
-    place = place_in_trace(trace, job.file)
-    sentence = end_in_words(ended, code, job.file, place, job.limits)
-    return Letter(ended, sentence=sentence, line=None if place is None else place.line)
+    location = location_in_trace(trace, job.file)
+    sentence = end_in_words(ended, code, job.file, location, job.limits)
+    return Message(ended, sentence=sentence, line=None if location is None else location.line)
 
 
 def _trace(folder: Path) -> str:

@@ -8,17 +8,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from attention_surgeon.diagnose.diagnosis import Diagnosis
 from attention_surgeon.diagnose.doctor.healthy import Alternative
-from attention_surgeon.diagnose.doctor.patients import Kind, find_kind, target_with
 from attention_surgeon.diagnose.doctor.report import RIGHT, Nearest, Outcome, Result
+from attention_surgeon.diagnose.doctor.targets import Kind, find_kind, target_with
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain
 from attention_surgeon.diagnose.hypotheses import SEEN_AT_EXTREMES, are_compatible, singles
 from attention_surgeon.diagnose.judge import diagnose
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.faults import Fault, faults_of, operate
+from attention_surgeon.faults import Fault, faults_of, with_faults
 from attention_surgeon.testing import Answer, Subject, same_answer
 from attention_surgeon.testing.answer import ABSOLUTE, RELATIVE, raised
+from attention_surgeon.verdict import Verdict
 
 Answers = tuple[Answer, ...]
 
@@ -26,7 +26,7 @@ _NOT_A_NUMBER, _INFINITE = 1e30, 2e30
 """Stand for NaN and infinity, far from every number and from each other."""
 
 
-class Ward:
+class KindAnswers:
     """What is asked of one kind of target again and again: its faults, and what circuits with them answer."""
 
     def __init__(self, kind: Kind) -> None:
@@ -59,7 +59,7 @@ class Ward:
             subject: Whose calls are made; None: those of the right target.
         """
         subject = subject or self.subject
-        circuit = operate(subject.base, faults)
+        circuit = with_faults(subject.base, faults)
         return tuple(subject.answer(circuit, case) for probe in range(NUM_PROBES) for case in subject.cases(probe))
 
     def is_distinguishable(self, answers: Answers, subject: Subject) -> bool:
@@ -79,9 +79,9 @@ class Ward:
 
 
 @lru_cache(maxsize=64)
-def ward(kind: str) -> Ward:
-    """Return the ward of a kind."""
-    return Ward(find_kind(kind))
+def answers_of_kind(kind: str) -> KindAnswers:
+    """Return what is asked of a kind, and its answers."""
+    return KindAnswers(find_kind(kind))
 
 
 def are_same(some: Answers, others: Answers) -> bool:
@@ -91,7 +91,7 @@ def are_same(some: Answers, others: Answers) -> bool:
 
 def drawn_pairs(kind: str, number: int | None) -> list[tuple[Fault, Fault]]:
     """Return that many pairs, always the same ones; None: all."""
-    pairs = ward(kind).pairs
+    pairs = answers_of_kind(kind).pairs
     return pairs if number is None or number >= len(pairs) else random.Random(kind).sample(pairs, number)
 
 
@@ -121,7 +121,7 @@ def _or_crash(examine: Callable[[], Outcome], crashed: Outcome) -> Outcome:
         return dataclasses.replace(crashed, said=f"the diagnosis raises {raised(error).error}")
 
 
-def diagnose_single(own: Ward, fault: Fault) -> tuple[Result, Diagnosis]:
+def diagnose_single(own: KindAnswers, fault: Fault) -> tuple[Result, Verdict]:
     """Diagnose a target with one fault, and return what that is worth with what was said.
 
     Raises:
@@ -140,14 +140,14 @@ def diagnose_single(own: Ward, fault: Fault) -> tuple[Result, Diagnosis]:
 
 
 def _examine_single(kind: str, fault: Fault) -> Outcome:
-    result, found = diagnose_single(ward(kind), fault)
+    result, found = diagnose_single(answers_of_kind(kind), fault)
     ties = " / ".join(" + ".join(names) for names in found.ties)
     said = {"tied": ties, "accepted": in_words(found), "unnamed": in_words(found)}.get(result, "")
     return Outcome(kind, "single", (fault.name,), result, said)
 
 
 def _examine_pair(kind: str, pair: tuple[Fault, Fault]) -> Outcome:
-    own, names = ward(kind), (pair[0].name, pair[1].name)
+    own, names = answers_of_kind(kind), (pair[0].name, pair[1].name)
     try:
         subject = own.contract.bind(target_with(find_kind(kind), pair))
     except UnjudgedError as error:
@@ -185,15 +185,14 @@ def _examine_alternative(alternative: Alternative, judged: Outcome) -> Outcome:
     return dataclasses.replace(judged, result="rejected", said=in_words(found))
 
 
-def in_words(found: Diagnosis) -> str:
+def in_words(found: Verdict) -> str:
     """Say in a line what a diagnosis said."""
     if found.verdict == "unjudged":
         return f"not judged: {found.reason}"
     if found.verdict == "right":
         return "right"
     names = " / ".join(" + ".join(names) for names in found.ties or [found.names] if names)
-    evidence = "; ".join(seen.evidence for seen in found.conduct if seen.is_fault and seen.fault is None)
-    return " · ".join(filter(None, [names or "wrong, not recognised", evidence]))
+    return " · ".join(filter(None, [names or "wrong, not recognised", "; ".join(found.unnamed)]))
 
 
 def _explained(found: Explanation) -> str:
@@ -201,21 +200,21 @@ def _explained(found: Explanation) -> str:
     return " / ".join(some) or "wrong, not recognised"
 
 
-def nearest_faults(ward: Ward) -> Nearest | None:
+def nearest_faults(own: KindAnswers) -> Nearest | None:
     """Return the two single faults that lie closest together, no fault at all being one; None where there are not two.
 
     Two that are the same function lie within the tolerance and are no two faults here. Distances are in tolerances:
     a difference of `ABSOLUTE + RELATIVE |number|` is one.
     """
-    right, *wrong = ward.answers_of_singles(ward.subject)
-    named = zip((fault.name for fault in ward.computed), wrong, strict=True)
+    right, *wrong = own.answers_of_singles(own.subject)
+    named = zip((fault.name for fault in own.computed), wrong, strict=True)
     rows = dict(reversed([*named])) | {RIGHT: right}
     groups: dict[object, list[str]] = {}
     for name, answers in rows.items():
         groups.setdefault(_shape_of(answers), []).append(name)
     found = (_nearest_of(names, np.stack([_numbers(rows[name]) for name in names])) for names in groups.values())
     distance, first, second = min(filter(None, found), default=(None, "", ""))
-    return None if distance is None else Nearest(ward.kind.name, (first, second), distance * RELATIVE, RELATIVE)
+    return None if distance is None else Nearest(own.kind.name, (first, second), distance * RELATIVE, RELATIVE)
 
 
 def _shape_of(answers: Answers) -> object:

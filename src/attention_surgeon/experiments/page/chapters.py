@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from attention_surgeon.experiments.page.pictures import Picture, saved_picture
-from attention_surgeon.experiments.page.tables import Table, record_table, samples_of
+from attention_surgeon.experiments.page.tables import PageTable, record_table, samples_of
 from attention_surgeon.experiments.report_runs import Section
 from attention_surgeon.experiments.runs import SavedRun
 
@@ -43,7 +43,7 @@ class Chapter:
     is_quick: bool
     pictures: tuple[Picture, ...]
     more: tuple[Picture, ...]
-    table: Table | None
+    table: PageTable | None
     samples: tuple[tuple[str, str], ...]
     command: str
     facts: dict[str, str]

@@ -12,7 +12,7 @@ from attention_surgeon.experiments.claims import Claim, Judgement, Status, count
 from attention_surgeon.experiments.entry import STEP_COLUMNS, checks_sentence, step_rows
 from attention_surgeon.experiments.page.chapters import Chapter, chapter_of
 from attention_surgeon.experiments.page.pictures import Picture, picture_of
-from attention_surgeon.experiments.page.tables import Table, plain_table
+from attention_surgeon.experiments.page.tables import PageTable, plain_table
 from attention_surgeon.experiments.report import Report
 from attention_surgeon.experiments.report_runs import Planned, Section
 from attention_surgeon.plots.style import Theme, theme_named
@@ -53,7 +53,7 @@ class Page:
     excerpt: str
     checks: str
     strongest: str
-    steps: Table
+    steps: PageTable
     pictures: tuple[Picture, ...]
     chapters: tuple[Chapter, ...]
     claims: Mapping[str, Sequence[tuple[Claim, Judgement]]]

@@ -14,7 +14,7 @@ _MANY = 16
 
 @final
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table of the page.
 
     Attributes:
@@ -32,7 +32,7 @@ class Table:
     is_long: bool = False
 
 
-def record_table(records: Records, caption: str) -> Table:
+def record_table(records: Records, caption: str) -> PageTable:
     """Return the records as a table.
 
     >>> record_table(({"model": "causal", "training_bits": 2.5, "sample": "The"},), "Measured").columns
@@ -43,11 +43,11 @@ def record_table(records: Records, caption: str) -> Table:
     return plain_table(caption, [name.replace("_", " ") for name in names], rows)
 
 
-def plain_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+def plain_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> PageTable:
     """Return rows of values as a table; columns of numbers are set to the right."""
     are_numbers = tuple(all(_is_number(row[at]) for row in rows) for at in range(len(columns)))
     cells = tuple(tuple(value_text(value) for value in row) for row in rows)
-    return Table(caption, tuple(columns), cells, are_numbers, len(rows) > _MANY)
+    return PageTable(caption, tuple(columns), cells, are_numbers, len(rows) > _MANY)
 
 
 def samples_of(records: Records) -> tuple[tuple[str, str], ...]:

@@ -116,12 +116,12 @@ def _value_of(parameter: inspect.Parameter, values: dict[str, int]) -> Any:
 def _config(values: dict[str, int]) -> SimpleNamespace:
     """Return a configuration object that answers to every usual name."""
     config = {name: values[size] for size, names in SIZES.items() for name in names}
-    drops = dict.fromkeys(
+    dropout = dict.fromkeys(
         ("dropout", "attn_pdrop", "resid_pdrop", "attention_dropout", "attention_probs_dropout_prob", "drop_rate",
          "attn_dropout", "resid_dropout", "hidden_dropout_prob"),
         DROPOUT,
     )  # fmt: skip
-    return SimpleNamespace(**config, **drops, bias=True, qkv_bias=True, attention_bias=True, flash=False, causal=True)
+    return SimpleNamespace(**config, **dropout, bias=True, qkv_bias=True, attention_bias=True, flash=False, causal=True)
 
 
 @dataclass(frozen=True)

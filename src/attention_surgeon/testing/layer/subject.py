@@ -51,7 +51,7 @@ from attention_surgeon.testing.layer.parameters import (
 
 
 class AskableLayer(Subject[LayerSpec]):
-    """A layer that can be asked; a subject, but for its conduct."""
+    """A layer that can be asked; a subject, but for its behaviour."""
 
     def __init__(self, contract: LayerSpec, target: Any) -> None:
         """Bind: build for each probe, write our numbers, find the mask's form and the reading of the parameters."""

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing.answer import Library, arrays_in, raised, to_array, to_library
-from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.draw import generator
-from attention_surgeon.testing.function_conduct import differ
+from attention_surgeon.testing.function_behaviour import differ
 from attention_surgeon.testing.layer.build import DROPOUT
 from attention_surgeon.testing.layer.cases import LayerCase, LayerSpec
 from attention_surgeon.testing.layer.subject import AskableLayer
 from attention_surgeon.testing.steadiness import random_state_kept
+from attention_surgeon.verdict import Behaviour
 
 _NUM_DRAWS = 60
 
@@ -31,7 +31,7 @@ _OVERFLOWING: Mapping[Library, float] = {"torch": 110.0, "numpy": 900.0}
 _NUM_STARTS, _NUM_STEPS, _LEVEL = 9, 40, 0.05
 
 
-def layer_conduct(subject: AskableLayer, circuit: Circuit | None) -> list[Conduct]:
+def layer_behaviour(subject: AskableLayer, circuit: Circuit | None) -> list[Behaviour]:
     """Return what was seen; with None for a circuit only what needs no knowledge of what is computed."""
     looks = (
         [_missing, _caller]
@@ -41,15 +41,15 @@ def layer_conduct(subject: AskableLayer, circuit: Circuit | None) -> list[Conduc
     return [seen for look in looks for seen in look(subject, circuit)]
 
 
-def _missing(subject: AskableLayer, circuit: Circuit | None) -> Iterator[Conduct]:
+def _missing(subject: AskableLayer, circuit: Circuit | None) -> Iterator[Behaviour]:
     if subject.reading.is_shared:
-        yield Conduct("projection_shared", "queries, keys and values come out of one matrix")
+        yield Behaviour("projection_shared", "queries, keys and values come out of one matrix")
     if subject.reading.has_output or subject.contract.kind in ("simple", "self"):
         return
-    yield Conduct("output_projection_missing", "there is no fourth projection, which mixes the heads")
+    yield Behaviour("output_projection_missing", "there is no fourth projection, which mixes the heads")
 
 
-def _empty_rows(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
+def _empty_rows(subject: AskableLayer, circuit: Circuit) -> Iterator[Behaviour]:
     masked = next((case for case in subject.cases(0) if case.allowed is not None and case.form != "b n"), None)
     if masked is None or masked.allowed is None or subject.contract.allows_nan_rows:
         return
@@ -58,10 +58,10 @@ def _empty_rows(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     case = LayerCase("a query without keys", masked.x, masked.context, allowed, masked.form)
     given, expected = subject.ask(case), subject.answer(circuit, case)
     if given.error is None and not given.is_finite and expected.is_finite:
-        yield Conduct("nan_rows", "a query that may attend to no key gets NaN")
+        yield Behaviour("nan_rows", "a query that may attend to no key gets NaN")
 
 
-def _caller(subject: AskableLayer, circuit: Circuit | None) -> Iterator[Conduct]:
+def _caller(subject: AskableLayer, circuit: Circuit | None) -> Iterator[Behaviour]:
     for case in subject.cases(0)[:3]:
         x = to_library(case.x, subject.library)
         kept = to_array(x).copy()
@@ -71,11 +71,11 @@ def _caller(subject: AskableLayer, circuit: Circuit | None) -> Iterator[Conduct]
         except Exception:  # noqa: BLE001  what it raises is told elsewhere
             continue
         if not np.array_equal(to_array(x), kept, equal_nan=True):
-            yield Conduct("mutates_inputs", "after the call the caller's x held other numbers")
+            yield Behaviour("mutates_inputs", "after the call the caller's x held other numbers")
             return
 
 
-def _gradient(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
+def _gradient(subject: AskableLayer, circuit: Circuit) -> Iterator[Behaviour]:
     if not isinstance(subject.layer(), nn.Module):
         return
     answers = ((case, subject.ask(case)) for case in subject.cases(0))
@@ -86,13 +86,13 @@ def _gradient(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     try:
         given = _gradients(subject, case)
     except Exception as error:  # noqa: BLE001  somebody else's layer may raise anything
-        yield Conduct(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
+        yield Behaviour(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
         return
     wrong = [name for name, theirs in expected.items() if differ(given[name], theirs)]
     if wrong:
         gone = [name for name in wrong if not given[name].any()]
         names = ", ".join(gone or wrong)
-        yield Conduct(
+        yield Behaviour(
             "cuts_gradient",
             f"no gradient reaches {names}" if gone else f"the gradient of {names} is not the derivative",
         )
@@ -129,7 +129,7 @@ def _coefficients(shape: tuple[int, ...]) -> Tensor:
     return torch.cos(torch.arange(torch.Size(shape).numel(), dtype=torch.float64)).reshape(shape)
 
 
-def _dtype(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
+def _dtype(subject: AskableLayer, circuit: Circuit) -> Iterator[Behaviour]:
     layer, case = subject.layer(), subject.cases(0)[0]
     if not isinstance(layer, nn.Module):
         return
@@ -141,11 +141,11 @@ def _dtype(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
             continue
         if found and found[0].dtype != dtype:
             names = [str(x).removeprefix("torch.") for x in (dtype, found[0].dtype)]
-            yield Conduct("wrong_dtype", f"{names[0]} goes in and {names[1]} comes out")
+            yield Behaviour("wrong_dtype", f"{names[0]} goes in and {names[1]} comes out")
             return
 
 
-def _dropout(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
+def _dropout(subject: AskableLayer, circuit: Circuit) -> Iterator[Behaviour]:
     """In training, dropped weights must be made up for: the mean over many draws is the output without dropout."""
     layer, case = subject.layer(), subject.cases(0)[0]
     if not isinstance(layer, nn.Module) or isinstance(subject.target, nn.Module):
@@ -164,7 +164,7 @@ def _dropout(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
     rescaled = np.abs(mean - usual).mean()
     not_rescaled = np.abs(mean - (usual - DROPOUT * (usual - unmoved))).mean()
     if not_rescaled < rescaled / 2:
-        yield Conduct("dropout_not_rescaled", "in training the mean output is smaller than in evaluation")
+        yield Behaviour("dropout_not_rescaled", "in training the mean output is smaller than in evaluation")
 
 
 def _mean_in_training(subject: AskableLayer, layer: nn.Module, case: LayerCase, num_draws: int) -> np.ndarray | None:
@@ -193,9 +193,9 @@ def _without_values(subject: AskableLayer, circuit: Circuit, case: LayerCase) ->
 class LayerSubject(AskableLayer):
     """A layer bound to what is asked of it."""
 
-    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+    def behaviour(self, circuit: Circuit | None) -> list[Behaviour]:
         """Look at extremes, gradients, dtypes and dropout."""
-        return layer_conduct(self, circuit)
+        return layer_behaviour(self, circuit)
 
 
 @final
@@ -212,7 +212,7 @@ class LayerContract(LayerSpec):
         return LayerSubject(self, target)
 
 
-def layer_extremes(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]:
+def layer_extremes(subject: AskableLayer, circuit: Circuit) -> Iterator[Behaviour]:
     """Yield what large scores do to the layer where the circuit gives numbers."""
     case = subject.cases(0)[0]
     if not _overflows(subject, circuit, _scaled_to(subject, circuit, case, _HIGHEST_SCORE)):
@@ -220,7 +220,7 @@ def layer_extremes(subject: AskableLayer, circuit: Circuit) -> Iterator[Conduct]
     level_case = _level_case(subject, circuit, case)
     level = level_case is None or _overflows(subject, circuit, level_case)
     fault = "softmax_no_max_subtraction" if level else "global_max_subtracted"
-    yield Conduct(
+    yield Behaviour(
         fault, f"scores of ±10⁴ give NaN or infinity{'' if level else '; where all are equally large they do not'}"
     )
 

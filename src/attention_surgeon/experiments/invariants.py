@@ -28,8 +28,8 @@ _BATCH, _TOKENS, _WIDTH, _HEADS = 3, 7, 20, 5
 
 
 @dataclass(frozen=True)
-class PromisesConfig:
-    """Settings of the promises.
+class InvariantsConfig:
+    """Settings of the invariants.
 
     Attributes:
         num_draws: Draws of inputs for each statement; the worst one counts.
@@ -44,16 +44,16 @@ class PromisesConfig:
         require_count(self.num_draws, "num_draws", "promises")
 
 
-def run(config: PromisesConfig, bench: Bench) -> Result:
+def run(config: InvariantsConfig, bench: Bench) -> Result:
     """Run the experiment.
 
     Returns:
         One record per statement: `promise` (its name), `measured` (the worst over the draws) and `allowed` (the most it
         may be), `kept` (whether it is not more), `statement`.
     """
-    bench.plan({name: config.num_draws for name in _PROMISES})
+    bench.plan({name: config.num_draws for name in _INVARIANTS})
     records = []
-    for name, (statement, allowed, measure) in _PROMISES.items():
+    for name, (statement, allowed, measure) in _INVARIANTS.items():
         worst = 0.0
         for draw in range(config.num_draws):
             with torch.random.fork_rng(devices=[]):
@@ -218,7 +218,7 @@ def _grouped() -> float:
     return (grouped(x) - plain(x)).abs().max().item()  # pyright: ignore[reportOperatorIssue]
 
 
-_PROMISES: dict[str, tuple[str, float, Callable[[], float]]] = {
+_INVARIANTS: dict[str, tuple[str, float, Callable[[], float]]] = {
     "rows": ("the weights of a query sum to 1 over the keys", 1e-6, _row_sums),
     "shape": ("the output has the shape of the input", 0.0, _same_shape),
     "lengths": ("it takes sequences of 1, 2 and 31 tokens alike", 0.0, _lengths),
@@ -274,7 +274,7 @@ def _draw() -> dict[str, Figure]:
 EXPERIMENT = Experiment(
     name="promises",
     question="Do the plain statements about shapes, sums, masks and PyTorch hold?",
-    config=PromisesConfig,
+    config=InvariantsConfig,
     run=run,
     quick={"num_draws": 2},
     seconds=2,

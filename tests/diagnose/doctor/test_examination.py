@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from attention_surgeon.diagnose.doctor import KINDS, examine, kinds_of, rounds
-from attention_surgeon.diagnose.doctor.rounds import Task, perform, plan
+from attention_surgeon.diagnose.doctor import KINDS, examination, examine, kinds_of
+from attention_surgeon.diagnose.doctor.examination import Task, perform, plan
 from attention_surgeon.errors import OptionError
 
 SMALL = kinds_of("reverse_mask")
@@ -44,7 +44,7 @@ def test_the_plan_holds_every_target_once():
 
 def test_only_a_round_of_all_contracts_can_miss_a_fault():
     assert examine(SMALL, drawn=0, workers=1).never_named == ()
-    named = rounds._never_named(perform(Task("single", "reverse_mask", 0, 8)).outcomes)
+    named = examination._never_named(perform(Task("single", "reverse_mask", 0, 8)).outcomes)
     assert "scale_missing" in named
     assert "mask_inverted" not in named
 

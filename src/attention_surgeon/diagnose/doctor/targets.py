@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import OptionError
-from attention_surgeon.faults import Fault, Wrapping, operate
+from attention_surgeon.faults import Fault, Wrapping, with_faults
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Linears, Operands, attention_dropout
 from attention_surgeon.testing import Contract, make_contract
@@ -90,7 +90,7 @@ def target_with(kind: Kind | str, faults: Iterable[Fault] = ()) -> Target:
     """
     kind, faults = find_kind(kind) if isinstance(kind, str) else kind, tuple(faults)
     at_training = {fault.name for fault in faults if fault.name == "dropout_not_rescaled"}
-    circuit = operate(kind.circuit(kind.make_contract()), (f for f in faults if f.name not in at_training))
+    circuit = with_faults(kind.circuit(kind.make_contract()), (f for f in faults if f.name not in at_training))
     wrappings = [fault.wrap for fault in faults if fault.operate is None and fault.wrap is not None]
     if kind.layer is not None:
         plan = LayerPlan(kind.layer.kind, kind.layer.mask, kind.layer.is_packed, drops_rescaled=not at_training)

@@ -55,7 +55,7 @@ _MENDED = ("-inf, NaN to 0", "plus -inf, NaN to 0")
 
 
 @dataclass(frozen=True)
-class FillsConfig:
+class MaskFillConfig:
     """Settings of the experiment on fills.
 
     Attributes:
@@ -74,7 +74,7 @@ class FillsConfig:
         require_count(self.num_draws, "num_draws", "fills")
 
 
-def run(config: FillsConfig, bench: Bench) -> Result:
+def run(config: MaskFillConfig, bench: Bench) -> Result:
     """Run the experiment.
 
     Returns:
@@ -147,7 +147,7 @@ def _draw(records: list[Record]) -> Figure:
 EXPERIMENT = Experiment(
     name="fills",
     question="Why is a hidden score set to -inf, and not to 0?",
-    config=FillsConfig,
+    config=MaskFillConfig,
     run=run,
     quick={"num_draws": 20},
     seconds=1,

@@ -1,4 +1,4 @@
-"""The round: every kind of target is examined, by several processes, and a report written."""
+"""The examination: every kind of target is examined, by several processes, and a report written."""
 
 import contextlib
 import multiprocessing
@@ -14,21 +14,21 @@ from typing import Literal, TypeAlias
 import torch
 
 from attention_surgeon.diagnose.doctor.examine import (
+    answers_of_kind,
     drawn_pairs,
     examine_alternative,
     examine_pair,
     examine_single,
     nearest_faults,
-    ward,
 )
 from attention_surgeon.diagnose.doctor.healthy import alternatives
-from attention_surgeon.diagnose.doctor.patients import KINDS, Kind, find_kind, kinds_of
 from attention_surgeon.diagnose.doctor.report import Nearest, Outcome, Report, Result
+from attention_surgeon.diagnose.doctor.targets import KINDS, Kind, find_kind, kinds_of
 from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import catalogue
 
 NUM_DRAWN = 15
-"""How many pairs of faults in layers are tried in a quick round."""
+"""How many pairs of faults in layers are tried in a quick examination."""
 
 _TWICE, _TWELVE_TIMES = 2, 12
 """Of functions, which answer sooner, so many times as many are tried; of `attention` the most."""
@@ -107,7 +107,7 @@ def examine(
     outcomes = tuple(outcome for done in found for outcome in done.outcomes)
     return Report(
         outcomes=outcomes,
-        pairs_in_all=tuple((name, len(ward(name).pairs)) for name in names),
+        pairs_in_all=tuple((name, len(answers_of_kind(name).pairs)) for name in names),
         nearest=tuple(done.nearest for done in found if done.nearest is not None),
         seconds=time.perf_counter() - begun,
         never_named=_never_named(outcomes) if {*kinds_of(special=False)} <= {*kinds} else (),
@@ -123,7 +123,7 @@ def plan(kinds: Sequence[str], drawn: int | None) -> list[Task]:
     """Return the work to be done for these kinds, in the order of the report."""
     tasks: list[Task] = []
     for kind in kinds:
-        tasks.append(Task("single", kind, 0, len(ward(kind).faults)))
+        tasks.append(Task("single", kind, 0, len(answers_of_kind(kind).faults)))
         number = None if drawn is None else drawn * _share(kind)
         tasks += _chunks("pair", kind, len(drawn_pairs(kind, number)), number)
         tasks += _chunks("valid", kind, sum(one.contract == kind for one in alternatives()), None)
@@ -140,8 +140,8 @@ def perform(task: Task) -> Done:
     """Do one task."""
     part, nearest = slice(task.start, task.stop), None
     if task.group == "single":
-        outcomes = [examine_single(task.kind, fault) for fault in ward(task.kind).faults[part]]
-        nearest = nearest_faults(ward(task.kind))
+        outcomes = [examine_single(task.kind, fault) for fault in answers_of_kind(task.kind).faults[part]]
+        nearest = nearest_faults(answers_of_kind(task.kind))
     elif task.group == "pair":
         outcomes = [examine_pair(task.kind, pair) for pair in drawn_pairs(task.kind, task.drawn)[part]]
     else:

@@ -9,16 +9,16 @@ import torch
 
 from attention_surgeon.ops import Circuit, Operands
 from attention_surgeon.testing.answer import arrays_in, quietly, raised, same_answer, to_array, to_library
-from attention_surgeon.testing.contract import Conduct
 from attention_surgeon.testing.function_cases import FunctionCase, FunctionSpec
 from attention_surgeon.testing.function_subject import AskableFunction
 from attention_surgeon.testing.make import make_function
+from attention_surgeon.verdict import Behaviour
 
 _GRADIENT_TOLERANCE = 2e-3
 """Of the largest entry of the gradient; float32 errs by about 1e-6 of it."""
 
 
-def conduct_of(subject: AskableFunction, circuit: Circuit | None) -> list[Conduct]:
+def behaviour_of(subject: AskableFunction, circuit: Circuit | None) -> list[Behaviour]:
     """Return what was seen, in the order in which it should be said.
 
     Args:
@@ -29,7 +29,7 @@ def conduct_of(subject: AskableFunction, circuit: Circuit | None) -> list[Conduc
     return [seen for look in looks for seen in look(subject, circuit)]
 
 
-def _extremes(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
+def _extremes(subject: AskableFunction, circuit: Circuit) -> Iterator[Behaviour]:
     for names, signs in (
         (("softmax_no_max_subtraction", None), (1, 1, 1, 1, 1)),
         (("global_max_subtracted", "global_max_subtracted"), (1, -1, 1, 1, 1)),
@@ -41,7 +41,7 @@ def _extremes(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
         fault = names[1] if given.is_finite else names[0]
         what = "other weights" if given.is_finite else "NaN or infinity"
         rows = "all rows" if min(signs) > 0 else "one row far below the others"
-        yield Conduct(fault, f"scores of ±10⁴ ({rows}) give {what}")
+        yield Behaviour(fault, f"scores of ±10⁴ ({rows}) give {what}")
         return
 
 
@@ -59,7 +59,7 @@ def _extreme_operands(layout: int, signs: tuple[int, ...]) -> Operands:
     return Operands(query, key, value, None, None, torch.float64)
 
 
-def _empty_rows(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
+def _empty_rows(subject: AskableFunction, circuit: Circuit) -> Iterator[Behaviour]:
     masked = next((case for case in subject.cases(0) if case.name == "masked"), None)
     if masked is None:
         return
@@ -71,10 +71,10 @@ def _empty_rows(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]
     case = FunctionCase("a query without keys", empty)
     answer = subject.ask(case)
     if answer.error is None and not answer.is_finite and subject.answer(circuit, case).is_finite:
-        yield Conduct("nan_rows", "a query that may attend to no key gets NaN")
+        yield Behaviour("nan_rows", "a query that may attend to no key gets NaN")
 
 
-def _caller(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Conduct]:
+def _caller(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Behaviour]:
     for case in subject.cases(0)[:4]:
         tensors = (case.operands.query, case.operands.key, case.operands.value)
         given = [to_library(x, subject.library) for x in tensors]
@@ -89,11 +89,11 @@ def _caller(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Condu
         now = [None if x is None else to_array(x) for x in (*given, mask)]
         changed = [name for name, x, before in zip(names, now, kept, strict=True) if not _same(x, before)]
         if changed:
-            yield Conduct("mutates_inputs", f"after the call the caller's {' and '.join(changed)} held other numbers")
+            yield Behaviour("mutates_inputs", f"after the call the caller's {' and '.join(changed)} held other numbers")
             return
 
 
-def _gradient(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
+def _gradient(subject: AskableFunction, circuit: Circuit) -> Iterator[Behaviour]:
     if subject.library != "torch":
         return
     case = next((case for case in subject.cases(0) if subject.ask(case).is_finite), None)
@@ -103,7 +103,7 @@ def _gradient(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
     try:
         given = _gradients(subject, case)
     except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
-        yield Conduct(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
+        yield Behaviour(None, f"its gradient cannot be computed: {raised(error).error}", is_fault=False)
         return
     wrong = [name for name, ours, theirs in zip("QKV", given, expected, strict=True) if differ(ours, theirs)]
     if wrong:
@@ -113,7 +113,7 @@ def _gradient(subject: AskableFunction, circuit: Circuit) -> Iterator[Conduct]:
             if gone
             else f"the gradient of {', '.join(wrong)} is not the derivative"
         )
-        yield Conduct("cuts_gradient", what)
+        yield Behaviour("cuts_gradient", what)
 
 
 def differ(given: np.ndarray, expected: np.ndarray) -> bool:
@@ -151,7 +151,7 @@ def _coefficients(shape: tuple[int, ...]) -> torch.Tensor:
     return torch.cos(torch.arange(torch.Size(shape).numel(), dtype=torch.float64)).reshape(shape)
 
 
-def _dtype(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Conduct]:
+def _dtype(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Behaviour]:
     case = subject.cases(0)[0]
     asked = (torch.float32, torch.float64, torch.bfloat16)
     for dtype in asked if subject.library == "torch" else asked[:2]:  # NumPy has no bfloat16
@@ -160,7 +160,7 @@ def _dtype(subject: AskableFunction, circuit: Circuit | None) -> Iterator[Conduc
             continue
         if subject.library == "numpy" and found == torch.float64:
             continue  # NumPy's own rules promote float32 as soon as a float64 scalar takes part
-        yield Conduct("wrong_dtype", f"{_name(dtype)} goes in and {_name(found)} comes out")
+        yield Behaviour("wrong_dtype", f"{_name(dtype)} goes in and {_name(found)} comes out")
         return
 
 
@@ -191,9 +191,9 @@ def _same(now: np.ndarray | None, before: np.ndarray | None) -> bool:
 class FunctionSubject(AskableFunction):
     """A function bound to what is asked of it."""
 
-    def conduct(self, circuit: Circuit | None) -> list[Conduct]:
+    def behaviour(self, circuit: Circuit | None) -> list[Behaviour]:
         """Look at extremes, gradients, dtypes and state."""
-        return conduct_of(self, circuit)
+        return behaviour_of(self, circuit)
 
 
 @final
