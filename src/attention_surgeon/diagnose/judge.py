@@ -49,6 +49,19 @@ def diagnose(target: Any, contract: Contract | str | None = None, **options: Any
     return dataclasses.replace(best, seconds=time.perf_counter() - start)
 
 
+def diagnose_answers(target: Any, contract: Contract | str | None = None, **options: Any) -> Diagnosis:
+    """Judge a target by its answers alone, beside those of composed faults: what a repair measures its changes with.
+
+    Arguments, result and errors as for `diagnose`.
+
+    >>> diagnose_answers(lambda Q, K, V: Q).contract_name
+    'attention'
+    """
+    choices = contracts_for(target, contract, **options)
+    with surroundings_kept():
+        return _best_of(choices, target)[0]
+
+
 def _by_both(
     target: Any, choices: Sequence[Contract], contract: Contract | str | None, options: dict[str, Any]
 ) -> Diagnosis:

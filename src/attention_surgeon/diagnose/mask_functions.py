@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference
+from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference, diagnosed
 from attention_surgeon.faults import find_fault
 from attention_surgeon.verdict import Behaviour
 from attention_surgeon.witness.claims import declared_polarity
@@ -149,14 +149,14 @@ def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis 
     declared = None if is_additive else declared_polarity(says)
     name = f"{meaning} mask"
     if (given == allowed).all() and declared != "hide":
-        return Diagnosis("right", name, called_with=_call(case), kind=(f"{meaning} mask",))
+        return diagnosed("right", name, called_with=_call(case), kind=(f"{meaning} mask",))
     if (given == ~allowed).all() and declared != "keep" and not is_additive:
         seen = () if declared else (Behaviour(None, "True hides in this mask", is_fault=False),)
-        return Diagnosis("right", name, called_with=_call(case), kind=(f"{meaning} mask, True hides",), behaviour=seen)
+        return diagnosed("right", name, called_with=_call(case), kind=(f"{meaning} mask, True hides",), behaviour=seen)
     fault = _fault(given, allowed, meaning, declared)
     step = Difference("mask", (), _call(case), _matrix(given), _matrix(allowed if declared != "hide" else ~allowed))
     explanation = ((find_fault(fault),),) if fault else ()
-    return Diagnosis("wrong", name, explanations=explanation, difference=step, called_with=_call(case))
+    return diagnosed("wrong", name, explanations=explanation, difference=step, called_with=_call(case))
 
 
 def _fault(given: Array, allowed: Array, meaning: str, declared: str | None) -> str | None:

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from attention_surgeon.diagnose import Diagnosis, diagnose
+from attention_surgeon.diagnose.judge import diagnose_answers
 from attention_surgeon.errors import SurgeonError, UnjudgedError
-from attention_surgeon.faults import Fault, operate
+from attention_surgeon.faults import Fault, find_fault, operate
 from attention_surgeon.ops import Operands
 from attention_surgeon.testing import Contract, Subject, contracts_for, make_contract
 from attention_surgeon.testing.answer import Answer, same_answer
@@ -87,11 +88,13 @@ class Judge:
             options: Of the contract.
         """
         options = dict(options or {})
-        self.first = diagnose(target, contract, **options)
+        self.first = diagnose_answers(target, contract, **options)
         chosen = make_contract(self.first.contract_name, **options)
         others = contracts_for(target, contract, **options) if self.first.verdict == "unjudged" else ()
         self._contracts: Sequence[Contract] = (chosen, *(one for one in others if one != chosen))
-        self._faults: Sequence[tuple[Fault, ...]] = self.first.explanations[:3]
+        self._faults: Sequence[tuple[Fault, ...]] = [
+            tuple(find_fault(mistake.name) for mistake in mistakes) for mistakes in self.first.explanations[:3]
+        ]
         self._telling: set[str] = set()
         self._answers: dict[Hashable, tuple[Any, Answer]] = {}
         self.worst = 1 + max((len(one) for one in self._faults), default=0)

@@ -275,7 +275,7 @@ class _Trier:
             return allowed.copy()
         size = {"n m": (1, 1), "1 1 n m": (1, 1), "1 n m": (1, 1), "b h n m": (b, h)}.get(form, (b, 1))
         allowed = source.random((*size, n, m)) < 0.55
-        seen = ~self.plain.cells.any((0, 1))  # what the target itself leaves visible
+        seen = ~np.asarray(self.plain.cells.any((0, 1)))  # what the target itself leaves visible
         for i in range(n):
             free = np.flatnonzero(seen[i])
             allowed[..., i, free[(i * 2) % len(free)] if len(free) else 0] = True

@@ -94,7 +94,7 @@ def _of_einsum(inputs: tuple[Array, ...], options: Mapping[str, Any]) -> Product
         out = "".join(sorted(c for c in set(both) if both.count(c) == 1))
     if any(len(set(part)) < len(part) for part in parts):
         return None
-    return Product(*inputs, *parts, out)
+    return Product(inputs[0], inputs[1], parts[0], parts[1], out)
 
 
 def _spelled_out(parts: list[str], out: str, inputs: tuple[Array, ...]) -> tuple[list[str], str]:
