@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from attention_surgeon.diagnose.doctor.patients import target_with
+from attention_surgeon.diagnose.doctor.targets import target_with
 from attention_surgeon.faults import Family, Fault, faults_of, find_fault
 
 
