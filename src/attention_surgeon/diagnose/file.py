@@ -91,7 +91,7 @@ def diagnose_file(
 
 def _judge(place: str, name: str | None, contract: str | None, options: Mapping[str, Any]) -> Jsonable:
     """Return what the child says: which text was run, as what, and the diagnosis."""
-    target = load_target(place, name)
+    target = load_target(place, name, needed_only=True)
     choices = contracts_for(target.object, contract, **options)
     takers = [choice for choice in choices if all(_takes(choice, option) for option in options)]
     for choice in takers or choices[:1]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
+from attention_surgeon.calls.definitions import run_definition
 from attention_surgeon.errors import LoadError
 from attention_surgeon.files import file_access_error
 
@@ -95,13 +96,15 @@ def find_source(place: str | Path) -> Path | None:
     return None
 
 
-def load_target(place: str | Path, name: str | None = None) -> Target:
+def load_target(place: str | Path, name: str | None = None, *, needed_only: bool = False) -> Target:
     """Load a file or a dotted module and return the object of that name.
 
     Args:
         place: A path, or a module such as `torch.nn.functional` (when there is no file of that name).
         name: The name in it; dots reach into classes (`Attention.forward`). None: the only public function or
             class that the file defines itself.
+        needed_only: Of a file, run only the statements that the name needs: a script that trains is not trained, and a
+            package that is missing is an error only where it is used.
 
     Raises:
         FileAccessError: the file is missing, a folder, or may not be read.
@@ -113,7 +116,7 @@ def load_target(place: str | Path, name: str | None = None) -> Target:
     >>> target.kind, target.file.name, target.note
     ('function', 'softmax.py', '')
     """
-    loaded = _import(str(place)) if _is_module(place) else _run(Path(os.path.abspath(place)))
+    loaded = _import(str(place)) if _is_module(place) else _run(Path(os.path.abspath(place)), name if needed_only else None)
     module, file, content, changed = loaded
     shown = Path(place).name
     chosen, note = (name, "") if name is not None else only_candidate(module, shown)
@@ -123,8 +126,11 @@ def load_target(place: str | Path, name: str | None = None) -> Target:
     return Target(found, chosen, kind, line_of(found), file, sha256, len(content.splitlines()), note, tuple(changed))
 
 
-def _run(path: Path) -> tuple[ModuleType, Path, bytes, list[str]]:
-    """Run a file, from the bytes that are hashed: never from a stale .pyc."""
+def _run(path: Path, needed: str | None = None) -> tuple[ModuleType, Path, bytes, list[str]]:
+    """Run a file, from the bytes that are hashed: never from a stale .pyc.
+
+    With a name, only what defines it; where that does not work, the whole file, whose error is then the file's own.
+    """
     content = _read(path)
     name, root = _module_name(path)
     spec = importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, str(path)))
@@ -134,8 +140,21 @@ def _run(path: Path) -> tuple[ModuleType, Path, bytes, list[str]]:
         sys.path[:0] = list(dict.fromkeys([os.path.dirname(os.path.realpath(path)), str(root)]))
         sys.argv = [str(path)]
         sys.modules[name] = module  # dataclasses and pickle look there, and so does a sibling that imports it back
-        exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
+        if needed is None or not _is_defined(path, needed, module, content):
+            exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
     return module, path, content, changed
+
+
+def _is_defined(path: Path, name: str, module: ModuleType, content: bytes) -> bool:
+    """Run only what a name needs, and say whether that was enough."""
+    before = dict(module.__dict__)
+    try:
+        run_definition(path, name, module, content)
+    except Exception:  # noqa: BLE001  whatever it raises, the whole file is run then
+        module.__dict__.clear()
+        module.__dict__.update(before)
+        return False
+    return name.partition(".")[0] in module.__dict__
 
 
 def _import(name: str) -> tuple[ModuleType, Path | None, bytes, list[str]]:
