@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from attention_surgeon.faults.parts import Part
 from attention_surgeon.ops import Circuit
 
 Stage: TypeAlias = Literal[
@@ -27,7 +28,10 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 Family: TypeAlias = Literal[
     "softmax", "attention", "causal", "mask", "padding", "layer", "cross", "grouped", "statistics", "modern"
 ]
-"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong); `modern`: positions, caps, windows and caches."""
+"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong).
+
+`modern`: attention as it is written today, with positions, caps, windows, sinks, caches and kernels.
+"""
 
 Operation: TypeAlias = Callable[[Circuit], Circuit]
 Wrapping: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -78,6 +82,7 @@ class Fault:
             dtype, between two calls.
         tune: For a fault with a number in it (a hard-coded scale, a fill): the operation for another number.
         wraps: Whether it stands around what its own stage does, and so goes in after the faults that replace the stage.
+        needs: What a circuit must have for the fault to be possible. None: every circuit can have it.
     """
 
     name: str
@@ -94,6 +99,7 @@ class Fault:
     wrap: Wrapping | None = None
     tune: Callable[[float], Operation] | None = None
     wraps: bool = False
+    needs: Part[Any] | None = None
 
 
 # Faults that wrap a step must be put in after those that replace it: `mask_after_softmax` and `scale_after_softmax`
@@ -118,7 +124,14 @@ def operate(circuit: Circuit, faults: Iterable[Fault]) -> Circuit:
     """Return the circuit with every one of the faults in it, whatever order they are given in.
 
     Faults without an `operate` (those of `wrap`) leave it as it is.
+
+    Raises:
+        OptionError: a fault needs a part that the circuit does not have.
     """
+    faults = tuple(faults)
+    for fault in faults:
+        if fault.needs is not None:
+            fault.needs.of(circuit, fault.name)
     for fault in sorted(faults, key=lambda fault: (_ORDER.index(fault.stage), fault.wraps)):
         if fault.operate is not None:
             circuit = fault.operate(circuit)
