@@ -11,7 +11,7 @@ BAD_CALLS = [
     BadCall(
         "faults.find_fault('')",
         "OptionError",
-        "no fault is called ''; attention_surgeon.faults.catalogue() lists all 116.",
+        "no fault is called ''; attention_surgeon.faults.catalogue() lists all 149.",
     ),
     BadCall(
         "faults.find_fault(3)",
@@ -21,6 +21,6 @@ BAD_CALLS = [
     BadCall(
         "faults.faults_of('masks')",
         "OptionError",
-        "faults_of: family is 'masks', expected one of softmax, attention, causal, mask, padding, layer, cross, grouped, statistics.",
+        "faults_of: family is 'masks', expected one of softmax, attention, causal, mask, padding, layer, cross, grouped, statistics, modern.",
     ),
 ]

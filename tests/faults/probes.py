@@ -75,6 +75,17 @@ def probes() -> Iterator[Probe]:
     yield Probe("equal, causal", causal, given(*equal))
     huge = given(1e3 * draw(5, 1), draw(7, 1, seed=1), draw(7, 3, seed=2))
     yield Probe("huge", usual, huge)
+    yield Probe("huge and negative", usual, given(-huge.query.abs(), huge.key.abs(), huge.value))
+
+
+def modern_probes(fault: Fault) -> Iterator[Probe]:
+    """Yield the calls of attention with heads of an even size, with the part that the fault needs in what is right."""
+    for n_q, n_k in ((5, 5), (5, 7)):
+        operands = given(*three(n_q, n_k, 12, 8))
+        base = Circuit(pattern=lambda n_q, n_k: causal_mask(n_q, n_k).dense())
+        for name, circuit in (("plain", Circuit()), ("causal", base)):
+            right = circuit if fault.needs is None else fault.needs.put_into(circuit, HEADS)
+            yield Probe(f"{name}, {n_q} x {n_k}", right, operands)
 
 
 class Layer:
@@ -103,6 +114,12 @@ def layers() -> Iterator[Layer]:
     yield Layer(2, 2)
     yield Layer(2, 2, n_k=N_K)
     yield Layer(4, 2)
+
+
+def even_layers() -> Iterator[Layer]:
+    """Yield layers whose heads can turn in pairs."""
+    yield Layer(2, 2, size=4)
+    yield Layer(4, 2, size=4)
 
 
 def tried(ask, circuit: Circuit) -> Answer | None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from attention_surgeon.faults import Fault, catalogue, find_fault
-from attention_surgeon.masks import causal_mask
+from attention_surgeon.masks import causal_mask, token_padding_mask
 from attention_surgeon.ops import Circuit, attention, leave_unscaled, measure_weights
 from tests.faults.probes import (
     BATCH,
@@ -17,9 +18,11 @@ from tests.faults.probes import (
     N_Q,
     Layer,
     draw,
+    even_layers,
     faulty,
     given,
     layers,
+    modern_probes,
     probes,
     same,
     three,
@@ -31,13 +34,20 @@ IN_NUMBERS = [fault for fault in catalogue() if fault.operate is not None and fa
 """The others show in gradients, in the caller's tensors, in the dtype or in a second call; each has a test below."""
 
 
+def right_for(fault: Fault, heads: int = HEADS) -> Circuit:
+    """Return the usual circuit, with the part that the fault needs."""
+    return Circuit() if fault.needs is None else fault.needs.put_into(Circuit(), heads)
+
+
 def changes_a_call(fault: Fault) -> bool:
-    return any(not same(with_fault(fault, probe), probe.ask(probe.base)) for probe in probes())
+    some = probes() if fault.needs is None else modern_probes(fault)
+    return any(not same(with_fault(fault, probe), probe.ask(probe.base)) for probe in some)
 
 
 def changes_a_layer(fault: Fault) -> bool:
     assert fault.operate is not None
-    return any(not same(tried(layer.ask, fault.operate(Circuit())), layer.ask(Circuit())) for layer in layers())
+    some = [(layer, right_for(fault, layer.heads)) for layer in (layers() if fault.needs is None else even_layers())]
+    return any(not same(tried(layer.ask, fault.operate(base)), layer.ask(base)) for layer, base in some)
 
 
 def changes_a_measure(fault: Fault) -> bool:
@@ -48,7 +58,7 @@ def changes_a_measure(fault: Fault) -> bool:
 
 
 def test_few_faults_show_in_no_number():
-    assert len(IN_NUMBERS) == len(catalogue()) - 4
+    assert len(IN_NUMBERS) == len(catalogue()) - 7
 
 
 @pytest.mark.parametrize("fault", IN_NUMBERS, ids=lambda fault: fault.name)
@@ -60,7 +70,7 @@ def test_it_shows(fault: Fault):
 @pytest.mark.parametrize("fault", IN_NUMBERS, ids=lambda fault: fault.name)
 def test_it_leaves_the_circuit_that_it_gets_as_it_is(fault: Fault):
     assert fault.operate is not None
-    base = Circuit() if fault.name != "scale_not_asked" else Circuit().replace(scale=leave_unscaled)
+    base = right_for(fault) if fault.name != "scale_not_asked" else Circuit().replace(scale=leave_unscaled)
     before = base.replace()
     assert fault.operate(base) != base
     assert base == before
@@ -114,6 +124,44 @@ def test_shared_state_answers_for_somebody_else():
     assert same(function(*other), attention(*first))  # pyright: ignore[reportArgumentType]
     longer = three(n_k=11)
     assert same(function(*longer), attention(*longer))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_switch_that_is_ignored_hides_nothing():
+    Q, K, V = three(5, 5)
+    function = wrapped("causal_ignored", scaled_dot_product_attention)
+    assert torch.equal(function(Q, K, V, is_causal=True), scaled_dot_product_attention(Q, K, V))
+    assert not torch.equal(function(Q, K, V, is_causal=True), scaled_dot_product_attention(Q, K, V, is_causal=True))
+
+
+def with_cache(x: Tensor, cache: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Attend from new positions to all there were: right, whatever pieces the sequence comes in."""
+    keys, values = (x, 2 * x) if cache is None else (torch.cat([cache[0], x], -2), torch.cat([cache[1], 2 * x], -2))
+    return attention(x, keys, values, causal_mask(x.shape[-2], keys.shape[-2]))[0], (keys, values)
+
+
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_a_cache_that_loses_its_newest_token_changes_the_output(as_dictionary: bool):
+    def function(x: Tensor, past: object = None) -> tuple[Tensor, object]:
+        output, (keys, values) = with_cache(x, tuple(past.values()) if isinstance(past, dict) else past)  # pyright: ignore
+        return output, {"keys": keys, "values": values} if as_dictionary else (keys, values)
+
+    x = draw(6, 4)
+    whole = function(x)[0]
+    first, cache = function(x[:4])
+    assert torch.allclose(function(x[4:], past=cache)[0], whole[4:])
+    faulty_function = wrapped("cache_changes_output", function)
+    assert torch.equal(faulty_function(x)[0], whole)  # pyright: ignore[reportIndexIssue]
+    in_pieces = faulty_function(x[4:], past=cache)[0]  # pyright: ignore[reportIndexIssue]
+    assert not torch.allclose(in_pieces, whole[4:])
+    assert torch.allclose(first, whole[:4])
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_wrong_pad_id_hides_a_word_and_shows_the_padding(by_name: bool):
+    tokens = torch.tensor([5, 1, 0, 0])
+    function = wrapped("pad_id_wrong", lambda tokens, padding_id: token_padding_mask(tokens, padding_id).dense())
+    found = function(tokens, padding_id=0) if by_name else function(tokens, 0)
+    assert found.tolist() == [[True, False, True, True]]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_tie_is_a_tie():

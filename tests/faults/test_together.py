@@ -9,8 +9,9 @@ import torch
 
 from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import Fault, catalogue, find_fault, with_faults
+from attention_surgeon.faults.parts import PARTS, Part
 from attention_surgeon.masks import causal_mask
-from attention_surgeon.ops import Circuit
+from attention_surgeon.ops import Circuit, Rotary
 from tests.faults.probes import D_K, draw, given, probes, ragged, same, three, tried
 
 THREE = three()
@@ -86,7 +87,11 @@ TELLING = [probe for probe in probes() if probe.name in ("ragged", "bias", "equa
 
 def circuits(count: int) -> list[tuple[Fault, ...]]:
     """Return drawn sets of faults of different stages."""
-    in_steps = [fault for fault in catalogue() if fault.operate and fault.stage not in ("statistics", "state")]
+    in_steps = [
+        fault
+        for fault in catalogue()
+        if fault.operate and fault.needs is None and fault.stage not in ("statistics", "state")
+    ]
     source = random.Random(0)
     drawn: list[tuple[Fault, ...]] = []
     while len(drawn) < count:
@@ -125,3 +130,27 @@ def test_a_circuit_says_which_parts_are_changed():
 def test_a_part_that_is_not_there_is_refused():
     with pytest.raises(OptionError, match="Circuit has no part 'softmax'"):
         Circuit().replace(softmax=draw)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.words)
+def test_a_fault_of_a_part_that_is_not_there_is_refused(part: Part):
+    name = next(fault.name for fault in catalogue() if fault.needs is part)
+    with pytest.raises(OptionError, match=f"^{name} needs {part.words}, and this attention has none .*{part.place}="):
+        with_faults(Circuit(), [find_fault("scale_missing"), find_fault(name)])
+
+
+@pytest.mark.parametrize("name", ["window_ignored", "sink_scaled"])
+def test_no_fault_is_put_in_without_its_part_by_hand_either(name: str):
+    with pytest.raises(OptionError, match=r"this fault needs .*, and this attention has none"):
+        find_fault(name).operate(Circuit())  # pyright: ignore[reportOptionalCall]
+
+
+def test_faults_of_one_part_add_up_to_what_both_do():
+    """Values turn, too, and all turn the wrong way: the values by what the queries and keys really turn by."""
+    query, key, value = three(5, 5, 12, 12)
+    faults = [find_fault(name) for name in ("rotary_on_values", "rotary_direction")]
+    for order in (faults, faults[::-1]):
+        position = with_faults(Circuit(position=Rotary()), order).position
+        turned = position(query, key, value)
+        for found, x in zip(turned, (query, key, value), strict=True):
+            assert torch.allclose(found, Rotary().rotate(x, -torch.arange(5, dtype=torch.float64)))

@@ -318,4 +318,26 @@ BAD_CALLS = [
         "ArgumentTypeError",
         "measure_weights: window is 1.5, expected a whole number of at least 0.",
     ),
+    BadCall(
+        "ops.Rotary(layout='half')",
+        "OptionError",
+        "Rotary: layout is 'half', expected 'halves' or 'pairs'.",
+    ),
+    BadCall(
+        "ops.Rotary()(torch.ones(2, 5), torch.ones(2, 5), torch.ones(2, 5))",
+        "ShapeError",
+        "Rotary: 5 of 5 features cannot turn in pairs; use a head size that is even, or Rotary(size=4).",
+    ),
+    BadCall("ops.SoftCap(0)", "OptionError", "SoftCap: cap is 0, expected a number above 0."),
+    BadCall(
+        "ops.Window(0)",
+        "OptionError",
+        "Window: size is 0, expected a whole number of at least 1 (a window counts the query itself).",
+    ),
+    BadCall(
+        "ops.Circuit(bias=ops.RelativeBias(torch.ones(4, 1))).attend(torch.ones(2, 5), torch.ones(2, 5), torch.ones(2, 5))",
+        "ShapeError",
+        "RelativeBias: the table has shape (4, 1), expected (2 * reach + 1, 1): a row for each distance from -reach to "
+        "reach, a column for each head.",
+    ),
 ]

@@ -116,7 +116,9 @@ def load_target(place: str | Path, name: str | None = None, *, needed_only: bool
     >>> target.kind, target.file.name, target.note
     ('function', 'softmax.py', '')
     """
-    loaded = _import(str(place)) if _is_module(place) else _run(Path(os.path.abspath(place)), name if needed_only else None)
+    loaded = (
+        _import(str(place)) if _is_module(place) else _run(Path(os.path.abspath(place)), name if needed_only else None)
+    )
     module, file, content, changed = loaded
     shown = Path(place).name
     chosen, note = (name, "") if name is not None else only_candidate(module, shown)

@@ -1,7 +1,7 @@
 """The small calls on which faults are drawn: each kind of fault needs another one to be seen."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TypeAlias
 
@@ -32,6 +32,7 @@ class Call:
         run: What a circuit gives, by name, the most telling value first.
         keys: A name for each key.
         queries: A name for each query.
+        heads: How many heads there are.
     """
 
     words: str
@@ -39,10 +40,13 @@ class Call:
     run: Callable[[Circuit], Values]
     keys: tuple[str, ...] = TOKENS
     queries: tuple[str, ...] = TOKENS
+    heads: int = 1
 
 
 def calls_for(fault: Fault) -> Iterator[Call]:
     """Yield the calls in which a fault of these families may be seen, the simplest first."""
+    if fault.families <= {"modern"}:
+        return _modern_calls(fault)
     if fault.families <= {"statistics"}:
         return iter((_statistics_call(),))
     if fault.families <= {"padding"}:
@@ -61,9 +65,20 @@ def _call(
     base: Circuit | None = None,
     scale: bool = True,
     queries: tuple[str, ...] = TOKENS,
+    heads: int = 1,
 ) -> Call:
     given = Operands(*three, allowed, bias, torch.float64)
-    return Call(words, base or Circuit(), partial(_reported, given=given, scale=scale), queries=queries)
+    return Call(words, base or Circuit(), partial(_reported, given=given, scale=scale), queries=queries, heads=heads)
+
+
+def _modern_calls(fault: Fault) -> Iterator[Call]:
+    """Yield the calls of functions, then those of layers, with what the fault needs in the circuit that is right."""
+    for call in (*_function_calls(), _padded_heads_call(), *_layer_calls()):
+        if fault.needs is None:
+            yield call
+        else:
+            words = f"{call.words}, with {fault.needs.words}"
+            yield replace(call, words=words, base=fault.needs.put_into(call.base, call.heads))
 
 
 def _function_calls() -> Iterator[Call]:
@@ -76,7 +91,7 @@ def _function_calls() -> Iterator[Call]:
     yield _call("five tokens, unscaled attention", three, base=Circuit().replace(scale=leave_unscaled))
     yield from _causal_calls()
     yield _call("five tokens, vectors of five numbers", (_draw(_N, _N), _draw(_N, _N, seed=1), _draw(_N, _N, seed=2)))
-    yield _call("two heads", _three(1, 2))
+    yield _call("two heads", _three(1, 2), heads=2)
     yield _call("huge scores", (*_huge(1.0), three[2]))
     yield _call("huge scores of both signs", (*_huge(-1.0), three[2]))
     hides_all = causal & (torch.arange(_N) != 0)[:, None]
@@ -84,9 +99,19 @@ def _function_calls() -> Iterator[Call]:
 
 
 def _padding_calls() -> Iterator[Call]:
-    lengths = torch.stack([torch.arange(_N) < length for length in (_N - 2, _N - 1)])[:, None].expand(2, _N, _N)
-    yield _call("five tokens, the last two of them padding", _three(), allowed=lengths[0])
-    yield _call("two sequences, padded from the fourth and from the fifth token", _three(2), allowed=lengths)
+    allowed = _padding()
+    yield _call("five tokens, the last two of them padding", _three(), allowed=allowed[0])
+    yield _call("two sequences, padded from the fourth and from the fifth token", _three(2), allowed=allowed)
+
+
+def _padded_heads_call() -> Call:
+    return _call("two padded sequences, two heads", _three(2, 2), allowed=_padding()[:, None], heads=2)
+
+
+def _padding() -> Tensor:
+    """Return the mask of two sequences of five tokens, `(2, n, n)`, whose last two and last one are padding."""
+    lengths = torch.stack([torch.arange(_N) < length for length in (_N - 2, _N - 1)])
+    return lengths[:, None].expand(2, _N, _N)
 
 
 def _causal_calls() -> Iterator[Call]:
@@ -123,7 +148,7 @@ def _layer_call(words: str, x: Tensor, context: Tensor, *, heads: int, kv_heads:
         gathered, weights = circuit.run(Operands(*three, None, None, torch.float64, model_size=_WIDTH))
         return {"weights": weights, "output": circuit.finish(x, gathered, linears)}
 
-    return Call(words, Circuit(), run, keys=TOKENS if context is x else _OTHER_TOKENS)
+    return Call(words, Circuit(), run, keys=TOKENS if context is x else _OTHER_TOKENS, heads=heads)
 
 
 def _statistics_call() -> Call:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from attention_surgeon.faults.parts import Part
 from attention_surgeon.ops import Circuit
 from attention_surgeon.verdict import STAGES, Mistake, Sighting, Stage
 
@@ -13,8 +14,10 @@ __all__ = ["STAGES", "Family", "Fault", "Operation", "Sighting", "Stage", "Wrapp
 Family: TypeAlias = Literal[
     "softmax", "attention", "causal", "mask", "padding", "layer", "cross", "grouped", "statistics", "modern"
 ]
-"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong); `modern`:
-positions, caps, windows and caches."""
+"""What can have a fault: a function of one kind, or a layer (`cross` and `grouped` have more to get wrong).
+
+`modern`: attention as it is written today, with positions, caps, windows, sinks, caches and kernels.
+"""
 
 Operation: TypeAlias = Callable[[Circuit], Circuit]
 Wrapping: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -33,6 +36,7 @@ class Fault:
             dtype, between two calls.
         tune: For a fault with a number in it (a hard-coded scale, a fill): the operation for another number.
         wraps: Whether it stands around what its own stage does, and so goes in after the faults that replace the stage.
+        needs: What a circuit must have for the fault to be possible. None: every circuit can have it.
     """
 
     words: Mistake
@@ -42,6 +46,7 @@ class Fault:
     wrap: Wrapping | None = None
     tune: Callable[[float], Operation] | None = None
     wraps: bool = False
+    needs: Part[Any] | None = None
 
     @property
     def name(self) -> str:
@@ -111,7 +116,14 @@ def with_faults(circuit: Circuit, faults: Iterable[Fault]) -> Circuit:
     """Return the circuit with every one of the faults in it, whatever order they are given in.
 
     Faults without an `operate` (those of `wrap`) leave it as it is.
+
+    Raises:
+        OptionError: a fault needs a part that the circuit does not have.
     """
+    faults = tuple(faults)
+    for fault in faults:
+        if fault.needs is not None:
+            fault.needs.of(circuit, fault.name)
     for fault in sorted(faults, key=lambda fault: (_ORDER.index(fault.stage), fault.wraps)):
         if fault.operate is not None:
             circuit = fault.operate(circuit)

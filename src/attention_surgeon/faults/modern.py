@@ -1,11 +1,11 @@
-"""What today's attention gets wrong: positions, caps, windows, caches, and how heads and masks are folded.
+"""What today's attention gets wrong: positions, caps, windows, caches, kernels, and how heads and masks are folded.
 
-These are told from the operations of the target (`witness`), with their line; the parts of a circuit that could have
-them are named where they exist.
+Here are the words; how each is put in is in `modern_ways`.
 """
 
 from attention_surgeon.faults.families import MODERN
 from attention_surgeon.faults.fault import Fault
+from attention_surgeon.faults.modern_ways import WAYS
 from attention_surgeon.verdict import Mistake, Sighting, Stage
 
 _SHORT_CONTEXT = "It trains, a little worse than it should, and gets worse with the length of the text."
@@ -16,8 +16,8 @@ def _fault(
     name: str, stage: Stage, summary: str, in_training: str, in_numbers: str, question: str, pointer: str, fix: str,
     *sightings: Sighting,
 ) -> Fault:  # fmt: skip
-    words = Mistake(name, stage, summary, in_numbers, question, pointer, fix, sightings)
-    return Fault(words, MODERN, in_training)
+    words, way = Mistake(name, stage, summary, in_numbers, question, pointer, fix, sightings), WAYS[name]
+    return Fault(words, MODERN, in_training, operate=way.operate, wrap=way.wrap, wraps=way.wraps, needs=way.needs)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -111,10 +111,7 @@ FAULTS: tuple[Fault, ...] = (
         "It trains, and does not carry over to other lengths.",
         "Two pairs of tokens at the same distance get different biases.",
         "Do two pairs at the same distance get the same bias?",
-        (
-            "Look at the table that was looked up: it is (n, n, heads); permute brings the heads forward, "
-            "reshape does not."
-        ),
+        "Look at what was looked up: it is (n, n, heads); permute brings the heads forward, reshape does not.",
         "bias = table[index].permute(2, 0, 1)",
     ),
     _fault(
@@ -244,7 +241,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "weights_returned_differ",
-        "output",
+        "combine",
         "The weights that are returned are not those that met the values.",
         "Nothing is seen; every picture of the weights is wrong.",
         "The returned weights times the values is not the output.",
@@ -254,7 +251,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "weights_returned_transposed",
-        "output",
+        "combine",
         "The weights that are returned have queries and keys exchanged.",
         "Nothing is seen; every picture of the weights is wrong.",
         "The columns of the returned weights sum to 1, the rows do not.",
@@ -264,7 +261,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "dropout_before_softmax",
-        "normalise",
+        "state",
         "Dropout is applied to the scores: a score of 0 hides nothing, it only changes the weights.",
         "Training is noisier, and hardly regularised.",
         "In training no weight is 0.",
@@ -292,5 +289,85 @@ FAULTS: tuple[Fault, ...] = (
         "Put all weight on key 2: whose value comes out?",
         "Look at the order of the keys and at that of the values, as they come to the product.",
         "output = weights @ value",
+    ),
+    _fault(
+        "rotary_before_split",
+        "score",
+        "The rotation is applied to the whole width, before it is cut into heads: every head turns at other speeds.",
+        _OTHERS_WEIGHTS,
+        "Two heads with the same projections give different weights.",
+        "Copy the projections of one head to another: do both give the same weights?",
+        "Look at the shape where the rotation is applied: its last axis must be the size of one head.",
+        "q = rotate(q.view(b, n, heads, size).transpose(1, 2))",
+    ),
+    _fault(
+        "norm_missing_on_keys",
+        "score",
+        "Queries are normalised and keys are not.",
+        "It trains until keys grow; then the softmax saturates, which the norm is there to prevent.",
+        "Keys twice as long give scores twice as large.",
+        "Multiply all keys by 10: what happens to the scores?",
+        "Look at what the norm is applied to: queries and keys, each head of both.",
+        "q, k = self.q_norm(q), self.k_norm(k)",
+    ),
+    _fault(
+        "online_softmax_not_rescaled",
+        "normalise",
+        "When a later block of keys brings a larger maximum, what was summed up before is not rescaled.",
+        "It is right on short sequences and drifts on long ones.",
+        "Rows whose largest score is in the first block are right, the others give their first blocks too much.",
+        "The maximum grew from 1 to 3: by what must the sum so far be multiplied?",
+        "Look at what happens to the sum and to the output when the running maximum changes.",
+        "total, output = total * (old - new).exp(), output * (old - new).exp()",
+    ),
+    _fault(
+        "running_maximum_finite",
+        "normalise",
+        "The running maximum starts at a number such as 0: a row whose scores all lie far below it underflows.",
+        "NaN, once the scores of a row are negative enough, or a row is hidden as a whole.",
+        "Subtract 1000 from all scores of a row: the weights become NaN, and must not change.",
+        "All scores of a row are below -1000: what is the largest of them?",
+        "Look at what the running maximum is before the first block.",
+        "maximum = torch.full((n_q,), -torch.inf)",
+    ),
+    _fault(
+        "tail_dropped",
+        "mask",
+        "The keys behind the last whole block are left out.",
+        "It depends on the length: right for multiples of the block, otherwise the newest tokens are not seen.",
+        "With one key more than a block, the last key has weight 0.",
+        "With 130 keys in blocks of 64, how many blocks are there?",
+        "Look at the number of blocks: it must be rounded up, and what lies beyond the end hidden.",
+        "num_blocks = -(-n_k // block)  # rounded up",
+    ),
+    _fault(
+        "values_not_projected",
+        "projection",
+        "The values are the input itself; their projection is not applied.",
+        "Learns a little worse; the projection of the values gets no gradient.",
+        "The output is an average of the input, before the output projection.",
+        "Set the value projection to zero: is the output zero?",
+        "Look at what the weights are multiplied with: it is the input.",
+        "v = self.value(x)",
+    ),
+    _fault(
+        "output_projected_twice",
+        "output",
+        "The output projection is applied twice.",
+        _OTHERS_WEIGHTS,
+        "With an output projection of 2 I and no bias the output is 4 times what the heads gathered.",
+        "Make the output projection twice the identity: by how much does the output grow?",
+        "Look for the output projection: it is in the layer, and once more in what the layer calls.",
+        "return self.output(merged)  # once",
+    ),
+    _fault(
+        "pad_id_wrong",
+        "mask",
+        "Padding is looked for under another id than the one it has.",
+        "Padding is read like text, and some real word is hidden wherever it stands.",
+        "The padding has weight; a token that stands in every sentence may have none.",
+        "Which id does the tokenizer pad with, and which one do you compare with?",
+        "Look at the id in the comparison: it must come from the tokenizer, not from a default.",
+        "mask = tokens != tokenizer.pad_token_id",
     ),
 )

@@ -11,8 +11,10 @@ from attention_surgeon.ops.gradients import (
     softmax_jacobian,
 )
 from attention_surgeon.ops.heads import merge_heads, share_heads, split_heads
+from attention_surgeon.ops.limits import QKNorm, Sink, SoftCap, Window, unit_length
 from attention_surgeon.ops.measure import MEASURES, measure_weights
 from attention_surgeon.ops.operands import Operands, check_operands, resolve_mask
+from attention_surgeon.ops.positions import Alibi, RelativeBias, Rotary, alibi_slopes
 from attention_surgeon.ops.precision import working_dtype
 from attention_surgeon.ops.softmax import logsumexp, softmax
 from attention_surgeon.ops.steps import (
@@ -33,6 +35,7 @@ from attention_surgeon.ops.topk import keep_top_k, topk_attention
 __all__ = [
     "MEASURES",
     "STEP_NAMES",
+    "Alibi",
     "AttentionGradients",
     "Circuit",
     "LazyMask",
@@ -40,9 +43,16 @@ __all__ = [
     "MaskLike",
     "Mechanism",
     "Operands",
+    "QKNorm",
+    "RelativeBias",
+    "Rotary",
+    "Sink",
+    "SoftCap",
     "Steps",
+    "Window",
     "add_bias_and_hide",
     "add_to_scores",
+    "alibi_slopes",
     "attention",
     "attention_dropout",
     "attention_gradients",
@@ -64,6 +74,7 @@ __all__ = [
     "softmax_with_dropout",
     "split_heads",
     "topk_attention",
+    "unit_length",
     "weighted_sum",
     "working_dtype",
 ]

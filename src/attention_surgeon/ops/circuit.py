@@ -1,7 +1,7 @@
 """A whole attention layer as data: the five steps, and what stands around them.
 
-    x, context ─ source ─ project ─ split ─ share ─ assign ─→ five steps ─→ merge ─ project ─→ output
-                                                 pattern, use_scale ↗  ↘ report, measure
+    x, context ─ source ─ project ─ split ─ share ─ norm ─ position ─ assign ─→ five steps ─→ merge ─ project ─→ output
+                                     pattern, use_scale, cap, bias, sink ↗  ↘ report, measure
 
 `Mechanism` holds what happens between Q, K, V and the output of one head. A layer has more places where it can go
 wrong: which vectors are projected, how heads are cut and put together again, which projection serves as the query.
@@ -13,6 +13,12 @@ A `Circuit` names each of them, so that any of them can be replaced, alone or to
     tensor([[2.]])
     >>> Circuit(assign=lambda query, key, value: (query, key, query)).replace(scale=leave_unscaled).changed()
     ['assign=<lambda>', 'scale=leave_unscaled']
+
+What today's models add is in `ops.positions` and `ops.limits`, and by default not there:
+
+    >>> from attention_surgeon.ops import Rotary, SoftCap
+    >>> Circuit(position=Rotary(), cap=SoftCap(50.0)).changed()
+    ["position=Rotary(layout='halves', base=10000.0, size=None)", 'cap=SoftCap(cap=50.0)']
 """
 
 import dataclasses
@@ -25,9 +31,11 @@ from torch import Tensor
 
 from attention_surgeon.errors import OptionError
 from attention_surgeon.ops.heads import merge_heads, share_heads, split_heads
+from attention_surgeon.ops.limits import keep_all_weight, leave_lengths, leave_uncapped
 from attention_surgeon.ops.measure import measure_weights
 from attention_surgeon.ops.operands import MaskLike, Operands, check_operands
-from attention_surgeon.ops.steps import STEP_NAMES, Mechanism, Steps, leave_unscaled
+from attention_surgeon.ops.positions import add_no_bias, leave_in_place
+from attention_surgeon.ops.steps import STEP_NAMES, Mechanism, Step, Steps, leave_unscaled
 
 Linear: TypeAlias = Callable[[Tensor], Tensor]
 Linears: TypeAlias = Mapping[str, Linear]
@@ -81,9 +89,14 @@ class Circuit:
         project: `(x, role, linears) -> projected`; roles are `query`, `key`, `value`, `output`.
         split: `(x, num_heads) -> (*batch, heads, n, size)`.
         share: `(x, num_heads) -> x` with every key/value head repeated for its query heads.
+        norm: `(Q, K) -> (Q, K)`, what makes them of one length.
+        position: `(Q, K, V) -> (Q, K, V)`, what tells them where they stand.
         assign: `(Q, K, V) -> (Q, K, V)`, which of the three serves as which.
         pattern: `(n_q, n_k) -> boolean mask or None`, what the attention hides by construction.
         use_scale: `(asked) -> whether` the scale step is taken, for functions with a `scale` switch.
+        cap: `(scaled, operands) -> scaled`, what limits the scores, after the scale and before bias and mask.
+        bias: `operands -> (heads, n_q, n_k) or None`, what is added to the scores by construction, before the mask.
+        sink: `(weights, masked, operands) -> weights`, what part of each row goes to no key.
         merge: `(*batch, heads, n, size) -> (*batch, n, heads * size)`.
         join: `(x, output) -> output`, what becomes of the layer's input in its output.
         report: `Steps -> (first, second)` of what is returned.
@@ -95,9 +108,14 @@ class Circuit:
     project: Callable[[Tensor, str, Linears], Tensor] = project_by_role
     split: Callable[[Tensor, int], Tensor] = split_heads
     share: Callable[[Tensor, int], Tensor] = share_heads
+    norm: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = leave_lengths
+    position: Callable[[Tensor, Tensor, Tensor], Three] = leave_in_place
     assign: Callable[[Tensor, Tensor, Tensor], Three] = assign_as_given
     pattern: Callable[[int, int], Tensor | None] = see_everything
     use_scale: Callable[[bool], bool] = obey
+    cap: Step = leave_uncapped
+    bias: Callable[[Operands], Tensor | None] = add_no_bias
+    sink: Callable[[Tensor, Tensor, Operands], Tensor] = keep_all_weight
     merge: Callable[[Tensor], Tensor] = merge_heads
     join: Callable[[Tensor, Tensor], Tensor] = output_alone
     report: Callable[[Steps], tuple[Tensor, Tensor]] = report_output_and_weights
@@ -140,14 +158,28 @@ class Circuit:
         return self.report(self.steps(operands, scale=scale))
 
     def steps(self, operands: Operands, *, scale: bool = True) -> Steps:
-        """Assign the operands, apply the pattern and run the five steps."""
-        query, key, value = self.assign(operands.query, operands.key, operands.value)
+        """Norm, place and assign the operands, apply the pattern and run the five steps."""
+        query, key = self.norm(operands.query, operands.key)
+        query, key, value = self.assign(*self.position(query, key, operands.value))
         allowed, pattern = operands.allowed, self.pattern(operands.query.shape[-2], operands.key.shape[-2])
         if pattern is not None:
             allowed = pattern if allowed is None else allowed & pattern
         given = dataclasses.replace(operands, query=query, key=key, value=value, allowed=allowed)
         mechanism = self.mechanism if self.use_scale(scale) else self.mechanism.replace(scale=leave_unscaled)
-        return mechanism.steps(given)
+        return self._with_limits(mechanism).steps(given)
+
+    def _with_limits(self, mechanism: Mechanism) -> Mechanism:
+        """Put cap and bias in front of the mask step, and the sink behind the normalise step."""
+        mask, normalise = mechanism.mask, mechanism.normalise
+
+        def cap_and_mask(scaled: Tensor, operands: Operands) -> Tensor:
+            capped, bias = self.cap(scaled, operands), self.bias(operands)
+            return mask(capped if bias is None else capped + bias, operands)
+
+        def normalise_beside_sink(masked: Tensor, operands: Operands) -> Tensor:
+            return self.sink(normalise(masked, operands), masked, operands)
+
+        return mechanism.replace(mask=cap_and_mask, normalise=normalise_beside_sink)
 
     def heads(
         self, x: Tensor, context: Tensor, linears: Linears, *, num_heads: int, num_kv_heads: int
