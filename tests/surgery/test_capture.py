@@ -8,6 +8,7 @@ import torch
 from attention_surgeon.errors import OptionError
 from attention_surgeon.masks import Mask
 from attention_surgeon.surgery import AttentionCall, LoadedModel, capture, load_model, operate, visit_layers
+from attention_surgeon.surgery.inputs import token_names
 from tests.surgery.families import make
 
 IDS = [3, 14, 15, 9, 26, 5]
@@ -109,3 +110,16 @@ def test_pictures_have_numbered_positions() -> None:
     assert captured.layers[0].trace.query_tokens == tuple(str(place) for place in range(10))
     assert captured.logits is not None
     assert captured.logits.shape == (5,)
+
+
+class _Bytes:
+    """A tokenizer that writes bytes as letters, as GPT-2's does."""
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return [["Se", "Ã¡n", "Ġä¸Ń", "Ċ", "ä¸", "<|end|>"][one] for one in ids]
+
+
+def test_letters_that_stand_for_bytes_are_read_back():
+    names = token_names(torch.arange(6), _Bytes())
+    assert names == ("Se", "án", " 中", "\n", "\ufffd", "<|end|>")
+    assert token_names(torch.tensor([1]), _Bytes()) == ("Ã¡n",)  # nothing says that these are bytes

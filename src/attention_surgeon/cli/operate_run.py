@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from attention_surgeon.cli.console import make_console, note, show, write
 from attention_surgeon.cli.operate_screen import as_json_text, effect_lines, operations_as_json, operations_lines
+from attention_surgeon.cli.sentence import entry_of
+from attention_surgeon.cli.serve_screen import predictions_of, receipt_of
 from attention_surgeon.cli.trace_input import read_standard_input
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import read_text, require_place
@@ -51,7 +53,7 @@ def run_operate(request: OperateRequest, *, as_json: bool) -> int:
         target=request.target,
         most=request.top,
     )
-    page = None if request.out is None else _write_page(effect, loaded, request.out)
+    page = None if request.out is None else _write_page(effect, loaded, text, request.out)
     if as_json:
         write(f"{as_json_text(effect, loaded.name, page)}\n")
     else:
@@ -74,7 +76,7 @@ def text_of(text: str | None, file: Path | None) -> str:
     return read_standard_input() if text == "-" else EXAMPLE if text is None else text
 
 
-def _write_page(effect: Effect, loaded: LoadedModel, path: Path) -> Path:
+def _write_page(effect: Effect, loaded: LoadedModel, text: str, path: Path) -> Path:
     from attention_surgeon.viewer import compare  # here, because most runs write no page
 
     stack = next(layer.name for layer in effect.receipt.layers if layer.calls).rpartition(" ")[0]
@@ -82,7 +84,10 @@ def _write_page(effect: Effect, loaded: LoadedModel, path: Path) -> Path:
         {layer.name: layer.trace for layer in side.layers if layer.stack == stack}  # a page shows maps of one size
         for side in (effect.before, effect.after)
     ]
-    compare(*sides, title=f"{loaded.name}: {effect.receipt.operation}").save(path)
+    page = compare(*sides, title=f"{loaded.name}: {effect.receipt.operation}")
+    told = predictions_of(loaded, effect.before, effect.after)
+    page.document["operation"] = entry_of(effect, stack, told, receipt_of(effect), text)
+    page.save(path)
     return path
 
 
