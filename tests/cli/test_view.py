@@ -11,7 +11,7 @@ from tests.viewer.reading import document_in
 CAT = "The cat sat on the mat"
 WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
-    "surgeon view --trace FILE; surgeon view --model DIR --text ..."
+    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ..."
 )
 
 
