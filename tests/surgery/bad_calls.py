@@ -124,6 +124,6 @@ BAD_CALLS = [
     BadCall(
         "surgery.load_model('no such model!')",
         "FileAccessError",
-        "there is no folder no such model!, and it is no id of the hub; built-in: minilm, tiny.",
+        "there is no folder no such model!, and it is no id of the hub; built-in: writer, minilm, tiny.",
     ),
 ]

@@ -28,7 +28,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from attention_surgeon.errors import FileFormatError, OptionError
-from attention_surgeon.files import file_access_error, read_text
+from attention_surgeon.files import file_access_error, read_text, write_file
 from attention_surgeon.models import shipped_corpus
 from attention_surgeon.surgery.writer_card import card_lines, card_of
 
@@ -257,7 +257,8 @@ def main(arguments: Sequence[str]) -> None:
     seconds = train_writer(model, torch.tensor(tokenizer.encode(train)), config, folder)
     save_writer(model, folder)
     card = card_of(folder, train, held_out) | {"seconds": round(seconds), "training": asdict(config)}
-    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "training.pt").unlink(missing_ok=True)
+    write_file(folder / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(card, indent=1, ensure_ascii=False))
 
 
