@@ -24,6 +24,7 @@ from attention_surgeon.models.checkpoint import Checkpoint, save_checkpoint
 from attention_surgeon.surgery import LoadedModel, capture, operate
 from attention_surgeon.threads import one_thread
 from attention_surgeon.viewer.live import Answer, Limits, Serving, TableRequest
+from attention_surgeon.viewer.live.request import read_request
 from tests.cli.conftest import Surgeon
 from tests.surgery.families import make
 from tests.viewer.bad_requests import call, send
@@ -198,6 +199,42 @@ def test_receipt_is_in_words(table: ModelTable):
     told = table.operate(asked(fault="knock_out", layers=(1,), heads=(2, 3)), wanted).receipt
     assert told[0] == "operated: knock_out · layer 1 · heads 2, 3"
     assert {"called 1/1", "untouched heads bit-identical", "2 other layers untouched", "undone exactly"} <= set(told)
+
+
+def test_the_page_is_told_in_one_sentence_what_was_done_and_where(table: ModelTable):
+    answer = table.operate(asked(fault="knock_out", layers=(1,), heads=(2,)), wanted)
+    told = answer.document["operation"]
+    assert re.fullmatch(
+        r"Head 1\.2 is silenced\. Loss \d\.\d\d → \d\.\d\d\. "
+        r"Next word: '.' \(\d+ %\) before, '.' \(\d+ %\) now\.",
+        told["sentence"],
+    )
+    assert (told["maps"], told["mark"]) == ([7], "silenced")  # of 3 layers of 5 heads
+    assert answer.document["title"] == "drawn: knock_out, head 1.2"
+    assert told["settings"] == [["text", TEXT], ["operation", "knock_out"], ["where", "Head 1.2"]]
+    both = table.operate(asked(fault="uniform", temperature=2.0, layers=(0,), heads=(1, 2)), wanted)
+    assert both.document["operation"]["sentence"].startswith(
+        "Heads 0.1 and 0.2 look at everything evenly and have temperature 2. Loss "
+    )
+    assert both.document["operation"]["mark"] == "operated"
+    every = table.operate(asked(mask="none"), wanted).document["operation"]
+    assert every["sentence"].startswith("All heads of layers 0, 1 and 2 have mask none.")
+    assert every["maps"] == list(range(15))
+
+
+def test_temperature_0_gives_all_to_the_largest(loaded: LoadedModel):
+    weights = weights_after(loaded, asked(temperature=0.0))
+    assert set(weights.unique().tolist()) == {0.0, 1.0}
+
+
+def test_a_lesson_is_five_operations_that_act(loaded: LoadedModel, table: ModelTable):
+    lessons = offer_of(loaded, 17)["lessons"]
+    assert len(lessons) == 5
+    for lesson in lessons:
+        fields = {name: value for name, value in lesson.items() if name not in ("title", "question")}
+        asks = {"page": "a", "number": 1, "model": "drawn", "text": TEXT} | fields
+        request = read_request(json.dumps(asks).encode(), Limits())
+        assert table.operate(request, wanted).document["operation"], lesson["title"]
 
 
 def test_operation_after_the_weights_says_why_the_maps_are_the_same(table: ModelTable):

@@ -11,7 +11,7 @@ from tests.viewer.reading import document_in
 CAT = "The cat sat on the mat"
 WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
-    "surgeon view --trace FILE; surgeon view --model DIR --text ..."
+    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ..."
 )
 
 
@@ -78,7 +78,7 @@ WRONG = {
         "cannot write /no/such/a.html: its folder does not exist; make it first, or choose another place."
     ),
     ("--text", "a", "--megabytes", "0"): (
-        "view: max_megabytes is 0.0, expected at least 0.2: the program takes 0.1 of it."
+        "view: max_megabytes is 0.0, expected at least 0.2: the program takes 0.13 of it."
     ),
     ("--text", " "): "the text holds no word and no sign, so there is nothing that could attend.",
 }

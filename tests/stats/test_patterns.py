@@ -164,3 +164,15 @@ def test_blocks_where_there_are_more_keys_or_more_queries(missing: int):
     else:
         weights = torch.cat([torch.zeros(-missing, 9, dtype=torch.float64), square])
     assert block_overlap(weights, None).item() == pytest.approx(1.0)
+
+
+def test_rows_without_a_choice_name_no_head():
+    n = 6
+    causal = torch.ones(n, n, dtype=torch.bool).tril()
+    weights = torch.zeros(n, n)
+    weights[:3] = torch.tril(torch.ones(n, n))[:3] / torch.arange(1, 4)[:, None]  # even, as they must be at first
+    weights[torch.arange(3, n), torch.arange(2, n - 1)] = 1.0
+    found = name_patterns(weights[None], causal)
+    assert (found.name(0), found.score(0)) == ("previous", 1.0)
+    short = name_patterns(weights[None, :2, :2], causal[:2, :2])  # all there is
+    assert short.score(0) > 0

@@ -124,7 +124,7 @@ BAD_CALLS = [
     BadCall(
         "surgery.load_model('no such model!')",
         "FileAccessError",
-        "there is no folder no such model!, and it is no id of the hub; built-in: minilm, tiny.",
+        "there is no folder no such model!, and it is no id of the hub; built-in: writer, minilm, tiny.",
     ),
     BadCall(
         f"surgery.circuits({_MODEL}).composition('X')",

@@ -16,6 +16,7 @@ from attention_surgeon.surgery import (
     operate,
     visit_layers,
 )
+from attention_surgeon.surgery.inputs import token_names
 from tests.surgery.families import make
 
 IDS = [3, 14, 15, 9, 26, 5]
@@ -202,3 +203,16 @@ def test_one_line_says_what_was_captured() -> None:
     assert len(frame) == 2 * 3 * 6 * 6
     row = frame[(frame.layer == "1") & (frame["head"] == 2) & (frame["query"] == 5) & (frame["key"] == 3)]
     assert float(row.weight.iloc[0]) == pytest.approx(float(captured.layer(1).trace.weights[2, 5, 3]))
+
+
+class _Bytes:
+    """A tokenizer that writes bytes as letters, as GPT-2's does."""
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return [["Se", "Ã¡n", "Ġä¸Ń", "Ċ", "ä¸", "<|end|>"][one] for one in ids]
+
+
+def test_letters_that_stand_for_bytes_are_read_back():
+    names = token_names(torch.arange(6), _Bytes())
+    assert names == ("Se", "án", " 中", "\n", "\ufffd", "<|end|>")
+    assert token_names(torch.tensor([1]), _Bytes()) == ("Ã¡n",)  # nothing says that these are bytes

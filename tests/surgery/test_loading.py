@@ -73,7 +73,7 @@ def test_the_hub_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
         load_model("nobody/nothing")
     assert str(told.value) == (
         "there is no folder nobody/nothing, and the Hugging Face hub cannot be reached ([Errno -2] Name or service "
-        "not known). Pass a folder, or a built-in example: minilm, tiny."
+        "not known). Pass a folder, or a built-in example: writer, minilm, tiny."
     )
 
 

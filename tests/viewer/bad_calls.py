@@ -139,7 +139,7 @@ BAD_CALLS = [
     BadCall(
         "viewer.view(torch.eye(3), max_megabytes=0.1)",
         "OptionError",
-        "view: max_megabytes is 0.1, expected at least 0.2: the program takes 0.1 of it.",
+        "view: max_megabytes is 0.1, expected at least 0.2: the program takes 0.13 of it.",
     ),
     BadCall(
         "viewer.view(torch.eye(3)).save(3)",

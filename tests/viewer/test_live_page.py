@@ -326,7 +326,7 @@ def test_one_sentence_comes_first_and_the_head_is_marked_everywhere(live: Any):
     expect(page.locator("figcaption").nth(1)).to_have_text("after · silenced")
     assert "This head is silenced" in page.locator("#view").inner_text()
     page.get_by_role("tab", name="Heads", exact=True).click()
-    assert page.locator(".tile[data-operated]").count() == 1
+    expect(page.locator(".tile[data-operated]")).to_have_count(1)
     assert "silenced" in page.locator(".tile[data-operated]").inner_text()
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError, ShapeError
-from attention_surgeon.stats import compare_patterns, head_statistics, pool_weights
+from attention_surgeon.stats import compare_patterns, head_statistics, pool_weights, scan_attention
 from attention_surgeon.trace import AttentionTrace, record
 from attention_surgeon.viewer import Page, compare, view
 from tests.viewer.probes import TOKENS, trace, weights
@@ -274,3 +274,22 @@ def test_runs_with_other_tokens_are_not_compared():
     with pytest.raises(OptionError, match="before and after are of different tokens, at position 0 '0' and 'a'"):
         compare(left, right)
     assert compare(left, right, tokens=["1", "2", "3"]).title == "1 2 3"
+
+
+def test_a_page_begins_where_a_cell_stands_out_and_not_where_it_is_forced():
+    weights = torch.tril(torch.ones(5, 5)) / torch.arange(1, 6)[:, None]
+    weights[4] = torch.tensor([0.0, 0.1, 0.9, 0.0, 0.0])
+    query, key, _ = view(weights).document["sides"][0]["maps"][0]["start"]
+    assert (query, key) == (4, 2)  # not (0, 0), which is 1 because there is nothing else
+
+
+def test_a_scan_is_shown_with_its_statistics_and_the_names_of_its_heads():
+    query, key = torch.randn(2, 1, 2, 16, 4, generator=torch.Generator().manual_seed(0))
+    scan = scan_attention(query, key, resolution=8)
+    side = view({"0": scan, "1": scan}).document["sides"][0]
+    assert [entry["place"] for entry in side["maps"]] == [["0", "0"], ["0", "1"], ["1", "0"], ["1", "1"]]
+    entropy = next(i for i, each in enumerate(side["statistics"]) if each["name"] == "entropy")
+    assert side["maps"][1]["numbers"][entropy] == pytest.approx(float(scan.statistics.entropy[0, 1]), rel=1e-5)
+    assert side["maps"][1]["pattern"]["name"]
+    with pytest.raises(OptionError, match="the scan has no map"):
+        view(scan_attention(query, key, resolution=None))

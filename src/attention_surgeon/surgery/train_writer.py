@@ -5,10 +5,10 @@
 
 The text: Jane Austen's six novels, in the public domain, as the Debian package r-cran-janeaustenr holds them, and the
 text of our own that ships for training. One window in four is a run of random tokens, over and over again: there only
-looking back helps, and heads learn it (induction, Olsson et al. 2022) in thousands of steps rather than in many more.
+looking back helps, so the two heads that begin with it (`_begin_with_a_circuit`) have a reason to go on.
 
 A training that is stopped goes on behind its last checkpoint. The learning rate stays level and falls in the last
-quarter (Hu et al. 2024, "MiniCPM", section 4), so a training may be made longer later without wasting what was done.
+fifth (Hu et al. 2024, "MiniCPM", section 4), so a training may be made longer later without wasting what was done.
 """
 
 import json
@@ -24,18 +24,18 @@ from typing import Any, final
 
 import safetensors.torch
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from attention_surgeon.errors import FileFormatError, OptionError
-from attention_surgeon.files import file_access_error, read_text
+from attention_surgeon.files import file_access_error, read_text, write_file
 from attention_surgeon.models import shipped_corpus
-from attention_surgeon.surgery.writer_card import card_of
+from attention_surgeon.surgery.writer_card import card_lines, card_of
 
 _R_STRING = b"\x00\x04\x00\x09"  # flags of a string in R's serialization; its length follows, big-endian
 _BLOCK = 20_000  # characters that are held out together, so that the model meets whole pages it has not seen
 _HELD_OUT = 10  # one block in so many
-_FALLING = 0.25  # the share of the steps in which the learning rate falls to 0
+_FALLING = 0.2  # the share of the steps in which the learning rate falls to 0
 
 
 @final
@@ -52,10 +52,8 @@ class WriterConfig:
         num_steps: Steps of the optimiser.
         batch_size: Windows in each, every one as long as the context.
         num_repeating: How many of them are random tokens that repeat.
-        matrix_rate: The highest learning rate of the matrices within the layers (Muon).
-        learning_rate: The highest of all else (AdamW).
+        learning_rate: The highest.
         num_warmup: Steps in which the learning rate rises.
-        look_back_from: The step after which one head is set to look at the token before, see `look_one_back`.
         seed: Draw of everything.
     """
 
@@ -64,13 +62,11 @@ class WriterConfig:
     embed_dim: int = 128
     num_heads: int = 4
     num_layers: int = 4
-    num_steps: int = 1700
+    num_steps: int = 2000
     batch_size: int = 8
     num_repeating: int = 2
-    matrix_rate: float = 2e-2
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     num_warmup: int = 50
-    look_back_from: int = 1100
     seed: int = 0
 
 
@@ -129,67 +125,55 @@ def build_model(config: WriterConfig) -> nn.Module:
         use_cache=True,
         dtype="float32",
     )
-    return GPT2LMHeadModel(sizes)
+    model = GPT2LMHeadModel(sizes)
+    _begin_with_a_circuit(model, config)
+    return model
 
 
 @torch.no_grad()
-def look_one_back(model: Any, config: WriterConfig) -> None:
-    """Set head 0 of layer 0 to the token before; from there it is trained on like all others.
+def _begin_with_a_circuit(model: Any, config: WriterConfig) -> None:
+    """Let two heads begin as the circuit of induction (Elhage et al. 2021), and be trained like all others from there.
 
-    The first features of a position become sines and cosines (Vaswani et al. 2017, section 3.5). The key of that head
-    is what they are, its query what they were one position ago: a turn of each pair by its angle. Left to chance, no
-    head looks back after a thousand steps, and without one no other can learn to look at what came after a token the
-    last time.
+    Head 0 of layer 0 looks at the token before: positions begin as sines and cosines (Vaswani et al. 2017, section
+    3.5), its key is what they are, its query what they were one position ago, a turn of each pair by its angle. It
+    writes the token that it finds where positions stand. Head 0 of layer 1 asks with its own token for that, and adds
+    the token that stands there to what comes next. Left to chance, no head did either within the minutes that the
+    training has; whether the circuit stays is up to the training.
     """
     width, size = config.embed_dim, config.embed_dim // config.num_heads
-    block = model.transformer.h[0]
+    drawn = torch.Generator().manual_seed(config.seed)
     angles = torch.linspace(0.2, 3.0, size // 2)  # fast enough that one position makes a difference
     turned = torch.arange(config.context_len)[:, None] * angles
-    height = _ABOVE_TOKENS * model.transformer.wte.weight.std()
-    model.transformer.wpe.weight[:, :size] = height * torch.stack([turned.sin(), turned.cos()], -1).flatten(-2)
-    block.ln_1.weight[:size], block.ln_1.bias[:size] = 1.0, 0.0
-    weight, bias = block.attn.c_attn.weight, block.attn.c_attn.bias  # (width, 3 * width), x @ weight
-    for start in (0, width):
-        weight[:, start : start + size] = bias[start : start + size] = 0.0
-    for pair, angle in enumerate(angles.tolist()):
-        sin, cos, at = math.sin(angle), math.cos(angle), 2 * pair
-        weight[at : at + 2, at : at + 2] = _SHARPNESS * torch.tensor([[cos, sin], [-sin, cos]])
-        weight[at : at + 2, width + at : width + at + 2] = _SHARPNESS * torch.eye(2)
+    embeddings = model.transformer.wte.weight, model.transformer.wpe.weight
+    embeddings[0].mul_(_TOKEN_SIZE / embeddings[0].std())
+    embeddings[0][:, :size] *= 0.1
+    embeddings[1].mul_(0.1)
+    embeddings[1][:, :size] = 2**0.5 * _TOKEN_SIZE * torch.stack([turned.sin(), turned.cos()], -1).flatten(-2)
+    positions, back = torch.eye(width, size), torch.zeros(width, size)
+    for at, angle in zip(range(0, size, 2), angles.tolist(), strict=True):
+        sin, cos = math.sin(angle), math.cos(angle)
+        back[at : at + 2, at : at + 2] = torch.tensor([[cos, sin], [-sin, cos]])
+    tokens = torch.zeros(width, size)  # from a state to what is read of its token: a turn of all but the positions
+    tokens[size:] = torch.linalg.qr(torch.randn(width - size, size, generator=drawn))[0]
+    first, second = (model.transformer.h[layer].attn for layer in (0, 1))
+    _set_head(first, query=_BACK * back, key=_BACK * positions, value=tokens, output=_WRITTEN * positions.T)
+    _set_head(second, query=_ASKED * tokens, key=_ASKED * positions, value=tokens, output=_ADDED * tokens.T)
 
 
-_ABOVE_TOKENS, _SHARPNESS = 3.0, 1.0
+def _set_head(attention: Any, *, output: Tensor, **parts: Tensor) -> None:
+    """Set head 0: from a state `(width,)` to query, key and value `(size,)`, and from that back to a state."""
+    size, width = output.shape
+    for name, matrix in parts.items():
+        start = ("query", "key", "value").index(name) * width
+        attention.c_attn.weight[:, start : start + size] = matrix
+    attention.c_proj.weight[:size] = output
 
 
-@final
-class Muon(torch.optim.Optimizer):
-    """Momentum whose step is made orthogonal (Jordan et al. 2024); in float32, for PyTorch's own rounds to bfloat16.
-
-    That is slow on most processors.
-    """
-
-    @torch.no_grad()
-    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Move every matrix."""
-        for group in self.param_groups:
-            for matrix in group["params"]:
-                momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
-                momentum.lerp_(matrix.grad, 0.05)
-                step = _orthogonal(matrix.grad.lerp(momentum, 0.95))
-                rows, columns = matrix.shape
-                matrix.sub_(step, alpha=group["lr"] * math.sqrt(max(1.0, columns / rows)))
+_TOKEN_SIZE = 0.1
+_BACK, _WRITTEN, _ASKED, _ADDED = 1.5, 0.3, 1.6, 0.5
 
 
-def _orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
-    """Return nearly the orthogonal matrix next to this one: its singular values become about 1 (Newton and Schulz)."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide / (wide.norm() + 1e-7)
-    for _ in range(5):
-        square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x if wide is matrix else x.T
-
-
-def windows_at(step: int, tokens: Int[Tensor, " n"], config: WriterConfig) -> Int[Tensor, "batch context+1"]:
+def windows_at(step: int, tokens: Int[Tensor, " n"], config: WriterConfig) -> Int[Tensor, "batch length"]:
     """Return the windows of a step, which depend on the step and the seed alone; the last ones repeat themselves."""
     drawn = torch.Generator().manual_seed(config.seed * 2**31 + step)
     length = config.context_len + 1
@@ -207,7 +191,7 @@ def rate_at(step: int, config: WriterConfig) -> float:
     """Return the share of the highest learning rate at a step, counted from 1: it rises, stays, and falls to 0.
 
     >>> config = WriterConfig(num_steps=400, num_warmup=100)
-    >>> [rate_at(step, config) for step in (50, 200, 300, 350, 400)]
+    >>> [rate_at(step, config) for step in (50, 200, 320, 360, 400)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
     left = (config.num_steps - step) / (_FALLING * config.num_steps)
@@ -220,27 +204,26 @@ def train_writer(model: nn.Module, tokens: Int[Tensor, " n"], config: WriterConf
     Raises:
         FileAccessError: a checkpoint cannot be written.
     """
-    optimizers = _optimizers(model, config)
-    done, before = _restore(model, optimizers, folder)
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+    done, before = _restore(model, optimizer, folder)
     started = time.process_time()
     model.train()
     for step in range(done + 1, config.num_steps + 1):
-        if step == config.look_back_from + 1:
-            look_one_back(model, config)
-        for optimizer, highest in zip(optimizers, (config.matrix_rate, config.learning_rate), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = highest * rate_at(step, config)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * rate_at(step, config)
         windows = windows_at(step, tokens, config)
         logits = model(input_ids=windows[:, :-1]).logits
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
         model.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
+        optimizer.step()
         if step % 100 == 0 or step == config.num_steps:
             seconds = before + time.process_time() - started
-            _keep(model, optimizers, step, seconds, folder)
+            _keep(model, optimizer, step, seconds, folder)
             print(f"step {step:5}  loss {loss.item():.3f}  {seconds:.0f} s", flush=True)
     model.eval()
     return before + time.process_time() - started
@@ -255,7 +238,13 @@ def save_writer(model: Any, folder: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train on the files that are named, into the package; `--steps N` and `--out DIR` say how long and where."""
+    """Train on the files that are named, into the package; `--steps N` and `--out DIR` say how long and where.
+
+    `--card` prints what is known of the model that ships.
+    """
+    if list(arguments) == ["--card"]:
+        print("\n".join(card_lines(Path(__file__).parent / "writer")))
+        return
     paths, options = _parse(arguments)
     folder = Path(options.get("out", Path(__file__).parent / "writer"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -268,7 +257,8 @@ def main(arguments: Sequence[str]) -> None:
     seconds = train_writer(model, torch.tensor(tokenizer.encode(train)), config, folder)
     save_writer(model, folder)
     card = card_of(folder, train, held_out) | {"seconds": round(seconds), "training": asdict(config)}
-    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "training.pt").unlink(missing_ok=True)
+    write_file(folder / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(card, indent=1, ensure_ascii=False))
 
 
@@ -300,36 +290,20 @@ def _r_strings(path: Path) -> list[str]:
     return found
 
 
-def _optimizers(model: nn.Module, config: WriterConfig) -> list[torch.optim.Optimizer]:
-    """Return Muon (Jordan et al. 2024) for the matrices within the layers, and AdamW for all else.
-
-    With as few steps as a core makes in minutes, Muon gets markedly further on them than AdamW.
-    """
-    matrices = [one for name, one in model.named_parameters() if one.ndim == 2 and ".h." in name]
-    others = [one for name, one in model.named_parameters() if one.ndim != 2 or ".h." not in name]
-    return [
-        Muon(matrices, {"lr": config.matrix_rate}),
-        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
-
-
-def _keep(
-    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], step: int, seconds: float, folder: Path
-) -> None:
-    states = [optimizer.state_dict() for optimizer in optimizers]
+def _keep(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float, folder: Path) -> None:
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}
     beside = folder / "training.tmp"
-    torch.save({"model": model.state_dict(), "optimizers": states, "step": step, "seconds": seconds}, beside)
+    torch.save(state, beside)
     beside.replace(folder / "training.pt")
 
 
-def _restore(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], folder: Path) -> tuple[int, float]:
+def _restore(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
     path = folder / "training.pt"
     if not path.is_file():
         return 0, 0.0
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
-    for optimizer, each in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(each)
+    optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["seconds"]
 
 

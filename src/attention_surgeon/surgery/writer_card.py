@@ -1,5 +1,6 @@
 """What is known of the word model that ships: measured on text it never saw, beside counts of tokens and letters."""
 
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
@@ -48,6 +49,25 @@ def card_of(folder: Path, train: str, held_out: str) -> dict[str, Any]:
         "heads": head_scores(model, torch.tensor(unseen)),
         "sample": _PROMPT + _written(model, tokenizer),
     }
+
+
+def card_lines(folder: Path) -> Iterator[str]:
+    """Yield what `card.json` holds as a Markdown table, and the sample."""
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    training = card["training"]
+    yield "| | |"
+    yield "|---|---|"
+    yield f"| text | {card['text']} |"
+    yield f"| size | {card['parameters']:,} parameters, {card['megabytes']} MB in 16 bits |"
+    yield f"| training | {training['num_steps']:,} steps, {card['seconds']} s of one core |"
+    for name, value in card["bits_per_byte"].items():
+        yield f"| bits per byte of unseen text: {name} | {value:.2f} |"
+    for name, scores in card["heads"].items():
+        best = sorted(((x, f"{layer}.{head}") for layer, each in enumerate(scores) for head, x in enumerate(each)))
+        told = ", ".join(f"{place} ({score:.2f})" for score, place in best[:-4:-1])
+        yield f"| heads: {name} | {told} |"
+    yield ""
+    yield f"> {' '.join(card['sample'].split())}"
 
 
 def n_gram_bits(train: Sequence[Hashable], held_out: Sequence[Hashable], order: int) -> float:

@@ -10,7 +10,7 @@ from attention_surgeon.viewer.page import Page
 from attention_surgeon.viewer.read import read
 from attention_surgeon.viewer.subject import Subject, name_of, with_tokens
 
-_PROGRAM = 100_000
+_PROGRAM = 130_000
 """Bytes set aside for the program, the style and the numbers of a page."""
 _PER_MAP = 500
 _LEAST_MEGABYTES = 0.2

@@ -152,8 +152,10 @@ def report(
 
 
 def operate(
-    model: Annotated[str, typer.Argument(help="A folder, an id of the hub, or minilm or tiny (built in).")],
     fault: Annotated[str, typer.Option(metavar="NAME", help="What to do; list shows all that can be done.")],
+    model: Annotated[
+        str, typer.Argument(help="A folder, an id of the hub, or writer, minilm or tiny (built in).")
+    ] = "writer",
     layers: Annotated[str | None, typer.Option(metavar="0-3,7", help="Which layers; all if not given.")] = None,
     heads: Annotated[str | None, typer.Option(metavar="2,5", help="Which query heads; all if not given.")] = None,
     text: TextOption = None,
