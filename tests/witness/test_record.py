@@ -56,7 +56,9 @@ def test_keeps_numbers_as_they_were_before_they_were_overwritten():
 
 def test_a_bump_reaches_what_comes_after():
     x = torch.ones(2, 3)
-    trace = record(lambda: torch.softmax(x * 2, -1).sum(), bumps={0: lambda value: value + [[1, 0, 0], [0, 0, 0]]})
+    trace = record(
+        lambda: torch.softmax(x * 2, -1).sum(), bumps={0: lambda value: value + np.array([[1, 0, 0], [0, 0, 0]])}
+    )
     weights = trace.ops[1].value
     assert weights[0, 0] > weights[0, 1]
     assert weights[1, 0] == weights[1, 1]

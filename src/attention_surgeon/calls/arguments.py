@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from attention_surgeon.calls.argument import TOKENS, Argument
 from attention_surgeon.calls.names import Role, role_of
-from attention_surgeon.calls.plan import TOKENS, Argument
 from attention_surgeon.calls.source import Text
 
 METHODS = (

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from attention_surgeon.calls.argument import TOKENS
 from attention_surgeon.calls.draw import shape_of
-from attention_surgeon.calls.plan import TOKENS, Plan
+from attention_surgeon.calls.plan import Plan
 
 _MASKS = ("nm", "bnm", "b1nm", "b1n1", "b1m", "b11m", "bm", "hnm", "1nm", "11nm", "bhnm")
 _OUTPUTS = (

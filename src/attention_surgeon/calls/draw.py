@@ -7,17 +7,16 @@ and so on; `form_value` lists them.
 import copy
 import zlib
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from attention_surgeon.calls.plan import Argument, Sizes
+from attention_surgeon.calls.argument import Argument, Sizes
 
 _BASE = 10000.0  # of the frequencies of rotary tables
 
 
-def draw_arguments(arguments: Iterable["Argument"], sizes: "Sizes", library: str, seed: int) -> dict[str, Any]:
+def draw_arguments(arguments: Iterable[Argument], sizes: Sizes, library: str, seed: int) -> dict[str, Any]:
     """Return a value of each required argument; another seed gives other numbers."""
     values = {}
     for argument in arguments:
@@ -27,7 +26,7 @@ def draw_arguments(arguments: Iterable["Argument"], sizes: "Sizes", library: str
     return values
 
 
-def form_value(argument: "Argument", sizes: "Sizes", library: str, source: np.random.Generator) -> Any:
+def form_value(argument: Argument, sizes: Sizes, library: str, source: np.random.Generator) -> Any:
     """Return one value, as the argument's form says.
 
     Raises:
@@ -47,7 +46,7 @@ def form_value(argument: "Argument", sizes: "Sizes", library: str, source: np.ra
     raise ValueError(f"there is no form {argument.form!r}")
 
 
-def shape_of(axes: str, sizes: "Sizes", width: int) -> tuple[int, ...]:
+def shape_of(axes: str, sizes: Sizes, width: int) -> tuple[int, ...]:
     """Return the shape that axes have: b, n, m, h, g (key heads), d, t (packed queries), u (packed keys), y, x, 1."""
     rows, columns = rectangle(sizes.n_q)
     known = {
@@ -90,14 +89,14 @@ def _in_library(value: Any, library: str) -> Any:
     return array(value, library) if isinstance(value, np.ndarray) else value
 
 
-def _number(sizes: "Sizes", rest: str) -> Any:
+def _number(sizes: Sizes, rest: str) -> Any:
     return {"head_size": sizes.head_size, "width": sizes.width or sizes.head_size, "heads": sizes.heads or 1,
             "n_q": sizes.n_q, "n_k": sizes.n_k, "rows": rectangle(sizes.n_q)[0], "columns": rectangle(sizes.n_q)[1],
             "batch": sizes.batch, "kv_heads": sizes.kv_heads or sizes.heads or 1,
             "scale": sizes.head_size**-0.5, "root": sizes.head_size**0.5}[rest]  # fmt: skip
 
 
-def _literal(_: "Sizes", rest: str) -> Any:
+def _literal(_: Sizes, rest: str) -> Any:
     return {"False": False, "True": True, "0": 0, "1": 1, "2": 2, "3": 3, "0.0": 0.0, "1.0": 1.0, "5.0": 5.0,
             "cpu": "cpu", "dict": {}, "list": []}[rest]  # fmt: skip
 
@@ -108,7 +107,7 @@ def _identity(*_: Any) -> Any:
     return nn.Dropout(0.0).eval()
 
 
-_SINGLE: dict[str, Callable[["Sizes", str], Any]] = {
+_SINGLE: dict[str, Callable[[Sizes, str], Any]] = {
     "none": lambda *_: None,
     "number": _number,
     "literal": _literal,
@@ -120,7 +119,7 @@ def _constant(number: float, dtype: Any) -> Callable[..., np.ndarray]:
     return lambda sizes, rest, _: np.full(shape_of(rest, sizes, sizes.head_size), number, dtype=dtype)
 
 
-def _angles(sizes: "Sizes", n: int, width: int) -> np.ndarray:
+def _angles(sizes: Sizes, n: int, width: int) -> np.ndarray:
     frequencies = _BASE ** (-np.arange(0, width, 2) / width)
     return np.outer(np.arange(n), frequencies)
 
@@ -128,7 +127,7 @@ def _angles(sizes: "Sizes", n: int, width: int) -> np.ndarray:
 def _table(
     function: Callable[[np.ndarray], np.ndarray], *, is_doubled_by_repeat: bool = False
 ) -> Callable[..., np.ndarray]:
-    def table(sizes: "Sizes", rest: str, _: Any = None) -> np.ndarray:
+    def table(sizes: Sizes, rest: str, _: Any = None) -> np.ndarray:
         axes, _, turn = rest.partition("/")
         angles = _angles(sizes, sizes.n_q, sizes.head_size)
         if "d" in axes:
@@ -153,19 +152,19 @@ def _turn(angles: np.ndarray) -> np.ndarray:
     return np.exp(1j * angles)
 
 
-def _pair(sizes: "Sizes", rest: str, source: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pair(sizes: Sizes, rest: str, source: Any) -> tuple[np.ndarray, np.ndarray]:
     return _table(np.cos)(sizes, rest, source), _table(np.sin)(sizes, rest, source)
 
 
-def _stacked(sizes: "Sizes", rest: str, source: Any) -> np.ndarray:
+def _stacked(sizes: Sizes, rest: str, source: Any) -> np.ndarray:
     return np.stack(_pair(sizes, rest, source), -1)
 
 
-def _bounds(sizes: "Sizes", rest: str, _: Any) -> np.ndarray:
+def _bounds(sizes: Sizes, rest: str, _: Any) -> np.ndarray:
     return (np.arange(sizes.batch + 1) * (sizes.n_k if rest == "k" else sizes.n_q)).astype(np.int32)
 
 
-def _weight(sizes: "Sizes", rest: str, source: np.random.Generator) -> Any:
+def _weight(sizes: Sizes, rest: str, source: np.random.Generator) -> Any:
     """Return a weight `rows,columns` in multiples of the width; with `dict`, as weight and bias together."""
     shape, _, kind = rest.partition("/")
     width = sizes.width or sizes.head_size
@@ -176,12 +175,12 @@ def _weight(sizes: "Sizes", rest: str, source: np.random.Generator) -> Any:
     return {"w": weight, "b": (0.3 * source.normal(size=rows_columns[-1])).astype(np.float32)}
 
 
-def _arange(sizes: "Sizes", rest: str, _: Any) -> np.ndarray:
+def _arange(sizes: Sizes, rest: str, _: Any) -> np.ndarray:
     shape = shape_of(rest, sizes, sizes.head_size)
     return np.broadcast_to(np.arange(shape[-1]), shape).copy()
 
 
-def _drawn(sizes: "Sizes", rest: str, source: np.random.Generator) -> np.ndarray:
+def _drawn(sizes: Sizes, rest: str, source: np.random.Generator) -> np.ndarray:
     return (0.5 * source.normal(size=shape_of(rest, sizes, sizes.head_size))).astype(np.float32)
 
 

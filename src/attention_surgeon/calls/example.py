@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from attention_surgeon.calls.argument import TOKENS, Argument, Library, Sizes
 from attention_surgeon.calls.arguments import Layout, layouts, method_of, roles_of, signature_of
 from attention_surgeon.calls.behaviour import behaviour_of
 from attention_surgeon.calls.draw import shape_of
 from attention_surgeon.calls.names import Role
-from attention_surgeon.calls.plan import TOKENS, Argument, Library, Plan, Refusal, Sizes, is_array
+from attention_surgeon.calls.plan import Plan, Refusal, is_array
 from attention_surgeon.calls.source import Text, text_of
 
 _ADVICE = "an example is: def example(): return layer, (torch.randn(2, 5, 64),)"

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from attention_surgeon.calls.argument import TOKENS, Argument, Library, Sizes
 from attention_surgeon.calls.arguments import Layout, argument, forms, layouts, method_of, roles_of, signature_of
 from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
 from attention_surgeon.calls.construct import Maker
 from attention_surgeon.calls.draw import draw_parameters
 from attention_surgeon.calls.example import plan_of_example
 from attention_surgeon.calls.names import Role
-from attention_surgeon.calls.plan import TOKENS, Argument, Library, Plan, Refusal, Sizes
+from attention_surgeon.calls.plan import Plan, Refusal
 from attention_surgeon.calls.sizes import Proposal, proposals
 from attention_surgeon.calls.source import Text, text_of
 from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, lengths_of, widths_of

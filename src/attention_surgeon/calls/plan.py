@@ -10,58 +10,13 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from attention_surgeon.calls.names import Role
+from attention_surgeon.calls.argument import Argument, Library, Sizes
+from attention_surgeon.calls.draw import draw_arguments, draw_parameters
 from attention_surgeon.errors import UnjudgedError
-
-Library = Literal["torch", "numpy", "jax"]
-TOKENS: frozenset[Role] = frozenset(("x", "query", "key", "value", "context"))
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The sizes of a plan, all different as far as the target accepts that; None where it has no such size."""
-
-    batch: int = 2
-    n_q: int = 5
-    n_k: int = 7
-    width: int | None = None
-    context_width: int | None = None
-    heads: int | None = None
-    kv_heads: int | None = None
-    head_size: int = 8
-    value_size: int = 8
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One parameter of the call.
-
-    Attributes:
-        name: As the signature spells it.
-        role: What it is.
-        required: Whether each call of the plan gives it.
-        default: Of the signature; `inspect.Parameter.empty` for none.
-        kind: Positional or by name only, as `inspect` says it.
-        axes: For tensors of tokens, one letter per axis: b sequences, n queries, m keys, h heads, g key heads,
-            d numbers, t and u queries and keys packed into one axis, y and x rows and columns of a picture.
-        form: How its value is drawn, see `draw.py`.
-        width: The length of its `d` axis.
-        value: What is given each time, for the form `given`.
-    """
-
-    name: str
-    role: Role
-    required: bool
-    default: Any
-    kind: Any
-    axes: str = ""
-    form: str = ""
-    width: int = 0
-    value: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -103,7 +58,6 @@ class Plan:
 
     def make(self, seed: int = 0) -> Any:
         """Return a fresh object in evaluation mode whose parameters hold drawn numbers; a function is itself."""
-        from attention_surgeon.calls.draw import draw_parameters
 
         made = self._bare()
         if made is not self.target or not callable(getattr(made, "__code__", None)):
@@ -126,7 +80,6 @@ class Plan:
             n_k: Keys; as many as queries where the plan has as many.
             seed: Another seed gives other numbers.
         """
-        from attention_surgeon.calls.draw import draw_arguments
 
         n_q_now = self.sizes.n_q if n_q is None else n_q
         if n_k is None:

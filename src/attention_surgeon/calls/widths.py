@@ -5,10 +5,10 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from attention_surgeon.calls.argument import TOKENS, Sizes
 from attention_surgeon.calls.arguments import Layout
 from attention_surgeon.calls.construct import Maker
 from attention_surgeon.calls.names import Role, Size, size_of
-from attention_surgeon.calls.plan import TOKENS, Sizes
 from attention_surgeon.calls.sizes import Proposal
 
 FIRST_LENGTHS = ((5, 7),)

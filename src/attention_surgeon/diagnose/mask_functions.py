@@ -190,7 +190,7 @@ def _squeezed(given: Array, ndim: int) -> Array | None:
         axes = [axis for axis in range(given.ndim) if given.shape[axis] == 1]
         if not axes:
             return None
-        given = given.squeeze(axes[0] if given.shape[0] == 1 else axes[0])
+        given = given.squeeze(axes[0])
     return given
 
 

@@ -2,7 +2,7 @@
 
 from attention_surgeon.surgery.adapters import read_cache, weights_of
 from attention_surgeon.surgery.call import AttentionCall
-from attention_surgeon.surgery.capture import Capture, CapturedLayer, capture, capture_batch, visit_layers
+from attention_surgeon.surgery.capture import Capture, CapturedLayer, capture, capture_batch
 from attention_surgeon.surgery.circuits import Circuits, Factored, HeadCircuit, circuits
 from attention_surgeon.surgery.effect import Effect, before_and_after, layer_statistics
 from attention_surgeon.surgery.flow import attention_flow, norm_weighted, rollout, value_weighted
@@ -14,6 +14,7 @@ from attention_surgeon.surgery.operations import Operation, find_operation, oper
 from attention_surgeon.surgery.patching import PatchResult, ablate, attribute, logit_attribution, patch, path_patch
 from attention_surgeon.surgery.predictions import Prediction, predict
 from attention_surgeon.surgery.receipt import LayerReceipt, Receipt
+from attention_surgeon.surgery.visit import visit_layers
 
 __all__ = [
     "BUILT_IN",

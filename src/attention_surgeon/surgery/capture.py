@@ -1,29 +1,25 @@
-"""`capture`: one run of a model as one trace per attention layer; and, for long texts, one layer at a time."""
+"""`capture`: one run of a model as one trace per attention layer."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
-from attention_surgeon.errors import OptionError, ShapeError, SurgeryError
+from attention_surgeon.errors import OptionError, ShapeError
 from attention_surgeon.frames import as_data_frame
-from attention_surgeon.surgery.call import AttentionCall
-from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
-from attention_surgeon.surgery.connect import connecting
+from attention_surgeon.surgery.choose import Choice, check_heads, read_heads
 from attention_surgeon.surgery.inputs import (
     ModelInput,
-    ModelOutput,
     TextLike,
     prepare,
     prepare_batch,
     run_batch,
-    run_model,
 )
-from attention_surgeon.surgery.layers import Layer, attention_layers, bypassing, in_classes, model_name
-from attention_surgeon.surgery.table import Observer, Patient, Sight, lay_down, take_up
+from attention_surgeon.surgery.layers import Layer, model_name
+from attention_surgeon.surgery.table import Sight
+from attention_surgeon.surgery.visit import observe, run_observed
 from attention_surgeon.trace import AttentionTrace
 
 _IN_TRACE = {
@@ -197,12 +193,12 @@ def capture(
         found.append(_captured(sight, numbers, model_name(model), given, _Row(0)))
 
     if not stream:
-        output = _run(model, given, see, layers)
+        output = run_observed(model, given, see, layers)
     else:
         from attention_surgeon.surgery.patching.stream import keeping_stream  # here, because it captures itself
 
         with keeping_stream(model, given, layers) as kept:
-            output = _run(model, given, see, layers)
+            output = run_observed(model, given, see, layers)
         found = [replace(layer, stream=kept.of(layer.name, layer.heads)) for layer in found]
     return Capture(
         model_name(model), given.tokens, given.target_tokens, tuple(found), output.logits, output.states, output.loss
@@ -254,87 +250,6 @@ def capture_batch(
         Capture(source, given.tokens, given.target_tokens, tuple(mine), output.logits, output.states, output.loss)
         for given, mine, output in zip(batch.rows, found, outputs, strict=True)
     )
-
-
-def visit_layers(
-    model: nn.Module,
-    text: TextLike,
-    visit: Callable[[AttentionCall], None],
-    *,
-    layers: Choice = None,
-    tokenizer: Any = None,
-    target: TextLike | None = None,
-) -> ModelOutput:
-    """Run a model on one text and hand over query and key of each layer as it goes, for statistics of long texts.
-
-    Nothing n x n is made here, and no layer is kept. In "sdpa" transformers makes no n x n matrix either, unless there
-    is padding or a window; in "eager" it does.
-
-    Args:
-        model: As for `operate`.
-        text: As for `capture`.
-        visit: Called with each layer's call: query and key as the attention function gets them, the mask as an object
-            that is not written out where it is causal alone, the scaling.
-        layers: As for `operate`.
-        tokenizer: As for `capture`.
-        target: As for `capture`.
-
-    Returns:
-        What the model gave.
-
-    Raises:
-        As `capture`.
-
-    >>> from attention_surgeon.models import Decoder, DecoderConfig
-    >>> model = Decoder(DecoderConfig(vocabulary_size=11)).eval()
-    >>> _ = visit_layers(model, [3, 1, 4], lambda call: print(call.layer.name, tuple(call.query.shape)))
-    0 (1, 4, 3, 16)
-    1 (1, 4, 3, 16)
-    """
-    return _run(model, prepare(model, text, tokenizer, target), lambda sight: visit(sight.call), layers)
-
-
-@contextmanager
-def observe(model: nn.Module, observer: Observer, *, layers: Choice = None) -> Iterator[tuple[Layer, ...]]:
-    """Let `observer` see every call of attention within the block; the model gives what it would give without.
-
-    Yields:
-        The layers that are watched.
-    """
-    chosen = choose_layers(attention_layers(model), layers)
-    modules = [layer.module for layer in chosen]
-
-    def add(patient: Patient, module: nn.Module) -> None:
-        patient.observers += (observer,)
-
-    def remove(patient: Patient, module: nn.Module) -> None:
-        patient.observers = tuple(one for one in patient.observers if one is not observer)
-
-    try:
-        lay_down(modules, add, connecting(chosen))
-        yield chosen
-    finally:
-        take_up(modules, remove)
-
-
-def _run(model: nn.Module, given: ModelInput, observer: Observer, layers: Choice) -> ModelOutput:
-    seen: set[str] = set()
-
-    def note(sight: Sight) -> None:
-        seen.add(sight.call.layer.name)
-        observer(sight)
-
-    with observe(model, note, layers=layers) as watched:
-        output = run_model(model, given)
-    missed = [layer.name for layer in watched if layer.name not in seen]
-    if len(missed) == len(watched):
-        beside = in_classes(model, bypassing(model))
-        code = f" {beside} attend by code of their own." if beside else ""
-        raise SurgeryError(
-            f"{model_name(model)} ran and never called the attention registry on this input: nothing was captured."
-            f"{code}"
-        )
-    return output
 
 
 class _Row(NamedTuple):

@@ -1,7 +1,7 @@
-"""A cache changes nothing: the whole sequence at once equals the prompt and then token by token, and the prompt in pieces.
+"""A cache changes nothing: the whole at once equals the prompt and then one token at a time, and the prompt in pieces.
 
-How a cache is handed over is found by trying: a value that is returned and given back, a dictionary or an object that is
-filled, or buffers inside the layer with a start position.
+How a cache is handed over is found by trying: a value that is returned and given back, a dictionary or an object that
+is filled, or buffers inside the layer with a start position.
 """
 
 from collections.abc import Callable, Iterator, Sequence

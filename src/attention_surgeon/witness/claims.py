@@ -250,7 +250,7 @@ class _Trier:
     ) -> tuple[list[tuple[str, str]], list[tuple[Hidden, str]]]:
         """Give one form as booleans, as numbers to add and as 0 and 1: what each was taken for, and what was misread.
 
-        A mask to be added is no boolean one, and the other way round: where one is understood, the others are not meant.
+        A mask to be added is no boolean one, and the other way round: where one is understood, no other is meant.
         """
         valid, wrong = [], []
         for kind in ("boolean", "additive", "integer"):
@@ -282,7 +282,7 @@ class _Trier:
         return np.broadcast_to(allowed, self.shape).copy()
 
     def _as_value(self, allowed: Array, form: str, kind: str) -> Any:
-        b, h, n, m = self.shape
+        h = self.shape[1]
         shaped = {
             "n m": lambda a: a[0, 0],
             "1 1 n m": lambda a: a[:1, :1],

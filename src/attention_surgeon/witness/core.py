@@ -131,6 +131,7 @@ class Structure(Exception):
     """Rows that belong together in no way that attention has: what was found, by a short name and in a sentence."""
 
     def __init__(self, name: str, sentence: str, core: Core) -> None:
+        """Say what was found, and in which attention."""
         super().__init__(sentence)
         self.name, self.sentence, self.core = name, sentence, core
 
@@ -158,7 +159,7 @@ def _of_rows(elements: Array) -> Array:
 
 @dataclass
 class _Rows:
-    """The rows of an operand: letters, numbers `(*letters, d)`, and for each the token and its rank among its token's."""
+    """The rows of an operand: letters, numbers `(*letters, d)`, and for each its token and its rank among that one's."""
 
     letters: str
     numbers: Array

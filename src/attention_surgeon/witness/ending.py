@@ -33,8 +33,8 @@ class Ending:
 
 
 _QUIET = frozenset(
-    "view reshape transpose permute contiguous getitem squeeze unsqueeze flatten unflatten swapaxes T mT to float double "
-    "clone dropout detach stack cat concatenate copy type split chunk mean".split()
+    "view reshape transpose permute contiguous getitem squeeze unsqueeze flatten unflatten swapaxes T mT to float "
+    "double clone dropout detach stack cat concatenate copy type split chunk mean".split()
 )
 
 

@@ -5,15 +5,16 @@ with each single token changed. From that every element of every recorded array 
 scores that belongs to query 3 of sequence 1 is the one that changes with that token, whatever the layout.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attention_surgeon.calls import Plan
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.witness.record import PRODUCTS, PROJECTIONS, Array, Bump, Op, Trace, record, watched
 
@@ -22,32 +23,6 @@ NONE, SEVERAL = -1, -2
 """Labels of elements that depend on no token, or on more than one."""
 
 _APART = 1e-6  # what counts as a change, of the largest number around; float32 noise is a tenth of that
-
-
-@runtime_checkable
-class Argument(Protocol):
-    """A parameter of the call: its name, what it is, and which axes it has."""
-
-    name: str
-    role: str
-    axes: str
-
-
-@runtime_checkable
-class Plan(Protocol):
-    """How a target is made and called; `calls.Plan` is one."""
-
-    arguments: Sequence[Any]
-    library: str
-    output: int
-    output_axes: str
-
-    def make(self, seed: int = 0) -> Any: ...
-    def draw(
-        self, *, batch: int | None = None, n_q: int | None = None, n_k: int | None = None, seed: int = 0
-    ) -> dict[str, Any]: ...
-    def call(self, made: Any, inputs: dict[str, Any]) -> Any: ...
-    def arrays(self, returned: Any) -> list[Any]: ...
 
 
 @dataclass(frozen=True)

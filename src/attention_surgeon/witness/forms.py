@@ -163,7 +163,7 @@ def _gains(normed: Array, after: Array, *, with_bias: bool) -> Array | None:
 
 def find_rotation(before: Array, after: Array) -> Rotation | BrokenRotation | HeadRotation | None:
     """Return the rotation by position that was applied, or what tried to be one."""
-    b, n, h, d = before.shape
+    _, n, h, d = before.shape
     by = _kept_factor(before, after)
     moved = [f for f in range(d) if not close(by * before[..., f], after[..., f], 1e-5)]
     if n < 2 or not moved:

@@ -1,5 +1,6 @@
 """Read an attention from its own operations: every step in words, and every step that is wrong by its name and line."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,7 +60,7 @@ class Reading:
     findings: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    pattern: Pattern = Pattern("nothing")
+    pattern: Pattern = field(default_factory=lambda: Pattern("nothing"))
     scaling: Scaling | None = None
     heads: int = 1
     key_heads: int = 1
@@ -114,6 +115,11 @@ def _factor_of(form: object, size: int) -> float:
     if isinstance(form, Norm):
         return form.by * size**0.5 if form.kind == "l2" else 1.0
     return form.by if isinstance(form, Factor | Rotation) else 1.0
+
+
+def _is_same(one: Root, two: Root) -> bool:
+    """Whether rows are the same features of one projection of one argument."""
+    return one.op == two.op and one.argument == two.argument and bool(np.isin(one.features, two.features).all())
 
 
 def _is_one(one: Array | None, two: Array | None) -> bool:
@@ -229,59 +235,53 @@ class _Reader:
 
     def _shared(self, query: Root, key: Root, value: Root, canon: Canon, core: Core) -> None:
         """Whether the three come from three projections, and the right tokens."""
-
-        def same(one: Root, two: Root) -> bool:
-            return one.op == two.op and one.argument == two.argument and bool(np.isin(one.features, two.features).all())
-
         op = core.combine if core.is_fused else core.scores[0]
-        is_function = query.op is None
-        weights = {name: self._weight(root.op) for name, root in (("queries", query), ("keys", key), ("values", value))}
-        pairs = [(a, b) for a in weights for b in weights if a < b and weights[a] is not None]
-        alike = [(a, b) for a, b in pairs if _is_one(weights[a], weights[b])]
-        if alike and not (query.op == key.op == value.op) and (query.op, key.op, value.op) != (query.op,) * 3:
-            one, two = alike[0]
-            different = {"queries": query, "keys": key, "values": value}
-            if different[one].op != different[two].op:
-                words = f"{one} and {two} are made with one matrix"
-                self._wrong("projection_shared", "projections", words, different[two].op)
-        self._own_weights = [w for w in weights.values() if w is not None]
-        if same(query, key) and any("qk" in n.lower() and "qkv" not in n.lower() for n in self._table_names()):
+        self._matrices({"queries": query, "keys": key, "values": value})
+        if query.op is not None:
+            self._projections(query, key, value, op)
+        self._sources(canon, core, op)
+
+    def _matrices(self, roots: dict[str, Root]) -> None:
+        """Two projections that are two calls may still be of one matrix."""
+        weights = {name: self._weight(root.op) for name, root in roots.items()}
+        self._own_weights = [weight for weight in weights.values() if weight is not None]
+        for one, two in itertools.combinations(sorted(roots), 2):
+            if roots[one].op != roots[two].op and _is_one(weights[one], weights[two]):
+                self._wrong(
+                    "projection_shared", "projections", f"{one} and {two} are made with one matrix", roots[two].op
+                )
+                return
+
+    def _projections(self, query: Root, key: Root, value: Root, op: int) -> None:
+        """Two of the three may be the same features of one projection."""
+        if _is_same(query, key) and any("qk" in n.lower() and "qkv" not in n.lower() for n in self._table_names()):
             self.reading.remarks.append("queries and keys share one projection, as its name says")
-        elif same(query, key) and not is_function:
-            self._wrong(
-                "projection_shared" if same(key, value) else "query_as_key",
-                "projections",
-                "queries and keys are made by one projection",
-                op,
-            )
-        elif same(key, value) and not is_function:
+        elif _is_same(query, key):
+            fault = "projection_shared" if _is_same(key, value) else "query_as_key"
+            self._wrong(fault, "projections", "queries and keys are made by one projection", op)
+        elif _is_same(key, value):
             self._wrong("key_as_value", "projections", "keys and values are made by one projection", op)
-        elif same(query, value) and not is_function:
+        elif _is_same(query, value):
             self._wrong("query_as_value", "projections", "queries and values are made by one projection", op)
+
+    def _sources(self, canon: Canon, core: Core, op: int) -> None:
+        """Each of the three must come from the argument that its name says."""
         roles = {a.name: a.role for a in self.flow.plan.arguments}
+        asks, answers, gives = (
+            roles.get(name, "") for name in (canon.query_argument, canon.key_argument, canon.value_argument)
+        )
         has_context = any(roles.get(name) in ("context", "key", "value") for name in self.flow.arguments)
         if has_context and canon.key_argument == canon.query_argument:
-            self._wrong(
-                "context_ignored",
-                "projections",
-                f"keys come from `{canon.key_argument}`, as the queries do; the context is not used",
-                op,
-            )
+            words = f"keys come from `{canon.key_argument}`, as the queries do; the context is not used"
+            self._wrong("context_ignored", "projections", words, op)
         elif has_context and canon.value_argument == canon.query_argument:
-            self._wrong(
-                "query_as_value",
-                "projections",
-                f"values come from `{canon.value_argument}`, as the queries do",
-                core.combine,
-            )
-        elif roles.get(canon.query_argument) in ("key", "value", "context") and roles.get(canon.key_argument) in (
-            "x",
-            "query",
-        ):
+            words = f"values come from `{canon.value_argument}`, as the queries do"
+            self._wrong("query_as_value", "projections", words, core.combine)
+        elif asks in ("key", "value", "context") and answers in ("x", "query"):
             self._wrong("query_key_swapped", "projections", "queries come from the context and keys from x", op)
-        elif roles.get(canon.key_argument) == "value" and roles.get(canon.value_argument) == "key":
+        elif (answers, gives) == ("value", "key"):
             self._wrong("key_value_swapped", "projections", "keys serve as values and values as keys", op)
-        elif roles.get(canon.value_argument) == "key" and "value" in roles.values():
+        elif gives == "key" and "value" in roles.values():
             self._wrong("key_as_value", "output", "the weights are multiplied with the keys", core.combine)
 
     def _weight(self, op: int | None) -> Array | None:
@@ -314,13 +314,9 @@ class _Reader:
         expected = [h * len(blocks) // heads for h in range(heads)]
         if groups == [h % len(blocks) for h in range(heads)]:
             repeats = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
-            op = self._last_op(op, repeats) or op
-            self._wrong(
-                "heads_tiled",
-                "scores",
-                f"query heads 0 to {heads - 1} use key heads {', '.join(map(str, groups))}; expected {', '.join(map(str, expected))}",
-                op,
-            )
+            used, right = (", ".join(map(str, each)) for each in (groups, expected))
+            words = f"query heads 0 to {heads - 1} use key heads {used}; expected {right}"
+            self._wrong("heads_tiled", "scores", words, self._last_op(op, repeats) or op)
         elif groups != expected:
             self.reading.unknown.append(f"its query heads use the key heads {', '.join(map(str, groups))}")
         else:

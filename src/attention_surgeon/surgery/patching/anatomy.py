@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import SurgeryError
-from attention_surgeon.surgery.capture import visit_layers
 from attention_surgeon.surgery.inputs import ModelInput
 from attention_surgeon.surgery.layers import Layer, attention_layers, model_name
+from attention_surgeon.surgery.visit import visit_layers
 
 _SAME = 1e-4  # relative: sums of float32 in another order differ by less
 
