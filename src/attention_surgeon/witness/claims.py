@@ -182,35 +182,26 @@ class _Trier:
         meant = [seen for seen in misread if not understood or seen[2].rpartition(" ")[2] in understood]
         if meant:
             return self._wrong(argument, *meant[0])
-        if not meanings:
-            return Claim(argument.name)
-        if "ignored" in meanings:
-            if len(meanings) == 1:
-                return Claim(
-                    argument.name,
-                    tuple(meanings["ignored"]),
-                    "mask_ignored",
-                    f"`{argument.name}` changes nothing: no key is hidden",
-                    place=self.plain.place,
-                )
-            meanings.pop("ignored")
-        both = {"keep", "hide"} & meanings.keys()
-        if len(both) == 2:
-            return Claim(
-                argument.name,
-                tuple(words for given in meanings.values() for words in given),
-                "mask_inverted",
-                f"`{argument.name}` hides where it is True in one form and keeps in another",
-                place=self.plain.place,
-            )
-        meaning = next(iter(both), "additive")
+        return self._meant(argument, meanings) if meanings else Claim(argument.name)
+
+    def _meant(self, argument: Any, meanings: dict[str, list[str]]) -> Claim:
+        """Say what a mask means to the target: one thing in every form, and what its text says."""
         tried = tuple(words for given in meanings.values() for words in given)
+        both = {"keep", "hide"} & meanings.keys()
+        if set(meanings) == {"ignored"}:
+            sentence = f"`{argument.name}` changes nothing: no key is hidden"
+            return Claim(argument.name, tried, "mask_ignored", sentence, place=self.plain.place)
+        if len(both) == 2:
+            sentence = f"`{argument.name}` hides where it is True in one form and keeps in another"
+            return Claim(argument.name, tried, "mask_inverted", sentence, place=self.plain.place)
+        meaning = next(iter(both), "additive")
         declared = declared_polarity(self.says)
         if declared is not None and both and meaning != declared:
             does = {"hide": "hides", "keep": "may attend"}
             sentence = f"True in `{argument.name}` {does[meaning]}; its text says that True {does[declared]}"
             return Claim(argument.name, tried, "mask_inverted", sentence, place=self.plain.place)
-        return self._renormalised(argument, tried, meaning)
+        understood = tuple(words for what, given in meanings.items() if what != "ignored" for words in given)
+        return self._renormalised(argument, understood, meaning)
 
     def _renormalised(self, argument: Any, tried: tuple[str, ...], meaning: str) -> Claim:
         """Whether, with a mask, the weights that are used are the softmax over the keys that are seen."""

@@ -159,7 +159,7 @@ def _of_rows(elements: Array) -> Array:
 
 @dataclass
 class _Rows:
-    """The rows of an operand: letters, numbers `(*letters, d)`, and for each its token and its rank among that one's."""
+    """The rows of an operand: letters, numbers `(*letters, d)`, and of each its token and its rank among that one's."""
 
     letters: str
     numbers: Array

@@ -117,6 +117,30 @@ def _factor_of(form: object, size: int) -> float:
     return form.by if isinstance(form, Factor | Rotation) else 1.0
 
 
+_WRONG_PATTERNS = {
+    "reversed": ("causal_reversed", "the past is hidden, the future is seen"),
+    "reversed_without_diagonal": ("causal_reversed", "the past and the token itself are hidden"),
+    "diagonal_hidden": ("mask_diagonal_hidden", "no position sees itself"),
+    "one_ahead": ("mask_off_by_one", "each query sees one key too many: the next one"),
+    "window_ahead": ("causal_reversed", "the window lies ahead of the query"),
+}
+
+
+def _in_words(pattern: Pattern) -> str:
+    return {
+        "causal": "causal attention",
+        "causal_start": "causal attention",
+        "window": f"a causal window of {pattern.size} keys",
+        "band": f"a window of {pattern.size - 1} keys back and {pattern.ahead - 1} ahead",
+    }.get(pattern.name, "")
+
+
+def _is_meant(pattern: Pattern, window: int) -> bool:
+    """Whether a window on both sides may be called one of this size: to each side, or in all."""
+    sides = (pattern.size - 1, 2 * pattern.size - 2, 2 * pattern.size - 1)
+    return pattern.name == "band" and pattern.ahead == pattern.size and window in sides
+
+
 def _is_same(one: Root, two: Root) -> bool:
     """Whether rows are the same features of one projection of one argument."""
     return one.op == two.op and one.argument == two.argument and bool(np.isin(one.features, two.features).all())
@@ -534,47 +558,34 @@ class _Reader:
             widths[0] if widths else None,
         )
         total = scaling.factor * before
-        normed = any("normed" in words for words in self.reading.kind)
-        op = core.combine if core.is_fused else self._scale_op(core)
         if np.abs(total - total.mean()).max() > 1e-4 * abs(total.mean()):
-            if normed:
+            if self._is_normed:
                 self.reading.kind.append("a learned scale for each head")
             else:
                 self.reading.unknown.append("each head has a scale of its own")
             return
-        by = float(total.mean())
-        wanted = 1.0 if self.expects.is_unscaled else size**-0.5
+        self._one_factor(float(total.mean()), sizes, core.combine if core.is_fused else self._scale_op(core))
+
+    @property
+    def _is_normed(self) -> bool:
+        return any("normed" in words for words in self.reading.kind)
+
+    def _one_factor(self, by: float, sizes: Sizes, op: int) -> None:
+        """Name what the scores were multiplied with, where it is not what it should be."""
+        usual = sizes.size**-0.5
+        wanted = 1.0 if self.expects.is_unscaled else usual
+        words = f"the scores are multiplied by {by:.4g}; 1/√d_k is {usual:.4g} (d_k = {sizes.size})"
         if abs(by - wanted) < 2e-4 * wanted:
             return
+        told = {name: of(sizes) for name, of in _FACTORS.items() if not (name == "scale_missing" and wanted == 1.0)}
+        told = {name: value for name, value in told.items() if abs(value - wanted) > 1e-3 * wanted}
+        name = next((name for name, value in told.items() if abs(by - value) < 2e-4 * value), "scale_hard_coded")
         if by < 0:
             self._wrong("scores_negated", "scaled", f"the scores are multiplied by {by:.4g}", op)
-            return
-        unit = {k: f(sizes) for k, f in _FACTORS.items()}
-        for name, value in unit.items():
-            if name == "scale_missing" and self.expects.is_unscaled:
-                continue
-            if abs(by - value) < 2e-4 * value and abs(value - wanted) > 1e-3 * wanted:
-                if normed and name != "scale_multiplied" and name not in ("scale_missing",):
-                    break
-                self._wrong(
-                    name,
-                    "scaled",
-                    f"the scores are multiplied by {by:.4g}; 1/√d_k is {size**-0.5:.4g} (d_k = {size})",
-                    op,
-                )
-                return
-        if normed:
+        elif self._is_normed and name not in ("scale_missing", "scale_multiplied"):
             self.reading.kind.append(f"scale {by:.4g} after the norms")
-            return
-        if abs(by - 1 / size) < 2e-4 / size:
-            self._wrong("scale_twice", "scaled", f"the scores are divided by {size}", op)
-            return
-        self._wrong(
-            "scale_hard_coded",
-            "scaled",
-            f"the scores are multiplied by {by:.4g}; 1/√d_k is {size**-0.5:.4g} (d_k = {size})",
-            op,
-        )
+        else:
+            self._wrong(name, "scaled", words, op)
 
     def _scale_op(self, core: Core) -> int:
         start = core.scores[0]
@@ -584,60 +595,50 @@ class _Reader:
         return start
 
     def _pattern(self, pattern: Pattern, scaling: Scaling, op: int, canon: Canon) -> None:
-        reading, expects = self.reading, self.expects
-        name = pattern.name
-        if scaling.hidden.any() and np.isfinite(scaling.fill) and scaling.fill > -1e3 and scaling.cap is None:
-            if abs(scaling.fill) < 1e-6:
-                self._wrong("mask_filled_with_zero", "masked", "hidden scores are set to 0, which is a score", op)
-            elif scaling.fill > 0:
-                self._wrong("mask_fill_positive", "masked", f"hidden scores are set to {scaling.fill:g}", op)
-            else:
-                self._wrong(
-                    "mask_fill_too_small",
-                    "masked",
-                    f"hidden scores are set to {scaling.fill:g}; real scores go lower",
-                    op,
-                )
-        wrong = {
-            "reversed": ("causal_reversed", "the past is hidden, the future is seen"),
-            "reversed_without_diagonal": ("causal_reversed", "the past and the token itself are hidden"),
-            "diagonal_hidden": ("mask_diagonal_hidden", "no position sees itself"),
-            "one_ahead": ("mask_off_by_one", "each query sees one key too many: the next one"),
-            "window_ahead": ("causal_reversed", "the window lies ahead of the query"),
-        }
+        reading, name = self.reading, pattern.name
+        self._fill(scaling, op)
         if name == "diagonal_hidden" and any("share one projection" in remark for remark in reading.remarks):
             reading.kind.insert(0, "causal attention without the token itself")
-            return
-        if name in wrong:
-            self._wrong(wrong[name][0], "masked", wrong[name][1], op)
-            return
-        if name == "other":
+        elif name in _WRONG_PATTERNS:
+            fault, words = _WRONG_PATTERNS[name]
+            self._wrong(fault, "masked", words, op)
+        elif name == "other":
             reading.unknown.append("it hides some keys in a pattern that I do not know")
+        elif not self._window(pattern, op, canon.k.shape[2]):
+            if name == "nothing" and self.expects.is_causal:
+                self._wrong("causal_missing", "masked", "nothing is hidden, though its name says causal", op)
+            if name == "causal_start" and canon.q.shape[2] != canon.k.shape[2]:
+                reading.remarks.append("with more keys than queries the first query sees the first key only")
+            words = _in_words(pattern)
+            if words and words not in reading.kind:
+                reading.kind.insert(0, words)
+
+    def _fill(self, scaling: Scaling, op: int) -> None:
+        """A hidden score must lie below every real one."""
+        fill = scaling.fill
+        if not scaling.hidden.any() or not -1e3 < fill < np.inf or scaling.cap is not None:
             return
-        if expects.window is not None and name in ("window", "band") and pattern.size != expects.window:
-            if not (
-                name == "band"
-                and pattern.ahead == pattern.size
-                and expects.window in (pattern.size - 1, 2 * pattern.size - 2, 2 * pattern.size - 1)
-            ):
-                words = f"a query sees {pattern.size} keys back, its own included; the window is {expects.window}"
-                self._wrong("window_off_by_one", "masked", words, op)
-                return
-        if expects.window is not None and name in ("causal", "nothing") and expects.window < canon.k.shape[2]:
-            self._wrong("window_ignored", "masked", f"no window is laid, though it was made with {expects.window}", op)
-            return
-        if name == "nothing" and expects.is_causal:
-            self._wrong("causal_missing", "masked", "nothing is hidden, though its name says causal", op)
-        if name == "causal_start" and canon.q.shape[2] != canon.k.shape[2]:
-            reading.remarks.append("with more keys than queries the first query sees the first key only")
-        words = {
-            "causal": "causal attention",
-            "causal_start": "causal attention",
-            "window": f"a causal window of {pattern.size} keys",
-            "band": f"a window of {pattern.size - 1} keys back and {pattern.ahead - 1} ahead",
-        }
-        if name in words and words[name] not in reading.kind:
-            reading.kind.insert(0, words[name])
+        if abs(fill) < 1e-6:
+            self._wrong("mask_filled_with_zero", "masked", "hidden scores are set to 0, which is a score", op)
+        elif fill > 0:
+            self._wrong("mask_fill_positive", "masked", f"hidden scores are set to {fill:g}", op)
+        else:
+            words = f"hidden scores are set to {fill:g}; real scores go lower"
+            self._wrong("mask_fill_too_small", "masked", words, op)
+
+    def _window(self, pattern: Pattern, op: int, num_keys: int) -> bool:
+        """Whether a window was promised and another, or none, was laid."""
+        window = self.expects.window
+        if window is None:
+            return False
+        if pattern.name in ("window", "band") and pattern.size != window and not _is_meant(pattern, window):
+            words = f"a query sees {pattern.size} keys back, its own included; the window is {window}"
+            self._wrong("window_off_by_one", "masked", words, op)
+            return True
+        if pattern.name in ("causal", "nothing") and window < num_keys:
+            self._wrong("window_ignored", "masked", f"no window is laid, though it was made with {window}", op)
+            return True
+        return False
 
     def _bias(self, scaling: Scaling, op: int, canon: Canon, *, is_first: bool) -> None:
         bias, seen = scaling.bias, ~scaling.hidden[0]

@@ -224,17 +224,25 @@ def _steps(
         return ((direct, last_op),)
     for number, value in reversed(ways):
         last = find_form(value, after)
-        if last is None:
-            continue
-        first = find_form(before, value)
-        if first is not None:
-            return (first, number), (last, last_op)
-        for earlier, between in ways:
-            if earlier >= number:
-                break
-            one, two = find_form(before, between), find_form(between, value)
-            if one is not None and two is not None:
-                return (one, earlier), (two, number), (last, last_op)
+        first = _up_to(before, value, number, ways) if last is not None else None
+        if last is not None and first is not None:
+            return (*first, (last, last_op))
+    return None
+
+
+def _up_to(
+    before: Array, value: Array, number: int, ways: Sequence[tuple[int, Array]]
+) -> tuple[tuple[Form, int], ...] | None:
+    """Explain a result on the way in one form, or in two over an earlier one."""
+    only = find_form(before, value)
+    if only is not None:
+        return ((only, number),)
+    for earlier, between in ways:
+        if earlier >= number:
+            return None
+        one, two = find_form(before, between), find_form(between, value)
+        if one is not None and two is not None:
+            return (one, earlier), (two, number)
     return None
 
 
