@@ -81,11 +81,11 @@ def test_save(name: str, start: bytes, tmp_path: Path, surgeon: Surgeon):
 
 WRONG = {
     ("scale_mising",): (
-        "no fault is called 'scale_mising'; did you mean scale_missing, causal_missing or softmax_missing?"
+        "no fault is called 'scale_mising'; did you mean scale_missing, cap_missing or causal_missing?"
     ),
     ("--stage", "scaling"): f"--stage is 'scaling', expected {', '.join(STAGES[:-1])} or {STAGES[-1]}.",
     ("--family", "model"): (
-        "--family is 'model', expected softmax, attention, causal, mask, padding, layer, cross, grouped or statistics."
+        "--family is 'model', expected softmax, attention, causal, mask, padding, layer, cross, grouped, statistics or modern."
     ),
     ("--save", "a.png"): "--save draws one fault: surgeon faults NAME --save FILE.",
     ("scale_missing", "--stage", "scale"): "--stage and --family choose from the list, so they go without a name.",

@@ -299,7 +299,10 @@ def fit_to_context(model: nn.Module, text: str, tokenizer: Any) -> tuple[TextLik
     longest = context_length(model)
     if tokenizer is None or longest is None:
         return text, None
-    ids = [int(one) for one in tokenizer.encode(text)]
+    try:
+        ids = [int(one) for one in tokenizer.encode(text)]
+    except SurgeonError:  # a text that it cannot read is told about where it is read
+        return text, None
     if len(ids) <= longest:
         return text, None
     end = getattr(tokenizer, "sep_token_id", None) or getattr(tokenizer, "eos_token_id", None)

@@ -135,6 +135,8 @@ def why_not(fault: Fault) -> str | None:
     """Return why a fault of the catalogue cannot act on a model, None if it can."""
     if fault.operate is None:
         return _WRAPPED
+    if fault.needs is not None:
+        return "it changes a position, a norm, a cap, a window or a sink, which a model keeps to itself"
     changed = {part.partition("=")[0] for part in fault.operate(Circuit()).changed()}
     # What stands only in parts that a model does not let us reach, or leaves parts half changed, does not act.
     beyond = sorted(changed - _ACTING - {"report"})
