@@ -62,7 +62,7 @@ class WriterConfig:
     embed_dim: int = 128
     num_heads: int = 4
     num_layers: int = 4
-    num_steps: int = 2000
+    num_steps: int = 3200
     batch_size: int = 8
     num_repeating: int = 2
     learning_rate: float = 2e-3
