@@ -12,7 +12,7 @@ _ELSEWHERE = ("no_scale", "drop_mask", "reverse_mask", "temperature:2")
 """What has a control of its own."""
 _EXAMPLES = {
     "tiny": "the harbour in winter",
-    "writer": "Captain Wentworth was at Lyme, and she was sure that Captain",  # what comes next stands in the text
+    "writer": "Seven horses, a window, Lyme, nine letters. Seven horses, a window, Lyme, nine",  # it looks back
 }
 _EXAMPLE = "The cat sat on the mat because it was tired."
 
