@@ -86,7 +86,7 @@ def test_the_model_that_ships_is_small_and_what_its_card_says():
 
 def test_the_model_that_ships_is_operated_on_with_a_receipt():
     loaded = load_model("writer")
-    text = "the jolly captain and the jolly captain, Ján"
+    text = "the jolly captain and the jolly captain"
     before = capture(loaded.model, text, tokenizer=loaded.tokenizer)
     assert "".join(before.tokens) == text
     with operate(loaded.model, "knock_out", layers=0, heads=0) as receipt:

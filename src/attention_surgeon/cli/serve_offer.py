@@ -10,7 +10,10 @@ from attention_surgeon.surgery.layers import model_name
 
 _ELSEWHERE = ("no_scale", "drop_mask", "reverse_mask", "temperature:2")
 """What has a control of its own."""
-_EXAMPLES = {"tiny": "the harbour in winter"}
+_EXAMPLES = {
+    "tiny": "the harbour in winter",
+    "writer": "Seven horses, a window, Lyme, nine letters. Seven horses, a window, Lyme, nine",  # it looks back
+}
 _EXAMPLE = "The cat sat on the mat because it was tired."
 
 

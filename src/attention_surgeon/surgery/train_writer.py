@@ -62,7 +62,7 @@ class WriterConfig:
     embed_dim: int = 128
     num_heads: int = 4
     num_layers: int = 4
-    num_steps: int = 2000
+    num_steps: int = 3200
     batch_size: int = 8
     num_repeating: int = 2
     learning_rate: float = 2e-3
@@ -231,10 +231,11 @@ def train_writer(model: nn.Module, tokens: Int[Tensor, " n"], config: WriterConf
 
 def save_writer(model: Any, folder: Path) -> None:
     """Write the model into `folder` as transformers reads it, its numbers in 16 bits; loaded, they are float32."""
+    model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     tied = {"lm_head.weight"}
     tensors = {name: tensor.half() for name, tensor in model.state_dict().items() if name not in tied}
-    safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_file(folder / "model.safetensors", safetensors.torch.save(tensors, metadata={"format": "pt"}))
 
 
 def main(arguments: Sequence[str]) -> None:
