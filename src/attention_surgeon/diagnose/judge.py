@@ -13,6 +13,7 @@ from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain,
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.faults import faults_of
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
 from attention_surgeon.testing.function_behaviour import FunctionContract
@@ -80,9 +81,10 @@ def _by_both(
             return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
         remarks = () if contract is not None else _remarks(best, choice, target, options)
         return dataclasses.replace(best, behaviour=(*best.behaviour, *remarks))
-    observed = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
-    seen = observed.diagnosis
-    if seen.verdict != "unjudged" or not observed.is_softmax:
+    seen = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
+    if seen.verdict == "wrong" and not set(seen.names) & {fault.name for fault in faults_of("modern")}:
+        return _with_answers(seen, choices, target)
+    if seen.verdict != "unjudged":
         return seen
     if any(isinstance(choice, LayerContract) for choice in choices):  # a layer's mistakes were looked for in its steps
         return next((found for found in map(partial(_right_as, target=target), choices) if found), seen)
@@ -92,6 +94,21 @@ def _by_both(
     if best.verdict == "wrong" and best.is_recognised and best.explanations:
         return dataclasses.replace(best, behaviour=(*best.behaviour, *_remarks(best, choice, target, options)))
     return seen
+
+
+def _with_answers(seen: Diagnosis, choices: Sequence[Contract], target: Any) -> Diagnosis:
+    """Add the first step that differs and the smallest case, where the answers say the same as the operations."""
+    if any(word in " ".join(seen.kind) for word in _BEYOND_CONTRACTS) or not seen.names:
+        return seen
+    best, _ = _best_of(choices, target)
+    explained = {mistake.name for mistakes in best.explanations[:1] for mistake in mistakes}
+    if best.verdict != "wrong" or explained != set(seen.names):
+        return seen
+    return dataclasses.replace(best, kind=seen.kind, location=seen.location, untried=seen.untried)
+
+
+_BEYOND_CONTRACTS = ("rotary", "ALiBi", "capped", "sink", "normed", "bias for", "window")
+"""Words of what no contract of answers has."""
 
 
 def _right_as(contract: Contract, target: Any) -> Diagnosis | None:

@@ -6,7 +6,6 @@ The target is made and called as its own signature, words and behaviour say (`ca
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from attention_surgeon.calls import Plan, Refusal, find_plan
@@ -19,26 +18,13 @@ from attention_surgeon.witness import Finding, Observation, observe
 _STEPS = ("projections", "scores", "scaled", "masked", "weights", "output")
 
 
-@dataclass(frozen=True)
-class Observed:
-    """What came of observing a target.
-
-    Attributes:
-        diagnosis: The answer; `unjudged` with a reason where it could not be called or read.
-        is_softmax: Whether it is softmax attention at all, as far as that is known.
-    """
-
-    diagnosis: Diagnosis
-    is_softmax: bool = True
-
-
 def diagnose_observed(
     target: Any,
     *,
     example: Callable[[], Any] | None = None,
     hints: Mapping[str, Any] | None = None,
     is_unscaled: bool = False,
-) -> Observed:
+) -> Diagnosis:
     """Return what observing a target says of it.
 
     Args:
@@ -51,13 +37,13 @@ def diagnose_observed(
     plan = find_plan(target, name=name, source=says, example=example, hints=hints or {})
     if isinstance(plan, Refusal):
         reason = "\n".join(filter(None, (plan.reason, *(f"tried: {way}" for way in plan.tried[:3]), plan.advice)))
-        return Observed(Diagnosis("unjudged", "", reason=reason))
+        return Diagnosis("unjudged", "", reason=reason)
     try:
         found = observe(plan, name=name, says=says, is_unscaled=is_unscaled)
     except SurgeonError as error:
         reason = str(error)
-        return Observed(Diagnosis("unjudged", "", reason=f"{reason}."), is_softmax="not softmax" not in reason)
-    return Observed(as_diagnosis(found, plan))
+        return Diagnosis("unjudged", "", reason=f"{reason}.")
+    return as_diagnosis(found, plan)
 
 
 def as_diagnosis(found: Observation, plan: Plan) -> Diagnosis:
