@@ -85,7 +85,8 @@ WRONG = {
     ),
     ("--stage", "scaling"): f"--stage is 'scaling', expected {', '.join(STAGES[:-1])} or {STAGES[-1]}.",
     ("--family", "model"): (
-        "--family is 'model', expected softmax, attention, causal, mask, padding, layer, cross, grouped, statistics or modern."
+        "--family is 'model', expected softmax, attention, causal, mask, padding, layer, cross, grouped, statistics or "
+        "modern."
     ),
     ("--save", "a.png"): "--save draws one fault: surgeon faults NAME --save FILE.",
     ("scale_missing", "--stage", "scale"): "--stage and --family choose from the list, so they go without a name.",
