@@ -4,9 +4,8 @@ An argument is given values, in every form that the target accepts, and what the
 what entered its softmax. What could not be tried is said by name.
 """
 
-import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ from attention_surgeon.verdict import Location
 from attention_surgeon.witness.core import Structure, canonical, find_cores, same_core, softmax
 from attention_surgeon.witness.flow import Flow, Plan
 from attention_surgeon.witness.record import Array
-from attention_surgeon.witness.scores import Scaling, find_pattern, find_scaling
+from attention_surgeon.witness.scores import find_pattern, find_scaling
 
 
 @dataclass(frozen=True)
@@ -77,16 +76,15 @@ def declared_polarity(says: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def try_arguments(plan: Plan, made: Any, *, heads: int, says: str = "") -> list[Claim]:
+def try_arguments(plan: Plan, made: Any, *, says: str = "") -> list[Claim]:
     """Try every optional argument of a call.
 
     Args:
         plan: How the target is called.
         made: The object.
-        heads: How many heads it has.
         says: The text around it (docstring, comments), in which a polarity may be declared.
     """
-    trier = _Trier(plan, made, heads, says)
+    trier = _Trier(plan, made, says)
     found = []
     for argument in plan.arguments:
         if argument.axes and argument.role in ("x", "query", "key", "value", "context"):
@@ -98,8 +96,8 @@ def try_arguments(plan: Plan, made: Any, *, heads: int, says: str = "") -> list[
 
 
 class _Trier:
-    def __init__(self, plan: Plan, made: Any, heads: int, says: str) -> None:
-        self.plan, self.made, self.heads, self.says = plan, made, heads, says
+    def __init__(self, plan: Plan, made: Any, says: str) -> None:
+        self.plan, self.made, self.says = plan, made, says
         self.inputs, self.others = plan.draw(seed=0), plan.draw(seed=1)
         self.flow = Flow(plan, made, self.inputs, self.others)
         self.core = find_cores(self.flow)[0]
@@ -446,13 +444,3 @@ class _Trier:
                     place=place,
                 )
         return Claim(argument.name, tuple(tried))
-
-
-def optional_arguments(function: Any) -> Iterator[str]:
-    """Yield the names of the parameters that may be left out."""
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.default is not parameter.empty:
-            yield parameter.name
-
-
-__all__ = ["Claim", "Scaling", "try_arguments"]

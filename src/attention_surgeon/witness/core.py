@@ -4,7 +4,7 @@ A `Core` is one softmax with the two products around it, as the operations of th
 one layout, whatever the target's: `(batch, heads, query, key)`, found from what depends on which token.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -106,7 +106,6 @@ class Canon:
         query_argument: Which argument the queries come from.
         key_argument: Which the keys come from.
         value_argument: Which the values come from.
-        troubles: What was found on the way: `(stage, sentence)`.
     """
 
     q: Array
@@ -124,7 +123,6 @@ class Canon:
     key_argument: str = ""
     value_argument: str = ""
     extra: Array | None = None
-    troubles: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Structure(Exception):

@@ -150,12 +150,12 @@ class _Observer:
         self._returned(flow)
         self._arguments(reading)
         self._other_sizes()
-        self._switches(reading)
+        self._switches()
         self._slopes(reading)
         self._modes(flow)
 
     def _arguments(self, reading: Reading) -> None:
-        claims = try_arguments(self.plan, self.plan.make(seed=0), heads=reading.heads, says=self.says)
+        claims = try_arguments(self.plan, self.plan.make(seed=0), says=self.says)
         cache = try_cache(self.plan, is_causal=reading.pattern.name in ("causal", "causal_start", "window"))
         for claim in [*claims, *([cache] if cache else [])]:
             self._claim(claim)
@@ -220,12 +220,11 @@ class _Observer:
             self.findings.append(Finding("nan_rows", "output", "one token alone gives NaN"))
         self.tried.append("one token")
 
-    def _switches(self, reading: Reading) -> None:
+    def _switches(self) -> None:
         for plan in self.plan.switched():
             changed = {k: v for k, v in _flat(plan.constructor) if dict(_flat(self.plan.constructor)).get(k, "") != v}
             words = ", ".join(f"{k}={v!r}" for k, v in changed.items())
             expects = expectations(plan, self.name, self.says, is_unscaled=self.expects.is_unscaled)
-            is_mask = any("mask" in k.lower() and v is True for k, v in changed.items())
             if any("scale" in k.lower() and v is False for k, v in changed.items()):
                 expects = replace(expects, is_unscaled=True)
             try:
@@ -240,8 +239,6 @@ class _Observer:
                 self.untried.append(words)
                 continue
             self._add(found, f"with {words}")
-            if is_mask and found.pattern.name == "nothing" and reading.pattern.name == "nothing":
-                pass
             self.tried.append(words)
 
     def _slopes(self, reading: Reading) -> None:

@@ -64,7 +64,6 @@ class Reading:
     scaling: Scaling | None = None
     heads: int = 1
     key_heads: int = 1
-    num_calls: int = 0
 
     @property
     def is_right(self) -> bool:
