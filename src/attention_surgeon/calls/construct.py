@@ -352,10 +352,10 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
     """Return a configuration like `base` with these values."""
     if isinstance(base, dict) or (base is EMPTY and is_dict):
         return {**(base if isinstance(base, dict) else {}), **values}
-    if inspect.isclass(base):
-        return _of_class(base, values)
     if base is EMPTY or base is None:
         return types.SimpleNamespace(**values)
+    if inspect.isclass(base):
+        return _of_class(base, values)
     if any(not hasattr(base, name) for name in values):  # another's configuration, with a part of the fields
         return types.SimpleNamespace(**{**getattr(base, "__dict__", {}), **values})
     if dataclasses.is_dataclass(base):

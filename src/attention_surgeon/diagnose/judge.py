@@ -71,7 +71,7 @@ def _by_both(
     A contract that was asked for is judged by answers alone. Otherwise the operations come first: they need no guess
     at what the target is. Where they cannot be read, the answers decide; but only what they recognise is called wrong.
     """
-    if contract is not None or options.keys() - {"scaled"} or not _is_attention(choices):
+    if contract is not None or options.keys() - {"scaled"} or not (_is_attention(choices) or _is_module(target)):
         made = None if contract is not None or options else diagnose_mask(target, words_of(target))
         if made is not None:
             return made
@@ -132,6 +132,11 @@ def _says_what_it_is(target: Any) -> bool:
 def _is_attention(choices: Sequence[Contract]) -> bool:
     """Whether a target may be attention at all, and not a mask, a softmax or a statistic."""
     return any(isinstance(choice, FunctionContract | LayerContract) for choice in choices)
+
+
+def _is_module(target: Any) -> bool:
+    """Whether a target is a class of modules: a block whose sizes have names that no contract knows is still read."""
+    return isinstance(target, type) and any(base.__module__ == "torch.nn.modules.module" for base in target.__mro__)
 
 
 def _untried(target: Any) -> tuple[str, ...]:

@@ -208,7 +208,8 @@ class _Trier:
         found = self._given(argument, self._as_value(self._allowed(form), form, kind))
         if found is None:
             return Claim(argument.name, tried, meaning=meaning)
-        plain = np.where(np.isfinite(self.plain.masked), self.plain.masked, 0.0)
+        scores = np.where(self.plain.cells, found.masked, self.plain.masked)  # a mask may stand for the causal one
+        plain = np.where(np.isfinite(scores), scores, 0.0)
         expected = softmax(np.where(found.cells, -np.inf, plain))
         rows = ~found.cells.all(-1)
         if not np.isfinite(found.used).all() or np.abs(found.used - expected)[rows].max() < 1e-4 or self.has_extra:

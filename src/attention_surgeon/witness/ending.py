@@ -8,7 +8,7 @@ import numpy as np
 from attention_surgeon.witness.core import Canon, Core
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.products import as_product
-from attention_surgeon.witness.record import Array, to_numbers
+from attention_surgeon.witness.record import Array, Trace, to_numbers
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,37 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     if merged is None:
         return Ending(is_known=False, projection=op, op=op)
     fault = merge_fault(heads, merged)
+    if fault == "unknown" and _is_gated(flow, op, cores, heads):
+        fault = None
     if fault is not None:
         known = fault != "unknown"
         return Ending(fault if known else None, known, op, op=op)
     value = flow.ops[op].value
     assert value is not None
     return _tail(flow, op, value, output)
+
+
+def _is_gated(flow: Flow, op: int, cores: Sequence[Core], heads: Array) -> bool:
+    """Whether what goes into the output projection is the merged heads times what does not depend on them: a gate."""
+    if len(cores) != 1:
+        return False
+    combine, b, h, n, d = cores[0].combine, *heads.shape
+    plain, changed = flow.base, flow.disturbed(combine)
+    if len(plain.ops) != len(changed.ops):
+        return False
+    gates = []
+    for trace in (plain, changed):
+        value, gated = trace.ops[combine].value, _tokens_in(flow, op, trace)
+        if value is None or value.size != heads.size or gated is None or gated.shape != (b * n, h * d):
+            return False
+        whose = np.empty(heads.size)
+        first = plain.ops[combine].value
+        assert first is not None
+        whose[np.argsort(heads, axis=None, kind="stable")] = value.reshape(-1)[np.argsort(first, axis=None, kind="stable")]
+        rows = whose.reshape(heads.shape).transpose(0, 2, 1, 3).reshape(b * n, h * d)
+        gates.append(gated / np.where(np.abs(rows) < 1e-9, np.nan, rows))
+    with np.errstate(invalid="ignore"):
+        return bool(np.nanmax(np.abs(gates[0] - gates[1])) < 1e-5 * max(1e-9, float(np.nanmax(np.abs(gates[0])))))
 
 
 def _stacked(canons: Sequence[Canon]) -> Array:
@@ -73,9 +98,9 @@ def _stacked(canons: Sequence[Canon]) -> Array:
     return np.concatenate([np.concatenate(outputs, 1) for _, outputs in sorted(by_batch.items())], 0)
 
 
-def _tokens_in(flow: Flow, op: int) -> Array | None:
-    """Return what goes into a projection as rows `(tokens, features)`."""
-    recorded = flow.ops[op]
+def _tokens_in(flow: Flow, op: int, trace: Trace | None = None) -> Array | None:
+    """Return what goes into a projection as rows `(tokens, features)`, in a run (the plain one)."""
+    recorded = (trace or flow.base).ops[op]
     if recorded.name in ("linear", "addmm"):
         value = recorded.inputs[0] if recorded.name == "linear" else recorded.inputs[-2]
         return value.reshape(-1, value.shape[-1])
@@ -179,6 +204,8 @@ def _tail(flow: Flow, op: int, value: Array, output: Array) -> Ending:
     )
     if residual:
         return Ending(projection=op, has_residual=True, tail=("add",))
+    if any(_same(np.sort(part - output + part, None), np.sort(value, None)) for part in _without_residual(flow, output)):
+        return Ending("residual_added_to_layer", projection=op, has_residual=True, tail=("add",), op=op)
     has_product = any(k > op and flow.reaches(op, k) for k in (*flow.projections, *flow.products))
     return Ending(projection=op, has_residual="add" in others, tail=others, is_known=not has_product)
 

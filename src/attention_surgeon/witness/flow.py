@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from attention_surgeon.calls import Plan
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.witness.tokenwise import make_tokenwise
 from attention_surgeon.witness.record import PRODUCTS, PROJECTIONS, Array, Bump, Op, Trace, record, watched
 
 TOKEN_ROLES = frozenset(("x", "query", "key", "value", "context"))
@@ -51,6 +52,7 @@ class Flow:
             Exception: whatever the target raises.
         """
         self.plan = plan
+        self.left_out = make_tokenwise(made)
         self.made, self.inputs = _in_double(plan, made, dict(inputs))
         _, others = _in_double(plan, made, dict(others))
         self._others = self.inputs | {name: others[name] for name in self.arguments}  # weights and masks stay

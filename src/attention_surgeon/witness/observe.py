@@ -114,6 +114,7 @@ class _Observer:
         plan = self.plan
         made = plan.make(seed=0)
         flow = Flow(plan, made, plan.draw(seed=0), plan.draw(seed=1))
+        self.remarks += flow.left_out
         if not self._is_steady(flow):
             return Observation("wrong", (), tuple(self.findings), tried=(_sizes_in_words(flow),))
         reading = read(flow, expects=self.expects)

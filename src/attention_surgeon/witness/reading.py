@@ -131,6 +131,7 @@ def _in_words(pattern: Pattern) -> str:
         "causal_start": "causal attention",
         "window": f"a causal window of {pattern.size} keys",
         "band": f"a window of {pattern.size - 1} keys back and {pattern.ahead - 1} ahead",
+        "dilated": f"a dilated window: every {pattern.step} keys, {pattern.size - 1} back, {pattern.ahead - 1} ahead",
     }.get(pattern.name, "")
 
 
@@ -138,6 +139,21 @@ def _is_meant(pattern: Pattern, window: int) -> bool:
     """Whether a window on both sides may be called one of this size: to each side, or in all."""
     sides = (pattern.size - 1, 2 * pattern.size - 2, 2 * pattern.size - 1)
     return pattern.name == "band" and pattern.ahead == pattern.size and window in sides
+
+
+_REPEATS = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
+"""What makes several heads of one."""
+
+
+def _groups(features: Sequence[Array]) -> list[int]:
+    """Return for each head which block of features it takes, numbered as they lie."""
+    firsts = [tuple(each) for each in features]
+    blocks = sorted(set(firsts))
+    return [blocks.index(first) for first in firsts]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _is_same(one: Root, two: Root) -> bool:
@@ -319,31 +335,28 @@ class _Reader:
 
     def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
         heads = canon.q.shape[1]
-        firsts = (
-            [tuple(key.features[int(r)]) for r in canon.key_heads]
-            if len(key.features) > 1
-            else [tuple(key.features[0])] * heads
-        )
-        blocks = sorted(set(firsts))
-        self.reading.key_heads = len(blocks)
-        groups = [blocks.index(first) for first in firsts]
+        groups = _groups([key.features[int(r) % len(key.features)] for r in canon.key_heads])
+        given = _groups([value.features[h % len(value.features)] for h in range(heads)])
+        self.reading.key_heads = shared = len(set(groups))
         op = core.combine if core.is_fused else core.scores[0]
-        if len(blocks) in (1, heads):
-            if len(blocks) == heads > 1 and groups != list(range(heads)):
+        if len(set(given)) == shared and given != groups and not core.is_fused:
+            words = f"query heads 0 to {heads - 1} use the values of the heads {_listed(given)} and the keys of {_listed(groups)}"
+            self._wrong("heads_tiled", "output", words, self._last_op(core.combine, _REPEATS) or core.combine)
+            return
+        if shared in (1, heads):
+            if shared == heads > 1 and groups != list(range(heads)):
                 self.reading.unknown.append(
                     "its heads take the features of the keys in another order than those of the queries"
                 )
             return
-        expected = [h * len(blocks) // heads for h in range(heads)]
-        if groups == [h % len(blocks) for h in range(heads)]:
-            repeats = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
-            used, right = (", ".join(map(str, each)) for each in (groups, expected))
-            words = f"query heads 0 to {heads - 1} use key heads {used}; expected {right}"
-            self._wrong("heads_tiled", "scores", words, self._last_op(op, repeats) or op)
+        expected = [h * shared // heads for h in range(heads)]
+        if groups == [h % shared for h in range(heads)]:
+            words = f"query heads 0 to {heads - 1} use key heads {_listed(groups)}; expected {_listed(expected)}"
+            self._wrong("heads_tiled", "scores", words, self._last_op(op, _REPEATS) or op)
         elif groups != expected:
-            self.reading.unknown.append(f"its query heads use the key heads {', '.join(map(str, groups))}")
+            self.reading.unknown.append(f"its query heads use the key heads {_listed(groups)}")
         else:
-            self.reading.kind.append(f"{heads} heads sharing {len(blocks)} key heads")
+            self.reading.kind.append(f"{heads} heads sharing {shared} key heads")
 
     def _positions(self, query: Root, key: Root, value: Root, core: Core) -> float:
         """Judge what happens between projection and product; return the factor that it puts on the scores."""
