@@ -93,6 +93,17 @@ class Flow:
         """Run it with the plain inputs, disturbed or not."""
         return self._run_with(self.inputs, bumps, with_places=with_places)
 
+    def run_with_one_token(self) -> Trace:
+        """Run it with the first token of every sequence in the place of all others."""
+        alike = {}
+        for name, axes in self.arguments.items():
+            value = self.inputs[name].clone() if isinstance(self.inputs[name], Tensor) else self.inputs[name].copy()
+            for axis in (axes.index(letter) for letter in "nmyx" if letter in axes):
+                first = (*[slice(None)] * axis, slice(0, 1))
+                value[...] = value[first]
+            alike[name] = value
+        return self._run_with(self.inputs | alike)
+
     def _run_with(
         self, inputs: Mapping[str, Any], bumps: Mapping[int, Bump] | None = None, *, with_places: bool = False
     ) -> Trace:

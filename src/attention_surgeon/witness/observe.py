@@ -422,7 +422,7 @@ class _Observer:
 
 
 _PROJECTION = re.compile(
-    r"(?:^|[._])(?:w_?[qkvo]|[qkvo](?:_?proj)?|query|key|value|out(?:put)?(?:_?proj)?|proj)(?:\.weight)?$",
+    r"(?:^|[._])(?:w_?[qkvo]|[qkvo](?:_?proj)?|query|key|value|out(?:put)?(?:_?proj)?|proj(?:_[a-z])?|[qk]_?norm)(?:\.weight)?$",
     re.IGNORECASE,
 )
 

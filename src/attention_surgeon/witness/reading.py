@@ -12,6 +12,7 @@ from attention_surgeon.witness.core import Canon, Core, Structure, canonical, fi
 from attention_surgeon.witness.ending import Ending, find_ending
 from attention_surgeon.witness.flow import Flow
 from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
+from attention_surgeon.witness.mixing import find_head_mix, mixed_over_heads, with_query_bias
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.roots import Root, Rows, find_root
 from attention_surgeon.witness.scores import (
@@ -466,6 +467,8 @@ class _Reader:
         if is_first:
             reading.scaling = scaling
         if not scaling.is_known:
+            scaling = self._beyond(core, canon) or scaling
+        if not scaling.is_known:
             reading.unknown.append("something happens to the scores before the softmax that I do not know")
             return
         self._factor(scaling, factor, canon, core)
@@ -498,6 +501,26 @@ class _Reader:
             self._wrong(
                 "sink_missing", "weights", "its sink does not stand beside the keys in the softmax", core.softmax
             )
+
+    def _beyond(self, core: Core, canon: Canon) -> Scaling | None:
+        """Read scores that are more than scaled: mixed over the heads, or with a part that each query adds."""
+        mixed = mixed_over_heads(self.flow, core, canon)
+        if mixed is not None:
+            self.reading.kind.append("heads mixed before the softmax")
+            return mixed
+        found = with_query_bias(self.flow, core, canon)
+        if found is None:
+            return None
+        by, scaling = found.factor, found.scaling
+        if by is not None and abs(by - scaling.factor[0]) > 1e-4 * abs(scaling.factor[0]):
+            words = f"what each query adds for each distance is multiplied by {by:.4g}, its scores by {scaling.factor[0]:.4g}"
+            self._wrong("scale_missing", "scaled", words, core.softmax)
+        elif found.is_by_distance:
+            self.reading.kind.append("a bias that each query makes for each distance")
+        else:
+            words = "with all tokens alike, what each query adds to its scores is no function of the distance"
+            self._wrong("relative_bias_misplaced", "scaled", words, core.softmax)
+        return scaling
 
     def _sink(self, canon: Canon, op: int) -> None:
         """The sink is a parameter as it stands: neither scaled nor capped with the scores."""
@@ -803,6 +826,8 @@ class _Reader:
                 elif canon.extra is not None and np.abs(np.nan_to_num(canon.used).sum(-1) - 1).max() < 1e-6:
                     words = "the rows are divided by their sum once the sink is gone"
                     self._wrong("sink_missing", "weights", words, core.combine)
+                elif find_head_mix(canon.weights, canon.used) is not None:
+                    self.reading.kind.append("heads mixed after the softmax")
                 else:
                     self.reading.unknown.append("something happens to the weights before they meet the values")
 
@@ -819,6 +844,8 @@ class _Reader:
             )
         elif not ending.is_known:
             reading.unknown.append("I cannot follow its output from the heads to what is returned")
+        if ending.beyond:
+            reading.kind.append({"gated": "a gate on its output"}.get(ending.beyond, f"{ending.beyond} to the output"))
         if ending.has_residual:
             reading.remarks.append("the input is added to the output")
         others = [name for name in ending.tail if name in ("layer_norm", "rms_norm")]
