@@ -4,6 +4,7 @@ A constructor that is given a configuration gets one whose fields are those that
 the file holds one, with the proposed sizes in it.
 """
 
+import copy
 import dataclasses
 import functools
 import inspect
@@ -130,6 +131,9 @@ class Maker:
             return self.text.choices(name)[0]
         if "bool" in str(parameter.annotation):
             return "causal" in name or "mask" in name
+        if _SCALE.fullmatch(name.lower()):
+            root = numbers(proposal, set(self.roles.values()))["head_size"] ** 0.5
+            return root if re.search(rf"/ *(self\.)?{name}\b", self.text.source) or "temp" in name.lower() else 1 / root
         for value in _habits(name, str(parameter.annotation)):
             return value
         raise LookupError(f"I do not know what the constructor's `{name}` should be")
@@ -203,6 +207,8 @@ class Maker:
         own, role = _get(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
+        if own is EMPTY and role not in ("kv_heads", "head_size") and self.text.may_be_none(name):
+            own = None
         if own is not EMPTY and (role not in _WISHED or self._stays(role, own, proposal)):
             return own
         value = self._by_role(name, role, proposal, None if own is None else EMPTY)
@@ -253,6 +259,7 @@ _WISHED: frozenset[Size] = frozenset(
         "cap",
     )
 )
+_SCALE = re.compile(r"(softmax_|attn_|attention_)?(temperature|temp|scale|scaling|scale_factor|scaling_factor)")
 _BESIDE: Mapping[str, Size] = {
     "dimq": "width",
     "dimk": "context_width",
@@ -267,7 +274,6 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("implementation", "backend", "impl"), "eager"),
     (("theta", "base"), 10000.0),
     (("eps",), 1e-6),
-    (("scale", "scaling", "temperature"), 1.0),
     (("bucket",), 8),
     (("distance", "relative"), 16),
     (("device",), "cpu"),
@@ -364,12 +370,15 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
         }
         try:
             return dataclasses.replace(base, **{k: v for k, v in values.items() if k in known})  # pyright: ignore[reportArgumentType]
-        except Exception:  # noqa: BLE001  somebody else's __post_init__
-            return base
+        except Exception:  # noqa: BLE001  somebody else's __init__ or __post_init__
+            return _changed(base, values)
     if isinstance(base, types.SimpleNamespace):
         return types.SimpleNamespace(**{**vars(base), **values})
-    import copy
+    return _changed(base, values)
 
+
+def _changed(base: Any, values: Mapping[str, Any]) -> Any:
+    """Return a copy of a configuration with these values, whatever its own constructor would say."""
     made = copy.deepcopy(base)
     for name, value in values.items():
         try:

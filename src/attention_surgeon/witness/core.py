@@ -285,7 +285,10 @@ class _Written:
         for op in flow.projections:
             value = flow.ops[op].value
             if op < self.core.scores[0] and value is not None and value.size % flat.size == 0:
-                for part in np.split(value, value.size // flat.size, axis=-1) if value.size > flat.size else [value]:
+                count = value.size // flat.size
+                if value.shape[-1] % count:
+                    continue
+                for part in np.split(value, count, axis=-1):
                     if np.allclose(part.reshape(-1), flat) or np.allclose(
                         np.abs(part.reshape(-1)[:1] / flat[:1]), np.abs(part.reshape(-1) / flat)
                     ):

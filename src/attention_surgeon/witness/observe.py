@@ -16,7 +16,7 @@ from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
-from attention_surgeon.witness.record import Array, record, to_numbers
+from attention_surgeon.witness.record import Array, Op, record, to_numbers
 
 _LONG = 40  # tokens; past a tile of 32 and with a ragged tail
 
@@ -64,7 +64,9 @@ def observe(plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = Fa
 def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:
     """Return what a target's names promise."""
     given = {key.lower(): value for key, value in _flat(plan.constructor)}
-    switches = [value for key, value in given.items() if "causal" in key and isinstance(value, bool)]
+    switches = [
+        value != bool(_NEGATED.search(key)) for key, value in given.items() if "causal" in key and isinstance(value, bool)
+    ]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
     is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words)
     whole = any(isinstance(v, str) and v.lower() in ("global", "full", "full_attention") for v in given.values())
@@ -83,6 +85,10 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
     )
+
+
+_NEGATED = re.compile(r"disable|without|(^|_)(no|non|not|skip)_|bidirectional")
+"""What turns the sense of a switch round: `disable_causal_mask`."""
 
 
 def _parameter_names(plan: Any) -> list[str]:
@@ -314,10 +320,12 @@ class _Observer:
 
     def _is_steady(self, flow: Flow) -> bool:
         """Whether two calls with the same numbers give the same."""
-        one, two = (to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)]) for _ in range(2))
+        runs = [flow.run(with_places=True) for _ in range(2)]
+        one, two = (to_numbers(self.plan.arrays(trace.returned)[max(self.plan.output, 0)]) for trace in runs)
         if not apart(one, two).any():
             return True
-        dropouts = [op for op in flow.ops if "dropout" in op.name or op.options.get("dropout_p")]
+        first = next((a for a, b in zip(*(trace.ops for trace in runs), strict=False) if _differ(a, b)), None)
+        dropouts = [first] if first and ("dropout" in first.name or first.options.get("dropout_p")) else []
         fault = "dropout_in_eval" if dropouts else "shares_state"
         words = "the same call gives another answer the second time"
         if dropouts:
@@ -419,6 +427,11 @@ class _Observer:
             )
         else:
             self.tried.append("gradients")
+
+
+def _differ(one: Op, two: Op) -> bool:
+    """Whether one operation gave two results."""
+    return one.value is not None and two.value is not None and bool(apart(one.value, two.value).any())
 
 
 _PROJECTION = re.compile(
