@@ -6,7 +6,6 @@ behave so.
 """
 
 import dataclasses
-import importlib.util
 import inspect
 import itertools
 import re
@@ -24,6 +23,7 @@ from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
 from attention_surgeon.calls.construct import Maker
 from attention_surgeon.calls.draw import draw_parameters
 from attention_surgeon.calls.example import plan_of_example
+from attention_surgeon.calls.jax_names import run_with_numpy
 from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import Plan, Refusal
 from attention_surgeon.calls.sizes import Proposal, proposals
@@ -109,8 +109,8 @@ class _Search:
         self.maker = Maker(self.target, self.text, self.hints)
         self.required = self._given(with_optional=False)
         self.library = self._library()
-        if self.library == "jax" and importlib.util.find_spec("jax") is None:
-            raise LookupError("it takes JAX arrays, and jax is not installed")
+        if self.library == "jax":
+            self.target, self.library = run_with_numpy(self.target), "numpy"
         for plan in self._plans():
             if plan is not None:
                 return plan

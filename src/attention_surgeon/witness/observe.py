@@ -121,6 +121,8 @@ class _Observer:
         made = plan.make(seed=0)
         flow = Flow(plan, made, plan.draw(seed=0), plan.draw(seed=1))
         self.remarks += flow.left_out
+        if plan.library == "numpy" and re.search(r"\b(jnp|jax)\.", self.says):
+            self.remarks.append("it was run with NumPy's functions in the place of JAX's")
         if not self._is_steady(flow):
             return Observation("wrong", (), tuple(self.findings), tried=(_sizes_in_words(flow),))
         reading = read(flow, expects=self.expects)
