@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.calls.names import Size, size_of, words_of
 from attention_surgeon.calls.sizes import Proposal, number, numbers
 from attention_surgeon.calls.source import Text
@@ -233,7 +234,7 @@ class Maker:
         is_subscripted = self.text.is_subscripted(parameter.name)
         if isinstance(parameter.annotation, str) and inspect.isclass(self.text.names.get(parameter.annotation)):
             return _instance(self.text.names[parameter.annotation])
-        for name, value in self.text.names.items():
+        for name, value in (dict(self.text.names) | others_of_file(self.target, "conf|cfg|args|param")).items():
             known = _known_fields(name, value)
             hits = len(wanted & known.keys())
             if hits > most and not (is_subscripted and not hasattr(value, "__getitem__")):

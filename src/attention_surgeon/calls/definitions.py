@@ -8,7 +8,9 @@ module of the user's own is looked for in the folders above the file.
 import ast
 import builtins
 import importlib
+import inspect
 import os
+import re
 import symtable
 import sys
 from collections.abc import Iterable, Iterator
@@ -167,6 +169,35 @@ def run_definition(path: Path, name: str, module: ModuleType, content: bytes) ->
                 bound = one.asname or one.name.partition(".")[0]
                 module.__dict__[bound] = stand_in(one.name) or Missing(one.name, str(error))
     return notes
+
+
+def others_of_file(target: Any, pattern: str) -> dict[str, Any]:
+    """Return what the target's file defines under a name that matches, also what the target itself does not need.
+
+    Args:
+        target: A class or function; an object's class is looked at.
+        pattern: A regular expression, found anywhere in a name in small letters.
+    """
+    kind = target if inspect.isclass(target) or inspect.isroutine(target) else type(target)
+    module = sys.modules.get(getattr(kind, "__module__", ""))
+    try:
+        path = Path(inspect.getsourcefile(kind) or "")
+        content = path.read_bytes()
+        tree = ast.parse(content)
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    found: dict[str, Any] = {}
+    for name in (name for statement in tree.body for name in sorted(_bound(statement))):
+        if module is None or not re.search(pattern, name.lower()):
+            continue
+        try:
+            if name not in vars(module):
+                run_definition(path, name, module, content)
+        except Exception:  # noqa: BLE001  somebody else's file may raise anything
+            continue
+        if name in vars(module) and not isinstance(vars(module)[name], ModuleType):
+            found[name] = vars(module)[name]
+    return found
 
 
 def _run_import(code: Any, module: ModuleType, path: Path, statement: ast.Import | ast.ImportFrom) -> None:

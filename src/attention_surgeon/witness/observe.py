@@ -18,6 +18,8 @@ from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
 from attention_surgeon.witness.record import Array, Op, record, to_numbers
 
+_CAUSAL = ("causal", "causal_start", "window")
+_OTHERS = ("context", "key", "value")  # roles of what is attended to
 _LONG = 40  # tokens; past a tile of 32 and with a ragged tail
 
 
@@ -157,6 +159,7 @@ class _Observer:
 
     def _around(self, flow: Flow, reading: Reading) -> None:
         self._returned(flow)
+        self._contexts()
         self._arguments(reading)
         self._other_sizes()
         self._switches()
@@ -165,12 +168,30 @@ class _Observer:
 
     def _arguments(self, reading: Reading) -> None:
         claims = try_arguments(self.plan, self.plan.make(seed=0), says=self.says)
-        cache = try_cache(self.plan, is_causal=reading.pattern.name in ("causal", "causal_start", "window"))
+        cache = try_cache(self.plan, is_causal=reading.pattern.name in _CAUSAL, says=self.says)
         for claim in [*claims, *([cache] if cache else [])]:
             self._claim(claim)
         roles = {a.role: a.name for a in self.plan.arguments}
         if "need_weights" in roles:
             self._need_weights(roles["need_weights"])
+
+    def _contexts(self) -> None:
+        """Give the tokens that may be left out: another sequence to attend to."""
+        names = [a.name for a in self.plan.arguments if a.axes and a.role in _OTHERS and not a.required]
+        if not names:
+            return
+        plan, words = self.plan.giving(*names), " and ".join(f"`{name}`" for name in names)
+        try:
+            flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+            found = read(flow, expects=self.expects)
+        except Exception:  # noqa: BLE001  somebody else's code may raise anything
+            self.untried += names
+            return
+        if found.unknown and not found.findings:
+            self.untried += names
+            return
+        self._add(found, f"with {words} given")
+        self.tried.append(f"{words} given")
 
     def _claim(self, claim: Claim) -> None:
         if claim.fault is not None:
