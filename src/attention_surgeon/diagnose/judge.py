@@ -9,7 +9,7 @@ from typing import Any
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
-from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, is_finite
+from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.errors import UnjudgedError
@@ -100,11 +100,16 @@ def _with_answers(seen: Diagnosis, choices: Sequence[Contract], target: Any) -> 
     """Add the first step that differs and the smallest case, where the answers say the same as the operations."""
     if any(word in " ".join(seen.kind) for word in _BEYOND_CONTRACTS) or not seen.names:
         return seen
-    best, _ = _best_of(choices, target)
-    explained = {mistake.name for mistakes in best.explanations[:1] for mistake in mistakes}
-    if best.verdict != "wrong" or explained != set(seen.names):
-        return seen
-    return dataclasses.replace(best, kind=seen.kind, location=seen.location, untried=seen.untried)
+    for choice in choices:
+        try:
+            subject = choice.bind(target)
+        except UnjudgedError:
+            continue
+        explanation = explain_by(subject, seen.names)
+        if explanation.hypotheses:
+            found = _judge(subject, explanation)
+            return dataclasses.replace(found, kind=seen.kind, location=seen.location, untried=seen.untried)
+    return seen
 
 
 _BEYOND_CONTRACTS = ("rotary", "ALiBi", "capped", "sink", "normed", "bias for", "window")
@@ -202,9 +207,9 @@ _OTHER_CONTRACTS: Mapping[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def _judge(subject: Subject) -> Diagnosis:
+def _judge(subject: Subject, explanation: Explanation | None = None) -> Diagnosis:
     unsteady = steadiness_of(subject)
-    explanation = Explanation(()) if unsteady else _explain(subject)
+    explanation = Explanation(()) if unsteady else explanation or _explain(subject)
     found = explanation.hypotheses
     circuit = explanation.circuit
     behaviour = [*unsteady, *_errors(subject, explanation), *_not_numbers(subject, circuit)]

@@ -1,8 +1,9 @@
 """All that the second witness says of a target: what it is, what is wrong where, what was tried and what never was."""
 
 import contextlib
+import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -84,9 +85,27 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         window=windows[0] if len(windows) == 1 and windows[0] and not whole else None,
         cap=caps[0] if len(caps) == 1 else None,
         has_sink=any("sink" in key for key in _parameter_names(plan)),
+        step=_one_number(given, r"dilat"),
+        reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side"),
+        base=_one_number(_defaults(plan.target) | given, r"(rope_?|rotary_?)?(theta|base)$"),
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
     )
+
+
+def _defaults(target: Any) -> dict[str, Any]:
+    """Return what a class gives its own parameters where nothing else is said."""
+    try:
+        parameters = inspect.signature(target).parameters.values() if inspect.isclass(target) else ()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name.lower(): p.default for p in parameters if p.default is not p.empty}
+
+
+def _one_number(given: Mapping[str, Any], pattern: str) -> Any:
+    """Return the one number that was given under such a name, None where there is none or several."""
+    found = [v for k, v in given.items() if re.search(pattern, k) and isinstance(v, int | float) and v is not True]
+    return found[0] if len(found) == 1 else None
 
 
 _NEGATED = re.compile(r"disable|without|(^|_)(no|non|not|skip)_|bidirectional")
@@ -205,6 +224,9 @@ class _Observer:
         else:
             self.untried.append(claim.argument)
 
+    def _has(self, fault: str) -> bool:
+        return any(finding.fault == fault for finding in self.findings)
+
     def _need_weights(self, name: str) -> None:
         for value in (True, False):
             try:
@@ -270,13 +292,26 @@ class _Observer:
                 continue
             self._add(found, f"with {words}")
             self.tried.append(words)
+            cache = try_cache(plan, is_causal=found.pattern.name in _CAUSAL, says=self.says)
+            if cache is not None and cache.fault is not None and not self._has(cache.fault):
+                self._claim(replace(cache, sentence=f"with {words}: {cache.sentence}"))
 
     def _slopes(self, reading: Reading) -> None:
-        """The slopes of ALiBi are given for a power of two of heads; others are made from those in several ways."""
-        plan = self.plan.resized(heads=4) if "ALiBi" in reading.kind and reading.heads & (reading.heads - 1) else None
-        if plan is not None:
+        """The slopes of ALiBi are given for a power of two of heads; one rotated pair says nothing of frequencies."""
+        if "ALiBi" in reading.kind and reading.heads & (reading.heads - 1):
+            self._resized("with 4 heads", heads=4)
+        if any(re.search(r"rotary positions \(\w+, [24] of", words) for words in reading.kind):
+            self._resized("with heads of 32 features", head_size=32)
+
+    def _resized(self, words: str, **sizes: int) -> None:
+        plan = self.plan.resized(**sizes)
+        if plan is None:
+            return
+        try:
             flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
-            self._add(read(flow, expects=self.expects), "with 4 heads")
+            self._add(read(flow, expects=expectations(plan, self.name, self.says)), words)
+        except Exception:  # noqa: BLE001  a size that is refused is no fault
+            return
 
     def _returned(self, flow: Flow, *, are_asked_for: bool = False) -> None:
         """Whether the weights that are returned are those that were used."""
@@ -485,19 +520,24 @@ def _bumped(value: Any) -> Iterator[None]:
 
 
 def _returned_fault(given: Array, weights: Array, masked: Array, scores: Array) -> str | None:
+    """Return what is wrong with weights that came back: of each head, of the heads folded into the batch, or the mean."""
     b, h, n, m = weights.shape
-    shapes = {(b, h, n, m): weights, (b * h, n, m): weights.reshape(b * h, n, m)}
-    mean = {(b, n, m): weights.mean(1), (n, m): weights[0].mean(0)}
-    for shape, right in (shapes | mean).items():
-        if given.shape == shape and _same(given, right):
+    ways: dict[tuple[int, ...], Callable[[Array], Array]] = {
+        (b, h, n, m): lambda x: x,
+        (b * h, n, m): lambda x: x.reshape(b * h, n, m),
+        (b, n, m): lambda x: x.mean(1),
+        (n, m): lambda x: x[0].mean(0),
+    }
+    for shape, laid in ways.items():
+        if given.shape == shape and _same(given, laid(weights)):
             return None
-    for (shape, right), raw in zip(shapes.items(), (masked, masked.reshape(b * h, n, m)), strict=True):
-        turned = right.swapaxes(-1, -2)
+    for shape, laid in ways.items():
+        turned = laid(weights).swapaxes(-1, -2)
         if given.shape == turned.shape and _same(given, turned):
             return "weights_returned_transposed"
         if given.shape == shape and (given >= 0).all() and np.abs(given.sum(-1) - 1).max() < 1e-5:
             return "weights_returned_differ"
-        if given.shape == shape and (_same(given, raw) or _same(given, scores.reshape(shape))):
+        if given.shape == shape and (_same(given, laid(masked)) or _same(given, laid(scores))):
             return "scores_returned"
     return None
 

@@ -1,11 +1,13 @@
 """Read an attention from its own operations: every step in words, and every step that is wrong by its name and line."""
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from attention_surgeon.verdict import Location
 from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores
@@ -157,6 +159,14 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
+def _said_of(parameter: str) -> str:
+    """Return what the name of a parameter says it makes: `queries`, `keys`, `values`, or nothing."""
+    words = {"q": "queries", "query": "queries", "k": "keys", "key": "keys", "v": "values", "value": "values"}
+    found = {words[word] for word in re.split(r"[._]", parameter.lower()) if word in words}
+    found |= {words[m[1]] for m in re.finditer(r"(?:^|[._])w([qkv])(?:$|[._])", parameter.lower())}
+    return found.pop() if len(found) == 1 else ""
+
+
 def _is_same(one: Root, two: Root) -> bool:
     """Whether rows are the same features of one projection of one argument."""
     return one.op == two.op and one.argument == two.argument and bool(np.isin(one.features, two.features).all())
@@ -178,6 +188,10 @@ class Expected:
         heads: How many heads.
         cap: The soft cap that it was made with.
         has_sink: A score beside the keys is among its parameters.
+        has_output_projection: Its name says that the merged heads are projected.
+        step: The dilation of its window.
+        reach: How many keys a window sees to each side, in steps.
+        base: Of the rotary frequencies.
     """
 
     is_causal: bool | None = None
@@ -187,6 +201,9 @@ class Expected:
     cap: float | None = None
     has_sink: bool = False
     has_output_projection: bool = False
+    step: int | None = None
+    reach: int | None = None
+    base: float | None = None
 
 
 class _Reader:
@@ -291,6 +308,22 @@ class _Reader:
                     "projection_shared", "projections", f"{one} and {two} are made with one matrix", roots[two].op
                 )
                 return
+        names = {name: self._parameter_of(weight) for name, weight in weights.items() if weight is not None}
+        said = {name: _said_of(parameter) for name, parameter in names.items()}
+        if said.get("keys") == "values" and said.get("values") == "keys":
+            words = f"keys are made with `{names['keys']}` and values with `{names['values']}`"
+            self._wrong("key_value_swapped", "projections", words, roots["keys"].op)
+
+    def _parameter_of(self, weight: Array) -> str:
+        """Return the name under which the layer keeps a matrix; empty where it keeps none like it."""
+        made = self.flow.made
+        kept = dict(made.named_parameters()) if hasattr(made, "named_parameters") else {}
+        kept |= {name: value for name, value in getattr(made, "__dict__", {}).items() if isinstance(value, Tensor)}
+        for name, value in kept.items():
+            numbers = value.detach().double().numpy()
+            if _is_one(numbers, weight) or _is_one(numbers.T, weight):
+                return name
+        return ""
 
     def _projections(self, query: Root, key: Root, value: Root, op: int) -> None:
         """Two of the three may be the same features of one projection."""
@@ -455,9 +488,25 @@ class _Reader:
             )
             return
         base = asks.base
+        if not self._is_falling(asks, op):
+            return
         part = "" if asks.size == query.features.shape[1] else f", {asks.size} of {query.features.shape[1]} features"
         base_words = "" if base is None else f", base {base:.0f}" if base < 1e7 else f", base {base:.2g}"
         self.reading.kind.append(f"rotary positions ({asks.layout}{base_words}{part})")
+
+    def _is_falling(self, turn: Rotation, op: int) -> bool:
+        """Whether the frequencies fall from pair to pair, and by the base that the layer was made with."""
+        steps, wanted = np.abs(turn.steps), self.expects.base
+        words = ""
+        if len(steps) > 1 and (np.diff(steps) > 1e-6).any():
+            words = "the angles grow from pair to pair; the frequencies must fall"
+        elif turn.base is not None and wanted is not None and wanted > 1 and turn.base < 1e9:
+            ratio = np.log(turn.base) / np.log(wanted)
+            if any(abs(ratio - wrong) < 0.02 for wrong in (2.0, 0.5)):
+                words = f"the base of its frequencies is {turn.base:.3g}; it was made with {wanted:g}"
+        if words:
+            self._wrong("rotary_positions_wrong", "scores", words, op)
+        return not words
 
     def _scores(self, core: Core, canon: Canon, other: Canon, factor: float, *, is_first: bool) -> None:
         flow, reading = self.flow, self.reading
@@ -496,7 +545,7 @@ class _Reader:
         self._bias(scaling, op if added is None else added, canon, is_first=is_first)
         if canon.extra is not None and is_first:
             reading.kind.append("a sink beside the keys")
-            self._sink(canon, op)
+            self._sink(canon, scaling, op)
         elif self.expects.has_sink and not core.is_fused:
             self._wrong(
                 "sink_missing", "weights", "its sink does not stand beside the keys in the softmax", core.softmax
@@ -522,12 +571,16 @@ class _Reader:
             self._wrong("relative_bias_misplaced", "scaled", words, core.softmax)
         return scaling
 
-    def _sink(self, canon: Canon, op: int) -> None:
+    def _sink(self, canon: Canon, scaling: Scaling, op: int) -> None:
         """The sink is a parameter as it stands: neither scaled nor capped with the scores."""
         assert canon.extra is not None
-        if canon.extra.shape[0] < 1 or not hasattr(self.flow.made, "named_parameters"):
+        with np.errstate(invalid="ignore"):  # a number that was taken off the whole row was taken off the sink, too
+            off = canon.masked - scaling.factor[None, :, None, None] * canon.scores - scaling.bias
+        off = np.where(scaling.hidden | ~np.isfinite(off), np.nan, off)
+        extra = canon.extra if scaling.cap is not None else canon.extra - np.nanmean(off, -1, keepdims=True)
+        if extra.shape[0] < 1 or not hasattr(self.flow.made, "named_parameters"):
             return
-        given = canon.extra.reshape(canon.extra.shape[0], -1)
+        given = extra.reshape(extra.shape[0], -1)
         for name, parameter in self.flow.made.named_parameters():
             raw = parameter.detach().double().numpy().reshape(-1)
             if "sink" not in name.lower() or raw.size < 2 or given.shape[1] % raw.size:
@@ -664,6 +717,8 @@ class _Reader:
     def _window(self, pattern: Pattern, op: int, num_keys: int) -> bool:
         """Whether a window was promised and another, or none, was laid."""
         window = self.expects.window
+        if self.expects.step is not None and self.expects.reach is not None:
+            return self._dilated(pattern, self.expects.step, self.expects.reach, op, num_keys)
         if window is None:
             return False
         if pattern.name in ("window", "band") and pattern.size != window and not _is_meant(pattern, window):
@@ -674,6 +729,16 @@ class _Reader:
             self._wrong("window_ignored", "masked", f"no window is laid, though it was made with {window}", op)
             return True
         return False
+
+    def _dilated(self, pattern: Pattern, step: int, reach: int, op: int, num_keys: int) -> bool:
+        """Whether another window with steps was promised than the one that was laid."""
+        seen = min(reach, (num_keys - 1) // step)
+        found = (pattern.step, pattern.size - 1, pattern.ahead - 1)
+        if num_keys <= 2 * step or found == (step, seen, seen):
+            return False
+        words = f"it sees every {found[0]} keys, {found[1]} back and {found[2]} ahead; expected every {step}, {seen} each way"
+        self._wrong("window_off_by_one", "masked", words, op)
+        return True
 
     def _bias(self, scaling: Scaling, op: int, canon: Canon, *, is_first: bool) -> None:
         bias, seen = scaling.bias, ~scaling.hidden[0]
