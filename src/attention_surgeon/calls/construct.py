@@ -58,6 +58,8 @@ class Maker:
             return "tensor"
         if "Module" in note and parameter.default in (EMPTY, None):
             return "module"
+        if role in ("module", "tensor") and self.text.is_switch(parameter.name):
+            return "unknown"
         if role in ("module", "tensor"):
             return "module" if self.text.is_called(parameter.name) else "tensor"
         if role == "config" and (self.text.fields(parameter.name) or _is_own_class(parameter.annotation)):
@@ -130,8 +132,8 @@ class Maker:
             return self._tensor(name, proposal) if role == "tensor" else self._module(name, proposal)
         if self.text.choices(name):
             return self.text.choices(name)[0]
-        if "bool" in str(parameter.annotation):
-            return "causal" in name or "mask" in name
+        if "bool" in str(parameter.annotation) or (role == "unknown" and self.text.is_switch(name)):
+            return "causal" in name or "mask" in name or name.endswith("bias")
         if _SCALE.fullmatch(name.lower()):
             root = numbers(proposal, set(self.roles.values()))["head_size"] ** 0.5
             return root if re.search(rf"/ *(self\.)?{name}\b", self.text.source) or "temp" in name.lower() else 1 / root

@@ -12,7 +12,7 @@ from attention_surgeon.diagnose.difference import counterexample, difference_in_
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
-from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import faults_of
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
@@ -102,7 +102,7 @@ def _with_answers(seen: Diagnosis, choices: Sequence[Contract], target: Any) -> 
         return seen
     for choice in choices:
         try:
-            subject = choice.bind(target)
+            subject = _bound(choice, target)
         except UnjudgedError:
             continue
         explanation = explain_by(subject, seen.names)
@@ -119,7 +119,7 @@ _BEYOND_CONTRACTS = ("rotary", "ALiBi", "capped", "sink", "normed", "bias for", 
 def _right_as(contract: Contract, target: Any) -> Diagnosis | None:
     """Return the diagnosis of a target that answers as a contract asks, None for any other; nothing is searched for."""
     try:
-        subject = contract.bind(target)
+        subject = _bound(contract, target)
         if not all(subject.accepts(subject.ask(case), case) for case in subject.cases(0)):
             return None
     except UnjudgedError:
@@ -167,10 +167,24 @@ def _best_of(choices: Sequence[Contract], target: Any) -> tuple[Diagnosis, Contr
 
 def _judged_as(contract: Contract, target: Any) -> Diagnosis:
     try:
-        subject = contract.bind(target)
+        subject = _bound(contract, target)
     except UnjudgedError as error:
         return Diagnosis("unjudged", str(contract), contract_name=contract.registered_name, reason=str(error))
     return _judge(subject)
+
+
+def _bound(contract: Contract, target: Any) -> Subject:
+    """Return the target as the subject of a contract.
+
+    Raises:
+        UnjudgedError: it cannot be, or it raises when it is made.
+    """
+    try:
+        return contract.bind(target)
+    except SurgeonError:
+        raise
+    except Exception as error:
+        raise UnjudgedError(f"it raises when it is made: {type(error).__name__}: {error}") from error
 
 
 def _how_much_is_left_open(diagnosis: Diagnosis) -> tuple[int, int]:
