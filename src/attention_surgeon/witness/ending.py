@@ -1,6 +1,7 @@
 """From the outputs of the heads to what is returned: merging, the output projection, and what stands around it."""
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -249,10 +250,26 @@ def _tail(flow: Flow, op: int, output: Array) -> Ending:
     )
     if residual:
         return Ending(projection=op, has_residual=True, tail=("add",))
-    if any(_same(np.sort(part - output + part, None), np.sort(value, None)) for part in _without_residual(flow, output)):
-        return Ending("residual_added_to_layer", projection=op, has_residual=True, tail=("add",), op=op)
+    points = [v for k in range(op + 1, len(flow.ops)) if (v := flow.ops[k].value) is not None and flow.reaches(op, k)]
+    for name, changed in (("residual_added_to_layer", _twice), ("residual_multiplied", _times)):
+        if any(_same(np.sort(given, None), np.sort(value, None)) for given in changed(flow, [*points, output], value)):
+            return Ending(name, projection=op, has_residual=True, tail=("add",), op=op)
     has_product = any(k > op and flow.reaches(op, k) for k in (*flow.projections, *flow.products))
     return Ending(projection=op, has_residual="add" in others, tail=others, is_known=not has_product)
+
+
+def _twice(flow: Flow, points: Sequence[Array], value: Array) -> Iterator[Array]:
+    """Yield what a result on the way is without twice the input."""
+    for point in points:
+        yield from (part - point + part for part in _without_residual(flow, point) if part.size == value.size)
+
+
+def _times(flow: Flow, points: Sequence[Array], value: Array) -> Iterator[Array]:
+    """Yield what a result on the way is where the input was multiplied on it."""
+    for name, point in itertools.product(flow.arguments, points):
+        given = to_numbers(flow.inputs[name])
+        if point.shape == given.shape and point.size == value.size:
+            yield point / np.where(np.abs(given) < 1e-12, np.nan, given)
 
 
 def _is_shifted(value: Array, output: Array) -> bool:
