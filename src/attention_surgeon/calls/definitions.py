@@ -135,7 +135,9 @@ class Missing(ModuleType):
 
 def _base(missing: Missing) -> type:
     """Return a class that says what is missing when an object of it is made."""
-    return type(missing.__name__.rpartition(".")[2], (), {"__init__": lambda self, *given, **named: missing(self, *given)})
+    return type(
+        missing.__name__.rpartition(".")[2], (), {"__init__": lambda self, *given, **named: missing(self, *given)}
+    )
 
 
 def run_definition(path: Path, name: str, module: ModuleType, content: bytes) -> list[str]:

@@ -52,10 +52,22 @@ _NN = types.SimpleNamespace(
     gelu=lambda x, **_: x / (1 + np.exp(-1.702 * x)),
 )
 _LAX = types.SimpleNamespace(
-    rsqrt=lambda x: 1 / np.sqrt(x), stop_gradient=_same, exp=np.exp, tanh=np.tanh, select=np.where, dot_general=_dot_general
+    rsqrt=lambda x: 1 / np.sqrt(x),
+    stop_gradient=_same,
+    exp=np.exp,
+    tanh=np.tanh,
+    select=np.where,
+    dot_general=_dot_general,
 )
 _JAX = types.SimpleNamespace(
-    numpy=np, nn=_NN, lax=_LAX, jit=_unwrapped, vmap=_vmap, checkpoint=_unwrapped, named_call=_unwrapped, Array=np.ndarray
+    numpy=np,
+    nn=_NN,
+    lax=_LAX,
+    jit=_unwrapped,
+    vmap=_vmap,
+    checkpoint=_unwrapped,
+    named_call=_unwrapped,
+    Array=np.ndarray,
 )
 _IN_PLACE: Mapping[str, Any] = {"jax": _JAX, "jax.numpy": np, "jnp": np, "jax.nn": _NN, "jax.lax": _LAX}
 

@@ -127,7 +127,7 @@ class _Trier:
         return best
 
     def _whole(self, *, is_masked: bool) -> Array:
-        """Return the output of the whole sequence at once; with the causal mask that a cache of a fixed length needs."""
+        """Return the output of the whole sequence at once; with the causal mask of a cache of a fixed length."""
         given = self._given(0, _LENGTH, "")
         if is_masked:
             seen = torch.ones(_LENGTH, _LENGTH, dtype=torch.bool).tril()[None, None]
@@ -197,8 +197,11 @@ class _Trier:
                 given[argument.name] = torch.arange(first, first + size)
             is_boolean = isinstance(value, Tensor) and value.dtype == torch.bool and value.ndim >= 2
             if argument.role == "mask" and (place or is_boolean):
-                seen = torch.arange(_ROOM if place else first + size)[None] <= torch.arange(first, first + size)[:, None]
-                given[argument.name] = seen[None, None] if not is_boolean else seen[(None,) * (value.ndim - 2)]
+                seen = (
+                    torch.arange(_ROOM if place else first + size)[None] <= torch.arange(first, first + size)[:, None]
+                )
+                axes = value.ndim - 2 if isinstance(value, Tensor) and is_boolean else 2
+                given[argument.name] = seen[(None,) * axes]
         return given
 
     def _piece(self, name: str, value: Any, first: int, size: int) -> Any:

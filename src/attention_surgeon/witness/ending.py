@@ -90,29 +90,27 @@ def _beyond_merging(flow: Flow, op: int, core: Core, canon: Canon) -> tuple[str,
 
 def _done_to(flow: Flow, op: int, core: Core, canon: Canon, laid: Callable[[Array], Array]) -> str | None:
     heads = canon.output
-    pairs = [
+    one, two, three = (
         _merged_and_not(flow, op, core, heads, trace, laid)
         for trace in (flow.base, flow.disturbed(core.combine), flow.disturbed(core.softmax))
-    ]
-    if pairs[0] is None or pairs[1] is None:
+    )
+    if one is None or two is None:
         return None
-    gates = [changed / np.where(np.abs(rows) < 1e-9, np.nan, rows) for rows, changed in pairs[:2] if rows is not None]
+    gates = [changed / np.where(np.abs(rows) < 1e-9, np.nan, rows) for rows, changed in (one, two)]
     if _is_one(gates[0], gates[1]):
         return "gated"
-    added = [None if pair is None else pair[1] - pair[0] for pair in pairs]
-    if not _is_one(added[0], added[1]):
+    added = one[1] - one[0]
+    if not _is_one(added, two[1] - two[0]):
         return None
     asked = laid(canon.q)
-    if asked.size == heads.size and _is_one(added[0], asked.reshape(pairs[0][0].shape)):
+    if asked.size == heads.size and _is_one(added, asked.reshape(added.shape)):
         return "queries added"
-    if not core.is_fused and added[2] is not None and not _is_one(added[0], added[2]):
+    if not core.is_fused and three is not None and not _is_one(added, three[1] - three[0]):
         return "positions added"
     return None
 
 
-def _is_one(one: Array | None, two: Array | None) -> bool:
-    if one is None or two is None:
-        return False
+def _is_one(one: Array, two: Array) -> bool:
     with np.errstate(invalid="ignore"):
         return bool(np.nanmax(np.abs(one - two)) < 1e-5 * max(1e-9, float(np.nanmax(np.abs(one)))))
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from attention_surgeon.calls import Plan
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.witness.tokenwise import make_tokenwise
 from attention_surgeon.witness.record import PRODUCTS, PROJECTIONS, Array, Bump, Op, Trace, record, watched
+from attention_surgeon.witness.tokenwise import make_tokenwise
 
 TOKEN_ROLES = frozenset(("x", "query", "key", "value", "context"))
 NONE, SEVERAL = -1, -2

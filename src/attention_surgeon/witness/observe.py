@@ -68,7 +68,9 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     """Return what a target's names promise."""
     given = {key.lower(): value for key, value in _flat(plan.constructor)}
     switches = [
-        value != bool(_NEGATED.search(key)) for key, value in given.items() if "causal" in key and isinstance(value, bool)
+        value != bool(_NEGATED.search(key))
+        for key, value in given.items()
+        if "causal" in key and isinstance(value, bool)
     ]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
     is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words)
@@ -520,7 +522,7 @@ def _bumped(value: Any) -> Iterator[None]:
 
 
 def _returned_fault(given: Array, weights: Array, masked: Array, scores: Array) -> str | None:
-    """Return what is wrong with weights that came back: of each head, of the heads folded into the batch, or the mean."""
+    """Return what is wrong with weights that came back: of each head, of heads folded into the batch, or the mean."""
     b, h, n, m = weights.shape
     ways: dict[tuple[int, ...], Callable[[Array], Array]] = {
         (b, h, n, m): lambda x: x,

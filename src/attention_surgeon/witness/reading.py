@@ -374,7 +374,7 @@ class _Reader:
         self.reading.key_heads = shared = len(set(groups))
         op = core.combine if core.is_fused else core.scores[0]
         if len(set(given)) == shared and given != groups and not core.is_fused:
-            words = f"query heads 0 to {heads - 1} use the values of the heads {_listed(given)} and the keys of {_listed(groups)}"
+            words = f"the query heads use the values of heads {_listed(given)} and the keys of {_listed(groups)}"
             self._wrong("heads_tiled", "output", words, self._last_op(core.combine, _REPEATS) or core.combine)
             return
         if shared in (1, heads):
@@ -562,7 +562,7 @@ class _Reader:
             return None
         by, scaling = found.factor, found.scaling
         if by is not None and abs(by - scaling.factor[0]) > 1e-4 * abs(scaling.factor[0]):
-            words = f"what each query adds for each distance is multiplied by {by:.4g}, its scores by {scaling.factor[0]:.4g}"
+            words = f"what each query adds is multiplied by {by:.4g}, its scores by {scaling.factor[0]:.4g}"
             self._wrong("scale_missing", "scaled", words, core.softmax)
         elif found.is_by_distance:
             self.reading.kind.append("a bias that each query makes for each distance")
@@ -736,7 +736,7 @@ class _Reader:
         found = (pattern.step, pattern.size - 1, pattern.ahead - 1)
         if num_keys <= 2 * step or found == (step, seen, seen):
             return False
-        words = f"it sees every {found[0]} keys, {found[1]} back and {found[2]} ahead; expected every {step}, {seen} each way"
+        words = f"it sees every {found[0]} keys, {found[1]} back and {found[2]} ahead; expected {step}, {seen}, {seen}"
         self._wrong("window_off_by_one", "masked", words, op)
         return True
 
