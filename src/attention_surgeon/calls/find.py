@@ -151,7 +151,7 @@ class _Search:
                     yield plan
                     if self.attempts - before > _ATTEMPTS // 4:  # what its comments say may be said of a helper
                         break
-                if self.best is not None and not is_usual:
+                if self.best is not None and (not is_usual or not self.best[0][0]):
                     return
                 if self.attempts - before > _ATTEMPTS // 4:
                     break

@@ -537,7 +537,12 @@ def _returned_fault(given: Array, weights: Array, masked: Array, scores: Array) 
         turned = laid(weights).swapaxes(-1, -2)
         if given.shape == turned.shape and _same(given, turned):
             return "weights_returned_transposed"
-        if given.shape == shape and (given >= 0).all() and np.abs(given.sum(-1) - 1).max() < 1e-5:
+        sums = given.sum(-1) if given.shape == shape else np.zeros(1)
+        if (
+            given.shape == shape
+            and (given >= 0).all()
+            and (np.abs(sums - 1) < 1e-5).all() | _same(given, h * laid(weights))
+        ):
             return "weights_returned_differ"
         if given.shape == shape and (_same(given, laid(masked)) or _same(given, laid(scores))):
             return "scores_returned"
