@@ -71,6 +71,10 @@ _DECLARED = {
 """What a text may say of True (or of 1) in a mask."""
 
 
+_NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
+"""What a text says of a mask of numbers."""
+
+
 def declared_polarity(says: str) -> str | None:
     """Return what the text says of True in a mask, `keep` or `hide`; None where it says nothing, or both."""
     found = [name for name, pattern in _DECLARED.items() if re.search(pattern, says, re.IGNORECASE)]
@@ -257,8 +261,8 @@ class _Trier:
             return Claim(argument.name, tried, "mask_inverted", sentence, place=self.plain.place)
         understood = tuple(words for what, given in meanings.items() if what != "ignored" for words in given)
         added = next((words for words in meanings.get("additive", ()) if words.endswith("additive")), "")
-        is_number = (
-            not both or "float" in self.says.lower()
+        is_number = not both or bool(
+            _NUMBERS.search(self.says)
         )  # a boolean mask that is handed over as numbers still hides
         if added and is_number and not self._adds(argument, added):
             sentence = f"`{argument.name}`: numbers in it are not added to the scores, they hide"
