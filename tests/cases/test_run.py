@@ -1,10 +1,11 @@
 """What a first line says, what is counted, and one case through the real command."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.cases.run import HERE, Case, Judged, count, find_cases, judge, main, read_case
+from tests.cases.run import HERE, Case, Judged, count, find_cases, main, read_case
 
 
 def case_of(folder: Path, line: str) -> Case | None:
@@ -79,13 +80,13 @@ def test_a_reading_counts_where_it_belongs(tmp_path: Path):
 def test_the_command_is_called_and_the_exit_code_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     case = read_case(HERE / "wrong_masked_fill_not_assigned.py")
     assert case is not None
-    found = judge(case, 120)
-    assert (found.verdict, found.names) == ("wrong", ("mask_ignored",))
     says_right = case.file.read_text(encoding="utf-8").replace("# WRONG mask_ignored:", "# RIGHT:")
     liar = tmp_path / "liar.py"
     liar.write_text(says_right, encoding="utf-8")
     written = tmp_path / "found.json"
-    assert main([str(case.file)]) == 0
+    assert main([str(case.file), "--json", str(written)]) == 0
+    (found,) = json.loads(written.read_text(encoding="utf-8"))["cases"]
+    assert (found["verdict"], found["names"]) == ("wrong", ["mask_ignored"])
     assert main([str(liar), "--json", str(written)]) == 1
     assert '"false WRONG": 1' in written.read_text(encoding="utf-8")
     assert "NOT EXPECTED" in capsys.readouterr().out

@@ -130,14 +130,15 @@ def test_the_journal_tells_of_the_page(whole: WholeReport):
 
 
 def test_made_again_it_is_read_and_the_same_to_the_byte(tmp_path: Path):
-    first = made(tmp_path)
+    two = (small("fills"), small("lines"))
+    first = made(tmp_path, two)
     before = first.page.read_bytes()
-    again = made(tmp_path)
+    again = made(tmp_path, two)
     assert again.page.read_bytes() == before
     assert again.kept is None
-    assert [section.planned.was_there is not None for section in again.sections] == [True] * 3
-    assert len(list((tmp_path / "runs").iterdir())) == 3
-    other = made(tmp_path, text="another text", source="mine.txt")
+    assert [section.planned.was_there is not None for section in again.sections] == [True] * 2
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+    other = made(tmp_path, two, text="another text", source="mine.txt")
     assert other.kept == tmp_path / "report.1.html"
     assert other.kept.read_bytes() == before
 
