@@ -70,14 +70,14 @@ SURGERY_BUGS = [
     Mutant(
         "softcap forgotten",
         "surgery/registry.py",
-        "        if softcap is not None:\n",
-        "        if False:\n",
+        "    if cap is not None:\n",
+        "    if False:\n",
     ),
     Mutant(
         "position bias forgotten",
         "surgery/registry.py",
-        "return scaled if position_bias is None else scaled + position_bias.to(scaled.dtype)",
-        "return scaled",
+        "    if bias is not None:\n        parts",
+        "    if False:\n        parts",
     ),
     Mutant("dropout is let pass", "surgery/registry.py", 'if options.get("dropout"):', "if False:"),
     Mutant(
@@ -87,10 +87,10 @@ SURGERY_BUGS = [
         "(part.tile(1, self.num_heads // part.shape[-3], 1, 1) for part in (given.key, given.value))",
     ),
     Mutant(
-        "what the model does before its mask is left out",
-        "surgery/call.py",
-        "mask(before(scaled), operands)",
-        "mask(scaled, operands)",
+        "a keyword that is not known is let pass",
+        "surgery/registry.py",
+        "name in read - _KNOWN",
+        "False",
     ),
     Mutant(
         "a knocked-out head still gives half",

@@ -7,9 +7,11 @@ import pytest
 import torch
 import transformers as hf
 from torch import nn
+from transformers.models.gpt2 import modeling_gpt2
 
 from attention_surgeon.errors import OptionError, ShapeError, SurgeryError
 from attention_surgeon.surgery import Layer, attention_layers, capture, context_length, operate, registry
+from attention_surgeon.surgery import layers as layers_module
 from tests.surgery.families import inputs, logits, make
 
 
@@ -130,8 +132,28 @@ def test_an_error_of_the_model_is_told_in_a_sentence() -> None:
         capture(make("llama"), given)
 
 
+def test_a_keyword_that_is_not_known_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = modeling_gpt2.eager_attention_forward
+
+    def louder(module: nn.Module, *given: Any, gain: float = 1.0, **options: Any) -> Any:
+        output, weights = usual(module, *given, **options)
+        return output * gain, weights
+
+    monkeypatch.setattr(modeling_gpt2, "eager_attention_forward", louder)
+    layers_module._registry_use.cache_clear()
+    try:
+        ids = torch.tensor([[3, 4, 5]])
+        with pytest.raises(SurgeryError, match="layer 0 hands gain to its attention function, which reads it, and"):
+            with operate(make("gpt2"), "knock_out"):
+                make("gpt2")(ids, gain=1.0)
+        with operate(make("gpt2"), "knock_out") as receipt:  # what nobody reads changes nothing
+            make("gpt2")(ids, quietness=1.0)
+        assert receipt.changed
+    finally:
+        layers_module._registry_use.cache_clear()
+
+
 def test_attention_that_is_not_reproduced_is_refused() -> None:
-    """A keyword that changes what the model's own function does and that is not known here."""
     attention = make("gpt2").transformer.h[0].attn
     own = registry.read_call
 
@@ -139,12 +161,12 @@ def test_attention_that_is_not_reproduced_is_refused() -> None:
         call = own(layer, *given)
         if layer.name != "0":
             return call
-        more = dataclasses.replace(call, own=lambda q, k, v: call.own(q, k, v) * 1.01, unread=("extra_gain",))
+        more = dataclasses.replace(call, own=lambda q, k, v: call.own(q, k, v) * 1.01)
         return more
 
     registry.read_call = with_more
     try:
-        message = r"layer 0: our attention does not reproduce this model's \(off by .*; it hands over extra_gain"
+        message = r"layer 0: our attention does not reproduce this model's \(off by 0.0"
         with pytest.raises(SurgeryError, match=message), operate(make("gpt2"), "knock_out"):
             logits("gpt2")
         with pytest.raises(SurgeryError, match=message):

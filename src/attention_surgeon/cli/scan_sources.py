@@ -13,7 +13,7 @@ from attention_surgeon.cli.trace_input import parse_mask
 from attention_surgeon.errors import FileAccessError, FileFormatError, OptionError
 from attention_surgeon.files import file_access_error
 from attention_surgeon.masks.lazy import MaskLike
-from attention_surgeon.ops import Mechanism
+from attention_surgeon.ops import Circuit, Mechanism
 from attention_surgeon.surgery import AttentionCall, attention_layers, fit_to_context, load_model, visit_layers
 from attention_surgeon.surgery.choose import choose_layers
 from attention_surgeon.trace import load_trace
@@ -85,7 +85,7 @@ Source: TypeAlias = Held | Running
 
 def _out_of_reach(call: AttentionCall) -> str | None:
     """Return why the weights of a layer do not follow from query, key, mask and scale alone; None: they do."""
-    if call.before_mask is not None:
+    if call.circuit.cap is not Circuit().cap or call.circuit.bias is not Circuit().bias:
         return "something is done to its scores before the mask (a cap, a bias by position)."
     if call.has_sinks:
         return "a part of each row goes to no key."
