@@ -69,13 +69,13 @@ SURGERY_BUGS = [
     ),
     Mutant(
         "softcap forgotten",
-        "surgery/registry.py",
+        "surgery/healthy.py",
         "    if cap is not None:\n",
         "    if False:\n",
     ),
     Mutant(
         "position bias forgotten",
-        "surgery/registry.py",
+        "surgery/healthy.py",
         "    if bias is not None:\n        parts",
         "    if False:\n        parts",
     ),

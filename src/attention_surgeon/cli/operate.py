@@ -260,7 +260,7 @@ def receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tu
     if receipt.num_other_layers:
         parts.append(f"{count(receipt.num_other_layers, 'other layer')} untouched")
     if receipt.bypassing:
-        parts.append(f"not reached, as they attend by code of their own: {receipt.bypassing}")
+        parts.append(f"not reached, as what they do cannot be followed: {receipt.bypassing}")
     parts.append("undone exactly" if effect.is_restored else "NOT undone")
     yield "receipt", " · ".join(parts)
     agreement = max((layer.agreement for layer in called), default=0.0)

@@ -1,7 +1,9 @@
 """From a text to what a model is called with, and from what it gives back to logits, states and a loss."""
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias, final
@@ -74,7 +76,7 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
     names = token_names(ids[0], tokenizer)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if not is_encoder_decoder(model):
-        return ModelInput({"input_ids": ids.to(device)}, names, names, ids)
+        return ModelInput({_name_of_ids(model): ids.to(device)}, names, names, ids)
     labels = ids if target is None else read_ids(target, tokenizer)
     _require_readable(model, labels)
     starts = (getattr(model.config, name, None) for name in ("decoder_start_token_id", "pad_token_id"))
@@ -82,6 +84,12 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
     written = torch.cat([torch.full_like(labels[:, :1], start), labels[:, :-1]], dim=1)
     arguments = {"input_ids": ids.to(device), "decoder_input_ids": written.to(device)}
     return ModelInput(arguments, names, token_names(written[0], tokenizer), labels)
+
+
+def _name_of_ids(model: nn.Module) -> str:
+    """Return what the forward of a model calls its token ids: its first argument, unless it has `input_ids`."""
+    names = list(inspect.signature(model.forward).parameters)
+    return "input_ids" if "input_ids" in names or not names or hasattr(model, "config") else names[0]
 
 
 @final
@@ -197,14 +205,39 @@ def call_model(model: nn.Module, arguments: Mapping[str, Any]) -> tuple[Tensor |
     try:
         if isinstance(model, Decoder):
             return model(arguments["input_ids"], causal_mask(arguments["input_ids"].shape[1])), None
-        result = model(**arguments)
+        with _slow_path():
+            result = model(**arguments)
     except SurgeonError:
         raise
     except (IndexError, RuntimeError, ValueError, TypeError, KeyError, NotImplementedError) as error:
         given = ", ".join(f"{name} {tuple(part.shape)}" for name, part in arguments.items() if isinstance(part, Tensor))
         said = str(error).strip().partition("\n")[0][:200] or type(error).__name__
         raise SurgeryError(f"{model_name(model)} cannot run {given}: {said}") from error
-    return getattr(result, "logits", None), getattr(result, "last_hidden_state", None)
+    if hasattr(result, "logits") or hasattr(result, "last_hidden_state"):
+        return getattr(result, "logits", None), getattr(result, "last_hidden_state", None)
+    return _of_own_model(model, result)
+
+
+@contextmanager
+def _slow_path() -> Iterator[None]:
+    """Keep PyTorch from computing whole layers at once, so that a run that is watched and one that is not are alike."""
+    was_on = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_on)
+
+
+def _of_own_model(model: nn.Module, result: Any) -> tuple[Tensor | None, Tensor | None]:
+    """Return logits or states of what somebody's own model gives: its first tensor, logits if as wide as its table."""
+    first = result[0] if isinstance(result, tuple | list) and result else result
+    if isinstance(first, Mapping):
+        first = next(iter(first.values()), None)
+    if not isinstance(first, Tensor) or not first.is_floating_point():
+        return None, None
+    tables = (module.num_embeddings for module in model.modules() if isinstance(module, nn.Embedding))
+    return (first, None) if first.shape[-1] == next(tables, None) else (None, first)
 
 
 def writes(model: nn.Module) -> bool:

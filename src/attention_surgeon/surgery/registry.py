@@ -8,25 +8,16 @@ model makes stay as they are, so what is not operated on cannot change.
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 from torch import Tensor, nn
 
 from attention_surgeon.errors import SurgeryError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.masks.read import read_additive
-from attention_surgeon.ops import (
-    Circuit,
-    Operands,
-    Sink,
-    SoftCap,
-    divide_by_root_key_size,
-    leave_unscaled,
-    multiply_by,
-)
 from attention_surgeon.surgery.call import AttentionCall
-from attention_surgeon.surgery.layers import Layer
+from attention_surgeon.surgery.healthy import healthy_circuit
+from attention_surgeon.surgery.layers import Layer, RegistryUse
 from attention_surgeon.surgery.table import patient_of
 
 NAME = "attention_surgeon"
@@ -37,8 +28,7 @@ _SINKS = ("s_aux", "sinks")
 _KNOWN = frozenset(
     {"dropout", "scaling", "is_causal", "position_bias", "softcap", *_SINKS, "sliding_window", "output_attentions"}
 )
-"""Arguments whose meaning is known: those that are read here, and those that change nothing (a window is in the mask)."""
-_SAME_SCALE = 1e-12  # relative: what two ways of writing 1/√d differ by
+"""Arguments whose meaning is known: read here, in the mask already (a window), or of no effect."""
 
 
 def connect(layer: Layer) -> Callable[[], None]:
@@ -122,7 +112,7 @@ def read_call(
     if attention_mask is None and name == "sdpa" and _is_causal(layer.module, query, options):
         mask = causal_mask(query.shape[-2], key.shape[-2], align="start")
     use, module = layer.use, layer.module
-    assert use is not None
+    assert isinstance(use, RegistryUse)
     function = use.interface.get_interface(name, use.eager)
 
     def own(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -138,7 +128,13 @@ def read_call(
         value=value,
         mask=mask,
         bias=bias,
-        circuit=_healthy(scaling, query.shape[-1], options),
+        circuit=healthy_circuit(
+            scaling,
+            query.shape[-1],
+            cap=options.get("softcap"),
+            bias=options.get("position_bias"),
+            sinks=next((options[name] for name in _SINKS if options.get(name) is not None), None),
+        ),
         own=own,
         scaling=scaling,
     )
@@ -182,36 +178,3 @@ def _is_causal(module: nn.Module, query: Tensor, options: Mapping[str, Any]) -> 
     """Whether "sdpa" without a mask hides the future, by transformers' own rule."""
     asked = options.get("is_causal")
     return query.shape[-2] > 1 and bool(getattr(module, "is_causal", True) if asked is None else asked)
-
-
-def _healthy(scaling: float, size: int, options: Mapping[str, Any]) -> Circuit:
-    """Return the circuit of a call: its scale, and the cap, the bias by position and the sinks that it hands over."""
-    scale = leave_unscaled if scaling == 1 else multiply_by(scaling)
-    if abs(scaling * size**0.5 - 1) < _SAME_SCALE:
-        scale = divide_by_root_key_size
-    cap, bias = options.get("softcap"), options.get("position_bias")
-    sinks = next((options[name] for name in _SINKS if options.get(name) is not None), None)
-    parts: dict[str, Any] = {"scale": scale}
-    if cap is not None:
-        parts["cap"] = SoftCap(float(cap))
-    if bias is not None:
-        parts["bias"] = GivenBias(bias)
-    if sinks is not None:
-        parts["sink"] = Sink(sinks if sinks.ndim == 4 else sinks.flatten())
-    return Circuit().replace(**parts)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class GivenBias:
-    """The bias by position that a model hands over, already worked out.
-
-    Attributes:
-        bias: `(batch or 1, heads or 1, n_q, n_k)`.
-    """
-
-    bias: Tensor
-
-    def __call__(self, operands: Operands) -> Tensor:
-        """Return it in the dtype of the operands."""
-        return self.bias.to(operands.query.dtype)
