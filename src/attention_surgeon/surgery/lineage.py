@@ -1,9 +1,9 @@
 """What the tensors of a running attention come from: scores of a query and a key, what was done to them, weights.
 
-A module that attends by code of its own is followed one torch function at a time. A product of two tensors may be scores;
-what multiplies them, is added, hides or caps is noted; a softmax over keys makes weights of them; and the product of
-weights with a third tensor is where attention ends. Whatever is done to scores or weights that is not noted here ends the
-trail, so that nothing is taken for attention that is not.
+A module that attends by code of its own is followed one torch function at a time. A product of two tensors may be
+scores; what multiplies them, is added, hides or caps is noted; a softmax over keys makes weights of them; and the product
+of weights with a third tensor is where attention ends. Whatever is done to scores or weights that is not noted here ends
+the trail, so that nothing is taken for attention that is not.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ class Scores:
         added = tuple((tensor * factor, shape) for tensor, shape in self.added)
         return dataclasses.replace(self, factor=self.factor * factor, added=added)
 
-    def plus(self, tensor: Tensor | float, *, depends: bool) -> "Scores | None":
+    def plus(self, tensor: Tensor | float | int, *, depends: bool) -> "Scores | None":
         """Return them with something added."""
         if self.is_in_tanh:
             return None
@@ -258,7 +258,9 @@ def product_of(name: str, args: tuple[Any, ...], named: Mapping[str, Any]) -> Pr
         given = (*args, *(named[key] for key in ("input", "other", "mat2") if key in named))
         product = Product(*given[:2]) if len(given) >= 2 else None
     elif name == "baddbmm":
-        left, right = (named.get(key, args[at] if at < len(args) else None) for at, key in ((1, "batch1"), (2, "batch2")))
+        left, right = (
+            named.get(key, args[at] if at < len(args) else None) for at, key in ((1, "batch1"), (2, "batch2"))
+        )
         added = args[0] * named.get("beta", 1)
         product = Product(left, right, float(named.get("alpha", 1)), added)
     elif name == "einsum":

@@ -26,8 +26,8 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
     in the order in which they came.
 
     Args:
-        model: A model of transformers, in "eager" or "sdpa"; a module of PyTorch or of your own; or any module that holds
-            layers of `attention_surgeon.nn`. Attention by code of its own is followed while it runs, and proved.
+        model: A model of transformers, in "eager" or "sdpa"; a module of PyTorch or of your own; or any module that
+            holds layers of `attention_surgeon.nn`. Attention by code of its own is followed while it runs, and proved.
         fault: What to do: a name (`operations()` lists them), a fault of the catalogue, or an `Operation`.
         layers: Numbers from 0, `"0-3,7"`, or a stack such as `"decoder 0"`; None: all.
         heads: Query heads from 0, `"2,5"`; None: all.

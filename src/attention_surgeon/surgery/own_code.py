@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -35,16 +35,38 @@ def connect(layer: Layer) -> Callable[[], None]:
             return own(*given, **named)
 
     module.forward = forward
-    hook = module.register_forward_pre_hook(lambda *_: None)  # PyTorch's fast path goes around attention without one
+    _FAST_PATH.close()
 
     def put_back() -> None:
         if is_set:
             module.forward = own
         else:
             del module.forward
-        hook.remove()
+        _FAST_PATH.open_again()
 
     return put_back
+
+
+@final
+class _FastPath:
+    """PyTorch's way around attention, whole layers of nn.TransformerEncoder in one call; closed while one is watched."""
+
+    def __init__(self) -> None:
+        self._num_watched, self._was_on = 0, True
+
+    def close(self) -> None:
+        if not self._num_watched:
+            self._was_on = torch.backends.mha.get_fastpath_enabled()
+            torch.backends.mha.set_fastpath_enabled(False)
+        self._num_watched += 1
+
+    def open_again(self) -> None:
+        self._num_watched -= 1
+        if not self._num_watched:
+            torch.backends.mha.set_fastpath_enabled(self._was_on)
+
+
+_FAST_PATH = _FastPath()
 
 
 @final
@@ -143,8 +165,8 @@ class _Watch(TorchFunctionMode):
         self._calls += 1
         if self._calls > 1:
             raise SurgeryError(
-                f"layer {self._layer.name} attends {self._calls} times in one run of {type(self._layer.module).__name__}, "
-                f"and which of them is meant cannot be told; nothing is operated on."
+                f"layer {self._layer.name} attends {self._calls} times in one run of "
+                f"{type(self._layer.module).__name__}, and which of them is meant cannot be told; nothing is operated on."
             )
         by_position = own.transpose(-3, -2)  # (..., heads, q, v) -> (..., q, heads, v)
 
@@ -191,9 +213,7 @@ def _as_documented(
     """Take the arguments of `scaled_dot_product_attention`, which has no signature to be asked for."""
 
 
-def _read(
-    mask: Tensor | None, shape: tuple[int, ...], num_heads: int | None
-) -> tuple[Tensor | None, Tensor | None]:
+def _read(mask: Tensor | None, shape: tuple[int, ...], num_heads: int | None) -> tuple[Tensor | None, Tensor | None]:
     """Return who may attend, and what is added, of a mask of PyTorch's function; each `(batch, heads, n_q, n_k)`."""
     if mask is None:
         return None, None
@@ -226,14 +246,14 @@ def _from_torch(given: Mapping[str, Any]) -> Attention:
             parts[at] = torch.cat([parts[at], extra.repeat(1, count, 1)])
     if given["add_zero_attn"]:
         parts[1:] = [torch.cat([one, torch.zeros_like(one[:1])]) for one in parts[1:]]
-    query, key, value = (one.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for one in parts)  # (n, b, e) -> (b, h, n, d)
+    query, key, value = (one.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for one in parts)
     allowed, added = _masks_of_torch(given, (count, heads, query.shape[-2], key.shape[-2]))
     return Attention(query, key, value, allowed, added, 1 / math.sqrt(query.shape[-1]))
 
 
 def _masks_of_torch(given: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Tensor | None, Tensor | None]:
     """Return who may attend, and what is added: there, True hides, and extra keys are seen by all."""
-    batch, heads, n_q, n_k = shape
+    batch, heads, n_q, _ = shape
     allowed = torch.ones(shape, dtype=torch.bool)
     added = torch.zeros(shape)
     padding, mask = given["key_padding_mask"], given["attn_mask"]
