@@ -10,6 +10,7 @@ from rich.text import Text
 
 from attention_surgeon.cli.cells import code_lines, count, fit, labelled_lines, shortened, text_lines, visible
 from attention_surgeon.cli.console import make_console, note, show, write
+from attention_surgeon.cli.sentence import sentence_of
 from attention_surgeon.cli.trace_input import read_standard_input
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import read_text, require_place
@@ -82,7 +83,7 @@ def run_operate(request: OperateRequest, *, as_json: bool) -> int:
         target=request.target,
         most=request.top,
     )
-    page = None if request.out is None else _write_page(effect, loaded, request.out)
+    page = None if request.out is None else _write_page(effect, loaded, text, left_out, request.out)
     if as_json:
         write(f"{as_json_text(effect, loaded.name, page)}\n")
     else:
@@ -105,16 +106,11 @@ def text_of(text: str | None, file: Path | None) -> str:
     return read_standard_input() if text == "-" else EXAMPLE if text is None else text
 
 
-def _write_page(effect: Effect, loaded: LoadedModel, path: Path) -> Path:
-    from attention_surgeon.viewer import compare  # here, because most runs write no page
+def _write_page(effect: Effect, loaded: LoadedModel, text: str, left_out: str | None, path: Path) -> Path:
+    from attention_surgeon.cli.serve_table import page_of  # here, because most runs write no page
 
     stack = next(layer.name for layer in effect.receipt.layers if layer.calls).rpartition(" ")[0]
-    sides = [
-        {layer.name: layer.trace for layer in side.layers if layer.stack == stack}  # a page shows maps of one size
-        for side in (effect.before, effect.after)
-    ]
-    compare(*sides, title=f"{loaded.name}: {effect.receipt.operation}").save(path)
-    return path
+    return page_of(loaded, effect, stack, text, left_out).save(path)
 
 
 def _print_operations(as_json: bool) -> int:
@@ -132,6 +128,7 @@ def effect_lines(effect: Effect, model: str, width: int, page: Path | None) -> I
     called = [layer for layer in receipt.layers if layer.calls]
     where = f"{model} · {place_of(called)}" if called else model
     yield from text_lines(f"{receipt.operation} · {where}", width, "heading")
+    yield from text_lines(sentence_of(effect), width)
     for label, text in receipt_parts(effect, called):
         yield from labelled_lines(label, text, width, indent=2, room=11)
     yield Text("")
@@ -265,7 +262,7 @@ def receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tu
     yield "receipt", " · ".join(parts)
     agreement = max((layer.agreement for layer in called), default=0.0)
     size = max((layer.size for layer in called), default=0.0)
-    yield "healthy", f"by hand it is the model's own attention ({_bound(agreement)})"
+    yield "healthy", f"our attention reproduces this model's ({_bound(agreement)})"
     yield "change", f"head outputs, at most {size:.3g} in size, moved by up to {receipt.change:.3g}"
 
 

@@ -12,11 +12,11 @@ from attention_surgeon.cli.serve_offer import offer_of, stacks_of
 from attention_surgeon.cli.serve_operation import operation_of
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.surgery import Capture, Effect, LoadedModel, attention_layers, before_and_after, capture, predict
-from attention_surgeon.surgery.inputs import read_ids
+from attention_surgeon.surgery.inputs import TextLike, fit_to_context
 from attention_surgeon.surgery.predictions import cosine, kind_of_prediction
 from attention_surgeon.threads import one_thread
 from attention_surgeon.trace import AttentionTrace
-from attention_surgeon.viewer import compare, view
+from attention_surgeon.viewer import Page, compare, view
 from attention_surgeon.viewer.live import Answer, StillWanted, TableRequest
 
 MOST_TOKENS = 128
@@ -72,39 +72,51 @@ class ModelTable:
             SurgeonError: the text, the operation or its place does not fit the model.
         """
         loaded = self.load(request.model)
-        _check_length(loaded, request.text)
+        text, left_out = _fitting(loaded, request.text)
         stack = _stack_of(loaded, request.stack)
         operation = operation_of(request)
         with _few_threads(loaded), _watched(loaded, still_wanted):
             if operation is None:
-                return _as_it_is(loaded, request.text, stack)
+                return _as_it_is(loaded, text, stack, left_out)
             effect = before_and_after(
                 loaded.model,
                 operation,
-                request.text,
+                text,
                 layers=_layers_of(stack, request.layers),
                 heads=request.heads,
                 tokenizer=loaded.tokenizer,
             )
         still_wanted()
-        return _operated(loaded, effect, stack, request.text)
+        page = page_of(loaded, effect, stack, request.text, left_out)
+        entry = page.document["operation"]
+        return Answer(page.document, tuple(entry["receipt"]), entry["predictions"])
 
 
-def _operated(loaded: LoadedModel, effect: Effect, stack: str, text: str) -> Answer:
+def page_of(loaded: LoadedModel, effect: Effect, stack: str, text: str, left_out: str | None = None) -> Page:
+    """Return the page of an operation: before and after, what was done in a sentence, the receipt, the predictions.
+
+    Args:
+        loaded: The model.
+        effect: What the operation did.
+        stack: Which stack of layers is shown, as all maps of a page have one size.
+        text: What was read.
+        left_out: A sentence on what of it was not; None: all was read.
+    """
     heads = who([layer for layer in effect.receipt.layers if layer.calls])
     title = f"{loaded.name}: {effect.receipt.operation}, {heads[:1].lower()}{heads[1:]}"
     before, after = _maps(effect.before, stack), _maps(effect.after, stack)
-    receipt, predictions = receipt_of(effect), predictions_of(loaded, effect.before, effect.after)
+    receipt = (*receipt_of(effect), *filter(None, [left_out]))
+    predictions = predictions_of(loaded, effect.before, effect.after)
     if effect.receipt.changed and all(torch.equal(before[name].weights, after[name].weights) for name in before):
         receipt = (*receipt, "every map is as it was: this operation acts on what the weights gather")
     try:
-        document = compare(before, after, title=title).document
+        page = compare(before, after, title=title)
     except SurgeonError as error:  # a fault may leave numbers that no map can show; the rest is true all the same
         reason = str(error).removeprefix("compare: ").partition(". ")[0].rstrip(".")
         receipt = (*receipt, f"no map of what came out: {reason}; the maps show the model as it was")
-        document = view(before, title=title).document
-    document["operation"] = entry_of(effect, stack, predictions, receipt, text)
-    return Answer(document, receipt, predictions)
+        page = view(before, title=title)
+    page.document["operation"] = entry_of(effect, stack, predictions, receipt, text)
+    return page
 
 
 def _few_threads(loaded: LoadedModel) -> AbstractContextManager[None]:
@@ -120,18 +132,17 @@ def most_tokens_of(loaded: LoadedModel) -> int:
     return min([MOST_TOKENS, *(length for length in lengths if isinstance(length, int) and length > 0)])
 
 
-def _as_it_is(loaded: LoadedModel, text: str, stack: str) -> Answer:
+def _as_it_is(loaded: LoadedModel, text: TextLike, stack: str, left_out: str | None) -> Answer:
     captured = capture(loaded.model, text, tokenizer=loaded.tokenizer)
     page = view(_maps(captured, stack), title=f"{loaded.name}, as it is")
-    return Answer(page.document, receipt_of(None), predictions_of(loaded, captured))
+    return Answer(page.document, (*filter(None, [left_out]), *receipt_of(None)), predictions_of(loaded, captured))
 
 
-def _check_length(loaded: LoadedModel, text: str) -> None:
+def _fitting(loaded: LoadedModel, text: str) -> tuple[TextLike, str | None]:
+    """Return the text as far as it is read, and a sentence that says what was left out."""
     if not text:
         raise OptionError("the text is empty; type a few words.")
-    most, given = most_tokens_of(loaded), read_ids(text, loaded.tokenizer).shape[1]
-    if given > most:
-        raise OptionError(f"the text has {given:,} tokens; {most} are the most here.")
+    return fit_to_context(loaded.model, text, loaded.tokenizer, most_tokens_of(loaded))
 
 
 def _stack_of(loaded: LoadedModel, name: str) -> str:

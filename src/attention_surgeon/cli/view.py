@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attention_surgeon.cli.cells import visible
-from attention_surgeon.cli.console import note, write
+from attention_surgeon.cli.console import write
 from attention_surgeon.cli.operate import text_of
 from attention_surgeon.cli.trace_input import Request, make_trace
 from attention_surgeon.errors import OptionError
@@ -31,6 +31,8 @@ class ViewRequest(NamedTuple):
     mask: str | None
     no_scale: bool
     first: int | None
+    stack: str | None
+    target: str | None
     layer: str | None
     out: Path
     font: str | None
@@ -78,6 +80,8 @@ def _check(request: ViewRequest) -> None:
         raise OptionError(
             f"{'--scan' if request.trace is None else '--trace'} shows what was saved, so it goes without --model."
         )
+    if request.model is None and (request.stack is not None or request.target is not None):
+        raise OptionError(f"--{'stack' if request.stack is not None else 'target'} goes with --model.")
 
 
 def _subject(request: ViewRequest) -> Any:
@@ -88,10 +92,9 @@ def _subject(request: ViewRequest) -> Any:
     if request.model is None:
         parts = (request.text, request.file, None, request.mask, request.no_scale, None, None, None, request.first)
         return make_trace(Request(*parts))
-    from attention_surgeon.surgery import capture, load_model  # here, because it loads transformers
+    from attention_surgeon.cli.view_model import subject_of  # here, because it loads transformers
 
-    loaded = load_model(request.model, note)
-    return capture(loaded.model, text_of(request.text, request.file), tokenizer=loaded.tokenizer)
+    return subject_of(request.model, text_of(request.text, request.file), request.target, request.stack)
 
 
 def _maps(page: Page) -> str:

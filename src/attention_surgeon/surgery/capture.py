@@ -114,6 +114,22 @@ class Capture:
             f"no layer {name!r} was captured; there are {', '.join(layer.name for layer in self.layers)}."
         )
 
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """Names of the stacks of layers, `("",)` where there is one: encoder, decoder, cross."""
+        return tuple(dict.fromkeys(layer.stack for layer in self.layers))
+
+    def of_stack(self, name: str) -> "Capture":
+        """Return the same with the layers of one stack only, as a page shows them.
+
+        Raises:
+            OptionError: no such stack was captured.
+        """
+        if name not in self.stacks:
+            known = ", ".join(filter(None, self.stacks)) or "one stack only, which has no name"
+            raise OptionError(f"no stack {name!r} was captured; there are {known}.")
+        return replace(self, layers=tuple(layer for layer in self.layers if layer.stack == name))
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one record for each weight: layer, head, query, key (position and token) and weight."""
         return [

@@ -296,7 +296,7 @@ def read_ids(text: object, tokenizer: Any) -> Tensor:
     if isinstance(text, str):
         if tokenizer is None:
             raise OptionError("a text needs a tokenizer: pass tokenizer=..., or ids in place of the text.")
-        text = tokenizer.encode(text)
+        text = encoded(text, tokenizer)
     if not isinstance(text, Tensor):
         if not isinstance(text, Sequence):
             raise ArgumentTypeError(f"text is {kind_of(text)}, expected a text, token ids or a mapping of arguments.")
@@ -305,6 +305,13 @@ def read_ids(text: object, tokenizer: Any) -> Tensor:
     if ids.ndim != 2 or ids.shape[0] != 1 or ids.shape[1] == 0:
         raise ShapeError(f"token ids have shape {tuple(text.shape)}, expected (n,) or (1, n): one text at a time.")
     return ids.long()
+
+
+def encoded(text: str, tokenizer: Any) -> list[int]:
+    """Return the ids of a text, of any length, with the signs that the tokenizer puts around it."""
+    is_of_transformers = hasattr(tokenizer, "convert_ids_to_tokens")
+    options = {"verbose": False} if is_of_transformers else {}  # a text that is too long is told about by us
+    return [int(one) for one in tokenizer.encode(text, **options)]
 
 
 def context_length(model: nn.Module) -> int | None:
@@ -324,23 +331,32 @@ def context_length(model: nn.Module) -> int | None:
     return min(counts, default=None)
 
 
-def fit_to_context(model: nn.Module, text: str, tokenizer: Any) -> tuple[TextLike, str | None]:
+def fit_to_context(model: nn.Module, text: str, tokenizer: Any, most: int | None = None) -> tuple[TextLike, str | None]:
     """Return a text as the model can read it, and a sentence that says what was left out; None: nothing was.
 
     What is kept is the beginning, with the signs that the tokenizer puts around a text.
+
+    Args:
+        model: The model.
+        text: The text.
+        tokenizer: The model's; None: the text is handed on as it is.
+        most: Tokens that are to be read at most, where the model could read more; None: as many as it can.
     """
-    longest = context_length(model)
-    if tokenizer is None or longest is None:
+    counts = [count for count in (context_length(model), most) if count is not None]
+    if tokenizer is None or not counts:
         return text, None
+    longest = min(counts)
     try:
-        ids = [int(one) for one in tokenizer.encode(text)]
+        ids = encoded(text, tokenizer)
     except SurgeonError:  # a text that it cannot read is told about where it is read
         return text, None
     if len(ids) <= longest:
         return text, None
     end = getattr(tokenizer, "sep_token_id", None) or getattr(tokenizer, "eos_token_id", None)
     kept = [*ids[: longest - 1], end] if end is not None and ids[-1] == end else ids[:longest]
-    return kept, f"the text has {len(ids)} tokens and this model reads {longest} at once; the first {longest} are read."
+    who = "this model reads" if most is None or longest < most or context_length(model) == most else "at most"
+    rest = "at once; the" if who != "at most" else "are shown; the"
+    return kept, f"the text has {len(ids):,} tokens and {who} {longest} {rest} first {longest} are read."
 
 
 def _require_readable(model: nn.Module, ids: Tensor) -> None:
@@ -349,7 +365,7 @@ def _require_readable(model: nn.Module, ids: Tensor) -> None:
     if longest is not None and ids.shape[1] > longest:
         raise OptionError(
             f"the text has {ids.shape[1]} tokens, and {model_name(model)} reads {longest} positions at once; "
-            f"shorten it, or read it in windows (surgeon sweep does)."
+            f"surgery.fit_to_context cuts it, and surgeon sweep reads it in windows."
         )
     if size is not None and int(ids.max()) >= size:
         raise OptionError(

@@ -1,0 +1,66 @@
+"""What `surgeon view` shows of a model: every weight of a text, or cells of many weights where there are too many."""
+
+from typing import Any
+
+from attention_surgeon.cli.console import note
+from attention_surgeon.cli.scan_sources import Layer, Running
+from attention_surgeon.errors import OptionError
+from attention_surgeon.stats import AttentionScan, scan_attention
+from attention_surgeon.surgery import Capture, LoadedModel, attention_layers, capture, fit_to_context, load_model
+from attention_surgeon.surgery.inputs import read_ids
+
+_MOST_WEIGHTS = 50_000_000
+"""Of all heads together; a capture holds each four times, 4 bytes each."""
+_RESOLUTION = 512
+
+
+def subject_of(name: str, text: str, target: str | None, stack: str | None) -> Capture | dict[str, AttentionScan]:
+    """Return what a page shows of a model that reads a text.
+
+    Args:
+        name: As `load_model` takes it.
+        text: Of any length; what the model cannot read at once is cut, and that is said.
+        target: What an encoder-decoder is to write; None: the text.
+        stack: Which of several stacks of layers; None: the first, and the others are named.
+
+    Raises:
+        SurgeonError: as `load_model` and `capture`; no such stack.
+    """
+    loaded = load_model(name, note)
+    stacks = list(dict.fromkeys(layer.stack for layer in attention_layers(loaded.model)))
+    if stack is not None and stack not in stacks:
+        known = ", ".join(filter(None, stacks)) or "one stack only, which has no name"
+        raise OptionError(f"--stack is {stack!r}; {loaded.name} has {known}.")
+    chosen = stacks[0] if stack is None else stack
+    if stack is None and len(stacks) > 1:
+        note(f"{chosen} is shown; --stack {' or --stack '.join(stacks[1:])} shows the others.")
+    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer)
+    if left_out is not None:
+        note(left_out)
+    if _count_weights(loaded, shortened, chosen) > _MOST_WEIGHTS:
+        return _pooled(loaded, shortened, target, chosen)
+    return capture(loaded.model, shortened, tokenizer=loaded.tokenizer, target=target, layers=chosen or None).of_stack(
+        chosen
+    )
+
+
+def _count_weights(loaded: LoadedModel, text: Any, stack: str) -> int:
+    num_heads = sum(layer.num_heads or 1 for layer in attention_layers(loaded.model) if layer.stack == stack)
+    return num_heads * read_ids(text, loaded.tokenizer).shape[1] ** 2
+
+
+def _pooled(loaded: LoadedModel, text: Any, target: str | None, stack: str) -> dict[str, AttentionScan]:
+    length = read_ids(text, loaded.tokenizer).shape[1]
+    note(f"with {length:,} tokens the page shows cells of many weights each, as surgeon scan makes them.")
+    found: dict[str, AttentionScan] = {}
+
+    def scan(layer: Layer) -> None:
+        parts = (layer.query, layer.key, layer.value, layer.mask)
+        found[layer.name.removeprefix("layer ")] = scan_attention(*parts, scale=layer.scale, resolution=_RESOLUTION)
+
+    Running(loaded, text, stack or None, target).visit(scan, note)
+    if not found:
+        raise OptionError(
+            f"{loaded.name}: no layer of {length:,} tokens can be shown in cells; a shorter text shows every weight."
+        )
+    return found
