@@ -11,6 +11,8 @@ hand on top of it, as its users would.
 
 import argparse
 import copy
+import importlib
+import importlib.util
 import inspect
 import json
 import math
@@ -19,6 +21,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +29,27 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from attention_surgeon import surgery
 from attention_surgeon.stats import head_statistics
+from attention_surgeon.surgery import (
+    capture,
+    capture_batch,
+    circuits,
+    logit_attribution,
+    norm_weighted,
+    operate,
+    patch,
+    path_patch,
+    pattern_operation,
+    rollout,
+)
 from benchmarks.side_by_side import alternate
 
-try:
-    from transformer_lens import TransformerBridge, patching
-except ImportError:
-    raise SystemExit("benchmarks.research compares with TransformerLens: pip install transformer-lens==4.3.0") from None
-
+lens: Any = importlib.import_module("transformer_lens") if importlib.util.find_spec("transformer_lens") else None
 WORDS, HEADS = 97, 4
+RESULTS = Path(__file__).parent / "results" / "research.json"
 _FOLDER = tempfile.TemporaryDirectory()  # it reads the tokenizer again from where it came
-_SIZES = {"vocab_size": WORDS, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-_LLAMA = {
+_SIZES: dict[str, Any] = {"vocab_size": WORDS, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+_LLAMA: dict[str, Any] = {
     **_SIZES,
     "hidden_size": 64,
     "intermediate_size": 48,
@@ -85,7 +96,7 @@ def difference(logits: Tensor) -> Tensor:
 
 
 def knock_out(b: Bench) -> Tensor:
-    with surgery.operate(b.model, "knock_out", layers=1, heads=2):
+    with operate(b.model, "knock_out", layers=1, heads=2):
         return b.model(b.clean).logits
 
 
@@ -98,39 +109,39 @@ def knock_out_there(b: Bench) -> Tensor:
 
 
 def patched(b: Bench) -> Tensor:
-    return surgery.patch(b.model, b.clean, b.corrupt, metric=b.metric, what="z").values
+    return patch(b.model, b.clean, b.corrupt, metric=b.metric, what="z").values
 
 
 def patched_there(b: Bench) -> Tensor:
     _, cache = b.theirs.run_with_cache(b.clean)
-    return patching.get_act_patch_attn_head_out_all_pos(b.theirs, b.corrupt, cache, difference)
+    return lens.patching.get_act_patch_attn_head_out_all_pos(b.theirs, b.corrupt, cache, difference)
 
 
 def pattern_patched(b: Bench) -> Tensor:
-    return surgery.patch(b.model, b.clean, b.corrupt, metric=b.metric, what="pattern").values
+    return patch(b.model, b.clean, b.corrupt, metric=b.metric, what="pattern").values
 
 
 def pattern_patched_there(b: Bench) -> Tensor:
     _, cache = b.theirs.run_with_cache(b.clean)
-    return patching.get_act_patch_attn_head_pattern_all_pos(b.theirs, b.corrupt, cache, difference)
+    return lens.patching.get_act_patch_attn_head_pattern_all_pos(b.theirs, b.corrupt, cache, difference)
 
 
 def path(b: Bench) -> Tensor:
-    return surgery.path_patch(b.model, b.clean, b.corrupt, metric=b.metric, to=(2, 1), through="k", layers=0).values[0]
+    return path_patch(b.model, b.clean, b.corrupt, metric=b.metric, to=(2, 1), through="k", layers=0).values[0]
 
 
 def path_there(b: Bench) -> Tensor:
     _, clean = b.theirs.run_with_cache(b.clean)
     _, corrupt = b.theirs.run_with_cache(b.corrupt)
     found = [
-        patching.get_act_patch_direct_path(b.theirs, b.corrupt, clean, corrupt, difference, 0, head, "k", False)
+        lens.patching.get_act_patch_direct_path(b.theirs, b.corrupt, clean, corrupt, difference, 0, head, "k", False)
         for head in range(HEADS)
     ]
     return torch.stack([one[2, 1] for one in found])
 
 
 def induction(b: Bench) -> Tensor:
-    layers = surgery.capture(b.model, b.repeated).layers
+    layers = capture(b.model, b.repeated).layers
     return torch.stack([head_statistics(layer["pattern"], repeat_offset=20).induction for layer in layers])
 
 
@@ -141,7 +152,7 @@ def induction_there(b: Bench) -> Tensor:
 
 
 def average(b: Bench) -> Tensor:
-    captured = surgery.capture_batch(b.model, list(b.batch))
+    captured = capture_batch(b.model, list(b.batch))
     return torch.stack([torch.stack([layer["pattern"] for layer in one.layers]) for one in captured]).mean(0)
 
 
@@ -151,7 +162,7 @@ def average_there(b: Bench) -> Tensor:
 
 
 def rolled_out(b: Bench) -> Tensor:
-    return surgery.rollout(surgery.capture(b.model, b.clean))[-1]
+    return rollout(capture(b.model, b.clean))[-1]
 
 
 def rolled_out_there(b: Bench) -> Tensor:
@@ -165,7 +176,7 @@ def rolled_out_there(b: Bench) -> Tensor:
 
 
 def weighted(b: Bench) -> Tensor:
-    return surgery.norm_weighted(surgery.capture(b.model, b.clean, stream=True).layer(1))
+    return norm_weighted(capture(b.model, b.clean, stream=True).layer(1))
 
 
 def weighted_there(b: Bench) -> Tensor:
@@ -175,18 +186,20 @@ def weighted_there(b: Bench) -> Tensor:
     return cache["pattern", 1][0] * handed.norm(dim=-1)[:, None]
 
 
-def circuits(b: Bench) -> Tensor:
-    head = surgery.circuits(b.model).head(1, 2)
+def ov_circuit(b: Bench) -> Tensor:
+    head = circuits(b.model).head(1, 2)
     return head.ov.svd()[1]
 
 
-def circuits_there(b: Bench) -> Tensor:
+def ov_circuit_there(b: Bench) -> Tensor:
     return b.theirs.OV[1, 2].svd()[1][:16]
 
 
 def checkpoints(b: Bench) -> Tensor:
-    one, other = (surgery.capture(model, b.clean) for model in (b.model, b.other))
-    return torch.stack([after["pattern"] - before["pattern"] for before, after in zip(one.layers, other.layers, strict=True)])
+    one, other = (capture(model, b.clean) for model in (b.model, b.other))
+    return torch.stack(
+        [after["pattern"] - before["pattern"] for before, after in zip(one.layers, other.layers, strict=True)]
+    )
 
 
 def checkpoints_there(b: Bench) -> Tensor:
@@ -195,7 +208,7 @@ def checkpoints_there(b: Bench) -> Tensor:
 
 
 def sinks(b: Bench) -> Tensor:
-    layers = surgery.capture(b.model, b.repeated).layers
+    layers = capture(b.model, b.repeated).layers
     return torch.stack([head_statistics(layer["pattern"]).first_mass for layer in layers])
 
 
@@ -205,7 +218,7 @@ def sinks_there(b: Bench) -> Tensor:
 
 
 def as_table(b: Bench) -> Tensor:
-    return torch.tensor(surgery.capture(b.model, b.clean).to_pandas()["weight"].to_numpy())
+    return torch.tensor(capture(b.model, b.clean).to_pandas()["weight"].to_numpy())
 
 
 def as_table_there(b: Bench) -> Tensor:
@@ -223,7 +236,7 @@ def as_table_there(b: Bench) -> Tensor:
 
 
 def own_pattern(b: Bench) -> Tensor:
-    with surgery.operate(b.model, surgery.pattern_operation(lambda weights: weights.roll(1, -1)), layers=0, heads=1):
+    with operate(b.model, pattern_operation(lambda weights: weights.roll(1, -1)), layers=0, heads=1):
         return b.model(b.clean).logits
 
 
@@ -236,7 +249,7 @@ def own_pattern_there(b: Bench) -> Tensor:
 
 
 def logit_shares(b: Bench) -> Tensor:
-    return surgery.logit_attribution(b.model, b.clean, metric=b.metric).values
+    return logit_attribution(b.model, b.clean, metric=b.metric).values
 
 
 def logit_shares_there(b: Bench) -> Tensor:
@@ -253,17 +266,19 @@ def logit_shares_there(b: Bench) -> Tensor:
 
 def generation(b: Bench) -> Tensor:
     written = b.model.generate(b.clean, max_new_tokens=4, do_sample=False)
-    return surgery.capture(b.model, written).layer(1)["pattern"][:, -4:]
+    return capture(b.model, written).layer(1)["pattern"][:, -4:]
 
 
 def generation_there(b: Bench) -> Tensor:
-    written = b.theirs.generate(b.clean, max_new_tokens=4, do_sample=False, verbose=False, return_type="tokens")
+    # With its cache of keys and values it wrote other tokens here than without.
+    options = {"do_sample": False, "use_past_kv_cache": False, "return_type": "tokens", "verbose": False}
+    written = b.theirs.generate(b.clean, max_new_tokens=4, **options)
     _, cache = b.theirs.run_with_cache(written)
     return cache["pattern", 1][0, :, -4:]
 
 
 Work = Callable[[Bench], Tensor]
-JOBS: tuple[tuple[str, Work, Work | None], ...] = (
+JOBS: tuple[tuple[str, Work, Work], ...] = (
     ("knock out a head, read the logits", knock_out, knock_out_there),
     ("patch every head's output", patched, patched_there),
     ("patch every head's pattern", pattern_patched, pattern_patched_there),
@@ -272,7 +287,7 @@ JOBS: tuple[tuple[str, Work, Work | None], ...] = (
     ("average attention over texts", average, average_there),
     ("rollout", rolled_out, rolled_out_there),
     ("norm-weighted attention", weighted, weighted_there),
-    ("OV circuit, its SVD", circuits, circuits_there),
+    ("OV circuit, its SVD", ov_circuit, ov_circuit_there),
     ("two checkpoints", checkpoints, checkpoints_there),
     ("sinks", sinks, sinks_there),
     ("every weight to pandas", as_table, as_table_there),
@@ -300,7 +315,7 @@ def bench_of(name: str) -> Bench:
     corrupt[0, 5] = (clean[0, 5] + 1) % WORDS
     half = torch.randint(1, WORDS, (1, 20), generator=drawn)
     batch = torch.randint(1, WORDS, (5, 12), generator=drawn)
-    return Bench(*models, *theirs, clean, corrupt, torch.cat([half, half], 1), batch)
+    return Bench(models[0], models[1], theirs[0], theirs[1], clean, corrupt, torch.cat([half, half], 1), batch)
 
 
 def _random_model(name: str, seed: int) -> Any:
@@ -316,7 +331,7 @@ def _random_model(name: str, seed: int) -> Any:
 
 
 def _bridge(name: str, model: Any) -> Any:
-    return TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=_tokenizer(), device="cpu")
+    return lens.TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=_tokenizer(), device="cpu")
 
 
 def _tokenizer() -> Any:
@@ -341,14 +356,10 @@ def off(one: Tensor, other: Tensor) -> float:
 def rows_of(b: Bench, turns: int) -> Iterator[dict[str, Any]]:
     """Yield what each job takes on one model."""
     for name, ours, theirs in JOBS:
-        row: dict[str, Any] = {"job": name, "lines": lines_of(ours)}
-        sides = {"ours": lambda ours=ours: ours(b)} | ({} if theirs is None else {"theirs": lambda: theirs(b)})
-        times = alternate(sides, turns=turns)
-        row["seconds"] = times["ours"].median
-        if theirs is not None:
-            row |= {"their_lines": lines_of(theirs), "their_seconds": times["theirs"].median}
-            row["off"] = off(ours(b), theirs(b))
-        yield row
+        row: dict[str, Any] = {"job": name, "lines": lines_of(ours), "their_lines": lines_of(theirs)}
+        times = alternate({"ours": partial(ours, b), "theirs": partial(theirs, b)}, turns=turns)
+        row |= {"seconds": times["ours"].median, "their_seconds": times["theirs"].median}
+        yield row | {"off": off(ours(b), theirs(b))}
 
 
 def agreement(name: str) -> dict[str, float | str]:
@@ -360,39 +371,47 @@ def agreement(name: str) -> dict[str, float | str]:
     pairs = {ours: theirs for _, ours, theirs in JOBS}
     found: dict[str, float | str] = {}
     for ours in EVERYWHERE:
-        theirs = pairs[ours]
-        assert theirs is not None
         try:
-            found[ours.__name__] = off(ours(b), theirs(b))
+            found[ours.__name__] = off(ours(b), pairs[ours](b))
         except Exception as error:  # noqa: BLE001
             found[ours.__name__] = f"{type(error).__name__}: {str(error).strip()[:120]}"
     return found
 
 
+def tables_of(found: dict[str, Any]) -> Iterator[str]:
+    """Yield both tables as text."""
+    yield "| job | lines | TransformerLens | ms | TransformerLens | off by |"
+    yield "|---|---|---|---|---|---|"
+    for row in found["jobs"]:
+        times = f"{1e3 * row['seconds']:.0f} | {1e3 * row['their_seconds']:.0f}"
+        yield f"| {row['job']} | {row['lines']} | {row['their_lines']} | {times} | {row['off']:.0e} |"
+    names = [work.__name__ for work in EVERYWHERE]
+    yield ""
+    yield f"| model | {' | '.join(name.replace('_', ' ') for name in names)} |"
+    yield f"|---{'|---' * len(names)}|"
+    for name, family in found["families"].items():
+        cells = [family.get(one, family.get("all", "")) for one in names]
+        yield f"| {name} | {' | '.join(f'{cell:.0e}' if isinstance(cell, float) else cell for cell in cells)} |"
+
+
 def main() -> None:
-    """Run everything, print two tables, and keep them."""
+    """Run everything and keep it, or print the tables of what was kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="Write the tables as JSON.")
+    parser.add_argument("--stored", action="store_true", help="Print what was measured before.")
     asked = parser.parse_args()
-    warnings.filterwarnings("ignore")
-    patching.tqdm = lambda given, *_, **__: given
-    with torch.no_grad():
-        rows = list(rows_of(bench_of("gpt2"), asked.turns))
-        families = {name: agreement(name) for name in FAMILIES}
-    print("| job | lines | TransformerLens | ms | TransformerLens | off by |\n|---|---|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| {row['job']} | {row['lines']} | {row['their_lines']} | {1e3 * row['seconds']:.1f} "
-            f"| {1e3 * row['their_seconds']:.1f} | {row['off']:.0e} |"
-        )
-    names = [work.__name__ for work in EVERYWHERE]
-    print(f"\n| model | {' | '.join(names)} |\n|---{'|---' * len(names)}|")
-    for name, found in families.items():
-        cells = [found.get(one, found.get("all", "")) for one in names]
-        print(f"| {name} | {' | '.join(f'{cell:.0e}' if isinstance(cell, float) else cell for cell in cells)} |")
-    if asked.out:
-        asked.out.write_text(json.dumps({"jobs": rows, "families": families}, indent=1) + "\n")
+    if not asked.stored:
+        if lens is None:
+            raise SystemExit("benchmarks.research compares with TransformerLens: pip install transformer-lens==4.3.0")
+        warnings.filterwarnings("ignore")
+        lens.patching.tqdm = lambda given, *_, **__: given
+        with torch.no_grad():
+            found = {
+                "jobs": list(rows_of(bench_of("gpt2"), asked.turns)),
+                "families": {name: agreement(name) for name in FAMILIES},
+            }
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    print("\n".join(tables_of(json.loads(RESULTS.read_text()))))
 
 
 if __name__ == "__main__":

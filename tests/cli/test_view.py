@@ -1,6 +1,7 @@
 """`surgeon view`: every source, every kind of file, every wrong call."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from tests.viewer.reading import document_in
 CAT = "The cat sat on the mat"
 WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
-    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ..."
+    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ...; "
+    "surgeon view --model DIR --image FILE"
 )
 
 
@@ -146,7 +148,7 @@ def test_an_encoder_decoder_is_shown_stack_by_stack(
     from attention_surgeon.surgery import load_model
 
     tokenizer = load_model("minilm").tokenizer
-    sizes = {"d_model": 12, "d_kv": 4, "d_ff": 5, "num_heads": 3, "num_layers": 1}
+    sizes: dict[str, Any] = {"d_model": 12, "d_kv": 4, "d_ff": 5, "num_heads": 3, "num_layers": 1}
     config = transformers.T5Config(**sizes, vocab_size=len(tokenizer), decoder_start_token_id=0)
     transformers.T5ForConditionalGeneration(config).save_pretrained(tmp_path / "t5")
     tokenizer.save_pretrained(tmp_path / "t5")
@@ -166,3 +168,39 @@ def test_an_encoder_decoder_is_shown_stack_by_stack(
     assert (ran.code, ran.out) == (2, "")
     assert "--stack is 'middle'; " in ran.err
     assert "has encoder, decoder, cross" in ran.err
+
+
+def test_weights_over_the_picture(tmp_path: Path, surgeon: Surgeon):
+    import transformers
+    from PIL import Image
+
+    sizes: dict[str, Any] = {
+        "hidden_size": 12,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "intermediate_size": 5,
+    }
+    config = transformers.ViTConfig(**sizes, image_size=12, patch_size=4, num_labels=5)
+    transformers.ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "red.jpg")
+    ran = surgeon(
+        *("view", "--model", tmp_path / "vit", "--image", tmp_path / "red.jpg", "--out", tmp_path / "page.html")
+    )
+    assert ran.code == 0
+    assert tokens_in(tmp_path / "page.html") == [
+        "[CLS]",
+        *(f"{row},{column}" for row in range(3) for column in range(3)),
+    ]
+    ran = surgeon(
+        *("view", "--model", tmp_path / "vit", "--image", tmp_path / "red.jpg", "--out", tmp_path / "over.png")
+    )
+    assert (ran.code, (tmp_path / "over.png").read_bytes()[:4]) == (0, b"\x89PNG")
+    (tmp_path / "text.txt").write_text("no picture")
+    for options, message in (
+        (["--model", tmp_path / "vit", "--image", tmp_path / "text.txt"], "text.txt is no picture that can be read"),
+        (["--model", "minilm", "--image", tmp_path / "red.jpg"], "says no image_size and patch_size"),
+        (["--image", tmp_path / "red.jpg"], "--image goes with --model"),
+    ):
+        ran = surgeon("view", *options, "--out", tmp_path / "page.html")
+        assert ran.code != 0
+        assert message in ran.err

@@ -14,7 +14,7 @@ from attention_surgeon.errors import SurgeryError
 from attention_surgeon.surgery import attention_layers, before_and_after, capture, operate, patch, pattern_operation
 
 HEADS, SIZE, WIDTH, WORDS = 3, 5, 15, 31
-_USUAL = {"vocab_size": WORDS, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+_USUAL: dict[str, Any] = {"vocab_size": WORDS, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 
 
 def _strengthened(model: nn.Module) -> Any:
@@ -34,21 +34,26 @@ def _mpt() -> Any:
 
 
 def _gpt_neo() -> Any:
-    sizes = {"hidden_size": WIDTH, "num_layers": 2, "num_heads": HEADS, "max_position_embeddings": 16}
+    sizes: dict[str, Any] = {"hidden_size": WIDTH, "num_layers": 2, "num_heads": HEADS, "max_position_embeddings": 16}
     return hf.GPTNeoForCausalLM(
         hf.GPTNeoConfig(**sizes, attention_types=[[["global", "local"], 1]], window_size=3, **_USUAL)
     )
 
 
 def _falcon(alibi: bool) -> Any:
-    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes: dict[str, Any] = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = hf.FalconConfig(**sizes, alibi=alibi, **_USUAL)
     config._attn_implementation = "eager" if alibi else "sdpa"
     return hf.FalconForCausalLM(config)
 
 
 def _deberta() -> Any:
-    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": HEADS, "intermediate_size": 7}
+    sizes: dict[str, Any] = {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": HEADS,
+        "intermediate_size": 7,
+    }
     config = hf.DebertaConfig(**sizes, relative_attention=True, pos_att_type=["c2p", "p2c"], **_USUAL)
     return hf.DebertaForMaskedLM(config)
 

@@ -16,7 +16,8 @@ from attention_surgeon.viewer import Page, view
 
 _WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
-    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ..."
+    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ...; "
+    "surgeon view --model DIR --image FILE"
 )
 
 
@@ -31,6 +32,7 @@ class ViewRequest(NamedTuple):
     mask: str | None
     no_scale: bool
     first: int | None
+    image: Path | None
     stack: str | None
     target: str | None
     layer: str | None
@@ -53,17 +55,37 @@ def run_view(request: ViewRequest) -> int:
         from attention_surgeon.plots import use_font  # here, because it loads matplotlib, which a page does not need
 
         use_font(request.font)
-    page = view(_subject(request), max_megabytes=request.megabytes)
-    page.save(request.out, place=() if request.layer is None else (request.layer,))
+    if request.image is not None:
+        told = _show_picture(request)
+    else:
+        page = view(_subject(request), max_megabytes=request.megabytes)
+        page.save(request.out, place=() if request.layer is None else (request.layer,))
+        told = f"{visible(page.title)}, {_maps(page)}"
     size = request.out.stat().st_size
-    write(f"{visible(str(request.out))}: {visible(page.title)}, {_maps(page)}, {_words(size)}\n")
+    write(f"{visible(str(request.out))}: {told}, {_words(size)}\n")
     if request.open_it:
         webbrowser.open(request.out.resolve().as_uri())
     return 0
 
 
+def _show_picture(request: ViewRequest) -> str:
+    """Write what a vision model does with a picture, and say what was written."""
+    from attention_surgeon.cli.view_model import picture_of  # here, because it loads transformers
+
+    assert request.model is not None
+    assert request.image is not None
+    shown = picture_of(request.model, request.image)
+    if request.out.suffix.lower() in (".html", ".htm"):
+        page = view(shown.captured, tokens=shown.names, title=shown.title, max_megabytes=request.megabytes)
+        page.save(request.out)
+        return f"{visible(page.title)}, {_maps(page)}"
+    shown.save(request.out, request.layer)
+    return visible(shown.title)
+
+
 def _check(request: ViewRequest) -> None:
-    sources = {"--text": request.text, "--file": request.file, "--trace": request.trace, "--scan": request.scan}
+    sources = {"--image": request.image} if request.image is not None else {}
+    sources |= {"--text": request.text, "--file": request.file, "--trace": request.trace, "--scan": request.scan}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} given; {_WAYS}.")
@@ -80,6 +102,8 @@ def _check(request: ViewRequest) -> None:
         raise OptionError(
             f"{'--scan' if request.trace is None else '--trace'} shows what was saved, so it goes without --model."
         )
+    if request.image is not None and request.model is None:
+        raise OptionError("--image goes with --model: a vision model is to read the picture.")
     if request.model is None and (request.stack is not None or request.target is not None):
         raise OptionError(f"--{'stack' if request.stack is not None else 'target'} goes with --model.")
 

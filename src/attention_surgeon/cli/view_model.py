@@ -1,12 +1,26 @@
 """What `surgeon view` shows of a model: every weight of a text, or cells of many weights where there are too many."""
 
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
 
 from attention_surgeon.cli.console import note
 from attention_surgeon.cli.scan_sources import Layer, Running
 from attention_surgeon.errors import OptionError
 from attention_surgeon.stats import AttentionScan, scan_attention
-from attention_surgeon.surgery import Capture, LoadedModel, attention_layers, capture, fit_to_context, load_model
+from attention_surgeon.surgery import (
+    Capture,
+    LoadedModel,
+    Patches,
+    attention_layers,
+    capture,
+    fit_to_context,
+    load_model,
+    over_patches,
+    read_picture,
+)
 from attention_surgeon.surgery.inputs import read_ids
 
 _MOST_WEIGHTS = 50_000_000
@@ -64,3 +78,50 @@ def _pooled(loaded: LoadedModel, text: Any, target: str | None, stack: str) -> d
             f"{loaded.name}: no layer of {length:,} tokens can be shown in cells; a shorter text shows every weight."
         )
     return found
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ShownPicture:
+    """A picture that a vision model has read.
+
+    Attributes:
+        captured: What its layers did.
+        picture: As it is shown, `(height, width, 3)`.
+        patches: How it was cut.
+        title: Model and file.
+    """
+
+    captured: Capture
+    picture: np.ndarray
+    patches: Patches
+    title: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name for each position: what stands in front of the patches, then row and column of each."""
+        num_before = self.captured.layers[0].trace.weights.shape[-1] - len(self.patches.names)
+        before = ("[CLS]", *(f"[{number}]" for number in range(1, num_before)))[:num_before]
+        return (*before, *self.patches.names)
+
+    def save(self, path: Path, layer: str | None) -> None:
+        """Write the weights of one layer over the picture; None: the last layer."""
+        from attention_surgeon.plots import plot_over_picture, save_figure  # here, because it loads matplotlib
+
+        shown = self.captured.layers[-1] if layer is None else self.captured.layer(layer)
+        has_class = self.names[0] == "[CLS]"
+        weights = over_patches(shown, self.patches.rows, self.patches.columns, query=0 if has_class else None)
+        save_figure(plot_over_picture(self.picture, weights, title=f"{self.title}, layer {shown.name}"), path)
+
+
+def picture_of(name: str, image: Path) -> ShownPicture:
+    """Return what a vision model does with a picture.
+
+    Raises:
+        SurgeonError: as `load_model`, `read_picture` and `capture`.
+    """
+    loaded = load_model(name, note)
+    folder = Path(name) if Path(name).is_dir() else None
+    pixels, shown = read_picture(image, loaded.model, folder)
+    captured = capture(loaded.model, {"pixel_values": pixels})
+    return ShownPicture(captured, shown, Patches(loaded.model), f"{loaded.name}: {image.name}")

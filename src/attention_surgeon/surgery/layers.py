@@ -1,10 +1,10 @@
 """Where a model attends: its attention layers by stack and number, found without running it.
 
-A layer is one of our own (`nn.AttentionLayer`, which runs a circuit), or a module of transformers whose code asks
-the attention registry for the function that attends, or a module that attends by code of its own: of PyTorch, of a model
+A layer is one of our own (`nn.AttentionLayer`, which runs a circuit), or a module of transformers whose code asks the
+attention registry for the function that attends, or a module that attends by code of its own: of PyTorch, of a model
 outside the registry, of somebody's own. The second kind is told from the code of its class, not from a list of names:
-the class has a method that refers to an `AttentionInterface`. The third kind is told by its name, and whether it attends
-is proved at each call, or the call is refused.
+the class has a method that refers to an `AttentionInterface`. The third kind is told by its name, and whether it
+attends is proved at each call, or the call is refused.
 """
 
 import inspect

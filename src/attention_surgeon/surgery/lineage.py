@@ -1,9 +1,9 @@
 """What the tensors of a running attention come from: scores of a query and a key, what was done to them, weights.
 
 A module that attends by code of its own is followed one torch function at a time. A product of two tensors may be
-scores; what multiplies them, is added, hides or caps is noted; a softmax over keys makes weights of them; and the product
-of weights with a third tensor is where attention ends. Whatever is done to scores or weights that is not noted here ends
-the trail, so that nothing is taken for attention that is not.
+scores; what multiplies them, is added, hides or caps is noted; a softmax over keys makes weights of them; and the
+product of weights with a third tensor is where attention ends. Whatever is done to scores or weights that is not
+noted here ends the trail, so that nothing is taken for attention that is not.
 """
 
 import dataclasses

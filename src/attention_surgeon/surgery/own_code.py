@@ -49,7 +49,7 @@ def connect(layer: Layer) -> Callable[[], None]:
 
 @final
 class _FastPath:
-    """PyTorch's way around attention, whole layers of nn.TransformerEncoder in one call; closed while one is watched."""
+    """PyTorch's way around attention: whole layers in one call. It is closed while a module is watched."""
 
     def __init__(self) -> None:
         self._num_watched, self._was_on = 0, True
@@ -166,7 +166,8 @@ class _Watch(TorchFunctionMode):
         if self._calls > 1:
             raise SurgeryError(
                 f"layer {self._layer.name} attends {self._calls} times in one run of "
-                f"{type(self._layer.module).__name__}, and which of them is meant cannot be told; nothing is operated on."
+                f"{type(self._layer.module).__name__}, and which of them is meant cannot be told; nothing is "
+                f"operated on."
             )
         by_position = own.transpose(-3, -2)  # (..., heads, q, v) -> (..., q, heads, v)
 

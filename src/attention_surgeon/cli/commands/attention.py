@@ -63,6 +63,9 @@ def view(
     first: Annotated[
         int | None, typer.Option(metavar="N", help="Without a model: look at the first N tokens only.")
     ] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show a vision model a picture; .png out: weights over it.")
+    ] = None,
     stack: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of a model with several: encoder, decoder or cross.")
     ] = None,
@@ -85,7 +88,22 @@ def view(
     from attention_surgeon.cli.view import ViewRequest, run_view
 
     request = ViewRequest(
-        text, file, trace, scan, model, mask, no_scale, first, stack, target, layer, out, font, megabytes, open_it
+        text,
+        file,
+        trace,
+        scan,
+        model,
+        mask,
+        no_scale,
+        first,
+        image,
+        stack,
+        target,
+        layer,
+        out,
+        font,
+        megabytes,
+        open_it,
     )
     return run_view(request)
 
