@@ -209,7 +209,7 @@ def checkpoints_there(b: Bench) -> Tensor:
 
 def sinks(b: Bench) -> Tensor:
     layers = capture(b.model, b.repeated).layers
-    return torch.stack([head_statistics(layer["pattern"]).first_mass for layer in layers])
+    return torch.stack([layer["pattern"][..., 0].mean(-1) for layer in layers])
 
 
 def sinks_there(b: Bench) -> Tensor:

@@ -204,3 +204,13 @@ def test_weights_over_the_picture(tmp_path: Path, surgeon: Surgeon):
         ran = surgeon("view", *options, "--out", tmp_path / "page.html")
         assert ran.code != 0
         assert message in ran.err
+
+
+def test_a_text_that_is_written_step_by_step(tmp_path: Path, surgeon: Surgeon):
+    out = tmp_path / "page.html"
+    ran = surgeon("view", "--model", "writer", "--text", "Seven horses, a window", "--write", "5", "--out", out)
+    assert (ran.code, ran.err) == (0, "")
+    side = document_in(out.read_text(encoding="utf-8"))["sides"][0]
+    assert side["numQueries"] == side["promptLength"] + 5
+    ran = surgeon("view", "--model", "minilm", "--text", CAT, "--write", "5", "--out", out)
+    assert "does not write on behind a text; a causal model does" in ran.err

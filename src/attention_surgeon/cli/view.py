@@ -35,6 +35,7 @@ class ViewRequest(NamedTuple):
     image: Path | None
     stack: str | None
     target: str | None
+    write: int | None
     layer: str | None
     out: Path
     font: str | None
@@ -58,7 +59,8 @@ def run_view(request: ViewRequest) -> int:
     if request.image is not None:
         told = _show_picture(request)
     else:
-        page = view(_subject(request), max_megabytes=request.megabytes)
+        subject, prompt_length = _subject(request)
+        page = view(subject, prompt_length=prompt_length, max_megabytes=request.megabytes)
         page.save(request.out, place=() if request.layer is None else (request.layer,))
         told = f"{visible(page.title)}, {_maps(page)}"
     size = request.out.stat().st_size
@@ -104,21 +106,24 @@ def _check(request: ViewRequest) -> None:
         )
     if request.image is not None and request.model is None:
         raise OptionError("--image goes with --model: a vision model is to read the picture.")
-    if request.model is None and (request.stack is not None or request.target is not None):
-        raise OptionError(f"--{'stack' if request.stack is not None else 'target'} goes with --model.")
+    of_model = {"--stack": request.stack, "--target": request.target, "--write": request.write}
+    if request.model is None and (asked := [name for name, value in of_model.items() if value is not None]):
+        raise OptionError(f"{asked[0]} goes with --model.")
 
 
-def _subject(request: ViewRequest) -> Any:
+def _subject(request: ViewRequest) -> tuple[Any, int | None]:
+    """Return what is shown, and how many tokens were given to a model that wrote the others."""
     if request.trace is not None:
-        return load_trace(request.trace)
+        return load_trace(request.trace), None
     if request.scan is not None:
-        return {name.removeprefix("layer "): scan for name, scan in load_scans(request.scan).items()}
+        return {name.removeprefix("layer "): scan for name, scan in load_scans(request.scan).items()}, None
     if request.model is None:
         parts = (request.text, request.file, None, request.mask, request.no_scale, None, None, None, request.first)
-        return make_trace(Request(*parts))
+        return make_trace(Request(*parts)), None
     from attention_surgeon.cli.view_model import subject_of  # here, because it loads transformers
 
-    return subject_of(request.model, text_of(request.text, request.file), request.target, request.stack)
+    text = text_of(request.text, request.file)
+    return subject_of(request.model, text, request.target, request.stack, request.write)
 
 
 def _maps(page: Page) -> str:

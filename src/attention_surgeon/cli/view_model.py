@@ -20,6 +20,7 @@ from attention_surgeon.surgery import (
     load_model,
     over_patches,
     read_picture,
+    written,
 )
 from attention_surgeon.surgery.inputs import read_ids
 
@@ -28,14 +29,17 @@ _MOST_WEIGHTS = 50_000_000
 _RESOLUTION = 512
 
 
-def subject_of(name: str, text: str, target: str | None, stack: str | None) -> Capture | dict[str, AttentionScan]:
-    """Return what a page shows of a model that reads a text.
+def subject_of(
+    name: str, text: str, target: str | None, stack: str | None, write: int | None = None
+) -> tuple[Capture | dict[str, AttentionScan], int | None]:
+    """Return what a page shows of a model that reads a text, and how many tokens it was given, where it then wrote.
 
     Args:
         name: As `load_model` takes it.
         text: Of any length; what the model cannot read at once is cut, and that is said.
         target: What an encoder-decoder is to write; None: the text.
         stack: Which of several stacks of layers; None: the first, and the others are named.
+        write: How many tokens it is to write; None: none.
 
     Raises:
         SurgeonError: as `load_model` and `capture`; no such stack.
@@ -51,11 +55,14 @@ def subject_of(name: str, text: str, target: str | None, stack: str | None) -> C
     shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer)
     if left_out is not None:
         note(left_out)
+    prompt_length = None
+    if write is not None:
+        prompt_length = read_ids(shortened, loaded.tokenizer).shape[1]
+        shortened = written(loaded.model, shortened, write, tokenizer=loaded.tokenizer)
     if _count_weights(loaded, shortened, chosen) > _MOST_WEIGHTS:
-        return _pooled(loaded, shortened, target, chosen)
-    return capture(loaded.model, shortened, tokenizer=loaded.tokenizer, target=target, layers=chosen or None).of_stack(
-        chosen
-    )
+        return _pooled(loaded, shortened, target, chosen), prompt_length
+    captured = capture(loaded.model, shortened, tokenizer=loaded.tokenizer, target=target, layers=chosen or None)
+    return captured.of_stack(chosen), prompt_length
 
 
 def _count_weights(loaded: LoadedModel, text: Any, stack: str) -> int:

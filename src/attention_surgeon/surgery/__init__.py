@@ -16,6 +16,7 @@ from attention_surgeon.surgery.predictions import Prediction, predict
 from attention_surgeon.surgery.receipt import LayerReceipt, Receipt
 from attention_surgeon.surgery.vision import Patches, over_patches, read_picture
 from attention_surgeon.surgery.visit import visit_layers
+from attention_surgeon.surgery.write import written
 
 __all__ = [
     "BUILT_IN",
@@ -62,4 +63,5 @@ __all__ = [
     "value_weighted",
     "visit_layers",
     "weights_of",
+    "written",
 ]

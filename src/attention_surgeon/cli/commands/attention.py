@@ -70,6 +70,9 @@ def view(
         str | None, typer.Option(metavar="NAME", help="Of a model with several: encoder, decoder or cross.")
     ] = None,
     target: Annotated[str | None, typer.Option(help="What an encoder-decoder is to write; else the text.")] = None,
+    write: Annotated[
+        int | None, typer.Option(metavar="N", help="Let the model write N tokens first: the page shows step by step.")
+    ] = None,
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Which layer a picture shows.")] = None,
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="What to write: .html for a page; .png, .svg or .pdf for a picture.")
@@ -99,6 +102,7 @@ def view(
         image,
         stack,
         target,
+        write,
         layer,
         out,
         font,
