@@ -11,6 +11,8 @@ QUICK = (
     "surgeon ",
     "pytest ",
     "python -m benchmarks.table --",
+    "python -m benchmarks.research --stored",
+    "python -m benchmarks.model_types --stored",
     "python -m docs.definitions",
     "python -m docs.faults",
     "python -m tests.bad_call",

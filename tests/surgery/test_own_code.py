@@ -182,7 +182,14 @@ def _capped(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.where(torch.ones(n, n).tril().bool(), scores, torch.finfo(scores.dtype).min).softmax(-1) @ v
 
 
-WAYS = [_written, _in_one, _summed, _folded, _capped]
+def _old(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT / SIZE**0.5
+    seen = torch.ones(scores.shape[-2:]).tril()
+    scores = scores * seen - 1e4 * (1 - seen)
+    return scores.softmax(-1).masked_fill(seen == 0, 0.0) @ v
+
+
+WAYS = [_written, _in_one, _summed, _folded, _capped, _old]
 
 
 @pytest.mark.parametrize("attend", WAYS)
@@ -218,7 +225,15 @@ def _gated(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return ((q @ k.mT).softmax(-1) * q.sigmoid().mean(-1, keepdim=True)) @ v
 
 
-@pytest.mark.parametrize("attend", [_linear, _over_queries, _gated])
+def _half_hidden(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return (q @ k.mT * torch.ones(7, 7).tril()).softmax(-1) @ v
+
+
+def _half_erased(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return (q @ k.mT).softmax(-1).masked_fill(torch.ones(7, 7).tril() == 0, 0.0) @ v
+
+
+@pytest.mark.parametrize("attend", [_linear, _over_queries, _gated, _half_hidden, _half_erased])
 def test_what_cannot_be_followed_is_refused(attend: Callable[..., Tensor]) -> None:
     model = _strengthened(Reader(attend))
     message = r"layer 0 of Reader \(OwnAttention\) ran 1 times and attends in a way that cannot be followed: no softmax"

@@ -205,7 +205,11 @@ def capture(
     def see(sight: Sight) -> None:
         if sight.call.query.ndim != 4 or sight.call.query.shape[0] != 1:
             shape = tuple(sight.call.query.shape)
-            raise ShapeError(f"capture: the query has shape {shape}; use capture_batch for several texts.")
+            raise ShapeError(
+                f"capture: the query of layer {sight.call.layer.name} has shape {shape}, expected a batch of one; use "
+                f"capture_batch for several texts. A model that attends in windows of its input folds them there: "
+                f"operate works on it, capture does not."
+            )
         found.append(_captured(sight, numbers, model_name(model), given, _Row(0)))
 
     if not stream:

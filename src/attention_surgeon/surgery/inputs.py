@@ -214,7 +214,9 @@ def call_model(model: nn.Module, arguments: Mapping[str, Any]) -> tuple[Tensor |
         said = str(error).strip().partition("\n")[0][:200] or type(error).__name__
         raise SurgeryError(f"{model_name(model)} cannot run {given}: {said}") from error
     if hasattr(result, "logits") or hasattr(result, "last_hidden_state"):
-        return getattr(result, "logits", None), getattr(result, "last_hidden_state", None)
+        found = (getattr(result, name, None) for name in ("logits", "last_hidden_state"))
+        logits, states = (part if isinstance(part, Tensor) else None for part in found)  # some give several at once
+        return logits, states
     return _of_own_model(model, result)
 
 

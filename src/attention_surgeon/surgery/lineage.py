@@ -35,6 +35,7 @@ class Scores:
         cap: The soft cap; None: none.
         is_in_tanh: Whether a tanh was taken that is yet to be multiplied by the cap.
         depends: Whether something that was added depends on scores itself.
+        erased: Where they were multiplied by 0, which is nothing by itself: there they must be hidden, too.
     """
 
     query: Tensor
@@ -46,6 +47,7 @@ class Scores:
     cap: float | None = None
     is_in_tanh: bool = False
     depends: bool = False
+    erased: tuple[Shaped, ...] = ()
 
     def times(self, factor: float) -> "Scores | None":
         """Return them multiplied."""
@@ -55,6 +57,12 @@ class Scores:
             return None
         added = tuple((tensor * factor, shape) for tensor, shape in self.added)
         return dataclasses.replace(self, factor=self.factor * factor, added=added)
+
+    def within(self, mask: Tensor) -> "Scores | None":
+        """Return them multiplied by a mask of 0s and 1s, as old code hides: `scores * mask - 1e4 * (1 - mask)`."""
+        if self.is_in_tanh or self.added or self.hidden or bool(((mask != 0) & (mask != 1)).any()):
+            return None
+        return dataclasses.replace(self, erased=(*self.erased, (mask == 0, self.shape)))
 
     def plus(self, tensor: Tensor | float | int, *, depends: bool) -> "Scores | None":
         """Return them with something added."""
@@ -91,10 +99,12 @@ class Weights:
     Attributes:
         scores: The scores.
         shape: Of the weights as they are now.
+        erased: Where they were set to 0; there the scores must be hidden, too.
     """
 
     scores: Scores
     shape: torch.Size
+    erased: tuple[Shaped, ...] = ()
 
     def viewed(self, shape: torch.Size) -> "Weights | None":
         """Return them in another shape."""
@@ -146,8 +156,11 @@ def attention_of(weights: Weights, value: Tensor, num_heads: int | None) -> Atte
         parts = [one.reshape(*lead, *one.shape[-2:]) for one in (scores.query, scores.key)]
         added = [tensor.expand(shape).reshape(weights.shape) for tensor, shape in scores.added]
         hidden = [tensor.expand(shape).reshape(weights.shape) for tensor, shape in scores.hidden]
+        erased = [tensor.expand(shape).reshape(weights.shape) for tensor, shape in (*scores.erased, *weights.erased)]
         query, key, value = (by_head(one, num_heads) for one in (*parts, value))
         allowed, bias = _mask_of(added, hidden)
+        if any(one.any() if allowed is None else (one & allowed).any() for one in erased):
+            return None
         allowed, bias = (None if one is None else by_head(one, num_heads) for one in (allowed, bias))
     except (RuntimeError, ValueError):
         return None
@@ -312,7 +325,12 @@ def _times(ledger: Ledger, args: tuple[Any, ...], named: Mapping[str, Any], resu
     if not isinstance(ledger.of(first), Scores):
         first, second = second, first
     scores, factor = ledger.of(first), _number(second)
-    return scores.times(factor) if isinstance(scores, Scores) and factor is not None else None
+    if not isinstance(scores, Scores):
+        return None
+    if factor is not None:
+        return scores.times(factor)
+    is_mask = isinstance(second, Tensor) and not ledger.has(second) and scores.shape == result.shape
+    return scores.within(second) if is_mask and isinstance(second, Tensor) else None
 
 
 def _over(ledger: Ledger, args: tuple[Any, ...], named: Mapping[str, Any], result: Tensor) -> Known:
@@ -340,6 +358,8 @@ def _minus(ledger: Ledger, args: tuple[Any, ...], named: Mapping[str, Any], resu
 def _filled(ledger: Ledger, args: tuple[Any, ...], named: Mapping[str, Any], result: Tensor) -> Known:
     scores = ledger.of(args[0])
     mask, value = (named.get(key, args[at] if at < len(args) else None) for at, key in ((1, "mask"), (2, "value")))
+    if isinstance(scores, Weights) and _number(value) == 0 and scores.shape == result.shape:
+        return dataclasses.replace(scores, erased=(*scores.erased, (mask.bool(), scores.shape)))
     return scores.without(mask, value) if isinstance(scores, Scores) and scores.shape == result.shape else None
 
 
