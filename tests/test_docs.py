@@ -48,6 +48,12 @@ def test_every_local_link_leads_somewhere(page: Path):
     assert not missing
 
 
+@pytest.mark.parametrize("word", ["patching", "heat map", "vision", "Jupyter", "rollout", "pandas", "install"])
+def test_the_search_finds_what_people_look_for(word: str):
+    """The site's search reads every page of docs; README is none of them."""
+    assert any(word.lower() in page.read_text().lower() for page in PAGES if page.parent != ROOT)
+
+
 def test_no_picture_lies_unused():
     text = "".join(page.read_text() for page in PAGES)
     unused = [path.name for path in (ROOT / "docs" / "images").iterdir() if path.name not in text]

@@ -8,7 +8,15 @@ import transformers as hf
 from torch import Tensor
 
 from attention_surgeon.errors import SurgeryError
-from attention_surgeon.surgery import Operation, Receipt, attention_layers, capture, operate, operations
+from attention_surgeon.surgery import (
+    Operation,
+    Receipt,
+    attention_layers,
+    capture,
+    layer_statistics,
+    operate,
+    operations,
+)
 from tests.surgery.families import FAMILIES, inputs, logits, make
 
 OWN = [known for known in operations() if known.name != "healthy"][:9]
@@ -145,6 +153,9 @@ def test_a_share_of_each_row_may_go_to_no_key() -> None:
     assert max(layer.agreement for layer in receipt.layers) < 1e-5
     weights = capture(model, ids).layer(0).trace.weights.sum(-1)
     assert (weights < 0.999).any()
+    statistics = layer_statistics(capture(model, ids).layer(0))  # of what the keys share among themselves
+    assert statistics is not None
+    assert float(statistics.entropy.min()) > 0
     with operate(model, "sink_missing", layers=0):
         whole = capture(model, ids).layer(0).trace.weights
     assert float((whole.sum(-1) - 1).abs().max()) < 1e-6

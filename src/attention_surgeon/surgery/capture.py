@@ -50,6 +50,7 @@ class CapturedLayer:
         stream: Where asked for: what each head adds, `head_out (heads, n, width)`, and the residual stream in front of
             the layer's block and behind it, `residual` and `residual_after (n, width)`; and W_O by head, `w_o`,
             `(heads, d_v, width)`.
+        has_sinks: Whether a part of each row goes to no key, so that rows sum to less than 1.
     """
 
     name: str
@@ -59,6 +60,7 @@ class CapturedLayer:
     kv_heads: tuple[int, ...]
     trace: AttentionTrace
     stream: Mapping[str, Tensor] = field(default_factory=dict)
+    has_sinks: bool = False
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a tensor by its short name: q, k, v, scores, pattern, z, head_out, residual, residual_after.
@@ -310,7 +312,8 @@ def _captured(sight: Sight, heads: tuple[int, ...] | None, source: str, given: M
         step_functions=sight.step_names(),
         source=f"{source}, layer {layer.name}",
     )
-    return CapturedLayer(layer.name, layer.stack, layer.index, chosen, tuple(head // group for head in chosen), trace)
+    groups = tuple(head // group for head in chosen)
+    return CapturedLayer(layer.name, layer.stack, layer.index, chosen, groups, trace, has_sinks=sight.call.has_sinks)
 
 
 def _positions(layer: Layer, row: _Row, n_q: int, n_k: int) -> tuple[Tensor | None, Tensor | None]:
