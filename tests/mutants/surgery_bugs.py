@@ -19,7 +19,7 @@ SURGERY_BUGS = [
     Mutant(
         "a module stays on the table",
         "surgery/table.py",
-        "if not patient.active and not patient.observers:",
+        "if not patient.active and not patient.observers and not patient.touches:",
         "if False:",
     ),
     Mutant(
@@ -41,7 +41,12 @@ SURGERY_BUGS = [
         "    except BaseException:\n        raise\n    else:\n        take_up(active, remove)",
     ),
     Mutant("hooks stay behind", "surgery/operating.py", "            hook.remove()", "            pass"),
-    Mutant("doing nothing is not refused", "surgery/operating.py", "    _refuse_nothing(model, tallies)\n", "\n"),
+    Mutant(
+        "doing nothing is not refused",
+        "surgery/operating.py",
+        "    _refuse_nothing(model, tallies, whole.runs, is_asked_for=layers is not None)\n",
+        "\n",
+    ),
     Mutant("the configuration itself is changed", "surgery/registry.py", "ours = copy.copy(own)", "ours = own"),
     Mutant(
         "the name stays in the registry",
