@@ -1,5 +1,8 @@
 """Every model type of transformers, tiny and random: is its attention ours? `python -m benchmarks.model_types [TYPE]`.
 
+`--out FILE` keeps what was found, `--again FILE` tries what was not built again, `--stored` prints the table of what is
+kept beside this file.
+
 Each type is built from its own configuration made small, run as it is ("eager"), and run again with the healthy
 mechanism, written by hand, in the place of its attention. One line each; at the end the counts:
 
@@ -18,7 +21,7 @@ import signal
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,16 @@ VARIANTS: tuple[dict[str, int | None], ...] = (
     {"hidden_size": 48, "embed_dim": 48, "num_attention_heads": 3, "num_heads": 3, "num_key_value_heads": 3},
 )
 """Sizes by which a type is tried again where it does not run with the usual ones; None leaves its own."""
+
+RESULTS = Path(__file__).parent / "results" / "model_types.json"
+WORDS = {
+    "equal": "equal: all that the model gives is the same, and every layer that ran was called",
+    "refused": "refused, with the reason",
+    "wrong": "wrong: neither",
+    "crashed": "an error that is none of ours",
+    "not built": "not tried: the configuration made small makes no model that runs by itself here",
+    "part": "a configuration inside another type's, no model",
+}
 
 _MOST_PARAMETERS, _SECONDS, _WITHIN = 30_000_000, 60, 1e-4
 _HEADS = ("CausalLM", "MaskedLM", "Seq2SeqLM", "SpeechSeq2Seq", "ImageClassification", "CTC", "AudioClassification")
@@ -216,13 +229,29 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0][:200]
 
 
+def table_of(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield how many types came to what, and who was refused."""
+    counts = Counter(verdict for verdict, _ in found.values())
+    yield "| what came of it | types |"
+    yield "|---|---|"
+    for verdict, words in WORDS.items():
+        yield f"| {words} | {counts[verdict]} |"
+    yield ""
+    refused = ", ".join(f"`{name}`" for name, (verdict, _) in sorted(found.items()) if verdict == "refused")
+    yield f"Refused by name: {refused}."
+
+
 def main() -> None:
     """Try the types that are named, or all; write what came of each, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("types", nargs="*")
     parser.add_argument("--again", type=Path, help="A table that was written: only what was not built is tried again.")
     parser.add_argument("--out", type=Path, help="Write the table as JSON.")
+    parser.add_argument("--stored", action="store_true", help="Print the table of what is kept.")
     asked = parser.parse_args()
+    if asked.stored:
+        print("\n".join(table_of(json.loads(RESULTS.read_text())["types"])))
+        return
     warnings.filterwarnings("ignore")
     from transformers import CONFIG_MAPPING
     from transformers.utils import logging

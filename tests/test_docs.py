@@ -11,6 +11,8 @@ QUICK = (
     "surgeon ",
     "pytest ",
     "python -m benchmarks.table --",
+    "python -m benchmarks.research --stored",
+    "python -m benchmarks.model_types --stored",
     "python -m docs.definitions",
     "python -m docs.faults",
     "python -m tests.bad_call",
@@ -44,6 +46,12 @@ def test_every_local_link_leads_somewhere(page: Path):
     links = re.findall(r"\]\(([^)#:\s]+)[^):]*\)", text) + re.findall(r'(?:src|srcset)="([^":]+)"', text)
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("word", ["patching", "heat map", "vision", "Jupyter", "rollout", "pandas", "install"])
+def test_the_search_finds_what_people_look_for(word: str):
+    """The site's search reads every page of docs; README is none of them."""
+    assert any(word.lower() in page.read_text().lower() for page in PAGES if page.parent != ROOT)
 
 
 def test_no_picture_lies_unused():

@@ -10,6 +10,7 @@ from attention_surgeon.cli.cells import width_of
 from attention_surgeon.models import Corpus, Decoder, DecoderConfig, TrainingConfig, train
 from attention_surgeon.surgery import operations
 from tests.cli.conftest import Surgeon
+from tests.viewer.reading import document_in
 
 TEXT = "the cat sat on the mat and the dog sat on the cat. " * 8
 
@@ -93,7 +94,12 @@ def test_a_page_of_before_and_after(surgeon: Surgeon, checkpoint: Path, tmp_path
     page = tmp_path / "page.html"
     ran = surgeon("operate", checkpoint, "--fault", "uniform", "--text", "the cat", "--out", page)
     assert re.search(r"compare page \(\d+\.\d MB\):\n *" + re.escape(f"{page}\n"), ran.out)
-    assert page.read_text(encoding="utf-8").startswith("<!doctype html>".upper()) or "<html" in page.read_text()
+    kept = document_in(page.read_text(encoding="utf-8"))["operation"]
+    assert re.match(r"All heads of layers 0 and 1 look at everything evenly\. Loss [\d.]+ → ", kept["sentence"])
+    assert kept["settings"][0] == ["text", "the cat"]
+    assert kept["sentence"] in re.sub(r"\s+", " ", ran.out)
+    assert kept["receipt"][1].startswith("called ")
+    assert kept["predictions"]["rows"]
 
 
 @pytest.mark.parametrize(

@@ -113,11 +113,18 @@ def test_the_model_is_as_it_was_where_work_is_given_up_in_the_middle(
     assert state_of(loaded) == state
 
 
+def test_a_text_that_is_too_long_is_cut_and_that_is_said(table: ModelTable):
+    told = "the text has 18 tokens and this model reads 17 at once; the first 17 are read."
+    as_it_is = table.operate(asked(text="a" * 18), lambda: None)
+    assert as_it_is.receipt[0] == told
+    assert len(as_it_is.document["sides"][0]["queryTokens"]) == 17
+    assert told in table.operate(asked(text="a" * 18, fault="knock_out"), lambda: None).receipt
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"text": ""}, "the text is empty; type a few words."),
-        ({"text": "a" * 18}, "the text has 18 tokens; 17 are the most here."),
         ({"text": "a dog"}, "holds 'dg', which is not among"),
         ({"fault": "no_scales"}, "no operation is called 'no_scales'"),
         ({"fault": "projection_shared"}, "projection_shared cannot act on a model"),

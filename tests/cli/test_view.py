@@ -1,6 +1,7 @@
 """`surgeon view`: every source, every kind of file, every wrong call."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from tests.viewer.reading import document_in
 CAT = "The cat sat on the mat"
 WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
-    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ..."
+    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ...; "
+    "surgeon view --model DIR --image FILE"
 )
 
 
@@ -98,3 +100,117 @@ def test_another_ending_is_refused(surgeon: Surgeon, tmp_path: Path):
     ran = surgeon("view", "--text", "a", "--out", tmp_path / "a.jpg")
     assert ran.code == 2
     assert "a.jpg has the suffix .jpg; a page ends in .html, a picture in .png, .svg or .pdf." in ran.err
+
+
+def _decoder(folder: Path, **sizes: int) -> Path:
+    """Keep a random llama with the tokenizer of the word model; it has no table of positions, so no limit."""
+    import transformers
+
+    from attention_surgeon.surgery import load_model
+
+    writer = load_model("writer")
+    config = transformers.LlamaConfig(
+        vocab_size=len(writer.tokenizer),
+        hidden_size=12,
+        intermediate_size=5,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        **sizes,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    writer.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_text_that_is_too_long_is_cut_or_pooled_and_that_is_said(
+    tmp_path: Path, surgeon: Surgeon, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "page.html"
+    ran = surgeon("view", "--model", "minilm", "--text", "cat " * 600, "--layer", "0", "--out", out)
+    assert (ran.code, ran.err) == (
+        0,
+        "the text has 602 tokens and this model reads 512 at once; the first 512 are read.\n",
+    )
+    assert len(tokens_in(out)) == 512
+    folder = _decoder(tmp_path / "llama")
+    monkeypatch.setattr("attention_surgeon.cli.view_model._MOST_WEIGHTS", 1000)
+    ran = surgeon("view", "--model", folder, "--text", CAT * 10, "--out", out)
+    assert ran.code == 0
+    assert "tokens the page shows cells of many weights each" in ran.err
+    assert "2 maps" in ran.out
+
+
+def test_an_encoder_decoder_is_shown_stack_by_stack(
+    tmp_path: Path, surgeon: Surgeon, capsys: pytest.CaptureFixture[str]
+):
+    import transformers
+
+    from attention_surgeon.surgery import load_model
+
+    tokenizer = load_model("minilm").tokenizer
+    sizes: dict[str, Any] = {"d_model": 12, "d_kv": 4, "d_ff": 5, "num_heads": 3, "num_layers": 1}
+    config = transformers.T5Config(**sizes, vocab_size=len(tokenizer), decoder_start_token_id=0)
+    transformers.T5ForConditionalGeneration(config).save_pretrained(tmp_path / "t5")
+    tokenizer.save_pretrained(tmp_path / "t5")
+    out = tmp_path / "page.html"
+    for options, shape, said in (
+        ([], (8, 8), "encoder is shown; --stack decoder or --stack cross shows the others.\n"),
+        (["--stack", "cross"], (4, 8), ""),
+        (["--stack", "decoder"], (4, 4), ""),
+    ):
+        given = ("--model", tmp_path / "t5", "--text", CAT, "--target", "a dog")
+        capsys.readouterr()
+        ran = surgeon("view", *given, *options, "--out", out)
+        assert (ran.code, ran.err) == (0, said)
+        side = document_in(out.read_text(encoding="utf-8"))["sides"][0]
+        assert (side["numQueries"], side["numKeys"]) == shape
+    ran = surgeon("view", "--model", tmp_path / "t5", "--text", CAT, "--stack", "middle", "--out", out)
+    assert (ran.code, ran.out) == (2, "")
+    assert "--stack is 'middle'; " in ran.err
+    assert "has encoder, decoder, cross" in ran.err
+
+
+def test_weights_over_the_picture(tmp_path: Path, surgeon: Surgeon):
+    import transformers
+    from PIL import Image
+
+    sizes: dict[str, Any] = {
+        "hidden_size": 12,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "intermediate_size": 5,
+    }
+    config = transformers.ViTConfig(**sizes, image_size=12, patch_size=4, num_labels=5)
+    transformers.ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "red.jpg")
+    ran = surgeon(
+        *("view", "--model", tmp_path / "vit", "--image", tmp_path / "red.jpg", "--out", tmp_path / "page.html")
+    )
+    assert ran.code == 0
+    assert tokens_in(tmp_path / "page.html") == [
+        "[CLS]",
+        *(f"{row},{column}" for row in range(3) for column in range(3)),
+    ]
+    ran = surgeon(
+        *("view", "--model", tmp_path / "vit", "--image", tmp_path / "red.jpg", "--out", tmp_path / "over.png")
+    )
+    assert (ran.code, (tmp_path / "over.png").read_bytes()[:4]) == (0, b"\x89PNG")
+    (tmp_path / "text.txt").write_text("no picture")
+    for options, message in (
+        (["--model", tmp_path / "vit", "--image", tmp_path / "text.txt"], "text.txt is no picture that can be read"),
+        (["--model", "minilm", "--image", tmp_path / "red.jpg"], "says no image_size and patch_size"),
+        (["--image", tmp_path / "red.jpg"], "--image goes with --model"),
+    ):
+        ran = surgeon("view", *options, "--out", tmp_path / "page.html")
+        assert ran.code != 0
+        assert message in ran.err
+
+
+def test_a_text_that_is_written_step_by_step(tmp_path: Path, surgeon: Surgeon):
+    out = tmp_path / "page.html"
+    ran = surgeon("view", "--model", "writer", "--text", "Seven horses, a window", "--write", "5", "--out", out)
+    assert (ran.code, ran.err) == (0, "")
+    side = document_in(out.read_text(encoding="utf-8"))["sides"][0]
+    assert side["numQueries"] == side["promptLength"] + 5
+    ran = surgeon("view", "--model", "minilm", "--text", CAT, "--write", "5", "--out", out)
+    assert "does not write on behind a text; a causal model does" in ran.err

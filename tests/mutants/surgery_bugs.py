@@ -19,7 +19,7 @@ SURGERY_BUGS = [
     Mutant(
         "a module stays on the table",
         "surgery/table.py",
-        "if not patient.active and not patient.observers:",
+        "if not patient.active and not patient.observers and not patient.touches:",
         "if False:",
     ),
     Mutant(
@@ -41,7 +41,12 @@ SURGERY_BUGS = [
         "    except BaseException:\n        raise\n    else:\n        take_up(active, remove)",
     ),
     Mutant("hooks stay behind", "surgery/operating.py", "            hook.remove()", "            pass"),
-    Mutant("doing nothing is not refused", "surgery/operating.py", "    _refuse_nothing(model, tallies)\n", "\n"),
+    Mutant(
+        "doing nothing is not refused",
+        "surgery/operating.py",
+        "    _refuse_nothing(model, tallies, whole.runs, is_asked_for=layers is not None)\n",
+        "\n",
+    ),
     Mutant("the configuration itself is changed", "surgery/registry.py", "ours = copy.copy(own)", "ours = own"),
     Mutant(
         "the name stays in the registry",
@@ -69,15 +74,15 @@ SURGERY_BUGS = [
     ),
     Mutant(
         "softcap forgotten",
-        "surgery/registry.py",
-        "        if softcap is not None:\n",
-        "        if False:\n",
+        "surgery/healthy.py",
+        "    if cap is not None:\n",
+        "    if False:\n",
     ),
     Mutant(
         "position bias forgotten",
-        "surgery/registry.py",
-        "return scaled if position_bias is None else scaled + position_bias.to(scaled.dtype)",
-        "return scaled",
+        "surgery/healthy.py",
+        "    if bias is not None:\n        parts",
+        "    if False:\n        parts",
     ),
     Mutant("dropout is let pass", "surgery/registry.py", 'if options.get("dropout"):', "if False:"),
     Mutant(
@@ -87,10 +92,10 @@ SURGERY_BUGS = [
         "(part.tile(1, self.num_heads // part.shape[-3], 1, 1) for part in (given.key, given.value))",
     ),
     Mutant(
-        "what the model does before its mask is left out",
-        "surgery/call.py",
-        "mask(before(scaled), operands)",
-        "mask(scaled, operands)",
+        "a keyword that is not known is let pass",
+        "surgery/registry.py",
+        "name in read - _KNOWN",
+        "False",
     ),
     Mutant(
         "a knocked-out head still gives half",

@@ -381,4 +381,15 @@ BAD_CALLS = [
         "OptionError",
         "plot_head_statistics: highest is 0, expected a number above 0.",
     ),
+    BadCall(
+        "plots.plot_over_picture(np.zeros((4, 4, 3)), torch.eye(2))",
+        "ShapeError",
+        "plot_over_picture: picture has shape (4, 4, 3) and weights (2, 2); expected (height, width, 3) and (heads, rows, "
+        "columns).",
+    ),
+    BadCall(
+        "plots.plot_over_picture(np.zeros((4, 4, 3)), torch.eye(2)[None], names=['a', 'b'])",
+        "ShapeError",
+        "plot_over_picture: 2 names for 1 heads.",
+    ),
 ]

@@ -82,8 +82,8 @@ BAD_CALLS = [
     BadCall(
         "surgery.operate(torch.nn.Linear(3, 5), 'uniform').__enter__()",
         "SurgeryError",
-        "Linear holds no attention layer to operate on: neither a model of transformers that calls the attention "
-        "registry, nor a layer of attention_surgeon.nn.",
+        "Linear holds no attention layer to operate on: nothing in it calls the attention registry of transformers, is a "
+        "layer of attention_surgeon.nn, or is of a class called ...Attention..., Attn or MHA.",
     ),
     BadCall(
         "surgery.attention_layers('gpt2')",
@@ -185,5 +185,25 @@ BAD_CALLS = [
         f"surgery.path_patch({_MODEL}, [1, 2], [1, 3], metric='logit(4)', to=(1, 0), through='z')",
         "OptionError",
         "path_patch: through is 'z', expected 'q', 'k' or 'v'.",
+    ),
+    BadCall(
+        f"surgery.written({_MODEL}, [3, 1, 4], 0)",
+        "OptionError",
+        "written: count is 0, expected a whole number of at least 1.",
+    ),
+    BadCall(
+        f"surgery.capture({_MODEL}, [3, 1, 4]).of_stack('cross')",
+        "OptionError",
+        "no stack 'cross' was captured; there are one stack only, which has no name.",
+    ),
+    BadCall(
+        f"surgery.over_patches(surgery.capture({_MODEL}, [3, 1, 4]).layer(0), 2, 2)",
+        "ShapeError",
+        "over_patches: layer 0 has 3 keys, fewer than 2 x 2 patches.",
+    ),
+    BadCall(
+        f"surgery.Patches({_MODEL})",
+        "SurgeryError",
+        "Decoder says no image_size and patch_size, so it reads no picture.",
     ),
 ]

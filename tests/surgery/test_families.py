@@ -8,7 +8,15 @@ import transformers as hf
 from torch import Tensor
 
 from attention_surgeon.errors import SurgeryError
-from attention_surgeon.surgery import Operation, Receipt, attention_layers, capture, operate, operations
+from attention_surgeon.surgery import (
+    Operation,
+    Receipt,
+    attention_layers,
+    capture,
+    layer_statistics,
+    operate,
+    operations,
+)
 from tests.surgery.families import FAMILIES, inputs, logits, make
 
 OWN = [known for known in operations() if known.name != "healthy"][:9]
@@ -112,7 +120,8 @@ def test_every_fault_that_can_act_acts_or_says_why_not(name: str) -> None:
         try:
             after, receipt = _run(name, "eager", operation)
         except SurgeryError as error:
-            assert "layer 0: query" in str(error)  # noqa: PT017  it is one of many that may or may not refuse
+            reason = f"{operation.name} needs" if operation.needs else "query"
+            assert f"layer 0: {reason}" in str(error)  # noqa: PT017  it is one of many that may or may not refuse
             quiet.append(operation.name)
             continue
         finally:
@@ -123,6 +132,7 @@ def test_every_fault_that_can_act_acts_or_says_why_not(name: str) -> None:
             assert not torch.equal(after, before) or operation.name == "nan_rows"
     expected = {"healthy", "key_not_transposed", "scale_by_value_size", "mask_hides_queries", "none_mask_is_causal"}
     expected |= {"mask_before_scale", "cuts_gradient"} | ({"heads_tiled"} if name == "gpt2" else set())
+    expected |= {"cap_missing", "cap_after_mask", "sink_missing", "sink_scaled"}  # they have neither caps nor sinks
     assert set(quiet) == expected
 
 
@@ -143,7 +153,31 @@ def test_a_share_of_each_row_may_go_to_no_key() -> None:
     assert max(layer.agreement for layer in receipt.layers) < 1e-5
     weights = capture(model, ids).layer(0).trace.weights.sum(-1)
     assert (weights < 0.999).any()
+    statistics = layer_statistics(capture(model, ids).layer(0))  # of what the keys share among themselves
+    assert statistics is not None
+    assert float(statistics.entropy.min()) > 0
+    with operate(model, "sink_missing", layers=0):
+        whole = capture(model, ids).layer(0).trace.weights
+    assert float((whole.sum(-1) - 1).abs().max()) < 1e-6
+    assert float((whole[:, 1] - capture(model, ids).layer(0).trace.weights[:, 1] / weights[:, 1:2]).abs().max()) < 1e-6
     assert torch.equal(model(ids).logits, before)
+
+
+@torch.no_grad()
+def test_a_cap_that_is_left_out_is_a_model_without_one() -> None:
+    before = logits("gemma2")
+    found, receipt = _run("gemma2", "eager", "cap_missing")
+    model = make("gemma2")
+    caps = [layer.self_attn.attn_logit_softcapping for layer in model.model.layers]
+    try:
+        for layer in model.model.layers:
+            layer.self_attn.attn_logit_softcapping = None
+        without = logits("gemma2")
+    finally:
+        for layer, cap in zip(model.model.layers, caps, strict=True):
+            layer.self_attn.attn_logit_softcapping = cap
+    assert receipt.changed
+    assert float((found - without).abs().max()) < 1e-5 < float((found - before).abs().max())
 
 
 def test_grouped_heads_are_named() -> None:

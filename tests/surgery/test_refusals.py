@@ -7,21 +7,23 @@ import pytest
 import torch
 import transformers as hf
 from torch import nn
+from transformers.models.gpt2 import modeling_gpt2
 
 from attention_surgeon.errors import OptionError, ShapeError, SurgeryError
 from attention_surgeon.surgery import Layer, attention_layers, capture, context_length, operate, registry
+from attention_surgeon.surgery import layers as layers_module
 from tests.surgery.families import inputs, logits, make
 
 
-def test_a_family_that_bypasses_the_registry_is_refused() -> None:
-    """Bloom attends by code of its own; it takes any name of an attention function and never asks for it."""
-    config = hf.BloomConfig(vocab_size=31, hidden_size=15, n_layer=2, n_head=3)
-    model = hf.BloomForCausalLM(config).eval()
-    message = r"^BloomForCausalLM \(bloom\) never calls the attention registry of transformers: "
+def test_attention_that_cannot_be_followed_is_refused() -> None:
+    """Longformer attends in blocks, by code of its own that is no softmax over a product of queries and keys."""
+    sizes = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 3, "intermediate_size": 5}
+    model = hf.LongformerModel(hf.LongformerConfig(**sizes, vocab_size=31, attention_window=4)).eval()
+    message = r"^layer 0 of LongformerModel \(longformer\) \(LongformerSelfAttention\) ran 1 times and attends in a way"
     with pytest.raises(SurgeryError, match=message), operate(model, "no_scale"):
-        raise AssertionError("the block must not be entered")
-    with pytest.raises(SurgeryError, match=message):
-        capture(model, [3, 4, 5])
+        model(input_ids=torch.arange(8)[None] + 3)
+    with pytest.raises(SurgeryError, match=r"no attention was seen in its layers \(LongformerSelfAttention\)"):
+        capture(model, [3, 4, 5, 6])
 
 
 def test_a_layer_that_runs_and_never_calls_is_refused() -> None:
@@ -130,8 +132,28 @@ def test_an_error_of_the_model_is_told_in_a_sentence() -> None:
         capture(make("llama"), given)
 
 
+def test_a_keyword_that_is_not_known_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = modeling_gpt2.eager_attention_forward
+
+    def louder(module: nn.Module, *given: Any, gain: float = 1.0, **options: Any) -> Any:
+        output, weights = usual(module, *given, **options)
+        return output * gain, weights
+
+    monkeypatch.setattr(modeling_gpt2, "eager_attention_forward", louder)
+    layers_module._registry_use.cache_clear()
+    try:
+        ids = torch.tensor([[3, 4, 5]])
+        with pytest.raises(SurgeryError, match="layer 0 hands gain to its attention function, which reads it, and"):
+            with operate(make("gpt2"), "knock_out"):
+                make("gpt2")(ids, gain=1.0)
+        with operate(make("gpt2"), "knock_out") as receipt:  # what nobody reads changes nothing
+            make("gpt2")(ids, quietness=1.0)
+        assert receipt.changed
+    finally:
+        layers_module._registry_use.cache_clear()
+
+
 def test_attention_that_is_not_reproduced_is_refused() -> None:
-    """A keyword that changes what the model's own function does and that is not known here."""
     attention = make("gpt2").transformer.h[0].attn
     own = registry.read_call
 
@@ -139,12 +161,12 @@ def test_attention_that_is_not_reproduced_is_refused() -> None:
         call = own(layer, *given)
         if layer.name != "0":
             return call
-        more = dataclasses.replace(call, own=lambda q, k, v: call.own(q, k, v) * 1.01, unread=("extra_gain",))
+        more = dataclasses.replace(call, own=lambda q, k, v: call.own(q, k, v) * 1.01)
         return more
 
     registry.read_call = with_more
     try:
-        message = r"layer 0: our attention does not reproduce this model's \(off by .*; it hands over extra_gain"
+        message = r"layer 0: our attention does not reproduce this model's \(off by 0.0"
         with pytest.raises(SurgeryError, match=message), operate(make("gpt2"), "knock_out"):
             logits("gpt2")
         with pytest.raises(SurgeryError, match=message):
@@ -162,7 +184,11 @@ def test_attention_beside_the_registry_is_listed() -> None:
     with operate(model, "knock_out") as receipt:
         model(input_ids=ids, decoder_input_ids=ids)
     assert receipt.bypassing == "2 LongT5LocalAttention"
-    assert {layer.name for layer in receipt.layers} == {"decoder 0", "decoder 1", "cross 0", "cross 1"}
+    called = {layer.name for layer in receipt.layers if layer.calls}
+    assert called == {"decoder 0", "decoder 1", "cross 0", "cross 1"}
+    with pytest.raises(SurgeryError, match=r"layer encoder 0 of LongT5.* attends in a way that cannot be followed"):
+        with operate(model, "knock_out", layers="encoder"):
+            model(input_ids=ids, decoder_input_ids=ids)
     with operate(make("gpt2"), "knock_out") as receipt:
         logits("gpt2")
     assert receipt.bypassing == ""
@@ -173,9 +199,10 @@ def test_layers_that_do_not_run_on_an_input_are_named() -> None:
     vision = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 3, "intermediate_size": 5}
     config = hf.GitConfig(**vision, vocab_size=31, vision_config={**vision, "image_size": 8, "patch_size": 4})
     model = hf.GitForCausalLM(config).eval()
-    message = (
-        r"GitForCausalLM \(git\) ran, and the layers that were to be operated on \(.*\) did not run on this input; "
-    )
-    with pytest.raises(SurgeryError, match=f"{message}1 GitSelfAttention attend by code of their own"):
-        with operate(model, "knock_out"):
-            model(input_ids=torch.arange(5)[None] + 3)
+    ids = torch.arange(5)[None] + 3
+    with operate(model, "knock_out") as receipt:
+        model(input_ids=ids)
+    assert [layer.calls for layer in receipt.layers] == [0, 1]
+    message = r"GitForCausalLM \(git\) ran, and the layers that were to be operated on \(.*\) did not run on this input"
+    with pytest.raises(SurgeryError, match=message), operate(model, "knock_out", layers=receipt.layers[0].name):
+        model(input_ids=ids)

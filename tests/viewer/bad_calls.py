@@ -206,4 +206,9 @@ BAD_CALLS = [
         "OptionError",
         "serve: port is 70000, expected at most 65535; 0 takes any free one.",
     ),
+    BadCall(
+        "viewer.view(torch.eye(3), prompt_length=4)",
+        "OptionError",
+        "view: prompt_length is 4, but there are 3 queries.",
+    ),
 ]

@@ -293,3 +293,21 @@ def test_a_scan_is_shown_with_its_statistics_and_the_names_of_its_heads():
     assert side["maps"][1]["pattern"]["name"]
     with pytest.raises(OptionError, match="the scan has no map"):
         view(scan_attention(query, key, resolution=None))
+
+
+def test_what_generate_returned_is_one_map_for_each_head_and_knows_its_steps():
+    """A prompt of three tokens, then three steps of which the last wrote what no row saw."""
+    steps = []
+    for n in (3, 4, 5):
+        rows = torch.ones(1, 2, n if n == 3 else 1, n).tril(0 if n == 3 else n)
+        steps.append((rows / rows.sum(-1, keepdim=True),) * 2)
+    page = view(SimpleNamespace(attentions=tuple(steps)), tokens=list("abcde"))
+    side = side_of(page)
+    assert (side["promptLength"], side["numQueries"], side["numKeys"]) == (3, 5, 5)
+    assert names_of(page) == ["layer 0, head 0", "layer 0, head 1", "layer 1, head 0", "layer 1, head 1"]
+    values, _, _ = cells_of(side, 3)
+    expected = torch.ones(5, 5).tril() / torch.arange(1, 6)[:, None]
+    np.testing.assert_allclose(values, expected.numpy(), atol=1e-6)
+    assert side_of(view(torch.eye(3)))["promptLength"] is None
+    with pytest.raises(OptionError, match="view: prompt_length is 4, but there are 3 queries"):
+        view(torch.eye(3), prompt_length=4)

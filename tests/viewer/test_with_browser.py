@@ -458,3 +458,22 @@ def test_axe_finds_nothing_to_complain_about(scheme: str, opened: Opener):
         shown.go(name)
         found = shown.page.evaluate("axe.run().then(({ violations }) => violations)")
         assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], name
+
+
+def test_the_steps_of_a_written_text_have_a_slider(opened: Opener):
+    weight = torch.ones(5, 5).tril()
+    shown = opened(
+        view(weight / weight.sum(-1, keepdim=True), tokens=["the", " cat", " sat", " on", " it"], prompt_length=2)
+    )
+    shown.go("text")
+    slider = shown.page.get_by_label("Step of writing")
+    assert (slider.get_attribute("min"), slider.get_attribute("max")) == ("1", "4")
+    slider.fill("2")
+    shown.settle()
+    assert "' sat' gives most to" in shown.says
+    assert "Step 2 wrote ' on'." in shown.says
+    assert shown.page.locator(".running .unwritten").all_inner_texts() == ["on", "it"]
+    slider.fill("4")
+    shown.settle()
+    assert "The last step." in shown.says
+    assert shown.page.locator(".running .unwritten").count() == 0

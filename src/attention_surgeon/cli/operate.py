@@ -1,7 +1,6 @@
 """`surgeon operate`: from its options to the receipt, and a table of before and after."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,8 @@ from rich.text import Text
 
 from attention_surgeon.cli.cells import code_lines, count, fit, labelled_lines, shortened, text_lines, visible
 from attention_surgeon.cli.console import make_console, note, show, write
+from attention_surgeon.cli.receipt_words import nothing_changed, place_of, receipt_parts
+from attention_surgeon.cli.sentence import sentence_of
 from attention_surgeon.cli.trace_input import read_standard_input
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import read_text, require_place
@@ -36,8 +37,6 @@ _FORMAT, _VERSION = "attention-surgeon operation", 1
 _MOST_ROWS = 6
 
 _COLUMN, _LABEL = 22, 16
-
-_SAME = 1e-3
 
 _SHOWN = ("entropy", "mean_distance")
 
@@ -82,7 +81,7 @@ def run_operate(request: OperateRequest, *, as_json: bool) -> int:
         target=request.target,
         most=request.top,
     )
-    page = None if request.out is None else _write_page(effect, loaded, request.out)
+    page = None if request.out is None else _write_page(effect, loaded, text, left_out, request.out)
     if as_json:
         write(f"{as_json_text(effect, loaded.name, page)}\n")
     else:
@@ -105,16 +104,11 @@ def text_of(text: str | None, file: Path | None) -> str:
     return read_standard_input() if text == "-" else EXAMPLE if text is None else text
 
 
-def _write_page(effect: Effect, loaded: LoadedModel, path: Path) -> Path:
-    from attention_surgeon.viewer import compare  # here, because most runs write no page
+def _write_page(effect: Effect, loaded: LoadedModel, text: str, left_out: str | None, path: Path) -> Path:
+    from attention_surgeon.cli.operation_page import page_of  # here, because most runs write no page
 
     stack = next(layer.name for layer in effect.receipt.layers if layer.calls).rpartition(" ")[0]
-    sides = [
-        {layer.name: layer.trace for layer in side.layers if layer.stack == stack}  # a page shows maps of one size
-        for side in (effect.before, effect.after)
-    ]
-    compare(*sides, title=f"{loaded.name}: {effect.receipt.operation}").save(path)
-    return path
+    return page_of(loaded, effect, stack, text, left_out).save(path)
 
 
 def _print_operations(as_json: bool) -> int:
@@ -132,6 +126,7 @@ def effect_lines(effect: Effect, model: str, width: int, page: Path | None) -> I
     called = [layer for layer in receipt.layers if layer.calls]
     where = f"{model} · {place_of(called)}" if called else model
     yield from text_lines(f"{receipt.operation} · {where}", width, "heading")
+    yield from text_lines(sentence_of(effect), width)
     for label, text in receipt_parts(effect, called):
         yield from labelled_lines(label, text, width, indent=2, room=11)
     yield Text("")
@@ -152,13 +147,6 @@ def _no_token(effect: Effect) -> str:
     if effect.cosine is None:
         return "This model predicts no token; its attention is what is compared."
     return "An encoder has no next token; compared is where the text as a whole stands: 1 is where it stood."
-
-
-def nothing_changed(effect: Effect) -> str:
-    """Say that the operation did nothing on this text, and what may be the reason."""
-    hidden = sum(layer.hidden for layer in effect.receipt.layers)
-    about_mask = " The model hides nothing in this text that a mask could." if not hidden else ""
-    return f"✗ {effect.receipt.operation} changed nothing on this text.{about_mask}"
 
 
 def operations_lines(known: Sequence[Operation], width: int) -> Iterator[Text]:
@@ -217,61 +205,6 @@ def _finite(value: Any) -> Any:
         return [_finite(part) for part in value]
     is_odd = (isinstance(value, float) and value in (float("inf"), float("-inf"))) or value != value
     return str(value) if is_odd else value
-
-
-def place_of(layers: Sequence[LayerReceipt]) -> str:
-    """Say which layers and heads were operated on."""
-    names = ", ".join(layer.name for layer in layers)
-    heads = layers[0].heads or ()
-    same = all(layer.heads == heads for layer in layers)
-    told = _numbers(heads)
-    if same and layers[0].others_identical is None:
-        told = f"all {len(heads)} heads"
-    elif not same:
-        told = "all heads"
-    groups = layers[0].kv_heads or ()
-    shared = f" (key/value {_numbers(groups)})" if same and len(groups) < len(heads) else ""
-    return f"{'layer' if len(layers) == 1 else 'layers'} {shortened(names, 40)} · {told}{shared}"
-
-
-def _numbers(numbers: Sequence[int]) -> str:
-    return f"head {numbers[0]}" if len(numbers) == 1 else f"heads {', '.join(str(number) for number in numbers)}"
-
-
-def receipt_parts(effect: Effect, called: Sequence[LayerReceipt]) -> Iterator[tuple[str, str]]:
-    """Yield what the receipt says, in words."""
-    receipt = effect.receipt
-    calls, runs = sum(layer.calls for layer in called), sum(layer.runs for layer in called)
-    parts = [f"called {calls}/{runs}"]
-    errors = [layer.row_sum_error for layer in called if layer.row_sum_error is not None]
-    if errors:
-        worst = max(errors)
-        parts.append(f"rows sum to 1 ({_bound(worst)})" if worst < _SAME else f"rows are off 1 by up to {worst:.2g}")
-    hidden, used = (sum(getattr(layer, name) for layer in called) for name in ("hidden", "hidden_used"))
-    parts.append(f"{count(hidden, 'forbidden cell')}, {used} used")
-    leaked, broken = (sum(getattr(layer, name) for layer in called) for name in ("leaked", "num_not_finite"))
-    if leaked:
-        parts.append(f"{count(leaked, 'cell')} used that the model hides")
-    if broken:
-        parts.append(f"{count(broken, 'output')} not finite")
-    identical = [layer.others_identical for layer in called if layer.others_identical is not None]
-    if identical:
-        parts.append(f"untouched heads {'bit-identical' if all(identical) else 'CHANGED'}")
-    if receipt.num_other_layers:
-        parts.append(f"{count(receipt.num_other_layers, 'other layer')} untouched")
-    if receipt.bypassing:
-        parts.append(f"not reached, as they attend by code of their own: {receipt.bypassing}")
-    parts.append("undone exactly" if effect.is_restored else "NOT undone")
-    yield "receipt", " · ".join(parts)
-    agreement = max((layer.agreement for layer in called), default=0.0)
-    size = max((layer.size for layer in called), default=0.0)
-    yield "healthy", f"by hand it is the model's own attention ({_bound(agreement)})"
-    yield "change", f"head outputs, at most {size:.3g} in size, moved by up to {receipt.change:.3g}"
-
-
-def _bound(difference: float) -> str:
-    """Return the power of ten below which a difference lies: what is below is the rounding of this machine."""
-    return "exactly" if difference == 0 else f"within 1e{math.ceil(math.log10(difference))}"
 
 
 def _table_lines(effect: Effect, called: Sequence[LayerReceipt], width: int) -> Iterator[Text]:

@@ -13,9 +13,17 @@ from attention_surgeon.cli.trace_input import parse_mask
 from attention_surgeon.errors import FileAccessError, FileFormatError, OptionError
 from attention_surgeon.files import file_access_error
 from attention_surgeon.masks.lazy import MaskLike
-from attention_surgeon.ops import Mechanism
-from attention_surgeon.surgery import AttentionCall, attention_layers, fit_to_context, load_model, visit_layers
+from attention_surgeon.ops import Circuit, Mechanism
+from attention_surgeon.surgery import (
+    AttentionCall,
+    LoadedModel,
+    attention_layers,
+    fit_to_context,
+    load_model,
+    visit_layers,
+)
 from attention_surgeon.surgery.choose import choose_layers
+from attention_surgeon.surgery.inputs import TextLike
 from attention_surgeon.trace import load_trace
 
 _SCALE = Mechanism().step_names()["scale"]
@@ -53,18 +61,15 @@ class Held:
 class Running:
     """The layers of a model, each as the model comes to it."""
 
-    def __init__(self, name: str, text: str, layers: str | None, on_note: Callable[[str], None]) -> None:
-        """Load the model.
+    def __init__(self, loaded: LoadedModel, text: TextLike, layers: str | None, target: str | None = None) -> None:
+        """Take a model and a text that it can read.
 
         Raises:
-            SurgeonError: as `surgery.load_model`; no such layer.
+            SurgeonError: no such layer.
         """
-        self._loaded, self._choice = load_model(name, on_note), layers
-        self._text, left_out = fit_to_context(self._loaded.model, text, self._loaded.tokenizer)
-        if left_out is not None:
-            on_note(left_out)
-        self.num_layers = len(choose_layers(attention_layers(self._loaded.model), layers))
-        self.title = self._loaded.name
+        self._loaded, self._text, self._choice, self._target = loaded, text, layers, target
+        self.num_layers = len(choose_layers(attention_layers(loaded.model), layers))
+        self.title = loaded.name
 
     def visit(self, visit: Visit, on_note: Callable[[str], None]) -> None:
         """Run the model, and hand over each layer on the way."""
@@ -76,7 +81,14 @@ class Running:
             mask = call.mask if call.bias is None else _as_added(call)
             visit(Layer(f"layer {call.layer.name}", call.query, call.key, call.value, mask, call.scaling, None))
 
-        visit_layers(self._loaded.model, self._text, see, layers=self._choice, tokenizer=self._loaded.tokenizer)
+        visit_layers(
+            self._loaded.model,
+            self._text,
+            see,
+            layers=self._choice,
+            tokenizer=self._loaded.tokenizer,
+            target=self._target,
+        )
 
 
 Source: TypeAlias = Held | Running
@@ -85,7 +97,7 @@ Source: TypeAlias = Held | Running
 
 def _out_of_reach(call: AttentionCall) -> str | None:
     """Return why the weights of a layer do not follow from query, key, mask and scale alone; None: they do."""
-    if call.before_mask is not None:
+    if call.circuit.cap is not Circuit().cap or call.circuit.bias is not Circuit().bias:
         return "something is done to its scores before the mask (a cap, a bias by position)."
     if call.has_sinks:
         return "a part of each row goes to no key."
@@ -160,4 +172,8 @@ def from_model(
     Raises:
         SurgeonError: as `Running`; a text that cannot be read.
     """
-    return Running(name, text_of(text, file), layers, note)
+    loaded = load_model(name, note)
+    shortened, left_out = fit_to_context(loaded.model, text_of(text, file), loaded.tokenizer)
+    if left_out is not None:
+        note(left_out)
+    return Running(loaded, shortened, layers)

@@ -4,33 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, final
 
-import torch
-
-from attention_surgeon.cli.operate import nothing_changed, place_of, receipt_parts
-from attention_surgeon.cli.sentence import entry_of, who
+from attention_surgeon.cli.operation_page import maps_of, page_of, predictions_of, receipt_of
 from attention_surgeon.cli.serve_offer import offer_of, stacks_of
 from attention_surgeon.cli.serve_operation import operation_of
-from attention_surgeon.errors import OptionError, SurgeonError
-from attention_surgeon.surgery import Capture, Effect, LoadedModel, attention_layers, before_and_after, capture, predict
-from attention_surgeon.surgery.inputs import read_ids
-from attention_surgeon.surgery.predictions import cosine, kind_of_prediction
+from attention_surgeon.errors import OptionError
+from attention_surgeon.surgery import LoadedModel, attention_layers, before_and_after, capture
+from attention_surgeon.surgery.inputs import TextLike, fit_to_context
 from attention_surgeon.threads import one_thread
-from attention_surgeon.trace import AttentionTrace
-from attention_surgeon.viewer import compare, view
+from attention_surgeon.viewer import view
 from attention_surgeon.viewer.live import Answer, StillWanted, TableRequest
 
 MOST_TOKENS = 128
 
 _SMALL = 50_000_000
-
-_MOST, _MOST_AFTER = 5, 3
-
-_TITLES = {
-    "next token": "The next token",
-    "masked token": "The token behind the mask",
-    "class": "The class",
-    "nothing": "Where the text stands",
-}
 
 
 @final
@@ -72,39 +58,24 @@ class ModelTable:
             SurgeonError: the text, the operation or its place does not fit the model.
         """
         loaded = self.load(request.model)
-        _check_length(loaded, request.text)
+        text, left_out = _fitting(loaded, request.text)
         stack = _stack_of(loaded, request.stack)
         operation = operation_of(request)
         with _few_threads(loaded), _watched(loaded, still_wanted):
             if operation is None:
-                return _as_it_is(loaded, request.text, stack)
+                return _as_it_is(loaded, text, stack, left_out)
             effect = before_and_after(
                 loaded.model,
                 operation,
-                request.text,
+                text,
                 layers=_layers_of(stack, request.layers),
                 heads=request.heads,
                 tokenizer=loaded.tokenizer,
             )
         still_wanted()
-        return _operated(loaded, effect, stack, request.text)
-
-
-def _operated(loaded: LoadedModel, effect: Effect, stack: str, text: str) -> Answer:
-    heads = who([layer for layer in effect.receipt.layers if layer.calls])
-    title = f"{loaded.name}: {effect.receipt.operation}, {heads[:1].lower()}{heads[1:]}"
-    before, after = _maps(effect.before, stack), _maps(effect.after, stack)
-    receipt, predictions = receipt_of(effect), predictions_of(loaded, effect.before, effect.after)
-    if effect.receipt.changed and all(torch.equal(before[name].weights, after[name].weights) for name in before):
-        receipt = (*receipt, "every map is as it was: this operation acts on what the weights gather")
-    try:
-        document = compare(before, after, title=title).document
-    except SurgeonError as error:  # a fault may leave numbers that no map can show; the rest is true all the same
-        reason = str(error).removeprefix("compare: ").partition(". ")[0].rstrip(".")
-        receipt = (*receipt, f"no map of what came out: {reason}; the maps show the model as it was")
-        document = view(before, title=title).document
-    document["operation"] = entry_of(effect, stack, predictions, receipt, text)
-    return Answer(document, receipt, predictions)
+        page = page_of(loaded, effect, stack, request.text, left_out)
+        entry = page.document["operation"]
+        return Answer(page.document, tuple(entry["receipt"]), entry["predictions"])
 
 
 def _few_threads(loaded: LoadedModel) -> AbstractContextManager[None]:
@@ -120,18 +91,17 @@ def most_tokens_of(loaded: LoadedModel) -> int:
     return min([MOST_TOKENS, *(length for length in lengths if isinstance(length, int) and length > 0)])
 
 
-def _as_it_is(loaded: LoadedModel, text: str, stack: str) -> Answer:
+def _as_it_is(loaded: LoadedModel, text: TextLike, stack: str, left_out: str | None) -> Answer:
     captured = capture(loaded.model, text, tokenizer=loaded.tokenizer)
-    page = view(_maps(captured, stack), title=f"{loaded.name}, as it is")
-    return Answer(page.document, receipt_of(None), predictions_of(loaded, captured))
+    page = view(maps_of(captured, stack), title=f"{loaded.name}, as it is")
+    return Answer(page.document, (*filter(None, [left_out]), *receipt_of(None)), predictions_of(loaded, captured))
 
 
-def _check_length(loaded: LoadedModel, text: str) -> None:
+def _fitting(loaded: LoadedModel, text: str) -> tuple[TextLike, str | None]:
+    """Return the text as far as it is read, and a sentence that says what was left out."""
     if not text:
         raise OptionError("the text is empty; type a few words.")
-    most, given = most_tokens_of(loaded), read_ids(text, loaded.tokenizer).shape[1]
-    if given > most:
-        raise OptionError(f"the text has {given:,} tokens; {most} are the most here.")
+    return fit_to_context(loaded.model, text, loaded.tokenizer, most_tokens_of(loaded))
 
 
 def _stack_of(loaded: LoadedModel, name: str) -> str:
@@ -154,11 +124,6 @@ def _layers_of(stack: str, layers: tuple[int, ...] | None) -> str | tuple[int, .
     return stack if layers is None else f"{stack} {','.join(map(str, layers))}"
 
 
-def _maps(captured: Capture, stack: str) -> dict[str, AttentionTrace]:
-    """Return what a page shows: one stack, as all maps of a page have one size."""
-    return {str(layer.index): layer.trace for layer in captured.layers if layer.stack == stack}
-
-
 @contextmanager
 def _watched(loaded: LoadedModel, still_wanted: StillWanted) -> Iterator[None]:
     """Let each attention layer ask before it runs whether its work is wanted still."""
@@ -170,49 +135,3 @@ def _watched(loaded: LoadedModel, still_wanted: StillWanted) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def receipt_of(effect: Effect | None) -> tuple[str, ...]:
-    """Return the receipt in sentences; without an operation, that there was none."""
-    if effect is None:
-        return ("Nothing is done to the model. Choose a mask, a scale, a temperature or a fault.",)
-    called = [layer for layer in effect.receipt.layers if layer.calls]
-    lines = [f"operated: {effect.receipt.operation} · {place_of(called)}"]
-    for _, text in receipt_parts(effect, called):
-        lines += text.split(" · ")
-    if not effect.receipt.changed:
-        lines.append(nothing_changed(effect))
-    return tuple(lines)
-
-
-def predictions_of(loaded: LoadedModel, before: Capture, after: Capture | None = None) -> dict[str, Any]:
-    """Return what the model says, before and after, as the page takes it."""
-    kind = kind_of_prediction(loaded.model, before, loaded.tokenizer)
-    facts = []
-    if before.loss is not None:
-        facts.append(_fact("loss, nats per token", before.loss, None if after is None else after.loss, after))
-    if after is not None and (angle := cosine(before, after)) is not None:
-        facts.append(_fact("cosine with the mean state before", 1.0, angle, after))
-    return {"title": _TITLES[kind], "rows": _rows(loaded, before, after), "facts": facts}
-
-
-def _rows(loaded: LoadedModel, before: Capture, after: Capture | None) -> list[dict[str, Any]]:
-    """Return the likeliest outcomes of either side, each with its probability on both."""
-    first, second = _probabilities(loaded, before), {} if after is None else _probabilities(loaded, after)
-    shown = dict.fromkeys([*list(first)[:_MOST], *list(second)[:_MOST_AFTER]])
-    return [{"label": name, "before": first.get(name), "after": second.get(name)} for name in shown]
-
-
-def _probabilities(loaded: LoadedModel, captured: Capture) -> dict[str, float]:
-    """Return the probability of every outcome, the likeliest first; of two of one name that of the likelier."""
-    if captured.logits is None:
-        return {}
-    found: dict[str, float] = {}
-    for one in predict(loaded.model, captured, loaded.tokenizer, most=captured.logits.shape[-1]):
-        found.setdefault(one.outcome, one.probability)
-    return found
-
-
-def _fact(label: str, before: float, after: float | None, is_there: object) -> dict[str, str | None]:
-    words = None if is_there is None else "no number any more" if after is None or after != after else f"{after:.4f}"
-    return {"label": label, "before": f"{before:.4f}", "after": words}

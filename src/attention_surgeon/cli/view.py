@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attention_surgeon.cli.cells import visible
-from attention_surgeon.cli.console import note, write
+from attention_surgeon.cli.console import write
 from attention_surgeon.cli.operate import text_of
 from attention_surgeon.cli.trace_input import Request, make_trace
 from attention_surgeon.errors import OptionError
@@ -16,7 +16,8 @@ from attention_surgeon.viewer import Page, view
 
 _WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
-    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ..."
+    "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ...; "
+    "surgeon view --model DIR --image FILE"
 )
 
 
@@ -31,6 +32,10 @@ class ViewRequest(NamedTuple):
     mask: str | None
     no_scale: bool
     first: int | None
+    image: Path | None
+    stack: str | None
+    target: str | None
+    write: int | None
     layer: str | None
     out: Path
     font: str | None
@@ -51,17 +56,38 @@ def run_view(request: ViewRequest) -> int:
         from attention_surgeon.plots import use_font  # here, because it loads matplotlib, which a page does not need
 
         use_font(request.font)
-    page = view(_subject(request), max_megabytes=request.megabytes)
-    page.save(request.out, place=() if request.layer is None else (request.layer,))
+    if request.image is not None:
+        told = _show_picture(request)
+    else:
+        subject, prompt_length = _subject(request)
+        page = view(subject, prompt_length=prompt_length, max_megabytes=request.megabytes)
+        page.save(request.out, place=() if request.layer is None else (request.layer,))
+        told = f"{visible(page.title)}, {_maps(page)}"
     size = request.out.stat().st_size
-    write(f"{visible(str(request.out))}: {visible(page.title)}, {_maps(page)}, {_words(size)}\n")
+    write(f"{visible(str(request.out))}: {told}, {_words(size)}\n")
     if request.open_it:
         webbrowser.open(request.out.resolve().as_uri())
     return 0
 
 
+def _show_picture(request: ViewRequest) -> str:
+    """Write what a vision model does with a picture, and say what was written."""
+    from attention_surgeon.cli.view_model import picture_of  # here, because it loads transformers
+
+    assert request.model is not None
+    assert request.image is not None
+    shown = picture_of(request.model, request.image)
+    if request.out.suffix.lower() in (".html", ".htm"):
+        page = view(shown.captured, tokens=shown.names, title=shown.title, max_megabytes=request.megabytes)
+        page.save(request.out)
+        return f"{visible(page.title)}, {_maps(page)}"
+    shown.save(request.out, request.layer)
+    return visible(shown.title)
+
+
 def _check(request: ViewRequest) -> None:
-    sources = {"--text": request.text, "--file": request.file, "--trace": request.trace, "--scan": request.scan}
+    sources = {"--image": request.image} if request.image is not None else {}
+    sources |= {"--text": request.text, "--file": request.file, "--trace": request.trace, "--scan": request.scan}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} given; {_WAYS}.")
@@ -78,20 +104,26 @@ def _check(request: ViewRequest) -> None:
         raise OptionError(
             f"{'--scan' if request.trace is None else '--trace'} shows what was saved, so it goes without --model."
         )
+    if request.image is not None and request.model is None:
+        raise OptionError("--image goes with --model: a vision model is to read the picture.")
+    of_model = {"--stack": request.stack, "--target": request.target, "--write": request.write}
+    if request.model is None and (asked := [name for name, value in of_model.items() if value is not None]):
+        raise OptionError(f"{asked[0]} goes with --model.")
 
 
-def _subject(request: ViewRequest) -> Any:
+def _subject(request: ViewRequest) -> tuple[Any, int | None]:
+    """Return what is shown, and how many tokens were given to a model that wrote the others."""
     if request.trace is not None:
-        return load_trace(request.trace)
+        return load_trace(request.trace), None
     if request.scan is not None:
-        return {name.removeprefix("layer "): scan for name, scan in load_scans(request.scan).items()}
+        return {name.removeprefix("layer "): scan for name, scan in load_scans(request.scan).items()}, None
     if request.model is None:
         parts = (request.text, request.file, None, request.mask, request.no_scale, None, None, None, request.first)
-        return make_trace(Request(*parts))
-    from attention_surgeon.surgery import capture, load_model  # here, because it loads transformers
+        return make_trace(Request(*parts)), None
+    from attention_surgeon.cli.view_model import subject_of  # here, because it loads transformers
 
-    loaded = load_model(request.model, note)
-    return capture(loaded.model, text_of(request.text, request.file), tokenizer=loaded.tokenizer)
+    text = text_of(request.text, request.file)
+    return subject_of(request.model, text, request.target, request.stack, request.write)
 
 
 def _maps(page: Page) -> str:

@@ -111,7 +111,7 @@ class Sink:
         w_j · Σ exp(s) / (exp(sink) + Σ exp(s)),  w = softmax(s)
 
     Attributes:
-        scores: One for all `()`, or one for each head `(heads,)`.
+        scores: One for all `()`, one for each head `(heads,)`, or one for each row `(batch, heads, n_q, 1)`.
 
     Source: OpenAI 2025, "gpt-oss model card", section 2.3; a score of 0 is Miller 2023, "Attention is off by one".
 
@@ -125,8 +125,8 @@ class Sink:
     def __call__(self, weights: Tensor, masked: Tensor, operands: Operands) -> Tensor:
         """Return what is left of the weights, `(*batch, heads, n_q, n_k)`."""
         sink = self.scores.to(masked)
-        sink = sink[..., None] if sink.ndim else sink  # (heads,) -> (heads, 1), beside (heads, n_q)
-        return weights * torch.sigmoid(logsumexp(masked) - sink).unsqueeze(-1)
+        sink = sink[:, None, None] if sink.ndim == 1 else sink  # (heads,) -> (heads, 1, 1), beside (heads, n_q, 1)
+        return weights * torch.sigmoid(logsumexp(masked).unsqueeze(-1) - sink)
 
 
 @dataclass(frozen=True)

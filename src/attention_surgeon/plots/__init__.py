@@ -12,6 +12,7 @@ from attention_surgeon.plots.grid import plot_multihead_attention, plot_scale_co
 from attention_surgeon.plots.head_statistics import plot_head_statistics
 from attention_surgeon.plots.heatmap import plot_attention_heatmap
 from attention_surgeon.plots.mask import plot_mask
+from attention_surgeon.plots.over_picture import plot_over_picture
 from attention_surgeon.plots.save import save_figure
 from attention_surgeon.plots.scaling import plot_scaling_curves
 
@@ -26,6 +27,7 @@ __all__ = [
     "plot_head_statistics",
     "plot_mask",
     "plot_multihead_attention",
+    "plot_over_picture",
     "plot_scale_comparison",
     "plot_scaling_curves",
     "save_figure",

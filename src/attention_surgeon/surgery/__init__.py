@@ -14,7 +14,9 @@ from attention_surgeon.surgery.operations import Operation, find_operation, oper
 from attention_surgeon.surgery.patching import PatchResult, ablate, attribute, logit_attribution, patch, path_patch
 from attention_surgeon.surgery.predictions import Prediction, predict
 from attention_surgeon.surgery.receipt import LayerReceipt, Receipt
+from attention_surgeon.surgery.vision import Patches, over_patches, read_picture
 from attention_surgeon.surgery.visit import visit_layers
+from attention_surgeon.surgery.write import written
 
 __all__ = [
     "BUILT_IN",
@@ -30,6 +32,7 @@ __all__ = [
     "LoadedModel",
     "Operation",
     "PatchResult",
+    "Patches",
     "Prediction",
     "Receipt",
     "ablate",
@@ -49,13 +52,16 @@ __all__ = [
     "norm_weighted",
     "operate",
     "operations",
+    "over_patches",
     "patch",
     "path_patch",
     "pattern_operation",
     "predict",
     "read_cache",
+    "read_picture",
     "rollout",
     "value_weighted",
     "visit_layers",
     "weights_of",
+    "written",
 ]

@@ -25,13 +25,9 @@ class AttentionCall:
         value: `(batch, kv_heads, n_k, d_v)`.
         mask: Who may attend to whom, as a boolean tensor or a mask that is not written out; None: everybody.
         bias: What the model's mask adds to visible scores; None: nothing.
-        circuit: The healthy circuit: the layer's own scale and its own softmax.
-        before_mask: What the model does to scaled scores before its mask (a cap, a bias by position); None: nothing.
-        position_bias: The part of it that is added, for the record; None: nothing.
+        circuit: The healthy circuit: the layer's own scale, its cap, its bias by position, its sinks.
         own: The model's own function of query, key and value, which gives `(batch, n_q, heads, d_v)`.
         scaling: What the scores are multiplied by; None where the circuit alone knows.
-        has_sinks: Whether a part of each row goes to no key at all.
-        unread: Arguments of the call whose meaning is not known here.
     """
 
     layer: Layer
@@ -41,12 +37,8 @@ class AttentionCall:
     mask: MaskLike | None
     bias: Tensor | None
     circuit: Circuit
-    before_mask: Callable[[Tensor], Tensor] | None
-    position_bias: Tensor | None
     own: Callable[[Tensor, Tensor, Tensor], Tensor]
     scaling: float | None = None
-    has_sinks: bool = False
-    unread: tuple[str, ...] = ()
 
     @cached_property
     def operands(self) -> Operands:
@@ -63,6 +55,16 @@ class AttentionCall:
             dtype=self.query.dtype,
             model_size=self.num_heads * self.query.shape[-1],
         )
+
+    @property
+    def position_bias(self) -> Tensor | None:
+        """What the healthy circuit adds to the scores by position, `(..., heads, n_q, n_k)`; None: nothing."""
+        return self.circuit.bias(self.operands)
+
+    @property
+    def has_sinks(self) -> bool:
+        """Whether a part of each row goes to no key at all."""
+        return self.circuit.sink is not Circuit().sink
 
     @property
     def num_heads(self) -> int:
@@ -88,9 +90,6 @@ class AttentionCall:
         Raises:
             SurgeryError: a replaced step cannot work on these shapes.
         """
-        if self.before_mask is not None:
-            mask, before = circuit.mechanism.mask, self.before_mask
-            circuit = circuit.replace(mask=lambda scaled, operands: mask(before(scaled), operands))
         try:
             return circuit.steps(self.shared(circuit))
         except (SurgeonError, RuntimeError, IndexError) as error:

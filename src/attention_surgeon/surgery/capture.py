@@ -50,6 +50,7 @@ class CapturedLayer:
         stream: Where asked for: what each head adds, `head_out (heads, n, width)`, and the residual stream in front of
             the layer's block and behind it, `residual` and `residual_after (n, width)`; and W_O by head, `w_o`,
             `(heads, d_v, width)`.
+        has_sinks: Whether a part of each row goes to no key, so that rows sum to less than 1.
     """
 
     name: str
@@ -59,6 +60,7 @@ class CapturedLayer:
     kv_heads: tuple[int, ...]
     trace: AttentionTrace
     stream: Mapping[str, Tensor] = field(default_factory=dict)
+    has_sinks: bool = False
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a tensor by its short name: q, k, v, scores, pattern, z, head_out, residual, residual_after.
@@ -113,6 +115,22 @@ class Capture:
         raise OptionError(
             f"no layer {name!r} was captured; there are {', '.join(layer.name for layer in self.layers)}."
         )
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """Names of the stacks of layers, `("",)` where there is one: encoder, decoder, cross."""
+        return tuple(dict.fromkeys(layer.stack for layer in self.layers))
+
+    def of_stack(self, name: str) -> "Capture":
+        """Return the same with the layers of one stack only, as a page shows them.
+
+        Raises:
+            OptionError: no such stack was captured.
+        """
+        if name not in self.stacks:
+            known = ", ".join(filter(None, self.stacks)) or "one stack only, which has no name"
+            raise OptionError(f"no stack {name!r} was captured; there are {known}.")
+        return replace(self, layers=tuple(layer for layer in self.layers if layer.stack == name))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one record for each weight: layer, head, query, key (position and token) and weight."""
@@ -189,7 +207,11 @@ def capture(
     def see(sight: Sight) -> None:
         if sight.call.query.ndim != 4 or sight.call.query.shape[0] != 1:
             shape = tuple(sight.call.query.shape)
-            raise ShapeError(f"capture: the query has shape {shape}; use capture_batch for several texts.")
+            raise ShapeError(
+                f"capture: the query of layer {sight.call.layer.name} has shape {shape}, expected a batch of one; use "
+                f"capture_batch for several texts. A model that attends in windows of its input folds them there: "
+                f"operate works on it, capture does not."
+            )
         found.append(_captured(sight, numbers, model_name(model), given, _Row(0)))
 
     if not stream:
@@ -290,7 +312,8 @@ def _captured(sight: Sight, heads: tuple[int, ...] | None, source: str, given: M
         step_functions=sight.step_names(),
         source=f"{source}, layer {layer.name}",
     )
-    return CapturedLayer(layer.name, layer.stack, layer.index, chosen, tuple(head // group for head in chosen), trace)
+    groups = tuple(head // group for head in chosen)
+    return CapturedLayer(layer.name, layer.stack, layer.index, chosen, groups, trace, has_sinks=sight.call.has_sinks)
 
 
 def _positions(layer: Layer, row: _Row, n_q: int, n_k: int) -> tuple[Tensor | None, Tensor | None]:

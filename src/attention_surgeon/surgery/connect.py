@@ -1,10 +1,11 @@
-"""From a layer to the way into it: the registry of transformers, or the circuit of a layer of this package."""
+"""From a layer to the way into it: the registry of transformers, a circuit of ours, or a module's own code."""
 
 from collections.abc import Callable
 
 from torch import nn
 
-from attention_surgeon.surgery.layers import Layer
+from attention_surgeon.surgery.layers import Layer, OwnCode
+from attention_surgeon.surgery.own_code import connect as connect_own_code
 from attention_surgeon.surgery.own_layers import connect as connect_own_layer
 from attention_surgeon.surgery.registry import connect as connect_registry
 
@@ -15,6 +16,8 @@ def connecting(layers: tuple[Layer, ...]) -> Callable[[nn.Module], Callable[[], 
 
     def connect(module: nn.Module) -> Callable[[], None]:
         layer = by_module[module]
-        return connect_own_layer(layer) if layer.use is None else connect_registry(layer)
+        if layer.use is None:
+            return connect_own_layer(layer)
+        return connect_own_code(layer) if isinstance(layer.use, OwnCode) else connect_registry(layer)
 
     return connect

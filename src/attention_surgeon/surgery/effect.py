@@ -104,11 +104,15 @@ def before_and_after(
 def layer_statistics(layer: CapturedLayer) -> HeadStatistics | None:
     """Return the statistics of each head of a captured layer; None where its rows are no weights any more.
 
-    What counts as visible is what its own, possibly operated, mask left visible.
+    What counts as visible is what its own, possibly operated, mask left visible. Of a layer with sinks they are those
+    of what the keys share among themselves.
     """
-    trace = layer.trace
+    trace, weights = layer.trace, layer.trace.weights
+    if layer.has_sinks:
+        shared = weights.sum(-1, keepdim=True)
+        weights = weights / shared.masked_fill(shared == 0, 1.0)
     try:
-        return head_statistics(trace.weights, trace.masked != float("-inf"), tokens=trace.key_tokens)
+        return head_statistics(weights, trace.masked != float("-inf"), tokens=trace.key_tokens)
     except SurgeonError:
         return None
 

@@ -1,7 +1,9 @@
 """From a text to what a model is called with, and from what it gives back to logits, states and a loss."""
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias, final
@@ -74,7 +76,7 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
     names = token_names(ids[0], tokenizer)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if not is_encoder_decoder(model):
-        return ModelInput({"input_ids": ids.to(device)}, names, names, ids)
+        return ModelInput({_name_of_ids(model): ids.to(device)}, names, names, ids)
     labels = ids if target is None else read_ids(target, tokenizer)
     _require_readable(model, labels)
     starts = (getattr(model.config, name, None) for name in ("decoder_start_token_id", "pad_token_id"))
@@ -82,6 +84,12 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
     written = torch.cat([torch.full_like(labels[:, :1], start), labels[:, :-1]], dim=1)
     arguments = {"input_ids": ids.to(device), "decoder_input_ids": written.to(device)}
     return ModelInput(arguments, names, token_names(written[0], tokenizer), labels)
+
+
+def _name_of_ids(model: nn.Module) -> str:
+    """Return what the forward of a model calls its token ids: its first argument, unless it has `input_ids`."""
+    names = list(inspect.signature(model.forward).parameters)
+    return "input_ids" if "input_ids" in names or not names or hasattr(model, "config") else names[0]
 
 
 @final
@@ -197,14 +205,41 @@ def call_model(model: nn.Module, arguments: Mapping[str, Any]) -> tuple[Tensor |
     try:
         if isinstance(model, Decoder):
             return model(arguments["input_ids"], causal_mask(arguments["input_ids"].shape[1])), None
-        result = model(**arguments)
+        with _slow_path():
+            result = model(**arguments)
     except SurgeonError:
         raise
     except (IndexError, RuntimeError, ValueError, TypeError, KeyError, NotImplementedError) as error:
         given = ", ".join(f"{name} {tuple(part.shape)}" for name, part in arguments.items() if isinstance(part, Tensor))
         said = str(error).strip().partition("\n")[0][:200] or type(error).__name__
         raise SurgeryError(f"{model_name(model)} cannot run {given}: {said}") from error
-    return getattr(result, "logits", None), getattr(result, "last_hidden_state", None)
+    if hasattr(result, "logits") or hasattr(result, "last_hidden_state"):
+        found = (getattr(result, name, None) for name in ("logits", "last_hidden_state"))
+        logits, states = (part if isinstance(part, Tensor) else None for part in found)  # some give several at once
+        return logits, states
+    return _of_own_model(model, result)
+
+
+@contextmanager
+def _slow_path() -> Iterator[None]:
+    """Keep PyTorch from computing whole layers at once, so that a run that is watched and one that is not are alike."""
+    was_on = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_on)
+
+
+def _of_own_model(model: nn.Module, result: Any) -> tuple[Tensor | None, Tensor | None]:
+    """Return logits or states of what somebody's own model gives: its first tensor, logits if as wide as its table."""
+    first = result[0] if isinstance(result, tuple | list) and result else result
+    if isinstance(first, Mapping):
+        first = next(iter(first.values()), None)
+    if not isinstance(first, Tensor) or not first.is_floating_point():
+        return None, None
+    tables = (module.num_embeddings for module in model.modules() if isinstance(module, nn.Embedding))
+    return (first, None) if first.shape[-1] == next(tables, None) else (None, first)
 
 
 def writes(model: nn.Module) -> bool:
@@ -263,7 +298,7 @@ def read_ids(text: object, tokenizer: Any) -> Tensor:
     if isinstance(text, str):
         if tokenizer is None:
             raise OptionError("a text needs a tokenizer: pass tokenizer=..., or ids in place of the text.")
-        text = tokenizer.encode(text)
+        text = encoded(text, tokenizer)
     if not isinstance(text, Tensor):
         if not isinstance(text, Sequence):
             raise ArgumentTypeError(f"text is {kind_of(text)}, expected a text, token ids or a mapping of arguments.")
@@ -272,6 +307,13 @@ def read_ids(text: object, tokenizer: Any) -> Tensor:
     if ids.ndim != 2 or ids.shape[0] != 1 or ids.shape[1] == 0:
         raise ShapeError(f"token ids have shape {tuple(text.shape)}, expected (n,) or (1, n): one text at a time.")
     return ids.long()
+
+
+def encoded(text: str, tokenizer: Any) -> list[int]:
+    """Return the ids of a text, of any length, with the signs that the tokenizer puts around it."""
+    is_of_transformers = hasattr(tokenizer, "convert_ids_to_tokens")
+    options = {"verbose": False} if is_of_transformers else {}  # a text that is too long is told about by us
+    return [int(one) for one in tokenizer.encode(text, **options)]
 
 
 def context_length(model: nn.Module) -> int | None:
@@ -291,23 +333,32 @@ def context_length(model: nn.Module) -> int | None:
     return min(counts, default=None)
 
 
-def fit_to_context(model: nn.Module, text: str, tokenizer: Any) -> tuple[TextLike, str | None]:
+def fit_to_context(model: nn.Module, text: str, tokenizer: Any, most: int | None = None) -> tuple[TextLike, str | None]:
     """Return a text as the model can read it, and a sentence that says what was left out; None: nothing was.
 
     What is kept is the beginning, with the signs that the tokenizer puts around a text.
+
+    Args:
+        model: The model.
+        text: The text.
+        tokenizer: The model's; None: the text is handed on as it is.
+        most: Tokens that are to be read at most, where the model could read more; None: as many as it can.
     """
-    longest = context_length(model)
-    if tokenizer is None or longest is None:
+    counts = [count for count in (context_length(model), most) if count is not None]
+    if tokenizer is None or not counts:
         return text, None
+    longest = min(counts)
     try:
-        ids = [int(one) for one in tokenizer.encode(text)]
+        ids = encoded(text, tokenizer)
     except SurgeonError:  # a text that it cannot read is told about where it is read
         return text, None
     if len(ids) <= longest:
         return text, None
     end = getattr(tokenizer, "sep_token_id", None) or getattr(tokenizer, "eos_token_id", None)
     kept = [*ids[: longest - 1], end] if end is not None and ids[-1] == end else ids[:longest]
-    return kept, f"the text has {len(ids)} tokens and this model reads {longest} at once; the first {longest} are read."
+    who = "this model reads" if most is None or longest < most or context_length(model) == most else "at most"
+    rest = "at once; the" if who != "at most" else "are shown; the"
+    return kept, f"the text has {len(ids):,} tokens and {who} {longest} {rest} first {longest} are read."
 
 
 def _require_readable(model: nn.Module, ids: Tensor) -> None:
@@ -316,7 +367,7 @@ def _require_readable(model: nn.Module, ids: Tensor) -> None:
     if longest is not None and ids.shape[1] > longest:
         raise OptionError(
             f"the text has {ids.shape[1]} tokens, and {model_name(model)} reads {longest} positions at once; "
-            f"shorten it, or read it in windows (surgeon sweep does)."
+            f"surgery.fit_to_context cuts it, and surgeon sweep reads it in windows."
         )
     if size is not None and int(ids.max()) >= size:
         raise OptionError(

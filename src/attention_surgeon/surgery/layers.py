@@ -1,14 +1,17 @@
 """Where a model attends: its attention layers by stack and number, found without running it.
 
-A layer is either one of our own (`nn.AttentionLayer`, which runs a circuit) or a module of transformers whose code
-asks the attention registry for the function that attends. The second kind is told from the code of its class, not from
-a list of names: the class has a method that refers to an `AttentionInterface`.
+A layer is one of our own (`nn.AttentionLayer`, which runs a circuit), or a module of transformers whose code asks the
+attention registry for the function that attends, or a module that attends by code of its own: of PyTorch, of a model
+outside the registry, of somebody's own. The second kind is told from the code of its class, not from a list of names:
+the class has a method that refers to an `AttentionInterface`. The third kind is told by its name, and whether it
+attends is proved at each call, or the call is refused.
 """
 
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import FunctionType
@@ -20,7 +23,8 @@ from attention_surgeon.errors import ArgumentTypeError, SurgeryError
 from attention_surgeon.nn.layer import AttentionLayer
 from attention_surgeon.require import kind_of
 
-_CROSS = re.compile(r"cross|encdec|encoder_attn", re.IGNORECASE)
+_CROSS = re.compile(r"cross|encdec|encoder_attn|multihead_attn", re.IGNORECASE)
+_LOOKS = re.compile(r"attention|attn|mha|mhsa", re.IGNORECASE)
 _HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head")
 
 
@@ -39,6 +43,12 @@ class RegistryUse:
 
 
 @final
+@dataclass(frozen=True)
+class OwnCode:
+    """That a module attends by code of its own, which is followed while it runs."""
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Layer:
     """One attention layer of a model.
@@ -50,7 +60,7 @@ class Layer:
         module: The module.
         num_heads: Query heads; None where only a call can tell.
         num_kv_heads: Key and value heads; None where only a call can tell.
-        use: How it finds its attention function; None for a layer of this package.
+        use: How it finds its attention function, or that it has code of its own; None for a layer of this package.
     """
 
     stack: str
@@ -59,7 +69,7 @@ class Layer:
     module: nn.Module
     num_heads: int | None
     num_kv_heads: int | None
-    use: RegistryUse | None
+    use: RegistryUse | OwnCode | None
 
     @property
     def name(self) -> str:
@@ -71,11 +81,11 @@ def attention_layers(model: nn.Module) -> tuple[Layer, ...]:
     """Return the attention layers of a model, in the order in which it holds them.
 
     Args:
-        model: A model of transformers, or any module that holds layers of this package.
+        model: A model of transformers or of PyTorch, or any module with attention in it.
 
     Raises:
         ArgumentTypeError: no module.
-        SurgeryError: no layer in it asks transformers' attention registry, so that no operation could take effect.
+        SurgeryError: nothing in it looks like attention, so that no operation could take effect.
 
     >>> from attention_surgeon.models import Decoder, DecoderConfig
     >>> [layer.name for layer in attention_layers(Decoder(DecoderConfig(vocabulary_size=3, num_layers=2)))]
@@ -89,7 +99,9 @@ def attention_layers(model: nn.Module) -> tuple[Layer, ...]:
     found = list(_attending_modules(model))
     if not found:
         raise SurgeryError(_no_layers(model))
-    names = _stack_names([_pattern(path) for path, _, _ in found], is_encoder_decoder(model))
+    patterns = [_pattern(path) for path, _, _ in found]
+    is_pair = is_encoder_decoder(model) or all(any(side in one for one in patterns) for side in ("encoder", "decoder"))
+    names = _stack_names(patterns, is_pair)
     counts: dict[str, int] = {}
     layers = []
     for path, module, use in found:
@@ -100,35 +112,32 @@ def attention_layers(model: nn.Module) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def bypassing(model: nn.Module) -> tuple[str, ...]:
-    """Return the paths of modules that look like attention and never ask the registry: no operation reaches them.
+def _of_own_code(model: nn.Module, reached: list[str]) -> Iterator[str]:
+    """Yield the paths of modules that look like attention and are not reached otherwise.
 
     Only these are told by their name: a class called ...Attention... with parameters of its own, with no layer in it or
-    around it that can be operated on.
+    around it that is reached; of several inside each other the innermost.
     """
-    reached = [layer for layer, _, _ in _attending_modules(model)]
     found: list[str] = []
     for path, module in model.named_modules():
-        looks = "attention" in type(module).__name__.lower() and any(True for _ in module.parameters())
-        if not looks or isinstance(module, nn.ModuleList):
+        looks = _LOOKS.search(type(module).__name__) and any(True for _ in module.parameters())
+        if not looks or isinstance(module, nn.ModuleList) or _is_whole_model(module):
             continue
         is_related = any(f"{other}.".startswith(f"{path}.") or f"{path}.".startswith(f"{other}.") for other in reached)
-        if not is_related:
+        if not is_related and path:
             found = [other for other in found if not path.startswith(f"{other}.")]  # the innermost one attends
             found.append(path)
-    return tuple(path for path in found if any(isinstance(part, nn.Linear) for part in _children(model, path)))
+    yield from found
 
 
-def _children(model: nn.Module, path: str) -> tuple[nn.Module, ...]:
-    return tuple(model.get_submodule(path).modules())
+def _is_whole_model(module: nn.Module) -> bool:
+    library = sys.modules.get("transformers.modeling_utils")
+    return library is not None and isinstance(module, library.PreTrainedModel)
 
 
-def in_classes(model: nn.Module, paths: tuple[str, ...]) -> str:
-    """Return how many modules of which class stand at some paths: `2 LongT5LocalAttention`."""
-    counts: dict[str, int] = {}
-    for path in paths:
-        name = type(model.get_submodule(path)).__name__
-        counts[name] = counts.get(name, 0) + 1
+def in_classes(layers: Iterable[Layer]) -> str:
+    """Return how many layers are of which class: `2 LongT5LocalAttention`."""
+    counts = Counter(type(layer.module).__name__ for layer in layers)
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
@@ -143,12 +152,17 @@ def model_name(model: nn.Module) -> str:
     return f"{type(model).__name__} ({kind})" if kind else type(model).__name__
 
 
-def _attending_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module, RegistryUse | None]]:
+def _attending_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module, RegistryUse | OwnCode | None]]:
+    uses: dict[str, RegistryUse | OwnCode | None] = {}
     for path, module in model.named_modules():
         if isinstance(module, AttentionLayer):
-            yield path, module, None
+            uses[path] = None
         elif (use := _registry_use(type(module))) is not None:
-            yield path, module, use
+            uses[path] = use
+    uses |= dict.fromkeys(_of_own_code(model, list(uses)), OwnCode())
+    for path, module in model.named_modules():
+        if path in uses:
+            yield path, module, uses[path]
 
 
 @cache
@@ -202,13 +216,7 @@ def _count_heads(module: nn.Module) -> tuple[int | None, int | None]:
 
 
 def _no_layers(model: nn.Module) -> str:
-    if type(model).__module__.startswith("transformers."):
-        return (
-            f"{model_name(model)} never calls the attention registry of transformers: its layers attend by code of "
-            f"their own, so no operation could take effect. Types that call it: gpt2, llama, mistral, gemma2, bert, "
-            f"t5, bart, vit and most others."
-        )
     return (
-        f"{model_name(model)} holds no attention layer to operate on: neither a model of transformers that calls the "
-        f"attention registry, nor a layer of attention_surgeon.nn."
+        f"{model_name(model)} holds no attention layer to operate on: nothing in it calls the attention registry of "
+        f"transformers, is a layer of attention_surgeon.nn, or is of a class called ...Attention..., Attn or MHA."
     )

@@ -9,7 +9,7 @@ from torch import nn
 from attention_surgeon.errors import SurgeryError
 from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
 from attention_surgeon.surgery.connect import connecting
-from attention_surgeon.surgery.layers import Layer, attention_layers, bypassing, in_classes, model_name
+from attention_surgeon.surgery.layers import Layer, attention_layers, model_name
 from attention_surgeon.surgery.operations import Operation, find_operation
 from attention_surgeon.surgery.receipt import Receipt, Tally
 from attention_surgeon.surgery.table import Active, Patient, lay_down, take_up
@@ -26,8 +26,8 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
     in the order in which they came.
 
     Args:
-        model: A model of transformers that calls its attention registry, in "eager" or "sdpa"; or any module that
-            holds layers of `attention_surgeon.nn`.
+        model: A model of transformers, in "eager" or "sdpa"; a module of PyTorch or of your own; or any module that
+            holds layers of `attention_surgeon.nn`. Attention by code of its own is followed while it runs, and proved.
         fault: What to do: a name (`operations()` lists them), a fault of the catalogue, or an `Operation`.
         layers: Numbers from 0, `"0-3,7"`, or a stack such as `"decoder 0"`; None: all.
         heads: Query heads from 0, `"2,5"`; None: all.
@@ -36,8 +36,8 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
         The receipt; complete after the block.
 
     Raises:
-        SurgeryError: the operation cannot take effect (the model never calls the registry, the fault lies outside
-            attention, the shapes do not fit), or nothing called attention within the block.
+        SurgeryError: the operation cannot take effect (attention that cannot be followed, a fault that lies outside
+            attention, shapes that do not fit), or nothing called attention within the block.
         OptionError, ArgumentTypeError: no such operation, layer or head.
 
     >>> import torch
@@ -55,7 +55,7 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
     operation, found, chosen, numbers = plan_operation(model, fault, layers, heads)
     active = {layer.module: Active(operation, numbers, Tally(layer)) for layer in chosen}
     tallies = tuple(one.tally for one in active.values())
-    receipt = Receipt(operation.name, tallies, len(found) - len(chosen), in_classes(model, bypassing(model)))
+    receipt = Receipt(operation.name, tallies, len(found) - len(chosen))
 
     def add(patient: Patient, module: nn.Module) -> None:
         patient.active += (active[module],)
@@ -74,7 +74,7 @@ def operate(model: nn.Module, fault: object, *, layers: Choice = None, heads: Ch
         for hook in hooks:
             hook.remove()
         receipt.undone = True
-    _refuse_nothing(model, tallies, whole.runs, receipt.bypassing)
+    _refuse_nothing(model, tallies, whole.runs, is_asked_for=layers is not None)
 
 
 class Plan(NamedTuple):
@@ -108,8 +108,16 @@ def _counting(tally: Tally) -> Callable[..., None]:
     return count
 
 
-def _refuse_nothing(model: nn.Module, tallies: tuple[Tally, ...], runs: int, beside: str) -> None:
-    silent = [tally for tally in tallies if tally.runs and not tally.calls]
+def _refuse_nothing(model: nn.Module, tallies: tuple[Tally, ...], runs: int, *, is_asked_for: bool) -> None:
+    out_of_reach = [tally for tally in tallies if tally.is_out_of_reach]
+    if out_of_reach and (is_asked_for or not any(tally.calls for tally in tallies)):
+        layer = out_of_reach[0].layer
+        raise SurgeryError(
+            f"layer {layer.name} of {model_name(model)} ({type(layer.module).__name__}) ran {out_of_reach[0].runs} "
+            f"times and attends in a way that cannot be followed: no softmax over the keys of a product of query and "
+            f"key, with only a scale, a cap, masks and biases in between, met its values. Nothing was operated on."
+        )
+    silent = [tally for tally in tallies if tally.runs and not tally.calls and not tally.is_out_of_reach]
     if silent:
         raise SurgeryError(
             f"layer {silent[0].layer.name} of {model_name(model)} ran {silent[0].runs} times and never called "
@@ -117,10 +125,9 @@ def _refuse_nothing(model: nn.Module, tallies: tuple[Tally, ...], runs: int, bes
         )
     if runs and not any(tally.calls for tally in tallies):
         names = ", ".join(tally.layer.name for tally in tallies[:3])
-        code = f"; {beside} attend by code of their own, which no operation reaches" if beside else ""
         raise SurgeryError(
             f"{model_name(model)} ran, and the layers that were to be operated on ({names}"
-            f"{', ...' if len(tallies) > 3 else ''}) did not run on this input{code}: nothing was operated on."
+            f"{', ...' if len(tallies) > 3 else ''}) did not run on this input: nothing was operated on."
         )
     if not any(tally.calls for tally in tallies):
         raise SurgeryError(f"{model_name(model)} was not run within the block: nothing was operated on.")

@@ -14,12 +14,14 @@ from torch import Tensor
 from attention_surgeon.errors import ArgumentTypeError, OptionError, SurgeryError
 from attention_surgeon.faults import Fault, catalogue, find_fault
 from attention_surgeon.faults.mask_content import change_allowed
+from attention_surgeon.faults.parts import CAP, SINK, Part
 from attention_surgeon.masks import reverse_mask
 from attention_surgeon.ops import STEP_NAMES, Circuit, Operands
 from attention_surgeon.ops.steps import Step
 from attention_surgeon.require import kind_of
 
-_ACTING = frozenset({*STEP_NAMES, "share", "assign", "merge"})
+_ACTING = frozenset({*STEP_NAMES, "share", "assign", "merge", "cap", "sink"})
+_HANDED_OVER = (CAP, SINK)  # what a model hands to its attention function, beside query, key, value, mask and scale
 _REASONS = {
     "project": "it changes the projections, which the model applies before and after its attention function",
     "source": "it changes which vectors are projected, which the model does before its attention function",
@@ -43,12 +45,14 @@ class Operation:
         summary: What it does, in one sentence.
         change: From the healthy circuit to the operated one.
         is_for_cross: Whether it means anything where keys are of another text than queries.
+        needs: The part that an attention must have for it, such as soft caps; None: every attention can have it done.
     """
 
     name: str
     summary: str
     change: Callable[[Circuit], Circuit]
     is_for_cross: bool = True
+    needs: Part[Any] | None = None
 
 
 def find_operation(fault: object) -> Operation:
@@ -135,9 +139,11 @@ def why_not(fault: Fault) -> str | None:
     """Return why a fault of the catalogue cannot act on a model, None if it can."""
     if fault.operate is None:
         return _WRAPPED
-    if fault.needs is not None:
-        return "it changes a position, a norm, a cap, a window or a sink, which a model keeps to itself"
-    changed = {part.partition("=")[0] for part in fault.operate(Circuit()).changed()}
+    if fault.needs is not None and fault.needs not in _HANDED_OVER:
+        return "it changes a position, a norm, a slope or a window, which a model keeps to itself"
+    usual = Circuit() if fault.needs is None else fault.needs.put_into(Circuit())
+    before, after = ({*circuit.changed()} for circuit in (usual, fault.operate(usual)))
+    changed = {part.partition("=")[0] for part in before ^ after}
     # What stands only in parts that a model does not let us reach, or leaves parts half changed, does not act.
     beyond = sorted(changed - _ACTING - {"report"})
     if beyond:
@@ -152,7 +158,7 @@ def _from_fault(fault: Fault, name: str) -> Operation:
     if reason is not None:
         raise SurgeryError(f"{fault.name} cannot act on a model: {reason}.")
     assert fault.operate is not None
-    return Operation(name, fault.summary, fault.operate)
+    return Operation(name, fault.summary, fault.operate, needs=fault.needs)
 
 
 def _normalise_with(make: Callable[[Step], Step]) -> Callable[[Circuit], Circuit]:

@@ -72,8 +72,6 @@ def _attend(layer: Layer, module: AttentionLayer, own: Circuit, operands: Operan
         mask=operands.allowed,
         bias=operands.bias,
         circuit=own,
-        before_mask=None,
-        position_bias=None,
         own=own_output,
     )
     output, sight = patient_of(module).attend(call)

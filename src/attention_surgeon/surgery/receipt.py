@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attention_surgeon.ops import Steps
 from attention_surgeon.surgery.call import AttentionCall
-from attention_surgeon.surgery.layers import Layer
+from attention_surgeon.surgery.layers import Layer, OwnCode, in_classes
 
 
 @final
@@ -77,6 +77,11 @@ class Tally:
     agreement: float = 0.0
     reads: int = 0
     writes: int = 0
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the layer ran, and its own code did nothing that could be followed."""
+        return isinstance(self.layer.use, OwnCode) and self.runs > 0 and not self.calls
 
     def count(self, call: AttentionCall, heads: tuple[int, ...]) -> None:
         """Count a call."""
@@ -148,9 +153,9 @@ class Tally:
 class Receipt:
     """What an operation did, layer by layer; it grows while the operation is in place."""
 
-    def __init__(self, operation: str, tallies: tuple[Tally, ...], num_other_layers: int, bypassing: str = "") -> None:
-        """Begin with nothing counted; `bypassing` says which attention of the model no operation can reach."""
-        self.operation, self.num_other_layers, self.bypassing = operation, num_other_layers, bypassing
+    def __init__(self, operation: str, tallies: tuple[Tally, ...], num_other_layers: int) -> None:
+        """Begin with nothing counted."""
+        self.operation, self.num_other_layers = operation, num_other_layers
         self._tallies = tallies
         self.undone = False
 
@@ -158,6 +163,11 @@ class Receipt:
     def layers(self) -> tuple[LayerReceipt, ...]:
         """One entry for each operated layer."""
         return tuple(tally.receipt() for tally in self._tallies)
+
+    @property
+    def bypassing(self) -> str:
+        """Which layers ran and could not be reached, as they attend in a way that cannot be followed; "": none."""
+        return in_classes(tally.layer for tally in self._tallies if tally.is_out_of_reach)
 
     @property
     def calls(self) -> int:

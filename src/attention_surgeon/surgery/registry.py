@@ -6,27 +6,29 @@ model makes stay as they are, so what is not operated on cannot change.
 """
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import SurgeryError
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.masks.read import read_additive
-from attention_surgeon.ops import Circuit, Operands, divide_by_root_key_size, leave_unscaled, multiply_by
-from attention_surgeon.ops.softmax import softmax
 from attention_surgeon.surgery.call import AttentionCall
-from attention_surgeon.surgery.layers import Layer
+from attention_surgeon.surgery.healthy import healthy_circuit
+from attention_surgeon.surgery.layers import Layer, RegistryUse
 from attention_surgeon.surgery.table import patient_of
 
 NAME = "attention_surgeon"
 """The name under which our function stands in the registry while anything is operated on."""
 
 _READABLE = ("eager", "sdpa")
-_READ = frozenset({"dropout", "scaling", "is_causal", "position_bias", "softcap", "s_aux", "sinks", "sliding_window"})
-_SAME_SCALE = 1e-12  # relative: what two ways of writing 1/√d differ by
+_SINKS = ("s_aux", "sinks")
+_KNOWN = frozenset(
+    {"dropout", "scaling", "is_causal", "position_bias", "softcap", *_SINKS, "sliding_window", "output_attentions"}
+)
+"""Arguments whose meaning is known: read here, in the mask already (a window), or of no effect."""
 
 
 def connect(layer: Layer) -> Callable[[], None]:
@@ -102,7 +104,7 @@ def read_call(
         options: Every other argument.
 
     Raises:
-        SurgeryError: dropout is on, which no two computations share.
+        SurgeryError: dropout is on, which no two computations share; an argument whose meaning is not known.
     """
     if options.get("dropout"):
         raise SurgeryError(f"layer {layer.name} drops weights at random while training; call model.eval() first.")
@@ -110,14 +112,13 @@ def read_call(
     if attention_mask is None and name == "sdpa" and _is_causal(layer.module, query, options):
         mask = causal_mask(query.shape[-2], key.shape[-2], align="start")
     use, module = layer.use, layer.module
-    assert use is not None
+    assert isinstance(use, RegistryUse)
     function = use.interface.get_interface(name, use.eager)
 
     def own(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return function(module, query, key, value, attention_mask, **options)[0]
 
-    position_bias, softcap, sinks = (options.get(option) for option in ("position_bias", "softcap", "s_aux"))
-    sinks = options.get("sinks") if sinks is None else sinks
+    _require_known(layer, function, options)
     scaling = options.get("scaling")
     scaling = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
     return AttentionCall(
@@ -127,14 +128,40 @@ def read_call(
         value=value,
         mask=mask,
         bias=bias,
-        circuit=_healthy(scaling, query.shape[-1], sinks),
-        before_mask=_before_mask(softcap, position_bias),
-        position_bias=position_bias,
+        circuit=healthy_circuit(
+            scaling,
+            query.shape[-1],
+            cap=options.get("softcap"),
+            bias=options.get("position_bias"),
+            sinks=next((options[name] for name in _SINKS if options.get(name) is not None), None),
+        ),
         own=own,
         scaling=scaling,
-        has_sinks=sinks is not None,
-        unread=tuple(sorted(name for name, value in options.items() if name not in _READ and value is not None)),
     )
+
+
+def _require_known(layer: Layer, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse a call whose own function reads an argument that is not known here.
+
+    Raises:
+        SurgeryError: with the name of the argument.
+    """
+    read = _names_read_by(inspect.unwrap(function))
+    unknown = sorted(name for name, value in options.items() if value is not None and name in read - _KNOWN)
+    if unknown:
+        raise SurgeryError(
+            f"layer {layer.name} hands {', '.join(unknown)} to its attention function, which reads it, and what it "
+            f"means is not known here; nothing is operated on."
+        )
+
+
+def _names_read_by(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the arguments that a function can tell apart: those that it names, and texts by which it may ask."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return frozenset()
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return frozenset((*named, *(text for text in code.co_consts if isinstance(text, str))))
 
 
 def _read_mask(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -151,38 +178,3 @@ def _is_causal(module: nn.Module, query: Tensor, options: Mapping[str, Any]) -> 
     """Whether "sdpa" without a mask hides the future, by transformers' own rule."""
     asked = options.get("is_causal")
     return query.shape[-2] > 1 and bool(getattr(module, "is_causal", True) if asked is None else asked)
-
-
-def _healthy(scaling: float, size: int, sinks: Tensor | None) -> Circuit:
-    scale = leave_unscaled if scaling == 1 else multiply_by(scaling)
-    if abs(scaling * size**0.5 - 1) < _SAME_SCALE:
-        scale = divide_by_root_key_size
-    circuit = Circuit().replace(scale=scale)
-    return circuit if sinks is None else circuit.replace(normalise=_softmax_with_sinks(sinks))
-
-
-def _softmax_with_sinks(sinks: Tensor) -> Callable[[Tensor, Operands], Tensor]:
-    """Return a softmax with one more score that belongs to no key and takes a share of each row.
-
-    Args:
-        sinks: That score, for each head `(heads,)`, or for each row `(batch, heads, n_q, 1)`.
-    """
-    per_row = sinks if sinks.ndim == 4 else sinks.reshape(-1, 1, 1)
-
-    def softmax_with_sinks(masked: Tensor, operands: Operands) -> Tensor:
-        extra = per_row.to(masked.dtype).expand(*masked.shape[:-1], 1)
-        return softmax(torch.cat([masked, extra], dim=-1), dim=-1)[..., :-1]
-
-    return softmax_with_sinks
-
-
-def _before_mask(softcap: float | None, position_bias: Tensor | None) -> Callable[[Tensor], Tensor] | None:
-    if softcap is None and position_bias is None:
-        return None
-
-    def cap_and_add(scaled: Tensor) -> Tensor:
-        if softcap is not None:
-            scaled = softcap * torch.tanh(scaled / softcap)
-        return scaled if position_bias is None else scaled + position_bias.to(scaled.dtype)
-
-    return cap_and_add

@@ -17,7 +17,7 @@ from torch import nn
 from attention_surgeon.errors import OptionError, SurgeonError
 from attention_surgeon.require import require_count
 from attention_surgeon.surgery.choose import Choice, check_heads, choose_layers, read_heads
-from attention_surgeon.surgery.inputs import ModelOutput, context_length, prepare, run_model, writes
+from attention_surgeon.surgery.inputs import ModelOutput, context_length, encoded, prepare, run_model, writes
 from attention_surgeon.surgery.layers import attention_layers
 from attention_surgeon.surgery.loading import LoadedModel, load_model
 from attention_surgeon.surgery.operating import operate
@@ -141,10 +141,10 @@ def cut_text(loaded: LoadedModel, text: str, window: int) -> Windows:
 
 def _encode(tokenizer: Any, text: str) -> tuple[list[int], list[int], list[int]]:
     """Return the ids of a text between those that the tokenizer puts before and behind it."""
-    whole = [int(one) for one in tokenizer.encode(text)]
+    whole = encoded(text, tokenizer)
     if not hasattr(tokenizer, "convert_ids_to_tokens"):  # not of transformers: it puts nothing around a text
         return [], whole, []
-    ids = tokenizer.encode(text, add_special_tokens=False)
+    ids = tokenizer.encode(text, add_special_tokens=False, verbose=False)
     for begin in range(len(whole) - len(ids) + 1):
         if whole[begin : begin + len(ids)] == ids:
             return whole[:begin], ids, whole[begin + len(ids) :]

@@ -137,9 +137,19 @@ class _Theatre:
         self._computed: dict[tuple[Active, ...], Computed] = {}
 
     def circuit(self, operations: tuple[Active, ...]) -> Circuit:
-        """Return the healthy circuit with these operations in it, one after the other."""
+        """Return the healthy circuit with these operations in it, one after the other.
+
+        Raises:
+            SurgeryError: an operation on a part that this attention does not have.
+        """
         is_cross = self.call.layer.stack == "cross"
         acting = [one.operation for one in operations if one.operation.is_for_cross or not is_cross]
+        for operation in acting:
+            if operation.needs is not None and not operation.needs.is_in(self.call.circuit):
+                raise SurgeryError(
+                    f"layer {self.call.layer.name}: {operation.name} needs {operation.needs.words}, and this "
+                    f"attention has none."
+                )
         return reduce(lambda made, operation: operation.change(made), acting, self.call.circuit)
 
     def computed(self, operations: tuple[Active, ...]) -> Computed:
@@ -213,7 +223,7 @@ def require_agreement(call: AttentionCall, healthy: Tensor, own: Tensor) -> None
     """Refuse a layer whose attention our mechanism does not reproduce, rows without a key aside.
 
     Raises:
-        SurgeryError: with how far it is off, and the arguments of the call that may be the reason.
+        SurgeryError: with how far it is off.
     """
     rows = call.rows_with_keys()
     difference, size = (healthy - own).detach().abs(), own.detach().abs()
@@ -224,10 +234,9 @@ def require_agreement(call: AttentionCall, healthy: Tensor, own: Tensor) -> None
     room = max(_AGREES, 8 * torch.finfo(own.dtype).eps) * max(float(size.max()), 1e-6)
     off = float(difference.max())
     if off > room:
-        reason = f"; it hands over {', '.join(call.unread)}, which is not read here" if call.unread else ""
         raise SurgeryError(
             f"layer {call.layer.name}: our attention does not reproduce this model's (off by {off:.2g} in outputs up "
-            f"to {float(size.max()):.2g}){reason}; nothing is operated on."
+            f"to {float(size.max()):.2g}); nothing is operated on."
         )
 
 

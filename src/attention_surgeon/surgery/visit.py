@@ -11,7 +11,7 @@ from attention_surgeon.surgery.call import AttentionCall
 from attention_surgeon.surgery.choose import Choice, choose_layers
 from attention_surgeon.surgery.connect import connecting
 from attention_surgeon.surgery.inputs import ModelInput, ModelOutput, TextLike, prepare, run_model
-from attention_surgeon.surgery.layers import Layer, attention_layers, bypassing, in_classes, model_name
+from attention_surgeon.surgery.layers import Layer, attention_layers, model_name
 from attention_surgeon.surgery.table import Observer, Patient, Sight, lay_down, take_up
 
 
@@ -92,10 +92,9 @@ def run_observed(model: nn.Module, given: ModelInput, observer: Observer, layers
         output = run_model(model, given)
     missed = [layer.name for layer in watched if layer.name not in seen]
     if len(missed) == len(watched):
-        beside = in_classes(model, bypassing(model))
-        code = f" {beside} attend by code of their own." if beside else ""
+        classes = ", ".join(sorted({type(layer.module).__name__ for layer in watched}))
         raise SurgeryError(
-            f"{model_name(model)} ran and never called the attention registry on this input: nothing was captured."
-            f"{code}"
+            f"{model_name(model)} ran, and no attention was seen in its layers ({classes}): nothing was captured. They "
+            f"did not run on this input, or attend in a way that cannot be followed."
         )
     return output

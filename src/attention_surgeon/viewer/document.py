@@ -26,9 +26,9 @@ def document_of(
 
     Keys: `format`, `version`, `title`, `axes`, `comparison` (null, or distances map by map and where to begin),
     `operation` (null; who operated puts there what was done, as `types.d.ts` says) and `sides`, one for each subject:
-    `label`, `source`, `numQueries`, `numKeys`, `queryTokens` and `keyTokens` (null: positions), `statistics`
-    (definitions), `frames` (the edges of the cells) and `maps`, each with `place`, `name`, `group`, its cells and its
-    numbers.
+    `label`, `source`, `numQueries`, `numKeys`, `queryTokens` and `keyTokens` (null: positions), `promptLength` (null:
+    nothing was written), `statistics` (definitions), `frames` (the edges of the cells) and `maps`, each with `place`,
+    `name`, `group`, its cells and its numbers.
 
     Args:
         subjects: One, or two with the same places and sizes.
@@ -79,6 +79,7 @@ def _side(subject: Subject, label: str, contents: Contents, steps: Sequence[dict
         "numKeys": n_k,
         "queryTokens": _names(subject.query_tokens),
         "keyTokens": _names(subject.key_tokens),
+        "promptLength": subject.prompt_length,
         "statistics": numbers.definitions,
         "frames": contents.frames,
         "maps": maps,

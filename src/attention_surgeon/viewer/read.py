@@ -47,7 +47,10 @@ def read(what: Any, axes: Sequence[str] | None, caller: str) -> Subject:
             source=what.source,
         )
     if _is_outputs(what):
-        return read(_attentions(what, caller), axes, caller)
+        attentions = _attentions(what, caller)
+        if isinstance(attentions[0], tuple | list):
+            return _of_generation(attentions, axes, caller)
+        return read(attentions, axes, caller)
     if isinstance(what, Mapping):
         return _of_layers(list(what.values()), [str(name) for name in what], axes, caller)
     if isinstance(what, Sequence) and not isinstance(what, str | bytes):
@@ -181,6 +184,22 @@ def _is_capture(what: Any) -> bool:
     """Tell what `surgery.capture` returns, which stands in a room beside this one."""
     layers = getattr(what, "layers", None)
     return isinstance(layers, tuple) and bool(layers) and all(hasattr(layer, "trace") for layer in layers)
+
+
+def _of_generation(steps: Sequence[Any], axes: Sequence[str] | None, caller: str) -> Subject:
+    """Return what `generate` saw step by step as one map for each head: the prompt, then one row for each step."""
+    first, last = steps[0], steps[-1]
+    if any(not isinstance(layer, Tensor) or layer.ndim != 4 for step in steps for layer in step):
+        raise ArgumentTypeError(
+            f"{caller}: the attentions of generate hold a {kind_of(first[0])}, expected (batch, heads, n_q, n_k) for "
+            f"each step and layer; {_EAGER}"
+        )
+    num_keys = last[0].shape[-1]
+    layers = [
+        torch.cat([torch.nn.functional.pad(step[at], (0, num_keys - step[at].shape[-1])) for step in steps], dim=-2)
+        for at in range(len(first))
+    ]
+    return replace(read(layers, axes, caller), prompt_length=first[0].shape[-2])
 
 
 def _is_outputs(what: Any) -> bool:

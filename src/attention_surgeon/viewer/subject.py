@@ -30,6 +30,7 @@ class Subject:
         traces: For each place the trace of its call, where the steps are known.
         groups: For each place the number of its key/value head; None where every head has its own.
         source: Where this comes from, in words.
+        prompt_length: How many tokens were given to a model that wrote the others; None: nothing was written.
         measured: For each place the statistics that are known already, where the weights are not there to measure.
     """
 
@@ -41,6 +42,7 @@ class Subject:
     traces: Sequence[AttentionTrace] = ()
     groups: tuple[int, ...] | None = None
     source: str = ""
+    prompt_length: int | None = None
     measured: Sequence[HeadStatistics] = ()
 
     @property

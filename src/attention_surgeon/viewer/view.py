@@ -1,10 +1,11 @@
 """From attention to a page: `view` for one, `compare` for before and after."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
-from attention_surgeon.require import kind_of
+from attention_surgeon.require import kind_of, require_count
 from attention_surgeon.viewer.document import document_of
 from attention_surgeon.viewer.page import Page
 from attention_surgeon.viewer.read import read
@@ -24,6 +25,7 @@ def view(
     axes: Sequence[str] | None = None,
     title: str | None = None,
     key_value_heads: int | None = None,
+    prompt_length: int | None = None,
     in_full: Sequence[Sequence[int | str]] = (),
     max_megabytes: int | float = 5.0,
 ) -> Page:
@@ -37,13 +39,15 @@ def view(
             - an `AttentionTrace`, or a list or dictionary of them, one for each layer;
             - weights as a `torch.Tensor` or NumPy array of any floating dtype: `(n_q, n_k)`, `(heads, n_q, n_k)`,
               `(batch, heads, n_q, n_k)` or `(layers, batch, heads, n_q, n_k)`, or a list of these, one for each layer;
-            - what a model of transformers returned, with its `attentions`;
+            - what a model of transformers returned, with its `attentions`, from `generate(...)` too;
             - a `stats.PooledMap`, of which only the cells are known, or a `stats.AttentionScan`, a map with statistics.
         tokens: One string for each query; for the keys too, where there are as many.
         key_tokens: One string for each key.
         axes: Names of the axes before queries and keys, where they are not the usual ones: `("layer", "head")`.
         title: Stands above everything; None: the beginning of the text.
         key_value_heads: How many heads of keys and values the heads share; found by itself in a trace.
+        prompt_length: How many of the tokens were given to a model that wrote the others: the text then has a slider
+            over its steps. Found by itself in what `generate` returned.
         in_full: Places, such as `[(0, 3)]` for layer 0, head 3, that are held weight by weight in 255 steps, whatever
             the others lose.
         max_megabytes: The size that the page keeps to, in 10⁶ bytes.
@@ -61,6 +65,8 @@ def view(
     'cat sat'
     """
     subject = with_tokens(read(what, axes, "view"), tokens, key_tokens, key_value_heads, "view")
+    if prompt_length is not None:
+        subject = replace(subject, prompt_length=_prompt_length(prompt_length, subject))
     room = _room([subject], max_megabytes, "view")
     words = _title(title, subject, "view")
     return Page(document_of([subject], words, [""], _places(subject, in_full, "view"), room, "view"), [subject])
@@ -110,6 +116,13 @@ def compare(
         raise OptionError(f"compare: labels is {labels!r}, expected two strings such as ('before', 'after').")
     room = _room(sides, max_megabytes, "compare")
     return Page(document_of(sides, _title(title, sides[0], "compare"), labels, frozenset(), room, "compare"), sides)
+
+
+def _prompt_length(given: int, subject: Subject) -> int:
+    require_count(given, "prompt_length", "view")
+    if given > subject.sizes[0]:
+        raise OptionError(f"view: prompt_length is {given}, but there are {subject.sizes[0]} queries.")
+    return given
 
 
 def _places(subject: Subject, in_full: Sequence[Sequence[int | str]], caller: str) -> frozenset[int]:

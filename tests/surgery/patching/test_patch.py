@@ -254,3 +254,9 @@ def test_texts_of_two_lengths_are_refused() -> None:
 def test_a_model_without_logits_is_told() -> None:
     with pytest.raises(SurgeryError, match="GPT2Model gives no logits"):
         patch(make("gpt2").transformer, CLEAN, CORRUPT, metric=METRIC)
+
+
+def test_a_notebook_shows_the_map() -> None:
+    html = patch(make("gpt2"), CLEAN, CORRUPT, metric=METRIC, layers=0)._repr_html_()
+    assert html.startswith('<figure><img alt="PatchResult(patch z, ')
+    assert "data:image/png;base64,iVBOR" in html

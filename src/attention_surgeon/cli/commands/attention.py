@@ -63,6 +63,16 @@ def view(
     first: Annotated[
         int | None, typer.Option(metavar="N", help="Without a model: look at the first N tokens only.")
     ] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show a vision model a picture; .png out: weights over it.")
+    ] = None,
+    stack: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a model with several: encoder, decoder or cross.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="What an encoder-decoder is to write; else the text.")] = None,
+    write: Annotated[
+        int | None, typer.Option(metavar="N", help="Let the model write N tokens first: the page shows step by step.")
+    ] = None,
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Which layer a picture shows.")] = None,
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="What to write: .html for a page; .png, .svg or .pdf for a picture.")
@@ -80,7 +90,25 @@ def view(
     """
     from attention_surgeon.cli.view import ViewRequest, run_view
 
-    request = ViewRequest(text, file, trace, scan, model, mask, no_scale, first, layer, out, font, megabytes, open_it)
+    request = ViewRequest(
+        text,
+        file,
+        trace,
+        scan,
+        model,
+        mask,
+        no_scale,
+        first,
+        image,
+        stack,
+        target,
+        write,
+        layer,
+        out,
+        font,
+        megabytes,
+        open_it,
+    )
     return run_view(request)
 
 

@@ -20,7 +20,7 @@ from attention_surgeon.require import kind_of
 from attention_surgeon.surgery.inputs import TextLike, call_model, prepare, token_names
 
 MetricLike: TypeAlias = str | Callable[..., Any]
-"""A text as above, or a function of the logits `(n, vocabulary)` that returns one number."""
+"""A text as above, or a function of the logits `(n, vocabulary)`, or of the states of a model that has none."""
 
 _TERM = re.compile(r"\s*([+-]?)\s*(logit|logprob|prob)\((.+?)\)(?=\s*(?:[+-]\s*(?:logit|logprob|prob)\(|$))", re.DOTALL)
 _EXPECTED = "such as 'logit( mat) - logit( dog)', 'logprob( mat)' or 'prob( mat)'"
@@ -36,12 +36,14 @@ class Metric:
         measure: From logits `(n, vocabulary)`, `(labels,)` for a classifier, to one number, with its gradient.
         directions: For a sum of logits alone: token and its factor, by which the stream is read; empty: none.
         place: Position at which the logits are read, for those.
+        takes_states: Whether a model without logits may be measured by its last states; a function may do so.
     """
 
     name: str
     measure: Callable[[Tensor], Tensor]
     directions: tuple[tuple[int, float], ...] = ()
     place: int = -1
+    takes_states: bool = False
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Return the number for one run.
@@ -75,7 +77,7 @@ def read_metric(metric: MetricLike, tokenizer: Any = None, tokens: Sequence[str]
     if isinstance(metric, Metric):
         return metric
     if callable(metric):
-        return Metric(getattr(metric, "__name__", repr(metric)), metric)
+        return Metric(getattr(metric, "__name__", repr(metric)), metric, takes_states=True)
     if not isinstance(metric, str):
         raise ArgumentTypeError(
             f"metric is {kind_of(metric)}, expected a function of the logits or a text {_EXPECTED}."
@@ -123,7 +125,9 @@ def metrics_of(model: nn.Module, arguments: Any, metric: Metric) -> tuple[Tensor
     Raises:
         SurgeryError: the model gives no logits.
     """
-    logits, _ = call_model(model, arguments)
+    logits, states = call_model(model, arguments)
+    if logits is None and metric.takes_states:
+        logits = states
     if logits is None:
         raise SurgeryError(_no_logits(model))
     return torch.stack([metric(row) for row in logits.float()]), logits

@@ -1,5 +1,8 @@
 """What patching gives: one number for each layer and head, where it began and where it could go, and the receipt."""
 
+import base64
+import html
+import io
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -95,6 +98,15 @@ class PatchResult:
             columns=self.columns if self.column_kind == "position" else None,
             theme=theme,
         )
+
+    def _repr_html_(self) -> str:
+        """Return the heat map with its sentence, for a notebook."""
+        picture = io.BytesIO()
+        self.heat_map().savefig(picture, format="png", dpi=110)
+        data = base64.b64encode(picture.getvalue()).decode()
+        words = html.escape(repr(self))
+        image = f'<img alt="{words}" src="data:image/png;base64,{data}">'
+        return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""

@@ -119,6 +119,32 @@ export function wordsChoice(source) {
 }
 
 /**
+ * Returns the slider over the steps in which a text was written; nothing where none was.
+ * @param {import("./source.js").Source} source
+ * @returns {Control[]}
+ */
+export function stepChoice(source) {
+  const { promptLength, numQueries } = source.side;
+  if (promptLength === null) return [];
+  const steps = numQueries - promptLength + 1;
+  const said = make("output", {});
+  const range = make("input", {
+    type: "range",
+    min: "1",
+    max: String(steps),
+    "aria-label": "Step of writing",
+    input: () => source.store.set({ query: promptLength - 2 + Number(range.value), isReceived: false }),
+  });
+  const element = make("label", { class: "field" }, make("span", { "aria-hidden": "true" }, "Step"), range, said);
+  const show = (/** @type {State} */ state) => {
+    const step = state.query - promptLength + 2;
+    range.value = String(Math.max(step, 1));
+    said.textContent = step < 1 ? "before the first" : `${step} of ${steps}`;
+  };
+  return [{ element, show }];
+}
+
+/**
  * Returns what a cell of many weights shows; nothing where cells are single weights.
  * @param {import("./source.js").Source} source
  * @returns {Control[]}

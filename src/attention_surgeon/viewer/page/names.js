@@ -131,3 +131,16 @@ function strongestWords(count) {
   if (count === 1) return " The largest weight of each query is held to five digits.";
   return ` The ${count} largest weights of each query are held to five digits.`;
 }
+
+/**
+ * Says what was written in the step that the chosen token made; nothing where no text was written.
+ * @param {import("./source.js").Source} source
+ * @returns {string}
+ */
+export function stepWords(source) {
+  const { promptLength, queryTokens } = source.side;
+  const { query, isReceived } = source.state;
+  if (promptLength === null || isReceived || query < promptLength - 1) return "";
+  const next = queryTokens?.[query + 1];
+  return next === undefined ? " The last step." : ` Step ${query - promptLength + 2} wrote '${visible(next)}'.`;
+}

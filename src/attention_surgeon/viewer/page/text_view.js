@@ -2,10 +2,10 @@
 
 import { keyAxis, queryAxis } from "./axes.js";
 import { css, isBright } from "./colour.js";
-import { mapChoice, poolingChoice, scaleChoice, toggle, Toolbar, wordsChoice } from "./controls.js";
+import { mapChoice, poolingChoice, scaleChoice, stepChoice, toggle, Toolbar, wordsChoice } from "./controls.js";
 import { make } from "./dom.js";
 import { legend } from "./legend.js";
-import { detailWords, hiddenWords, keyName, meaningOf, queryName } from "./names.js";
+import { detailWords, hiddenWords, keyName, meaningOf, queryName, stepWords } from "./names.js";
 import { pixelOf } from "./paint.js";
 import { strongestColumns, strongestRows, worthAWord } from "./strongest.js";
 import { number, visible } from "./words.js";
@@ -25,6 +25,7 @@ export class TextView {
     this.source = source;
     const { store } = source;
     this.bar = new Toolbar([
+      ...stepChoice(source),
       ...mapChoice(source),
       scaleChoice(store),
       ...poolingChoice(source),
@@ -118,12 +119,14 @@ export class TextView {
     });
     const { state } = this.source;
     const colours = this.source.colours();
+    const isWritten = this.source.side.promptLength !== null && !state.isReceived;
     (met.length > 0 ? met : picked).forEach((token, cell) => {
       const at = state.isReceived ? cell * level.columns + chosen : chosen * level.columns + cell;
       const pixel = pixelOf(level[state.pooling][at], colours);
       if (!(token instanceof HTMLElement)) return;
       token.style.background = css(pixel);
       token.style.color = isBright(pixel) ? "#000" : "#fff";
+      token.classList.toggle("unwritten", isWritten && level.columnEdges[cell] > state.query);
     });
   }
 
@@ -142,7 +145,8 @@ export class TextView {
       return `'${other}' (${number(partner.weight)})`;
     });
     const verb = isReceived ? "gets most from" : "gives most to";
-    const words = named.length > 0 ? `'${name}' ${verb} ${named.join(", ")}.` : `'${name}' ${verb} nobody.`;
+    const told = named.length > 0 ? `'${name}' ${verb} ${named.join(", ")}.` : `'${name}' ${verb} nobody.`;
+    const words = told + stepWords(source);
     this.says.replaceChildren(words, make("small", {}, source.nameOf(state.map)));
     source.tell(words);
   }

@@ -58,6 +58,8 @@ export interface Side {
   numKeys: number;
   queryTokens: string[] | null;
   keyTokens: string[] | null;
+  /** How many tokens were given to a model that wrote the others step by step; null: nothing was written. */
+  promptLength: number | null;
   frames: Cells[];
   statistics: Statistic[];
   source: string;
