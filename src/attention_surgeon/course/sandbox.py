@@ -33,7 +33,7 @@ LARGEST_FILE = 64 * 2**20
 LARGEST_SCRATCH = 256 * 2**20
 """How many bytes everything that was written may have."""
 
-_MOST_PROCESSES = 64
+_MOST_PROCESSES = 24
 _SYSTEM = (
     "/usr",
     "/lib",
@@ -50,7 +50,19 @@ _SYSTEM = (
     "/dev/shm",
 )
 _CACHES = ("~/.cache/matplotlib", "~/.config/matplotlib", "~/.cache/fontconfig")
-_VARIABLES = ("PATH", "HOME", "LANG", "LC_", "TZ", "PYTHON", "VIRTUAL_ENV", "OMP_", "MKL_", "OPENBLAS_", "LD_LIBRARY_PATH")
+_VARIABLES = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_",
+    "TZ",
+    "PYTHON",
+    "VIRTUAL_ENV",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "LD_LIBRARY_PATH",
+)
 
 
 def why_not() -> str:

@@ -140,16 +140,16 @@ def _prepare(contract: str, options: str, checks: str, modules: str) -> None:
 def _verdict(request: Mapping[str, Any], inside: Inside | None, *, is_prepared: bool) -> dict[str, Any]:
     """Judge in a child; where naming may take long, first find out within the learner's limit whether it is right."""
     if not is_prepared:
-        first = _run(request, "check", inside, request["seconds"])
+        first = _run(request, "check", inside)
         if first.ended != "finished" or first.value == {} or _status(first) == "passed":
             return _as_answer(first)
-        return _as_answer(_run(request, "diagnose", inside, _LONGEST_SEARCH))
-    return _as_answer(_run(request, "diagnose", inside, request["seconds"]))
+        return _as_answer(_run({**request, "seconds": _LONGEST_SEARCH, "cpu_seconds": None}, "diagnose", inside))
+    return _as_answer(_run(request, "diagnose", inside))
 
 
-def _run(request: Mapping[str, Any], depth: Any, inside: Inside | None, seconds: float) -> Outcome:
+def _run(request: Mapping[str, Any], depth: Any, inside: Inside | None) -> Outcome:
     work = partial(judge, request, depth)
-    return _run_work({**request, "seconds": seconds}, work if inside is None else partial(_confined, inside, work))
+    return _run_work(request, work if inside is None else partial(_confined, inside, work))
 
 
 def _confined(inside: Inside, work: "partial[dict[str, Any]]") -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _confined(inside: Inside, work: "partial[dict[str, Any]]") -> dict[str, Any]
 
 
 def _run_work(request: Mapping[str, Any], work: Callable[[], Any]) -> Outcome:
-    limits = Limits(request["seconds"], memory_bytes=request["memory_bytes"], output_bytes=request["output_bytes"])
+    limits = Limits(**{name: request[name] for name in ("seconds", "memory_bytes", "output_bytes", "cpu_seconds")})
     return run_in_child(work, file=request["file"], limits=limits)
 
 

@@ -226,18 +226,22 @@ def _read(folder: Path, exercises: Sequence[Exercise]) -> Files:
     found: dict[PurePosixPath, bytes] = {}
     for exercise in exercises:
         for file in sorted((folder / exercise.path).parent.glob("*.py")):
-            path = PurePosixPath(file.relative_to(folder).as_posix())
-            try:
-                if file.is_file() and file.stat().st_size <= _LARGEST:
-                    found[path] = file.read_bytes()
-            except OSError as error:
-                raise file_access_error("read", file, error) from error
+            _take(found, PurePosixPath(file.relative_to(folder).as_posix()), file)
+        is_only_one = len({other.path for other in exercises if other.path.name == exercise.path.name}) == 1
+        if is_only_one and exercise.path not in found:  # a file that was handed in alone, without its folders
+            _take(found, exercise.path, folder / exercise.path.name)
     return found
 
 
-def _graded(
-    course: Course, files: Files, exercises: Sequence[Exercise], judge: Judge, rules: Rules
-) -> Iterator[Grade]:
+def _take(found: dict[PurePosixPath, bytes], path: PurePosixPath, file: Path) -> None:
+    try:
+        if file.is_file() and file.stat().st_size <= _LARGEST:
+            found[path] = file.read_bytes()
+    except OSError as error:
+        raise file_access_error("read", file, error) from error
+
+
+def _graded(course: Course, files: Files, exercises: Sequence[Exercise], judge: Judge, rules: Rules) -> Iterator[Grade]:
     tests = {exercise.folder / exercise.tests for exercise in course.exercises}
     own = {path: content for path, content in files.items() if path not in tests}
     for exercise in exercises:
