@@ -37,6 +37,8 @@ _COLUMNS = (
     "seconds",
 )
 
+_NO_STATUS = "--"  # otter's word in the row of points
+
 OfClass: TypeAlias = Callable[[Sequence[Submission]], str]
 OfOne: TypeAlias = Callable[[Submission], str]
 
@@ -128,7 +130,7 @@ def as_otter(submissions: Sequence[Submission]) -> str:
             **possible,
             "total_points_earned": sum(possible.values()),
             "percent_correct": 1.0,
-            "grading_status": "--",
+            "grading_status": _NO_STATUS,
         }
     ]
     rows += [
@@ -225,8 +227,8 @@ def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _unformulated(value: Any) -> Any:
     """Return a cell that no spreadsheet takes for a formula: the names of folders are the learners'."""
-    if value is None:
-        return ""
+    if value is None or value == _NO_STATUS:
+        return value
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
@@ -239,7 +241,7 @@ def _share(submission: Submission) -> float:
 
 
 def _seconds(submission: Submission) -> float:
-    return sum(each.verdict.seconds for each in submission.grades if each.verdict is not None)
+    return sum((each.verdict.seconds for each in submission.grades if each.verdict is not None), 0.0)
 
 
 def _hours(late: timedelta) -> float:
