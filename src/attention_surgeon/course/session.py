@@ -107,7 +107,6 @@ def _remember(workspace: Workspace, exercise: Exercise, verdict: ExerciseVerdict
         is_new = verdict.status == "passed" and not standing.passed
         if is_new:
             standing.passed = datetime.now().astimezone().isoformat(timespec="seconds")
-        state.current = exercise.name
         notes = _write_down(workspace, state, exercise, standing, verdict) if is_new else ()
     return Judged(verdict, standing, said, is_new, (*workspace.state.notes, *notes))
 
