@@ -31,7 +31,7 @@ def test_start_says_what_it_made(surgeon: Surgeon, content: Path, tmp_path: Path
     monkeypatch.chdir(tmp_path)
     done = surgeon("start", "lab", "--only", content)
     assert done.code == 0
-    assert "made: 10 files" in done.out
+    assert "made: 11 files" in done.out
     assert "problems/01-basics/  Basics: 2 exercises, 30 min" in done.out
     assert done.out.endswith("  cd lab && surgeon watch\n")
     again = surgeon("start", "lab")
@@ -79,8 +79,8 @@ def test_the_way_of_a_learner(surgeon: Surgeon, lab: Path):
     assert "YOUR CODE HERE" in (lab / PROBLEM).read_text()
     assert "learning_journal.md: 1 entry" in surgeon("journal").out
     assert "[ ] a heat map: no end/pictures/*.png" in surgeon("journal").out
-    assert "1/3 passed" in surgeon("progress").out
-    assert "1 of 3 exercises passed" in (lab / "progress.html").read_text()
+    assert "0/3 passed" in surgeon("progress").out
+    assert "0 of 3 exercises passed" in (lab / "progress.html").read_text()
     assert surgeon("update").out == "the workspace is up to date; nothing was touched\n"
 
 
