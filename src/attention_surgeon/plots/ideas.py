@@ -185,6 +185,7 @@ def draw_saturation(theme: ThemeName = "light") -> Figure:
         curve.set_xlabel("the scores are multiplied by this", size=_USUAL, color=look.muted)
         _dress(curve, "what a gradient can still move: w (1 - w)", look)
         curve.set_ylim(0, 0.29)
+        curve.set_yticks([0.0, 0.1, 0.2])
         return arranged(figure)
 
 
@@ -295,8 +296,8 @@ def _bars(
 
 def _arrow(
     axes: Axes,
-    start: tuple[float, ...],
-    end: tuple[float, ...],
+    start: tuple[int | float, ...],
+    end: tuple[int | float, ...],
     colour: str,
     width: float,
     bend: float = 0.0,
@@ -316,9 +317,13 @@ def _arrow(
     axes.add_patch(arrow)
 
 
-def _bare(axes: Axes, x: tuple[float, float], y: tuple[float, float], title: str, look: Theme) -> None:
+def _bare(
+    axes: Axes, x: tuple[int | float, int | float], y: tuple[int | float, int | float], title: str, look: Theme
+) -> None:
     axes.set_xlim(*x)
     axes.set_ylim(*y)
+    axes.set_xticks([])
+    axes.set_yticks([])
     axes.set_axis_off()
     axes.set_title(title, size=_LARGE, color=look.ink)
 
