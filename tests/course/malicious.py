@@ -54,6 +54,7 @@ MALICIOUS: tuple[Malicious, ...] = (
     Malicious("reads the hidden checks", "attempt(lambda: open('{checks}').read())"),
     Malicious("reads a token from the environment", "attempt(lambda: os.environ['TEACHERS_TOKEN'])"),
     Malicious("reads the grader's environment", "attempt(lambda: open('/proc/{grader}/environ').read())"),
+    Malicious("reads the grader's command", "attempt(lambda: open('/proc/{grader}/cmdline').read())"),
     Malicious("reads the judge's memory", "attempt(lambda: open(f'/proc/{os.getppid()}/mem', 'rb').read(1))"),
     Malicious("calls home", "attempt(lambda: socket.create_connection(('127.0.0.1', {port}), 1))"),
     Malicious(

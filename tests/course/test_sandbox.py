@@ -82,18 +82,6 @@ def test_what_they_left_running_has_ended(around: Around):
 
 
 @needs_landlock
-def test_it_costs_little(around: Around, judge: Judge, tmp_path: Path):
-    exercise = around.course.exercise("basics.attention")
-    file = tmp_path / "problem.py"
-    file.write_text(RIGHT)
-    apart, plain = [], []
-    for _ in range(5):
-        apart.append(around.judged(RIGHT).seconds)
-        plain.append(judge_file(judge, exercise, file, "problem.py").seconds)
-    assert min(apart) < min(plain) + 0.1
-
-
-@needs_landlock
 def test_without_it_the_same_reach_a_lot(around: Around, judge: Judge, tmp_path: Path):
     """The submissions can fail to be refused: not confined, they read the key and the solution."""
     file = tmp_path / "problem.py"
