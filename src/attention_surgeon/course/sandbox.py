@@ -213,8 +213,8 @@ def _readable() -> list[Path]:
     names = ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
     places = [*_SYSTEM, sys.prefix, sys.base_prefix, *map(sysconfig.get_path, names), *filter(None, sys.path)]
     places += map(os.path.expanduser, _CACHES)
-    found = dict.fromkeys(Path(os.path.realpath(place)) for place in places)
-    return [place for place in found if place.exists()]
+    found = {Path(os.path.realpath(place)) for place in places}
+    return sorted(place for place in found if place.exists() and not found & set(place.parents))
 
 
 def _without(places: Iterable[Path], hidden: Sequence[Path]) -> list[Path]:

@@ -249,7 +249,7 @@ def _box(axes: Axes, x: float, y: float, text: str, colour: str, look: Theme, ha
     axes.text(x, y, text, size=_USUAL, color=look.ink, ha="center", va="center", linespacing=0.95)
 
 
-def _numbers(axes: Axes, values: Tensor, hues: Sequence[str], look: Theme) -> None:
+def _numbers(axes: Axes, values: Tensor, hues: list[str], look: Theme) -> None:
     """Draw a table whose columns have the colour of their head; larger numbers are stronger."""
     sizes = (values.abs() / values.abs().max()).numpy()
     for (row, column), size in np.ndenumerate(sizes):
