@@ -28,7 +28,7 @@ pytest
 
 
 def plain(lines: object) -> str:
-    return "\n".join(line.plain for line in lines)  # type: ignore[attr-defined]
+    return "\n".join(line.plain.rstrip() for line in lines)  # type: ignore[attr-defined]
 
 
 def test_what_there_is_to_read(course: Course):
