@@ -18,7 +18,7 @@ from attention_surgeon.course.sandbox import LARGEST_SCRATCH, Confinement
 
 _COMMAND = [sys.executable, "-P", "-m", "attention_surgeon.course.server"]  # -P: no folder of the learner's first
 _PIECE = 65536
-_LOADING = 120.0  # seconds for `import torch` on a cold disk
+_LOADING = 240.0  # seconds for `import torch` on a cold disk, confined, while others work
 _SLOWEST = 240.0
 _LOOK = 0.25  # seconds between two looks at how much a confined judge has written
 
