@@ -18,6 +18,7 @@ from attention_surgeon.plots import (
     plot_scaling_curves,
     save_figure,
 )
+from attention_surgeon.plots.ideas import IDEAS
 from docs import page, scan, surgery
 
 IMAGES = Path(__file__).parent / "images"
@@ -67,6 +68,8 @@ def main() -> None:
         save_small(scan.figure(theme), IMAGES / f"scan-{theme}.png")
         for kind in surgery.KINDS:
             save_small(surgery.figure(kind, theme), IMAGES / f"surgery-{kind}-{theme}.png")
+        for name, draw in IDEAS.items():
+            save_figure(draw(theme), IMAGES / f"intuition-{name}-{theme}.png")
         for name in DRAWN_FAULTS:
             save_small(plot_fault(name, theme=theme), IMAGES / f"fault-{name}-{theme}.png")
 

@@ -67,6 +67,17 @@ UNTOUCHED = replace(
     PASSED, status="untouched", found=Verdict("unjudged"), sentence="attention is as it was given: write the part."
 )
 
+ASKED = """
+Write `attention(Q, K, V)`: each query compares itself with every key, and the answers are averaged.
+
+| step | shape |
+|---|---|
+| scores | (n_q, n_k) |
+| weights | (n_q, n_k), each row sums to 1 |
+
+1. Scores. 2. Scale. 3. Softmax over the keys. 4. Times the values.
+"""
+
 FRAMES: dict[str, tuple[int, int, str]] = {
     "question_80x24": (80, 24, "question"),
     "question_120x40": (120, 40, "question"),
@@ -79,6 +90,12 @@ FRAMES: dict[str, tuple[int, int, str]] = {
     "stopped_80x24": (80, 24, "stopped"),
     "untouched_80x24": (80, 24, "untouched"),
     "opening_80x24": (80, 24, "opening"),
+    "opening_120x40": (120, 40, "opening"),
+    "untouched_120x40": (120, 40, "untouched"),
+    "passed_120x40": (120, 40, "passed"),
+    "stopped_120x40": (120, 40, "stopped"),
+    "hint_80x15": (80, 15, "hint"),
+    "news_80x12": (80, 12, "news"),
     "list_80x12": (80, 12, "list"),
     "predict_80x24": (80, 24, "predict"),
     "predicted_80x24": (80, 24, "predicted"),
@@ -96,7 +113,14 @@ def view_of(course: Course, what: str) -> View:
         view.judged = Judged(verdicts.get(what, BASE), standing, since)
     else:
         view.busy = "judging … 2 s, torch is loading"
+    view.asked = ASKED
+    if what == "hint":
+        view.message = "A hint that goes on and on. " * 30
+    if what == "news":
+        view.news = "✓ attention is right."
+    view.links = ["problems/01-basics/README.md", "problems/01-basics/docs/01_scores.md"]
     modes: dict[str, Mode] = {"list": "list", "predict": "predict", "predicted": "predict", "page": "page"}
+    modes["news"] = "page"
     view.mode = modes.get(what, "verdict")
     view.answer = 0 if what == "predicted" else None
     view.title, view.page = "problems/01-basics/README.md", [Text(f"line {number}") for number in range(20)]

@@ -31,7 +31,7 @@ def test_start_says_what_it_made(surgeon: Surgeon, content: Path, tmp_path: Path
     monkeypatch.chdir(tmp_path)
     done = surgeon("start", "lab", "--only", content)
     assert done.code == 0
-    assert "made: 9 files" in done.out
+    assert "made: 11 files" in done.out
     assert "problems/01-basics/  Basics: 2 exercises, 30 min" in done.out
     assert done.out.endswith("  cd lab && surgeon watch\n")
     again = surgeon("start", "lab")
@@ -79,8 +79,8 @@ def test_the_way_of_a_learner(surgeon: Surgeon, lab: Path):
     assert "YOUR CODE HERE" in (lab / PROBLEM).read_text()
     assert "learning_journal.md: 1 entry" in surgeon("journal").out
     assert "[ ] a heat map: no end/pictures/*.png" in surgeon("journal").out
-    assert "1/3 passed" in surgeon("progress").out
-    assert "1 of 3 exercises passed" in (lab / "progress.html").read_text()
+    assert "0/3 passed" in surgeon("progress").out
+    assert "0 of 3 exercises passed" in (lab / "progress.html").read_text()
     assert surgeon("update").out == "the workspace is up to date; nothing was touched\n"
 
 
@@ -154,17 +154,22 @@ def test_a_class_with_a_hostile_submission(
         if text is not None:
             (folder / "problem.py").write_text(text)
     folders = [tmp_path / name for name in texts]
-    done = surgeon("grade", *folders, "--course", content, "--exercise", "basics.attention", "--csv", "--jobs", "2")
+    usual = ("--course", content, "--exercise", "basics.attention", "--sandbox", "off")
+    done = surgeon("grade", *folders, *usual, "--format", "csv", "--jobs", "2")
     assert done.code == 0
-    rows = {Path(row["submission"]).name: row for row in csv.DictReader(io.StringIO(done.out))}
+    table = list(csv.DictReader(io.StringIO(done.out)))
+    rows = {row["student"].lstrip("'"): row for row in table if row["exercise"] != "total"}
+    totals = {row["student"].lstrip("'"): row["points"] for row in table if row["exercise"] == "total"}
     statuses = {name: row["status"] for name, row in rows.items()}
     assert statuses == {"a": "passed", "b": "mistake", "c": "stopped", "=d": "mistake", "e": "missing"}
+    assert totals == {"a": "1", "b": "0", "c": "0", "=d": "0", "e": "0"}
+    assert all(row["sentence"] for row in table)
     assert rows["b"]["mistakes"] == "scale_missing"
     assert "ended the process that judges it" in rows["c"]["sentence"]
-    as_json = surgeon("grade", folders[0], "--course", content, "--exercise", "basics.attention", "--json")
-    assert json.loads(as_json.out)["grades"][0]["status"] == "passed"
-    both = surgeon("grade", folders[0], "--json", "--csv")
-    assert (both.code, "exclude each other" in both.err) == (2, True)
+    folder = tmp_path / "results"
+    one_each = surgeon("grade", *folders[:2], *usual, "--jobs", "1", "--format", "gradescope", "--out", folder)
+    assert (one_each.code, sorted(file.name for file in folder.iterdir())) == (0, ["a.json", "b.json"])
+    assert json.loads((folder / "a.json").read_text())["score"] == 1
     missing = surgeon("grade", tmp_path / "nobody", "--course", content)
     assert (missing.code, "there is no such folder" in missing.err) == (2, True)
 

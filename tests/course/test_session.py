@@ -126,6 +126,28 @@ def test_the_checklist_ticks_itself_only_from_evidence(workspace: Workspace, jud
     assert checklist(workspace, unit.folder, unit.evidence)[0].found == "end/pictures/map.png"
 
 
+@pytest.mark.parametrize(
+    ("answer", "counts"),
+    [
+        ("", False),
+        ("TODO", False),
+        ("...", False),
+        ("?", False),
+        ("-", False),
+        ("<!-- later -->", False),
+        ("n_k", True),
+        ("42", True),
+        ("it looks nothing up", True),
+        ("three things:\n\n1. one\n2. two", True),
+        ("\n\n1. because", True),
+    ],
+)
+def test_only_an_answer_counts(answer: str, counts: bool):
+    first, second = f"1. Why?\n\n   Your answer: {answer}\n\n", f"2. What?\n\n   Your answer: {answer}\n\n"
+    entry = f"{first}{second}## Something else\n\nnot mine\n"
+    assert unanswered(entry) == (0 if counts else 2)
+
+
 def test_passing_the_last_exercise_tests_out_of_the_unit(workspace: Workspace, judge: Judge):
     save(workspace, judge, "def turn(m):\n    return m.T\n", "basics.turn")
     assert "basics" in entries(workspace.root / JOURNAL)
@@ -145,6 +167,14 @@ def test_the_page_needs_nothing_from_elsewhere(workspace: Workspace, judge: Judg
     page = progress_page(workspace, datetime(2026, 1, 2, 3, 4))
     assert "1 of 3 exercises passed · 2026-01-02 03:04" in page
     assert "<code>scale_missing</code>" in page
+    assert "answered</summary>" not in page
+    journal = workspace.root / JOURNAL
+    save(workspace, judge, "def turn(m):\n    return m.T\n", "basics.turn")
+    journal.write_text(journal.read_text().replace("Your answer:\n", "Your answer: its <own> choices\n", 1))
+    (workspace.root / "end/map.png").write_bytes(b"png")
+    page = progress_page(workspace, datetime(2026, 1, 2, 3, 4))
+    assert "1 answered</summary><dl><dt>What does a row say?</dt><dd>its &lt;own&gt; choices</dd></dl>" in page
+    assert '<img src="data:image/png;base64,cG5n" alt="end/map.png">' in page
     assert "http" not in page
     assert "<script" not in page
 

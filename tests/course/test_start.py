@@ -14,10 +14,12 @@ from tests.course.tiny import ATTENTION
 
 PROBLEM = "problems/01-basics/problem.py"
 GIVEN = [
+    "README.md",
     "end/README.md",
     "end/layer.py",
     "end/test_layer.py",
     "problems/01-basics/README.md",
+    "problems/01-basics/docs/01_scores.md",
     PROBLEM,
     "problems/01-basics/test_problem.py",
     "problems/01-basics/test_turn.py",
@@ -49,6 +51,13 @@ def test_what_lies_beside_a_solution_is_not_given_either(own_content: Path, tmp_
         file.touch()
     start_workspace(tmp_path / "lab", (own_content,), alone=True)
     assert files_of(tmp_path / "lab") == GIVEN
+
+
+def test_a_workspace_says_what_it_is(workspace: Workspace):
+    text = (workspace.root / "README.md").read_text()
+    assert text.startswith("# Tiny\n")
+    assert "| [Basics](problems/01-basics/README.md) | 2 | 30 min |" in text
+    assert "surgeon watch" in text
 
 
 def test_what_exists_is_left_alone(content: Path, tmp_path: Path):

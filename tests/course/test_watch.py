@@ -80,6 +80,12 @@ def test_undo_goes_back_and_is_judged(screen: Screen, lab: Path):
     save(lab, NO_SCALE)
     screen.wait_for("✗ Not yet.")
     screen.press("r")
+    screen.wait_for("r again puts problems/01-basics/problem.py back as the course gave it")
+    screen.press("l")
+    assert (lab / PROBLEM).read_text() == NO_SCALE
+    screen.press("l")
+    screen.press("r")
+    screen.press("r")
     screen.wait_for("Not begun.")
     assert "YOUR CODE HERE" in (lab / PROBLEM).read_text()
     screen.press("u")
@@ -99,9 +105,43 @@ def test_a_prediction(screen: Screen, lab: Path):
 
 def test_the_page_of_the_lab(screen: Screen):
     screen.press("o")
-    screen.wait_for("README.md", "Write `attention`.")
+    screen.wait_for("README.md", "Write attention.", "PgUp PgDn scroll", "2 problems/01-basics/docs/01_scores.md")
+    screen.press("2")
+    screen.wait_for("a score is a dot product")
+    screen.press("\x1b[6~")
+    screen.wait_for("the last line of the page")
+    assert "a score is a dot product" not in screen.text
     screen.press("o")
     screen.wait_for("judged in")
+
+
+def test_a_verdict_comes_while_a_page_is_open(screen: Screen, lab: Path):
+    screen.press("o")
+    screen.wait_for("PgUp PgDn scroll")
+    save(lab, HEAD + "    return V\n")
+    screen.wait_for("✗ Not yet.", "PgUp PgDn scroll")
+    screen.press("o")
+    screen.wait_for("judged in")
+
+
+def test_a_file_that_is_gone(screen: Screen, lab: Path):
+    (lab / PROBLEM).unlink()
+    screen.wait_for("there is no problems/01-basics/problem.py here", "surgeon reset basics.attention")
+    assert "✗ Not yet." not in screen.text
+    save(lab, NO_SCALE)
+    screen.wait_for("✗ Not yet.")
+
+
+def test_going_on_says_what_stays_open(screen: Screen, lab: Path):
+    screen.press("d")
+    screen.wait_for("d shows the course's solution once basics.attention is passed")
+    screen.press("n")
+    screen.wait_for("turn is as it was given", "basics.attention stays open (scale_missing); l goes back to it.")
+    screen.press("l")
+    screen.wait_for("▸ ○ basics.turn")
+    screen.press("\x1b[A")
+    screen.press("\r")
+    screen.wait_for("✗ Not yet.")
 
 
 def test_passing_and_going_on(screen: Screen, lab: Path):
@@ -110,6 +150,11 @@ def test_passing_and_going_on(screen: Screen, lab: Path):
         "✓ attention is right.", "Each output is an average of the values.", "n goes to: Turn a matrix"
     )
     assert text.splitlines()[0].endswith("███░░░░░░░ 1/3")
+    screen.press("d")
+    screen.wait_for(
+        "problems/01-basics/problem.py, and the course's solution", '+    """Return the average of the values."""'
+    )
+    screen.press("o")
     screen.press("n")
     screen.wait_for("turn is as it was given")
     screen.press("l")

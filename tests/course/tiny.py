@@ -130,6 +130,8 @@ class SelfAttention(nn.Module):
         # END SOLUTION
 '''
 
+DOC = "# Scores\n\na score is a dot product\n" + "\n\nmore" * 8 + "\n\nthe last line of the page\n"
+
 CHECKS = '''"""Hidden."""
 
 import torch
@@ -165,6 +167,7 @@ def write_course(folder: Path) -> Path:
     files = {
         folder / "course.toml": REGISTRY,
         basics / "README.md": "# Basics\n\nWrite `attention`.\n",
+        basics / "docs/01_scores.md": DOC,
         basics / "checks.py": CHECKS,
         basics / "sources/problem.py": ATTENTION,
         basics / "sources/turn.py": TURN,

@@ -28,6 +28,8 @@ def check_one(workspace: Workspace, exercise: Exercise, seconds: float, *, as_js
     """Judge one exercise, print the verdict and return the exit code."""
     with Judge() as judge:
         judged = judge_exercise(workspace, judge, exercise, Allowance(seconds))
+    with workspace.state.changing() as state:
+        state.current = exercise.name
     if as_json:
         _write_json([judged])
     else:
@@ -41,7 +43,6 @@ def check_all(workspace: Workspace, seconds: float, *, as_json: bool) -> int:
     """Judge every exercise that has a file, print a line for each and return 0 if all are passed."""
     judged: list[Judged] = []
     exercises = workspace.course.exercises
-    state = workspace.state.read()
     console = make_console()
     with Judge() as judge:
         for exercise in exercises:
@@ -53,8 +54,6 @@ def check_all(workspace: Workspace, seconds: float, *, as_json: bool) -> int:
                 continue
             if not as_json:
                 show(_row(judged[-1], console.width), console)
-    with workspace.state.changing() as changed:
-        changed.current = state.current  # judging all is no change of what is worked on
     if as_json:
         _write_json(judged)
     else:

@@ -1,43 +1,18 @@
-"""What `surgeon course check` and `surgeon grade` print."""
+"""What `surgeon course check` prints."""
 
-import csv
-import io
 import json
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
 
 from rich.text import Text
 
 from attention_surgeon.cli.cells import count, fit, text_lines
-from attention_surgeon.cli.check import SIGNS
 from attention_surgeon.cli.console import make_console, note, show, write
 from attention_surgeon.cli.window import duration
 from attention_surgeon.course import load_course
-from attention_surgeon.course.asking import Allowance
 from attention_surgeon.course.author import Findings, check_course, workspace_size
 from attention_surgeon.course.client import Judge
-from attention_surgeon.course.grade import Grade, grade
-from attention_surgeon.errors import OptionError
-
-_COLUMNS = ("submission", "exercise", "status", "mistakes", "sentence", "sha256", "saved", "seconds")
-_FORMAT, _VERSION = "attention-surgeon grades", 2
-
-
-@final
-@dataclass(frozen=True)
-class Wanted:
-    """What stood on the command line, `surgeon grade`."""
-
-    folders: tuple[Path, ...]
-    exercises: tuple[str, ...]
-    content: tuple[Path, ...]
-    seconds: float
-    jobs: int | None
-    as_json: bool
-    as_csv: bool
 
 
 def check_content(
@@ -81,55 +56,3 @@ def _finding_lines(findings: Findings, width: int) -> Iterator[Text]:
         yield from text_lines(count(len(findings.problems), "problem"), width, "bad")
     else:
         yield from text_lines("✓ all in order", width, "good")
-
-
-def grade_class(wanted: Wanted) -> int:
-    """Grade all submissions, print the grades and return the exit code.
-
-    Raises:
-        OptionError: JSON and CSV at once.
-    """
-    if wanted.as_json and wanted.as_csv:
-        raise OptionError("--json and --csv exclude each other; give one of them.")
-    course = load_course(*wanted.content)
-    exercises = [course.exercise(name) for name in wanted.exercises] or None
-    grades = grade(course, wanted.folders, exercises, Allowance(wanted.seconds), wanted.jobs)
-    if wanted.as_json:
-        document = {"format": _FORMAT, "version": _VERSION, "grades": [_plain(each) for each in grades]}
-        write(f"{json.dumps(document)}\n")
-    elif wanted.as_csv:
-        write(_as_csv(grades))
-    else:
-        console = make_console()
-        show((_grade_line(each, console.width) for each in grades), console)
-    return 0
-
-
-def _plain(each: Grade) -> dict[str, Any]:
-    verdict = {} if each.verdict is None else each.verdict.as_dict()
-    sentence = each.sentence or verdict.get("sentence", "")
-    own = {"submission": each.submission, "exercise": each.exercise, "status": each.status, "sentence": sentence}
-    return verdict | own
-
-
-def _as_csv(grades: Sequence[Grade]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for each in grades:
-        plain = _plain(each)
-        plain["mistakes"] = " ".join(each.verdict.names) if each.verdict else ""
-        writer.writerow([_unformulated(plain.get(column, "")) for column in _COLUMNS])
-    return text.getvalue()
-
-
-def _unformulated(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: the names of folders are the learners'."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
-
-
-def _grade_line(each: Grade, width: int) -> Text:
-    sign, style = SIGNS.get(each.status, ("○", "quiet"))
-    said = ", ".join(each.verdict.names) if each.verdict else each.sentence
-    told = f"{Path(each.submission).name:<20} {each.exercise:<24} {each.status:<10} {said}"
-    return Text.assemble((sign, style), " ", fit(told.replace("\n", " "), max(width - 2, 8)))

@@ -1,6 +1,7 @@
 """What `surgeon start` and `surgeon update` say they did."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def _made_lines(made: Made, width: int) -> Iterator[Text]:
     yield Text("")
     yield from text_lines(f"{exercises} exercises, about {total / 60:.0f} hours. Begin with:", width)
     here = os.path.relpath(made.root, Path.cwd())
-    yield Text("  surgeon watch" if here == "." else f"  cd {here} && surgeon watch", "heading")
+    yield Text("  surgeon watch" if here == "." else f"  cd {shlex.quote(here)} && surgeon watch", "heading")
 
 
 def _updated_lines(made: Made, width: int) -> Iterator[Text]:

@@ -11,7 +11,20 @@ from rich.text import Text
 
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _TO_END_OF_LINE, _TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
-_ARROWS = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1bOA": "up", b"\x1bOB": "down", b"\x1b": "escape"}
+_NAMED = {
+    b"\x1b[A": "up",
+    b"\x1b[B": "down",
+    b"\x1bOA": "up",
+    b"\x1bOB": "down",
+    b"\x1b[5~": "page up",
+    b"\x1b[6~": "page down",
+    b"\x1b[H": "home",
+    b"\x1b[F": "end",
+    b"\x1b[1~": "home",
+    b"\x1b[4~": "end",
+    b"\x1b": "escape",
+}
+_LONGEST_KEY = 6  # bytes
 _WITHOUT_WAKING = 0.02  # seconds between two looks where a pipe cannot be waited for
 _SHORT = 0.05  # seconds within which the rest of an arrow key comes
 
@@ -28,7 +41,8 @@ if sys.platform == "win32":
                 return b""
             time.sleep(0.02)
         key = msvcrt.getch()
-        return {b"H": b"\x1b[A", b"P": b"\x1b[B"}.get(msvcrt.getch(), b"") if key in (b"\x00", b"\xe0") else key
+        named = {b"H": b"\x1b[A", b"P": b"\x1b[B", b"I": b"\x1b[5~", b"Q": b"\x1b[6~"}
+        return named.get(msvcrt.getch(), b"") if key in (b"\x00", b"\xe0") else key
 
     @contextlib.contextmanager
     def _keys_one_by_one() -> Iterator[None]:
@@ -48,11 +62,16 @@ else:
         if descriptor not in ready:
             return b""
         key = os.read(descriptor, 1)
-        while key[:1] == b"\x1b" and len(key) < 3 and select.select([descriptor], [], [], _SHORT)[0]:
+        while _is_begun(key) and select.select([descriptor], [], [], _SHORT)[0]:
             key += os.read(descriptor, 1)
         if not key:
             raise EOFError
         return key
+
+    def _is_begun(key: bytes) -> bool:
+        """Return whether more of a key may come: an escape, then a letter or a tilde ends it."""
+        is_ended = len(key) > 2 and (key[-1:].isalpha() or key[-1:] == b"~")
+        return key[:1] == b"\x1b" and len(key) < _LONGEST_KEY and not is_ended
 
     @contextlib.contextmanager
     def _keys_one_by_one() -> Iterator[None]:
@@ -109,7 +128,7 @@ class Terminal:
             EOFError: nobody is there any more.
         """
         pressed = _read_key(seconds, self._woken)
-        return _ARROWS.get(pressed) or pressed.decode(errors="ignore")
+        return _NAMED.get(pressed) or pressed.decode(errors="ignore")
 
     @staticmethod
     def _write(text: str) -> None:

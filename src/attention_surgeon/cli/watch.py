@@ -18,10 +18,11 @@ from typing import Any, TypeAlias, final
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import folded
 from attention_surgeon.cli.console import make_console, say
 from attention_surgeon.cli.terminal import Terminal
+from attention_surgeon.cli.watch_pages import asked, differing_lines, markdown_lines, readings, solution_lines
 from attention_surgeon.cli.watch_screen import View, frame
+from attention_surgeon.cli.watch_words import missing, news
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.asking import Allowance, request_for
 from attention_surgeon.course.client import Judge
@@ -82,7 +83,7 @@ _SURGEON = [sys.executable, "-P", "-c", "from attention_surgeon.cli import main;
 
 _LONGEST_TRAINING = 180.0
 
-_PAGE = 10
+_KEPT = 2  # lines of a page that stay when one goes on by a page
 
 
 def run_watch(workspace: Workspace, exercise: Exercise, seconds: float) -> int:
@@ -139,7 +140,8 @@ class Watcher:
         """Go to an exercise: show how it stands, watch its folder, judge it."""
         standing = self.workspace.state.read().of(exercise.name)
         last = last_verdict(standing)
-        self.view.exercise, self.view.mode, self.view.message = exercise, "verdict", ""
+        self.view.exercise, self.view.mode, self.view.message, self.view.news = exercise, "verdict", "", ""
+        self.view.asked = self._asked(exercise)
         self.view.judged = None if last is None else Judged(last, standing)
         with self.workspace.state.changing() as state:
             state.current = exercise.name
@@ -150,6 +152,19 @@ class Watcher:
         watching = (file, _stamp(file), self._stop_watching)
         threading.Thread(target=self._watch, args=watching, daemon=True).start()
         self.judge()
+
+    def _asked(self, exercise: Exercise) -> str:
+        """Return what the course's pages say of an exercise, its own page first; empty where none does."""
+        unit = self.workspace.course.unit(exercise.unit)
+        whole = unit.folder / unit.page
+        for page in readings(self.workspace.root, unit, exercise):
+            is_own = page != whole
+            if is_own and page.parent not in exercise.path.parents:
+                break  # the unit's docs say of no exercise what it asks
+            found = asked(read_text(self.workspace.root / page), exercise, is_own=is_own)
+            if found:
+                return found
+        return ""
 
     def judge(self) -> None:
         """Have the current exercise judged."""
@@ -173,9 +188,9 @@ class Watcher:
         """Leave after this step."""
         self._stop.set()
 
-    def width(self) -> int:
-        """Return how wide the window is."""
-        return self._terminal.size[0]
+    def size(self) -> tuple[int, int]:
+        """Return how many columns and rows the window has."""
+        return self._terminal.size
 
     def close(self) -> None:
         """End everything that was started."""
@@ -210,12 +225,15 @@ class Watcher:
             case Found(judged):
                 if judged.verdict.exercise == self.view.exercise.name:
                     self.view.judged = judged
+                    self.view.news = "" if self.view.mode == "verdict" else news(judged)
                     self.refresh()
             case Told(title, lines):
                 self.view.title, self.view.page = title, lines
                 self.view.mode, self.view.cursor = "page", 0
             case Failed(sentence):
-                self.view.message = sentence
+                self.view.message = self.view.news = sentence
+                if not self.workspace.file(self.view.exercise).is_file():
+                    self.view.judged = None  # what is said of a file that is gone is said of nothing
 
     def _tell_time(self) -> None:
         """Say how long something has been going on, once it takes longer than a moment."""
@@ -287,6 +305,7 @@ class Keys:
     def __init__(self, watcher: Watcher) -> None:
         """Act on a watcher."""
         self._watcher = watcher
+        self._is_asked: Callable[[], None] | None = None  # what is done if the next key is the same again
         self._usual: dict[str, Callable[[], None]] = {
             "h": self._hint,
             "l": self._list,
@@ -295,7 +314,8 @@ class Keys:
             "u": self._undo,
             "s": self._see,
             "p": self._predict,
-            "o": self._page,
+            "o": lambda: self._read(0),
+            "d": self._compare,
             "j": watcher.judge,
             "q": watcher.quit,
         }
@@ -307,18 +327,20 @@ class Keys:
             SurgeonError: it could not be done.
         """
         view = self._watcher.view
-        view.message = ""
+        view.message, confirmed, self._is_asked = "", self._is_asked, None
         if key == "q":
             self._watcher.quit()
         elif view.mode == "verdict":
-            self._usual.get(key, lambda: None)()
+            if key == "r" and confirmed is not None:
+                confirmed()
+            else:
+                self._usual.get(key, lambda: None)()
         elif key == "escape" or key == {"list": "l", "predict": "p", "page": "o"}[view.mode]:
-            view.mode = "verdict"
+            view.mode, view.news = "verdict", ""
         elif view.mode == "list":
             self._in_list(key)
         elif view.mode == "page":
-            step = {"down": 1, "j": 1, " ": _PAGE, "up": -1, "k": -1}.get(key, 0)
-            view.cursor = max(0, min(view.cursor + step, len(view.page) - 1))
+            self._in_page(key)
         else:
             self._in_prediction(key)
 
@@ -341,17 +363,37 @@ class Keys:
         step = {"down": 1, "j": 1, "up": -1, "k": -1}.get(key, 0)
         view.cursor = max(0, min(view.cursor + step, len(view.exercises) - 1))
 
+    def _in_page(self, key: str) -> None:
+        view = self._watcher.view
+        if key.isdecimal() and 0 < int(key) <= len(view.links):
+            self._read(int(key) - 1)
+            return
+        screen = max(self._watcher.size()[1] // 2 - _KEPT, 1)
+        step = {"down": 1, "j": 1, "up": -1, "k": -1, " ": screen, "page down": screen, "page up": -screen}
+        far = {"home": -len(view.page), "end": len(view.page)}
+        view.cursor = max(0, min(view.cursor + (step | far).get(key, 0), len(view.page) - 1))
+
     def _next(self) -> None:
-        watcher = self._watcher
-        other = following(watcher.view.exercises, watcher.view.exercise, watcher.workspace.state.read().exercises)
-        if other is None or other == watcher.view.exercise:
-            watcher.view.message = "there is no other exercise left; surgeon progress makes a page of it"
-        else:
-            watcher.open(other)
+        watcher, left = self._watcher, self._watcher.view.exercise
+        standings = watcher.workspace.state.read().exercises
+        other = following(watcher.view.exercises, left, standings)
+        if other is None or other == left:
+            is_open = not standings.get(left.name, Standing()).passed
+            only = f"{left.name} is the only one that is left" if is_open else "no exercise is left"
+            watcher.view.message = f"{only}; surgeon progress makes a page of it"
+            return
+        watcher.open(other)
+        watcher.view.message = missing(watcher.workspace.course, left, other, standings)
 
     def _reset(self) -> None:
         path = self._watcher.view.exercise.path
+        self._is_asked = self._do_reset
+        self._watcher.view.message = f"r again puts {path} back as the course gave it; any other key leaves it as it is"
+
+    def _do_reset(self) -> None:
+        path = self._watcher.view.exercise.path
         before = reset(self._watcher.workspace, path)
+        self._watcher.refresh()
         self._watcher.view.message = f"{path} is as the course gave it; u brings {before[:8]} back"
 
     def _undo(self) -> None:
@@ -376,13 +418,28 @@ class Keys:
             state.of(view.exercise.name).prediction = view.answer
         watcher.refresh()
 
-    def _page(self) -> None:
+    def _read(self, number: int) -> None:
         watcher, exercise = self._watcher, self._watcher.view.exercise
-        unit = watcher.workspace.course.unit(exercise.unit)
-        file = watcher.workspace.root / unit.folder / unit.page
-        lines = [line for row in read_text(file).splitlines() for line in folded(row, watcher.width()) or [""]]
-        watcher.view.title, watcher.view.page = str(unit.folder / unit.page), [Text(line) for line in lines]
-        watcher.view.mode, watcher.view.cursor = "page", 0
+        pages = readings(watcher.workspace.root, watcher.workspace.course.unit(exercise.unit), exercise)
+        if not pages:
+            watcher.view.message = f"there is no page of {exercise.name} here; surgeon update brings it back"
+            return
+        text = read_text(watcher.workspace.root / pages[number])
+        watcher.view.links = [str(page) for page in pages]
+        self._show(str(pages[number]), markdown_lines(text, watcher.size()[0]))
+
+    def _compare(self) -> None:
+        watcher, exercise = self._watcher, self._watcher.view.exercise
+        if not watcher.view.standings.get(exercise.name, Standing()).passed:
+            watcher.view.message = f"d shows the course's solution once {exercise.name} is passed; h gives hints"
+            return
+        own, solution = read_text(watcher.workspace.file(exercise)), read_text(exercise.content / exercise.solution)
+        watcher.view.links = []
+        self._show(f"{exercise.path}, and the course's solution", solution_lines(own, solution, watcher.size()[0]))
+
+    def _show(self, title: str, lines: list[Text]) -> None:
+        view = self._watcher.view
+        view.title, view.page, view.mode, view.cursor = title, lines, "page", 0
 
     def _see(self) -> None:
         watcher, judged = self._watcher, self._watcher.view.judged
@@ -390,10 +447,14 @@ class Keys:
             watcher.view.message = "s trains a mistake that has a name; there is none at the moment"
             return
         name = judged.verdict.mistakes[0].name
-        watcher.do(f"training a small model with {name}, and a healthy one", lambda: self._trained(name))
+        own = list(differing_lines(judged.verdict, watcher.size()[0]))
+        waiting = Text(f"a small model with {name} is being trained beside a healthy one …", "quiet")
+        watcher.view.links = []
+        self._show(f"what {name} does", [*own, waiting])
+        watcher.do(f"training a small model with {name}, and a healthy one", lambda: self._trained(name, own))
 
-    def _trained(self, name: str) -> Event:
-        """Train a model with the mistake in a process of its own, and return its report as a page."""
+    def _trained(self, name: str, own: list[Text]) -> Event:
+        """Train a model with the mistake in a process of its own, and return its report below one's own numbers."""
         runs = self._watcher.workspace.root / "runs"
         command = [*_SURGEON, "experiment", "run", "fault", "--name", name, "--quick", "--out", str(runs)]
         try:
@@ -403,4 +464,4 @@ class Keys:
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             return Failed(lines[-1].removeprefix("error: ") if lines else f"it ended with code {done.returncode}")
-        return Told(f"what {name} does", [Text(line) for line in done.stdout.splitlines()])
+        return Told(f"what {name} does", [*own, *(Text(line) for line in done.stdout.splitlines())])

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, TypeAlias, final
 
 from rich.text import Text
 
 from attention_surgeon.cli.cells import fit, shortened, text_lines, width_of
 from attention_surgeon.cli.lessons import bar, exercise_line
+from attention_surgeon.cli.watch_pages import markdown_lines
 from attention_surgeon.cli.window import window_lines
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.session import Judged, following
@@ -17,6 +19,8 @@ Mode: TypeAlias = Literal["verdict", "list", "predict", "page"]
 _NARROWEST, _LOWEST = 20, 8
 _CHOICES = "123456789"
 _HELD = "\u00a0"
+_LEAST_ASKED = 9  # lines; less is no help
+_READABLE = 100  # cells; longer lines of prose are hard to follow
 
 
 @final
@@ -35,6 +39,9 @@ class View:
         cursor: Where the list, or the page, is.
         page: The lines of a page.
         title: Of the page.
+        links: The pages that there are for this exercise, in the order of their numbers.
+        asked: What the course's page says of this exercise, as Markdown; it fills what a large window leaves empty.
+        news: What the last verdict said, while something else is on the screen.
         answer: Which choice of the prediction was just taken.
     """
 
@@ -48,6 +55,9 @@ class View:
     cursor: int = 0
     page: list[Text] = field(default_factory=list)
     title: str = ""
+    links: list[str] = field(default_factory=list)
+    asked: str = ""
+    news: str = ""
     answer: int | None = None
 
 
@@ -59,7 +69,9 @@ def frame(view: View, width: int, height: int) -> list[Text]:
     foot = [rule, *_foot_lines(view, width)][: max(height // 3, 2)]
     head = [_head_line(view, width), rule]
     room = height - len(head) - len(foot)
-    middle = _middle(view, width, room)[:room]
+    news = [Text(fit(view.news, width), "heading")] if view.news and view.mode != "verdict" else []
+    middle = _middle(view, width, room - len(news))[: room - len(news)]
+    middle += [Text("")] * (room - len(news) - len(middle)) + news
     return [*head, *middle, *[Text("")] * (room - len(middle)), *foot]
 
 
@@ -87,12 +99,29 @@ def _middle(view: View, width: int, room: int) -> list[Text]:
 def _verdict_lines(view: View, width: int, room: int) -> list[Text]:
     above = [Text(fit(view.busy, width), "quiet")] if view.busy else []
     told = view.message or _what_is_next(view)
-    below = list(text_lines(told, width, "heading")) if told else []
+    below = list(text_lines(told, width, "heading"))[: max(room // 3, 1)] if told else []  # the verdict stays above it
     if view.judged is None:
         middle = list(_opening_lines(view.exercise, width))
     else:
         middle = window_lines(view.judged, view.exercise, width, room - len(above) - len(below))
-    return [*above, *middle, *below][:room]
+    lines = [*above, *middle, *below][:room]
+    return [*lines, *_asked_lines(view, width, room - len(lines))]
+
+
+def _asked_lines(view: View, width: int, room: int) -> list[Text]:
+    """Return what the exercise asks, as much as the window leaves room for; nothing where that is too little."""
+    status = "" if view.judged is None else view.judged.verdict.status
+    if room < _LEAST_ASKED or not view.asked or status == "passed":
+        return []
+    is_told = status in ("", "untouched")  # the verdict has the shapes already
+    shapes = [] if is_told else list(text_lines(view.exercise.shapes, width, "quiet", indent=2))
+    head = [Text(""), Text("─── what is asked ".ljust(min(width, _READABLE), "─"), "quiet"), *shapes]
+    lines = markdown_lines(view.asked, min(width, _READABLE))
+    page = [line for above, line in pairwise([Text(""), *lines]) if line.plain or above.plain]
+    rest = room - len(head)
+    if len(page) > rest:
+        page = [*page[: rest - 1], Text("o shows the whole page", "quiet")]
+    return [*head, *page]
 
 
 def _what_is_next(view: View) -> str:
@@ -145,7 +174,8 @@ def _keys(view: View) -> list[str]:
     if view.mode == "list":
         return ["↑↓ choose", "enter go", "l back", "q quit"]
     if view.mode == "page":
-        return ["↑↓ scroll", "o back", "q quit"]
+        pages = [f"{number} {name}" for number, name in enumerate(view.links, start=1) if name != view.title]
+        return ["↑↓ PgUp PgDn scroll", *pages, "o back", "q quit"]
     if view.mode == "predict":
         return [*([] if view.answer is not None else ["press a number"]), "p back", "q quit"]
     return [*_keys_of_verdict(view), "l list", "r reset", "u undo", "o page", "q quit"]
@@ -155,6 +185,7 @@ def _keys_of_verdict(view: View) -> Iterator[str]:
     judged = view.judged
     if judged is not None and judged.verdict.status == "passed":
         yield "n next"
+        yield "d compare with the solution"
     elif judged is not None and judged.verdict.mistakes:
         if judged.level != "fix":
             yield "h pointer" if judged.level == "question" else "h fix"

@@ -1,13 +1,12 @@
 """A verdict in the course's window: what fits its height, symptom and question first, code only with the fix."""
 
-import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import code_lines, count, fit, text_lines, visible
+from attention_surgeon.cli.cells import code_lines, count, fit, text_lines, visible, width_of
 from attention_surgeon.cli.verdict import difference_lines, example_lines, named_lines, sighting_lines
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.session import Judged
@@ -49,14 +48,14 @@ def window_lines(judged: Judged, exercise: Exercise, width: int, height: int = _
     return lines[:height]
 
 
-def head_line(verdict: ExerciseVerdict, width: int) -> Text:
-    """Return which file was judged, when it was saved, how long it took and the hash of what was judged."""
+def head_lines(verdict: ExerciseVerdict, width: int) -> list[Text]:
+    """Return which file was judged, its whole path, when it was saved, how long it took and the hash of its bytes."""
     saved = datetime.fromisoformat(verdict.saved).strftime("%H:%M:%S") if verdict.saved else ""
     took = f"judged in {duration(verdict.seconds)}"
-    text = f"{verdict.path} saved {saved} · {took} · sha {verdict.sha256[:8]}"
-    if len(text) > width:
-        text = f"{os.path.basename(verdict.path)} saved {saved} · {took} · sha {verdict.sha256[:6]}"
-    return Text(fit(text, width), "quiet")
+    about = f"saved {saved} · {took} · sha {verdict.sha256[:8]}"
+    whole = f"{verdict.path} {about}"
+    lines = [whole] if width_of(whole) <= width else [verdict.path, about]
+    return [Text(fit(line, width), "quiet") for line in lines]
 
 
 def duration(seconds: float) -> str:
@@ -70,7 +69,7 @@ def duration(seconds: float) -> str:
 
 def _blocks(judged: Judged, exercise: Exercise, width: int, most_rows: int, *, is_short: bool) -> Iterator[_Block]:
     verdict = judged.verdict
-    yield _Block(0, [head_line(verdict, width)])
+    yield _Block(0, head_lines(verdict, width))
     yield _Block(0, list(_said(judged, exercise, width)))
     if verdict.status == "mistake":
         yield from _mistake_blocks(verdict.found, width, most_rows, is_short=is_short)

@@ -23,6 +23,7 @@ class Allowance:
 
     Attributes:
         seconds: By the clock.
+        cpu_seconds: Of processor time, whatever else the computer does meanwhile; None: only the clock counts.
         memory_bytes: On top of Python and torch.
         output_bytes: Printed.
     """
@@ -30,6 +31,7 @@ class Allowance:
     seconds: float = 10.0
     memory_bytes: int = 2 * 2**30
     output_bytes: int = 2**20
+    cpu_seconds: float | None = None
 
 
 def request_for(exercise: Exercise, file: Path, allowance: Allowance | None = None) -> dict[str, Any]:

@@ -11,12 +11,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, final
+
+from attention_surgeon.course.sandbox import LARGEST_SCRATCH, Confinement
 
 _COMMAND = [sys.executable, "-P", "-m", "attention_surgeon.course.server"]  # -P: no folder of the learner's first
 _PIECE = 65536
-_LOADING = 120.0  # seconds for `import torch` on a cold disk
+_LOADING = 240.0  # seconds for `import torch` on a cold disk, confined, while others work
 _SLOWEST = 240.0
+_LOOK = 0.25  # seconds between two looks at how much a confined judge has written
 
 
 @final
@@ -26,8 +30,14 @@ class Judge:
     Use as a context manager, or call `close`.
     """
 
-    def __init__(self) -> None:
-        """Start the process; torch loads while this goes on."""
+    def __init__(self, confinement: Confinement | None = None) -> None:
+        """Start the process; torch loads while this goes on.
+
+        Args:
+            confinement: Where it may go; None: wherever this process may.
+        """
+        self._process: Any
+        self._confinement = confinement
         self._lock = threading.Lock()
         self._unread, self._is_closed = b"", False
         self._start()
@@ -44,6 +54,11 @@ class Judge:
     def is_ready(self) -> bool:
         """Whether torch is loaded."""
         return self._is_ready
+
+    @property
+    def scratch(self) -> Path | None:
+        """The folder that everything judged must lie in; None: any may."""
+        return None if self._confinement is None else self._confinement.scratch
 
     @property
     def pid(self) -> int:
@@ -65,15 +80,22 @@ class Judge:
         with self._lock:
             if self._is_ready and select.select([self._output], [], [], 0)[0]:
                 self._restart()  # nothing was asked, so all that can be read is its end: the file has no part in it
+            name = os.path.basename(request["file"])
             with contextlib.suppress(OSError):
                 if self._wait():
                     self._write({"what": "judge", **request})
                     answer = self._read(_SLOWEST)
                     if answer is not None:
                         return answer
+            if self._confinement is not None and self._confinement.is_full():
+                self._restart()
+                return {
+                    "status": "stopped",
+                    "sentence": f"{name} was stopped: it had written more than {LARGEST_SCRATCH // 2**20} MiB. "
+                    f"Look for a loop that writes files.",
+                }
             said = self._last_words()
             self._restart()
-            name = os.path.basename(request["file"])
             return {
                 "status": "stopped",
                 "sentence": f"{name} ended the process that judges it, or the system did for lack of memory; "
@@ -84,6 +106,8 @@ class Judge:
         """End the process, and every copy of it."""
         self._is_closed = True
         self._end()
+        if self._confinement is not None:
+            self._confinement.close()
 
     def _restart(self) -> None:
         if not self._is_closed:  # otherwise nobody waits for an answer any more
@@ -99,7 +123,9 @@ class Judge:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-        if sys.platform != "win32":
+        if self._confinement is not None:
+            self._confinement.end(self._process)
+        elif sys.platform != "win32":
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         else:
@@ -110,8 +136,11 @@ class Judge:
         self._errors.close()
 
     def _start(self) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.NamedTemporaryFile(dir=self.scratch)
         self._unread, self._is_ready = b"", False
+        if self._confinement is not None:
+            self._process = self._confinement.start(_COMMAND, Path(self._errors.name))
+            return
         self._process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
@@ -136,8 +165,12 @@ class Judge:
         descriptor, deadline = self._output, time.monotonic() + seconds
         while b"\n" not in self._unread:
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            if left <= 0:
                 return None
+            if not select.select([descriptor], [], [], min(left, _LOOK) if self._confinement else left)[0]:
+                if self._confinement is not None and self._confinement.is_full():
+                    return None
+                continue
             piece = os.read(descriptor, _PIECE)
             if not piece:
                 return None

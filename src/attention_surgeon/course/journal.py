@@ -11,6 +11,8 @@ from attention_surgeon.course.verdict import ExerciseVerdict
 from attention_surgeon.journal import add_entry, read_journal
 
 _ANSWER = "Your answer:"
+_QUESTION = re.compile(r"^\d+\. ", re.MULTILINE)
+_NOTHING = {"todo", "tbd", "tba", "later", "xxx", "n a", "na", "none", "your answer", "answer", "i don t know", "idk"}
 _ENTRY = re.compile(r"^<!-- surgeon: (\S+) -->$", re.MULTILINE)
 
 
@@ -63,21 +65,41 @@ def entries(file: Path) -> dict[str, str]:
 def unanswered(entry: str) -> int:
     """Return how many questions of an entry have no answer yet.
 
-    >>> unanswered("1. Why?\\n\\n   Your answer: because\\n\\n2. What?\\n\\n   Your answer:\\n")
+    >>> unanswered("1. Why?\\n\\n   Your answer: because\\n\\n2. What?\\n\\n   Your answer: ...\\n")
     1
     """
-    answers = re.split(rf"^\s*{_ANSWER}", entry, flags=re.MULTILINE)[1:]
-    return sum(not _own_words(answer) for answer in answers)
+    return sum(not answer for _, answer in answers(entry))
 
 
 def num_questions(entry: str) -> int:
     """Return how many questions an entry asks."""
-    return len(re.findall(rf"^\s*{_ANSWER}", entry, flags=re.MULTILINE))
+    return len(answers(entry))
 
 
-def _own_words(answer: str) -> str:
-    """Return what stands between `Your answer:` and the next question or heading."""
-    return re.split(r"^\d+\. |^#", answer, maxsplit=1, flags=re.MULTILINE)[0].strip()
+def answers(entry: str) -> list[tuple[str, str]]:
+    """Return the questions of an entry, each with its answer; empty where nothing was said, or only a placeholder.
+
+    >>> answers("1. Why?\\n\\n   Your answer: because\\n\\n2. What?\\n\\n   Your answer: TODO\\n")
+    [('Why?', 'because'), ('What?', '')]
+    """
+    before, *parts = re.split(rf"^\s*{_ANSWER}", entry, flags=re.MULTILINE)
+    found = []
+    for place, part in enumerate(parts):
+        asked = list(_QUESTION.finditer(before))
+        question = before[asked[-1].end() :] if asked else before
+        own = re.split(r"^#", part, maxsplit=1, flags=re.MULTILINE)[0]
+        following = list(_QUESTION.finditer(own)) if place < len(parts) - 1 else []
+        own = own[: following[-1].start()] if following else own  # a list of one's own may have numbers too
+        found.append((" ".join(question.split()), _said(own)))
+        before = part
+    return found
+
+
+def _said(text: str) -> str:
+    """Return what somebody wrote, empty where it says nothing."""
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).strip()
+    words = re.findall(r"\w+", text.lower())
+    return "" if not words or " ".join(words) in _NOTHING else text
 
 
 def _mark(name: str) -> str:

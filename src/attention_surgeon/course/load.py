@@ -99,6 +99,9 @@ def _exercise(values: dict[str, Any], unit: Unit, root: Path) -> Exercise:
         first == unit.name and bool(_NAME.fullmatch(rest)),
         f"its name must be {unit.name}.SOMETHING, of a-z, 0-9 and _.",
     )
+    difficulty = _difficulty(table)
+    points = table.get("points", int, difficulty)
+    table.require(points >= 0, f"points is {points}, expected 0 or more.")
     exercise = Exercise(
         name=name,
         title=table.get("title", str),
@@ -108,7 +111,8 @@ def _exercise(values: dict[str, Any], unit: Unit, root: Path) -> Exercise:
         contract=table.get("contract", str),
         options=table.get("options", dict, {}),
         minutes=_minutes(table),
-        difficulty=_difficulty(table),
+        difficulty=difficulty,
+        points=points,
         shapes=table.get("shapes", str),
         hints=_hints(table),
         passed=table.get("passed", str),

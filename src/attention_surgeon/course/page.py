@@ -1,14 +1,18 @@
 """The progress page: one HTML file without an outside address, from what is there."""
 
+import base64
 from collections.abc import Iterator
 from datetime import datetime
 from html import escape
 
 from attention_surgeon.course.evidence import Point, checklist
+from attention_surgeon.course.journal import answers, entries
 from attention_surgeon.course.registry import Exercise, Unit
 from attention_surgeon.course.session import is_done
 from attention_surgeon.course.state import Standing, State
-from attention_surgeon.course.workspace import Workspace
+from attention_surgeon.course.workspace import JOURNAL, Workspace
+
+_MOST_FIGURES, _LARGEST_FIGURE = 12, 2**20  # of a unit; bytes
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #2a7d4f; --quiet: #777; }
@@ -21,6 +25,8 @@ p { margin: .2rem 0; } .quiet { color: var(--quiet); }
 table { border-collapse: collapse; width: 100%; }
 td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top; }
 td:first-child { width: 1.5rem; } .done { color: var(--good); font-weight: bold; } code { font-size: .9em; }
+dt { font-weight: bold; margin-top: .5rem; } dd { margin: 0 0 0 1rem; white-space: pre-line; }
+figure { margin: .8rem 0; } img { max-width: 100%; } figcaption { color: var(--quiet); font-size: .85em; }
 ul { list-style: none; padding: 0; margin: .4rem 0; }
 """
 
@@ -65,6 +71,32 @@ def _unit(workspace: Workspace, state: State, unit: Unit) -> Iterator[str]:
         points += checklist(workspace, unit.folder, exercise.evidence)
     if points:
         yield f"<ul>{''.join(_point(point) for point in points)}</ul>"
+    yield from _answers(workspace, unit)
+    yield from _figures(workspace, unit)
+
+
+def _answers(workspace: Workspace, unit: Unit) -> Iterator[str]:
+    """Yield what the learner has answered in the journal about a unit and its exercises."""
+    written = entries(workspace.root / JOURNAL)
+    names = [*(exercise.name for exercise in unit.exercises), unit.name]
+    said = [each for name in names for each in answers(written.get(name, "")) if each[1]]
+    if said:
+        rows = "".join(f"<dt>{escape(question)}</dt><dd>{escape(answer)}</dd>" for question, answer in said)
+        yield f"<details><summary>{len(said)} answered</summary><dl>{rows}</dl></details>"
+
+
+def _figures(workspace: Workspace, unit: Unit) -> Iterator[str]:
+    """Yield the pictures that the learner has made in a unit's folder, in the page itself."""
+    given = workspace.state.read().given
+    shown = 0
+    for file in sorted((workspace.root / unit.folder).rglob("*.png")):
+        path = file.relative_to(workspace.root).as_posix()
+        if path in given or shown == _MOST_FIGURES or not 0 < file.stat().st_size <= _LARGEST_FIGURE:
+            continue
+        shown += 1
+        data = base64.b64encode(file.read_bytes()).decode()
+        alt = escape(path, quote=True)
+        yield f'<figure><img src="data:image/png;base64,{data}" alt="{alt}"><figcaption>{alt}</figcaption></figure>'
 
 
 def _row(exercise: Exercise, standing: Standing) -> str:

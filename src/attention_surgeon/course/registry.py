@@ -47,6 +47,7 @@ class Exercise:
         source: The marked file that stub and solution are made from; never in a workspace.
         minutes: It takes.
         difficulty: From 1 to 5.
+        points: What `surgeon grade` gives for it; its difficulty where course.toml does not say.
         shapes: What goes in and what comes out.
         hints: Question, pointer, fix.
         passed: What is true once it is passed, and why that matters.
@@ -71,6 +72,7 @@ class Exercise:
     source: str
     minutes: int
     difficulty: int
+    points: int
     shapes: str
     hints: tuple[str, str, str]
     passed: str

@@ -23,6 +23,7 @@ from typing import Any, NoReturn, TypeAlias, final
 from attention_surgeon.course.checking import load_checks
 from attention_surgeon.course.inside import examine_checks, judge
 from attention_surgeon.course.prepare import prepare
+from attention_surgeon.course.sandbox import Inside
 from attention_surgeon.diagnose.child import Limits, Outcome, run_in_child
 
 Key: TypeAlias = tuple[str, str, str, str]
@@ -35,8 +36,9 @@ _LONGEST_SEARCH = 90.0  # seconds for naming a mistake where no table was prepar
 class Server:
     """Answers requests until nobody can ask any more."""
 
-    def __init__(self) -> None:
-        """Begin with nothing prepared."""
+    def __init__(self, inside: Inside | None = None) -> None:
+        """Begin with nothing prepared; `inside` is where a confined judge is."""
+        self._inside = inside
         self._unread = b""
         self._wanted: list[Key] = []
         self._prepared: set[Key] = set()
@@ -64,7 +66,10 @@ class Server:
         if request["what"] == "examine":
             _write(_as_answer(_run_work(request, partial(examine_checks, request))))
             return
-        _write(_verdict(request, is_prepared=key in self._prepared or has_check))
+        found = _verdict(request, self._inside, is_prepared=key in self._prepared or has_check)
+        if self._inside is not None:
+            self._inside.end_strays()
+        _write(found)
 
     def _next_line(self) -> bytes | None:
         while b"\n" not in self._unread:
@@ -132,22 +137,28 @@ def _prepare(contract: str, options: str, checks: str, modules: str) -> None:
         prepare(contract, json.loads(options))
 
 
-def _verdict(request: Mapping[str, Any], *, is_prepared: bool) -> dict[str, Any]:
+def _verdict(request: Mapping[str, Any], inside: Inside | None, *, is_prepared: bool) -> dict[str, Any]:
     """Judge in a child; where naming may take long, first find out within the learner's limit whether it is right."""
     if not is_prepared:
-        first = _run(request, "check", request["seconds"])
+        first = _run(request, "check", inside)
         if first.ended != "finished" or first.value == {} or _status(first) == "passed":
             return _as_answer(first)
-        return _as_answer(_run(request, "diagnose", _LONGEST_SEARCH))
-    return _as_answer(_run(request, "diagnose", request["seconds"]))
+        return _as_answer(_run({**request, "seconds": _LONGEST_SEARCH, "cpu_seconds": None}, "diagnose", inside))
+    return _as_answer(_run(request, "diagnose", inside))
 
 
-def _run(request: Mapping[str, Any], depth: Any, seconds: float) -> Outcome:
-    return _run_work({**request, "seconds": seconds}, partial(judge, request, depth))
+def _run(request: Mapping[str, Any], depth: Any, inside: Inside | None) -> Outcome:
+    work = partial(judge, request, depth)
+    return _run_work(request, work if inside is None else partial(_confined, inside, work))
+
+
+def _confined(inside: Inside, work: "partial[dict[str, Any]]") -> dict[str, Any]:
+    inside.enter(work.args[0])
+    return work()
 
 
 def _run_work(request: Mapping[str, Any], work: Callable[[], Any]) -> Outcome:
-    limits = Limits(request["seconds"], memory_bytes=request["memory_bytes"], output_bytes=request["output_bytes"])
+    limits = Limits(**{name: request[name] for name in ("seconds", "memory_bytes", "output_bytes", "cpu_seconds")})
     return run_in_child(work, file=request["file"], limits=limits)
 
 
@@ -175,8 +186,9 @@ def main() -> NoReturn:
     torch.set_num_threads(1)  # before the first product: a pool of threads would not survive a fork
     if sys.platform != "win32":
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the watcher, which then closes the pipe
+    inside = Inside(sys.argv[1]) if sys.argv[1:] else None
     _write({"ready": True})
-    Server().serve()
+    Server(inside).serve()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """One judging and what follows from it: the version is kept, the state moves on, the journal gets its entry."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -72,7 +73,8 @@ def changed_tests(workspace: Workspace, exercise: Exercise) -> tuple[str, ...]:
     if given is None or (file.is_file() and digest(file.read_bytes()) == given):
         return ()
     what = "was changed" if file.is_file() else "is gone"
-    return (f"{path} {what}. The verdict does not use it; `surgeon reset {path}` brings the course's one back.",)
+    back = f"`surgeon reset {shlex.quote(str(path))}` brings the course's one back"
+    return (f"{path} {what}. The verdict does not use it; {back}.",)
 
 
 def last_verdict(standing: Standing) -> ExerciseVerdict | None:
@@ -107,7 +109,6 @@ def _remember(workspace: Workspace, exercise: Exercise, verdict: ExerciseVerdict
         is_new = verdict.status == "passed" and not standing.passed
         if is_new:
             standing.passed = datetime.now().astimezone().isoformat(timespec="seconds")
-        state.current = exercise.name
         notes = _write_down(workspace, state, exercise, standing, verdict) if is_new else ()
     return Judged(verdict, standing, said, is_new, (*workspace.state.notes, *notes))
 

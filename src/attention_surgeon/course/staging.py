@@ -11,14 +11,19 @@ from attention_surgeon.files import file_access_error
 
 
 @contextmanager
-def staged(course: Course, files: Mapping[PurePosixPath, bytes]) -> Iterator[Path]:
+def staged(course: Course, files: Mapping[PurePosixPath, bytes], within: Path | None = None) -> Iterator[Path]:
     """Yield a folder with everything the course gives, and these files in the place of what it gives, or beside it.
+
+    Args:
+        course: What gives.
+        files: Somebody's, by their paths in a workspace.
+        within: Where the folder is made; None: in the system's folder for temporary files.
 
     Raises:
         FileAccessError: the system's folder for temporary files cannot be written.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="surgeon-", ignore_cleanup_errors=True) as name:
+        with tempfile.TemporaryDirectory(prefix="surgeon-", dir=within, ignore_cleanup_errors=True) as name:
             root = Path(name).resolve()
             for path, content in {**dict(given_files(course)), **files}.items():
                 place = root / path

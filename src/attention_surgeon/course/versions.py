@@ -11,6 +11,8 @@ from attention_surgeon.errors import OptionError
 def reset(workspace: Workspace, path: PurePosixPath | str) -> str:
     """Put a file back to what the course gives and return the digest of what was there, empty if nothing was.
 
+    Its exercises count as open again.
+
     Raises:
         OptionError: the course gives no such file.
         FileAccessError: something cannot be written.
@@ -23,6 +25,9 @@ def reset(workspace: Workspace, path: PurePosixPath | str) -> str:
         workspace.replace(path, content, Event(str(path), digest(content), "reset"))
     with workspace.state.changing() as state:
         state.given[str(path)] = workspace.objects.put(content)
+        for exercise in workspace.course.exercises:
+            if exercise.path == PurePosixPath(path) and exercise.name in state.exercises:
+                state.of(exercise.name).passed = ""  # what the history and the journal say of it stays
     return before or ""
 
 

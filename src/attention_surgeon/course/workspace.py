@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import final
+from urllib.parse import quote
 
 from attention_surgeon.course.history import Event, History
 from attention_surgeon.course.load import REGISTRY, content_folder, load_course
@@ -18,6 +19,25 @@ JOURNAL = "learning_journal.md"
 _NEVER = {"solution", "solutions", "sources", "__pycache__"}
 _PYTEST = PurePosixPath("pytest.ini")
 _PYTEST_TEXT = "# So that pytest takes its settings from here, and not from a project around this folder.\n[pytest]\n"
+_README = PurePosixPath("README.md")
+_README_TEXT = """# {title}
+
+{table}
+
+Begin with `surgeon watch` in this folder: it shows an exercise and judges its file each time you save it.
+
+| command | what it does |
+|---|---|
+| `surgeon list` | every exercise and how it stands |
+| `surgeon hint` | says more about the present mistake: a question, where to look, the line |
+| `surgeon undo`, `surgeon reset` | the version before, the file as the course gave it; nothing is ever lost |
+| `surgeon journal` | what `{journal}` still asks |
+| `surgeon progress` | a page of what is passed, answered and drawn |
+| `surgeon update` | brings this folder to a newer course; your changes are merged |
+
+The tests in each folder are plain pytest and say the same as `surgeon check`. `{folder}/` holds every version that was
+judged; leave it where it is.
+"""
 
 
 @final
@@ -118,6 +138,7 @@ def given_files(course: Course) -> Iterator[tuple[PurePosixPath, bytes]]:
         FileAccessError: one cannot be read.
     """
     yield _PYTEST, _PYTEST_TEXT.encode()
+    yield _README, _readme(course).encode()
     for unit in course.units:
         for path in sorted(unit.content.rglob("*")):
             relative = PurePosixPath(path.relative_to(unit.content).as_posix())
@@ -126,6 +147,16 @@ def given_files(course: Course) -> Iterator[tuple[PurePosixPath, bytes]]:
                     yield unit.folder / relative, path.read_bytes()
                 except OSError as error:
                     raise file_access_error("read", path, error) from error
+
+
+def _readme(course: Course) -> str:
+    """Return what a workspace says of itself to whoever opens its folder."""
+    rows = [
+        f"| [{unit.title}]({quote(str(unit.folder / unit.page))}) | {len(unit.exercises)} | {unit.minutes} min |"
+        for unit in course.units
+    ]
+    table = "\n".join(["| unit | exercises | time |", "|---|---|---|", *rows])
+    return _README_TEXT.format(title=course.title, table=table, journal=JOURNAL, folder=FOLDER)
 
 
 def is_given(unit: Unit, relative: PurePosixPath) -> bool:

@@ -169,18 +169,63 @@ def course_check(
     return check_content(tuple(folders or ()), exercises=tuple(exercise or ()), is_quick=quick, jobs=jobs, as_json=json)
 
 
+@course.command("autograder")
+def course_autograder(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; it must be new or empty.")],
+    exercise: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these; all without.")] = None,
+    content: Annotated[
+        list[Path] | None, typer.Option("--course", metavar="FOLDER", help="With a course.toml; without, our own.")
+    ] = None,
+    wheel: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A wheel of attention-surgeon; without, the published one.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(metavar="N", help="Processor time that one file may take.")] = 10.0,
+) -> int:
+    """Write an autograder for Gradescope: setup.sh, run_autograder, and DIR.zip to upload."""
+    from attention_surgeon.cli.grade import write_gradescope
+    from attention_surgeon.course import load_course
+    from attention_surgeon.course.grading.autograder import Assignment
+
+    return write_gradescope(folder, Assignment(load_course(*content or ()), tuple(exercise or ()), seconds, wheel))
+
+
 def grade(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="One folder for each submission.")],
     exercise: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these; all without.")] = None,
     content: Annotated[
         list[Path] | None, typer.Option("--course", metavar="FOLDER", help="With a course.toml; without, our own.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print as CSV.")] = False,
-    seconds: Annotated[float, typer.Option(metavar="N", help="How long one file may take.")] = 10.0,
+    students: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV with submission and student, or Gradescope's submission_metadata.json."),
+    ] = None,
+    due: Annotated[str | None, typer.Option(metavar="TIME", help="When it was due, as 2026-12-01T23:59.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="text, csv, json, gradescope, prairielearn or otter.")
+    ] = "text",
+    out: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write there; a folder where a format has a file a submission.")
+    ] = None,
+    sandbox: Annotated[
+        str, typer.Option(metavar="WHEN", help="Confine submissions with Landlock and seccomp: auto, on or off.")
+    ] = "auto",
+    seconds: Annotated[float, typer.Option(metavar="N", help="Processor time that one file may take.")] = 10.0,
     jobs: Annotated[int | None, typer.Option(metavar="N", help="Submissions at a time; one for each core.")] = None,
 ) -> int:
     """Judge the work of a class, several submissions at a time; none can hurt another's verdict."""
-    from attention_surgeon.cli.course import Wanted, grade_class
+    from attention_surgeon.cli.grade import Wanted, grade_class
 
-    return grade_class(Wanted(tuple(folders), tuple(exercise or ()), tuple(content or ()), seconds, jobs, json, csv))
+    return grade_class(
+        Wanted(
+            tuple(folders),
+            tuple(exercise or ()),
+            tuple(content or ()),
+            students,
+            due,
+            form,
+            out,
+            seconds,
+            jobs,
+            sandbox,
+        )
+    )

@@ -39,7 +39,9 @@ _MEANING = {
     "SIGILL": "an instruction that this processor does not have",
 }
 
-_LATE = ("SIGALRM", "SIGXCPU")
+_BUSY = ("SIGPROF", "SIGXCPU")
+
+_LATE = ("SIGALRM", *_BUSY)
 
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 
@@ -202,8 +204,10 @@ def end_in_words(
     where = at(location)
     match ended:
         case "timed_out":
+            is_busy = limits.cpu_seconds is not None and code is not None and _signal_name(code) in _BUSY
+            spent = f"{limits.cpu_seconds:g} s of processor time" if is_busy else f"{limits.seconds:g} s"
             return (
-                f"{name} was stopped after {limits.seconds:g} s{where}: it had not come to an end. "
+                f"{name} was stopped after {spent}{where}: it had not come to an end. "
                 f"Look for a loop that never ends, or allow more time."
             )
         case "flooded":

@@ -115,7 +115,7 @@ def _arm(job: Job) -> None:
         posix.set_limits(job.limits)
         _before_it_is_told.append(posix.lift_memory_limit)
         trace = posix.out_of_the_way(trace)
-        posix.set_alarm(job.limits.seconds, trace)
+        posix.set_alarm(job.limits, trace)
     else:
         faulthandler.dump_traceback_later(job.limits.seconds, file=trace, exit=True)
     faulthandler.enable(file=trace, all_threads=True)

@@ -15,6 +15,8 @@ class Limits:
         memory_bytes: Memory on top of what the process has when the code starts (Python and torch). Linux enforces
             it exactly, macOS by looking four times a second, Windows not at all.
         output_bytes: What it may print, on both streams together, before it is stopped.
+        cpu_seconds: Processor time, which does not pass while others are busy; None: only the clock counts. POSIX
+            systems only.
 
     Raises:
         ArgumentTypeError, OptionError: a limit is no number, or not above zero.
@@ -26,12 +28,15 @@ class Limits:
     seconds: int | float = 10
     memory_bytes: int = 2 * 2**30
     output_bytes: int = 16 * 2**20
+    cpu_seconds: int | float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no limit."""
         _require_positive("seconds", self.seconds, (int, float), "a number of seconds")
         _require_positive("memory_bytes", self.memory_bytes, (int,), "a whole number of bytes")
         _require_positive("output_bytes", self.output_bytes, (int,), "a whole number of bytes")
+        if self.cpu_seconds is not None:
+            _require_positive("cpu_seconds", self.cpu_seconds, (int, float), "a number of seconds")
 
 
 def _require_positive(name: str, value: int | float, kinds: tuple[type, ...], expected: str) -> None:

@@ -36,22 +36,26 @@ def out_of_the_way(descriptor: int) -> int:
     return high
 
 
-def set_alarm(seconds: int | float, trace: int) -> None:
+def set_alarm(limits: Limits, trace: int) -> None:
     """Let the process end when its time is over, having written where it was.
 
     faulthandler answers the signals in C: also inside a matrix product, and without a parent. Its own clock,
     `dump_traceback_later`, would wait for ever in a child whose parent uses it too, as pytest can.
 
     Args:
-        seconds: The time, by the clock.
+        limits: The time by the clock, and the processor time if that is limited too.
         trace: The descriptor to write to; a SIGUSR1 writes there without an end.
     """
-    for number in (signal.SIGALRM, signal.SIGUSR1):
+    ending = (signal.SIGALRM, signal.SIGPROF)
+    for number in (*ending, signal.SIGUSR1):
         faulthandler.unregister(number)  # what the parent registered would count as done
         signal.signal(number, signal.SIG_DFL)
-    faulthandler.register(signal.SIGALRM, file=trace, all_threads=True, chain=True)  # and then the default: the end
+    for number in ending:
+        faulthandler.register(number, file=trace, all_threads=True, chain=True)  # and then the default: the end
     faulthandler.register(signal.SIGUSR1, file=trace, all_threads=True)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, limits.seconds)
+    if limits.cpu_seconds is not None:
+        signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
 
 
 def set_limits(limits: Limits) -> None:
@@ -64,7 +68,8 @@ def set_limits(limits: Limits) -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    seconds = int(used + limits.seconds * (os.cpu_count() or 1)) + 2
+    allowed = limits.cpu_seconds or limits.seconds * (os.cpu_count() or 1)
+    seconds = int(used + allowed) + 2
     _lower(resource.RLIMIT_CPU, seconds, seconds + 1)
     has = memory_of(os.getpid(), "VmData")
     if has is not None:
