@@ -66,7 +66,7 @@ _DECLARED = {
     "hide": _TRUE
     + r"(?:\bhid|\bmasked|\bignor|(?<!no )(?<!not )\bpad|\bnot (?:be )?(?:seen|attend|looked)|\bblock|\bforbid)",
     "keep": _TRUE
-    + r"(?:\bkeep|(?<!not )(?<!not be )\battend|\bvisible|\bmay\b|\ballow|(?<!not be )\bseen\b|\breal\b|\bno pad)",
+    + r"(?:\bkeep|\btakes? part|\bparticipat|\bcounts?\b|\bvalid\b|(?<!not )(?<!not be )\battend|\bvisible|\bmay\b|\ballow|(?<!not be )\bseen\b|\breal\b|\bno pad)",
 }
 """What a text may say of True (or of 1) in a mask."""
 
@@ -238,6 +238,15 @@ class _Trier:
                 meanings.setdefault(meaning, []).append(words)
             if not valid and wrong:
                 misread.append((wrong[0][0], allowed, wrong[0][1], form))
+        as_numbers = [seen for seen in misread if seen[2].endswith("boolean")]
+        if (
+            as_numbers
+            and "additive" in meanings
+            and declared_polarity(self.says)
+            and not {"keep", "hide"} & set(meanings)
+        ):
+            sentence = f"`{argument.name}`: True and False are added to the scores as 1 and 0; nothing is hidden"
+            return Claim(argument.name, (as_numbers[0][2],), "mask_added_as_zero_one", sentence, place=self.plain.place)
         meant = [seen for seen in misread if not understood or seen[2].rpartition(" ")[2] in understood]
         if meant:
             return self._wrong(argument, *meant[0])

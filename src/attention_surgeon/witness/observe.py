@@ -69,11 +69,11 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     given = {key.lower(): value for key, value in _flat(plan.constructor)}
     switches = [
         value != bool(_NEGATED.search(key))
-        for key, value in given.items()
+        for key, value in (_defaults(plan.target) | given).items()
         if "causal" in key and isinstance(value, bool)
     ]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words)
+    is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words) or _keeps_a_triangle(plan)
     whole = any(isinstance(v, str) and v.lower() in ("global", "full", "full_attention") for v in given.values())
     caps = [v for k, v in given.items() if "cap" in k and isinstance(v, int | float) and v and v is not True]
     windows = [
@@ -93,6 +93,24 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
     )
+
+
+def _keeps_a_triangle(plan: Any) -> bool:
+    """Whether the layer, or a part of it, registers a square buffer of ones below or above the diagonal."""
+    made = plan.make(seed=0)
+    buffers = list(made.buffers()) if isinstance(made, nn.Module) else []
+    squares = [b.reshape(-1, *b.shape[-2:])[0].double() for b in buffers if b.ndim >= 2 and b.shape[-1] == b.shape[-2]]
+    return any(
+        len(square) > 2
+        and set(square.unique().tolist()) == {0.0, 1.0}
+        and any(torch.equal(square, part) for part in _triangles(len(square)))
+        for square in squares
+    )
+
+
+def _triangles(size: int) -> list[Tensor]:
+    ones = torch.ones(size, size, dtype=torch.float64)
+    return [ones.tril(), ones.triu(1), ones.tril(-1), ones.triu()]
 
 
 def _defaults(target: Any) -> dict[str, Any]:
@@ -311,7 +329,13 @@ class _Observer:
             return
         try:
             flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
-            self._add(read(flow, expects=expectations(plan, self.name, self.says)), words)
+            found = read(flow, expects=expectations(plan, self.name, self.says))
+            self._add(found, words)
+            if any(" positions (" in kind and "2 of 32" in kind for kind in found.kind):
+                sentence = (
+                    f"{words}: one pair of features turns, the others keep their angle; the frequencies must fall"
+                )
+                self.findings.append(Finding("rotary_positions_wrong", "scores", sentence))
         except Exception:  # noqa: BLE001  a size that is refused is no fault
             return
 

@@ -286,9 +286,27 @@ class _Reader:
         assert query is not None
         assert key is not None
         assert value is not None
+        self._strided(query, key, value, core)
         self._shared(query, key, value, canon, core)
         self._key_heads(canon, key, value, core)
         return self._positions(query, key, value, core)
+
+    def _strided(self, query: Root, key: Root, value: Root, core: Core) -> None:
+        """Each head takes a block of features that lie side by side."""
+        heads, size = query.features.shape
+        right = np.arange(size) * heads
+        if (
+            heads > 1
+            and size > 1
+            and all(
+                root.op is not None
+                and len(root.features) == heads
+                and (root.features[0] - root.features[0][0] == right).all()
+                for root in (query, key, value)
+            )
+        ):
+            words = f"head 0 takes every {heads}th feature, not {size} side by side"
+            self._wrong("heads_strided", "scores", words, core.combine if core.is_fused else core.scores[0])
 
     def _shared(self, query: Root, key: Root, value: Root, canon: Canon, core: Core) -> None:
         """Whether the three come from three projections, and the right tokens."""
@@ -402,6 +420,12 @@ class _Reader:
         norms = [next((f for f, _ in root.steps if isinstance(f, Norm)), None) for root in (query, key)]
         if all(norms):
             self.reading.kind.append("queries and keys normed")
+        elif norms[0] and any(
+            re.search(r"(^|[._])(k|key)_?norm|norm_?(k|key)\b", name) for name in self._table_names()
+        ):
+            self._wrong(
+                "norm_missing_on_keys", "scores", "only the queries are normed, though it has a norm for keys", None
+            )
         elif any(norms):
             which = "queries" if norms[0] else "keys"
             self.reading.remarks.append(f"only the {which} are normed")
@@ -803,12 +827,10 @@ class _Reader:
         for width in (w for w in range(2, n) if n % w == 0):
             y, x = np.divmod(np.arange(n), width)
             apart = (y[:, None] - y[None, :]) * 2 * n + (x[:, None] - x[None, :])
-            if all(
-                np.ptp(b[apart == g]) < 1e-6 * max(1.0, float(np.abs(bias).max()))
-                for b in bias
-                for g in np.unique(apart)
-            ):
-                return True
+            size = max(1.0, float(np.abs(bias).max()))
+            if all(np.ptp(b[apart == g]) < 1e-6 * size for b in bias for g in np.unique(apart)):
+                values = [float(bias[0][apart == g][0]) for g in np.unique(apart)]
+                return len(np.unique(np.round(values, 9))) == len(values)  # each distance has an entry of its own
         return False
 
     def _signed_slope(self, bias: Array, gap: Array, seen: Array) -> float | None:
