@@ -102,7 +102,7 @@ def power_of_a_width(site: Site) -> Iterator[Proposal]:
     assert isinstance(node, cst.BinaryOperation)
     if not isinstance(node.operator, cst.Power):
         return
-    yield from ((site.splice(exponent, node.right),) for exponent in ("-0.5", "0.5"))
+    yield from ((site.splice(exponent, node.right),) for exponent in ("-0.5", "0.5", "-0.25", "0.25"))
     yield from ((site.splice(width, node.left),) for width in _widths(site))
 
 
@@ -367,6 +367,8 @@ def heads_merged(site: Site) -> Iterator[Proposal]:
     swap = "swapaxes" if site.is_numpy else "transpose"
     yield f"{site.tight(inner)}.{swap}(1, 2).{name}({arguments})"
     yield f"{site.tight(inner)}.{name}({arguments}).{swap}(1, 2)"
+    yield f"{site.tight(inner)}.{swap}(-1, -2).{name}({arguments})"
+    yield f"{site.tight(inner)}.{swap}(0, 1).{name}({arguments})"
     if called(inner) in ("transpose", "swapaxes", "permute") and isinstance(inner, cst.Call):
         yield f"{site.code(subject_of(inner) or inner)}.{name}({arguments})"
         yield f"{site.code(subject_of(inner) or inner)}.{swap}(1, 2).{name}({arguments})"

@@ -34,6 +34,7 @@ class Repair:
         title: The same in words.
         faults: By name; empty where what is wrong has none.
         summaries: Of each fault, a sentence.
+        line: Of the file, that was seen to be wrong before anything was tried; 0 where none was.
         lines: Of the file as it is, that the patch changes.
         diff: The unified diff; empty without a patch.
         text: The whole mended file; empty without a patch.
@@ -52,6 +53,7 @@ class Repair:
     title: str = ""
     faults: tuple[str, ...] = ()
     summaries: Mapping[str, str] | None = None
+    line: int = 0
     lines: tuple[int, ...] = ()
     diff: str = ""
     text: str = ""
@@ -129,39 +131,48 @@ def _work(
     seconds: int | float,
 ) -> Jsonable:
     """Return what the child says; the fields of `Repair`."""
-    from attention_surgeon.repair.judge import Judge
+    from attention_surgeon.repair.judges import judges_of
     from attention_surgeon.repair.search import Search
 
     target = load_target(place, name)
     if target.file is None:
         raise LoadError(f"{place} is compiled; a patch needs a Python file.")
-    judge = Judge(target.object, contract, options)
-    judged = judge.judged
-    told: dict[str, Any] = {
-        "sha256": target.sha256,
-        "contract": judged.contract,
-        "title": judged.title,
-        "faults": judged.names,
-        "summaries": dict(judged.summaries),
-    }
-    if judged.is_right:
-        return told | {"result": "right"}
     text = _text_of(target.file, target.sha256)
-    search = Search(judge, _module_of(target.file), target.name, most_lines=most_lines, seconds=seconds)
-    found = search.run(text)
-    told["num_tried"] = search.num_tried
-    if found is None:
-        result = "not_found" if judged.is_judged else "unjudged"
-        return told | {"result": result, "reason": judged.reason or f"no patch of at most {most_lines} lines was found"}
+    num_tried, told = 0, {"sha256": target.sha256}
+    for judge, allowed in judges_of(target.object, contract, options, seconds):
+        judged = judge.first
+        told |= {
+            "contract": judged.contract_name,
+            "title": judged.contract,
+            "faults": judged.names,
+            "summaries": {fault.name: fault.summary for fault in judged.faults},
+            "line": next((place.line for place in judge.places if place.file == str(target.file)), 0),
+            "result": "unjudged" if judged.status == "unjudged" else "not_found",
+            "reason": judged.reason or f"no patch of at most {most_lines} lines was found",
+        }
+        if judged.status == "right":
+            return told | {"result": "right", "reason": ""}
+        if not allowed:
+            break
+        module = module_of(target.file)
+        search = Search(judge, module, target.name, most_lines=most_lines, seconds=allowed)
+        found = search.run(text)
+        num_tried += search.num_tried
+        if found is not None:
+            break
+    else:
+        return told | {"num_tried": num_tried}
     shorter = without_needless_parentheses(text, found.text)
     mended = shorter if shorter == found.text or search.verified(shorter) else found.text
     return told | {
         "result": "fixed",
+        "reason": "",
         "text": mended,
         "diff": unified_diff(text, mended, target.file.name),
         "lines": changed_lines(text, mended),
         "num_lines": found.num_lines,
         "edits": found.edits,
+        "num_tried": num_tried,
     }
 
 
@@ -182,7 +193,7 @@ def _text_of(file: Path, sha256: str) -> str:
         raise FileFormatError(f"{file.name} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
 
 
-def _module_of(file: Path) -> ModuleType:
+def module_of(file: Path) -> ModuleType:
     """Return the module that was just loaded from a file."""
     found = [one for one in sys.modules.values() if getattr(one, "__file__", None) == str(file)]
     if not found:

@@ -34,6 +34,7 @@ class Finding:
         place: The line that does it.
         yours: One matrix of that step, where there is one.
         expected: The same, right.
+        argument: What had to be given to see it: an argument of the call, or a switch of the constructor.
     """
 
     fault: str
@@ -42,6 +43,7 @@ class Finding:
     place: Location | None = None
     yours: Array | None = field(default=None, repr=False)
     expected: Array | None = field(default=None, repr=False)
+    argument: str = ""
 
 
 @dataclass
@@ -83,6 +85,9 @@ _FACTORS = {
     "scale_by_num_queries": lambda s: s.n_q**-0.5,
 }
 
+
+_REPEATS = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
+"""Operations that lay the same heads several times."""
 
 _CALLERS_FAULT = frozenset(("rotary_over_heads", "rotary_on_values", "rotary_on_one_side", "rotary_direction"))
 """Faults of the line that calls a helper, not of the helper's own."""
@@ -253,7 +258,8 @@ class _Reader:
         assert key is not None
         assert value is not None
         self._shared(query, key, value, canon, core)
-        self._key_heads(canon, key, value, core)
+        self._key_heads(canon, key, core)
+        self._value_heads(canon, value, core)
         return self._positions(query, key, value, core)
 
     def _shared(self, query: Root, key: Root, value: Root, canon: Canon, core: Core) -> None:
@@ -317,7 +323,7 @@ class _Reader:
         ]
         return recorded.inputs[places[0]] if places else None
 
-    def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
+    def _key_heads(self, canon: Canon, key: Root, core: Core) -> None:
         heads = canon.q.shape[1]
         firsts = (
             [tuple(key.features[int(r)]) for r in canon.key_heads]
@@ -336,14 +342,29 @@ class _Reader:
             return
         expected = [h * len(blocks) // heads for h in range(heads)]
         if groups == [h % len(blocks) for h in range(heads)]:
-            repeats = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
             used, right = (", ".join(map(str, each)) for each in (groups, expected))
             words = f"query heads 0 to {heads - 1} use key heads {used}; expected {right}"
-            self._wrong("heads_tiled", "scores", words, self._last_op(op, repeats) or op)
+            self._wrong("heads_tiled", "scores", words, self._last_op(op, _REPEATS) or op)
         elif groups != expected:
             self.reading.unknown.append(f"its query heads use the key heads {', '.join(map(str, groups))}")
         else:
             self.reading.kind.append(f"{heads} heads sharing {len(blocks)} key heads")
+
+    def _value_heads(self, canon: Canon, value: Root, core: Core) -> None:
+        """The values are shared as the keys are: the first query heads use the first value head."""
+        heads, firsts = canon.q.shape[1], [tuple(features) for features in value.features]
+        blocks = sorted(set(firsts))
+        if len(firsts) != heads or len(blocks) in (1, heads):
+            return
+        groups, expected = [blocks.index(first) for first in firsts], [h * len(blocks) // heads for h in range(heads)]
+        if groups == expected:
+            return
+        used, right = (", ".join(map(str, each)) for each in (groups, expected))
+        if groups == [h % len(blocks) for h in range(heads)]:
+            words = f"query heads 0 to {heads - 1} use value heads {used}; expected {right}"
+            self._wrong("heads_tiled", "output", words, self._last_op(core.combine, _REPEATS) or core.combine)
+        else:
+            self.reading.unknown.append(f"its query heads use the value heads {used}")
 
     def _positions(self, query: Root, key: Root, value: Root, core: Core) -> float:
         """Judge what happens between projection and product; return the factor that it puts on the scores."""
