@@ -145,7 +145,9 @@ def digest(target: str) -> str:
 
 def table(rows: list[dict]) -> str:
     """Return what was measured, as Markdown."""
-    lines = ["| wrong in | files | line right | mended | in at most 3 lines | right on held-back calls | median | longest |"]
+    lines = [
+        "| wrong in | files | line right | mended | in at most 3 lines | right on held-back calls | median | longest |"
+    ]
     lines += ["|---|---|---|---|---|---|---|---|"]
     for title, group in groups(rows):
         fixed = [row for row in group if row["result"] == "fixed"]
@@ -217,7 +219,9 @@ def main() -> None:
             row = measure(patient, asked.seconds)
             rows = [other for other in rows if other["target"] != target] + [row]
             asked.out.write_text("".join(f"{json.dumps(each)}\n" for each in rows))
-            print(*(row[key] for key in ("result", "held_back", "num_lines", "seconds", "target", "claimed")), flush=True)
+            print(
+                *(row[key] for key in ("result", "held_back", "num_lines", "seconds", "target", "claimed")), flush=True
+            )
     print(table(rows))
 
 

@@ -250,7 +250,7 @@ def triangle_turned(site: Site) -> Iterator[Proposal]:
 
 @proposes("shape", cst.Assign, cost=0.8)
 def turned_after_the_move(site: Site) -> Iterator[Proposal]:
-    """`q = rotate(q, cos[:h])`, then `q = q.transpose(1, 2)` -> the other way round, with tables as long as the text."""
+    """`q = rotate(q, cos[:h])`, then `q = q.transpose(1, 2)` -> the other way round, tables as long as the text."""
     node, line, later = site.node, site.parent, _statement_beside(site, 1)
     assert isinstance(node, cst.Assign)
     below = None if later is None else site.source.parent(later)
@@ -341,7 +341,7 @@ def probability_in_training(site: Site) -> Iterator[Proposal]:
 
 @proposes("shape", cst.Call, cost=0.9)
 def heads_first(site: Site) -> Iterator[Proposal]:
-    """`bias.reshape(h, n, n)` -> `bias.permute(2, 0, 1)`: the heads stand last in a table of biases."""
+    """`bias.reshape(h, n, n)` -> `bias.permute(2, 0, 1)`: in a table of biases the heads stand last."""
     node = site.node
     assert isinstance(node, cst.Call)
     subject = subject_of(node)

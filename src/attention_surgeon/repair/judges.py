@@ -18,7 +18,7 @@ _FIRST, _SECOND = 0.6, 0.4
 
 
 def judges_of(
-    target: Any, contract: str | None, options: Mapping[str, Any], seconds: float
+    target: Any, contract: str | None, options: Mapping[str, Any], seconds: int | float
 ) -> Iterator[tuple[Judge, float]]:
     """Yield the judges that may lead a search, each with the CPU seconds that it gets; 0 where nothing can be searched.
 
@@ -63,7 +63,9 @@ def judges_of(
         yield seen, _SECOND * seconds
 
 
-def _answers(target: Any, contract: str | None, options: Mapping[str, Any], seconds: float) -> AnswersJudge | None:
+def _answers(
+    target: Any, contract: str | None, options: Mapping[str, Any], seconds: int | float
+) -> AnswersJudge | None:
     """Return the judge by answers; None where it takes too long to say what is wrong."""
     try:
         with bounded(seconds):

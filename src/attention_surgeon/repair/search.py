@@ -46,7 +46,7 @@ _MOST_EDITS = 3
 _MOST_ALIKE = 2
 """From so many texts that have the same faults left the search goes on; another way to get there seldom helps."""
 
-_LONGER = 0.2
+_LONGER = 0.1
 """So much further in cost a smaller patch is looked for once there is one."""
 
 _MANNERS = ("manners",)

@@ -95,7 +95,7 @@ def load(text: str, module: types.ModuleType, name: str) -> Any:
 
 
 @contextmanager
-def bounded(seconds: float) -> Iterator[None]:
+def bounded(seconds: int | float) -> Iterator[None]:
     """Let a candidate run: silent, and no longer than this many seconds of CPU where the system can say so.
 
     Raises:

@@ -39,7 +39,7 @@ _MEANING = {
     "SIGILL": "an instruction that this processor does not have",
 }
 
-_LATE = ("SIGALRM", "SIGXCPU")
+_LATE = ("SIGPROF", "SIGALRM", "SIGXCPU")
 
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 
