@@ -131,7 +131,7 @@ def divisor_is_a_root(site: Site) -> Iterator[Proposal]:
 @proposes("mask", cst.Name, cst.Comparison, cst.UnaryOperation, cst.Call, cst.Subscript, cst.Attribute, cost=0.8)
 def mask_turned_around(site: Site) -> Iterator[Proposal]:
     """`masked_fill(mask, ...)` -> `masked_fill(~mask, ...)`, `masked_fill(mask == 0, ...)`."""
-    if not _is_condition(site):
+    if not _is_condition(site) or site.code() in ("None", "True", "False"):
         return
     tight = site.tight(site.node)
     if not isinstance(site.node, cst.Comparison | cst.UnaryOperation):

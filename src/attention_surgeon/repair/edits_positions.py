@@ -12,8 +12,11 @@ from attention_surgeon.repair.edits_attention import called, subject_of
 from attention_surgeon.repair.edits_statements import indent_of, lines_of
 from attention_surgeon.repair.source import Splice
 
-_ROLES = ("query", "key", "value", "q", "k", "v", "Q", "K", "V")
 _MOST = 6
+_LENGTH = re.compile(
+    r"[ntslmNTSL]|seq|(n|num|len|total|past|start|offset|pos)(_\w+|gth|ition|itions)?|\w+_(len|length|pos)"
+)
+"""A name of a number of tokens, or of the position at which they start."""
 
 
 @proposes("operand", cst.Tuple, cost=0.7)
@@ -227,8 +230,7 @@ def _plus(code: str, step: int) -> str:
 
 def _lengths(site: Site) -> Iterator[str]:
     """Yield what may be a number of keys or a position from which the queries start."""
-    words = ("n", "len", "pos", "past", "start", "total", "offset", "size", "t", "s", "l")
-    names = [name for name in site.scope.names if name.lower().startswith(words) or name.lower().endswith(words)]
+    names = [name for name in site.scope.names if _LENGTH.fullmatch(name)]
     yield from names[:_MOST]
     yield from (f"{name}.shape[-2]" for name in site.scope.names if name[:1].lower() == "k" and "mask" not in name)
 

@@ -6,7 +6,7 @@ asked for when the plain call still answers as before, bit for bit: a patch for 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,9 +88,7 @@ class OperationsJudge(Judge):
         """Read the plain call; where that says nothing more, everything."""
         del closely  # what has no name here cannot be measured
         with surroundings_kept():
-            plan = self._plan(target)
-            if plan is None or not self._promises(plan):
-                return None
+            plan = _with_target(self._first_plan, target)  # what cannot be called as before is no candidate
             if self._plain is not None and self._plain.faults:
                 left = self._read_once(plan)
                 if left is None or not self._is_less(left, self._plain.faults):
@@ -147,7 +145,7 @@ class OperationsJudge(Judge):
         self.words = tuple(finding.argument for finding in found.findings if finding.argument)
         self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in self._faults)}
-        self._plain = self._read_plain(plan)
+        self._first_plan, self._plain = plan, self._read_plain(plan)
         return as_diagnosis(found, plan)
 
     def _plan(self, target: Any, says: str = "") -> Plan | None:
@@ -157,15 +155,10 @@ class OperationsJudge(Judge):
             return None
         return None if isinstance(plan, Refusal) else plan
 
-    def _promises(self, plan: Plan) -> bool:
-        """Whether a candidate takes the same arguments: a patch may not do away with one."""
-        return {one.name for one in plan.arguments} >= self._arguments
-
     def _expects(self, plan: Plan) -> Any:
         return expectations(plan, self._name, self._says, is_unscaled=self._is_unscaled)
 
     def _read_plain(self, plan: Plan) -> _Plain | None:
-        self._arguments = {one.name for one in plan.arguments}
         faults = self._read_once(plan)
         return None if faults is None else _Plain(_output(plan), faults)
 
@@ -210,6 +203,16 @@ class OperationsJudge(Judge):
 
 
 _UNREADABLE = frozenset(("",))
+
+
+def _with_target(plan: Plan, target: Any) -> Plan:
+    """Return a plan for another text of the same object, at other sizes too."""
+
+    def resized(**sizes: int) -> Plan | None:
+        found = plan.resized(**sizes)
+        return None if found is None else replace(found, target=target)
+
+    return replace(plan, target=target, finder=resized)
 
 
 def _names(findings: Sequence[Finding]) -> frozenset[str]:
