@@ -144,7 +144,8 @@ class OperationsJudge(Judge):
         self.places = tuple(finding.place for finding in found.findings if finding.place is not None)
         self.words = tuple(finding.argument for finding in found.findings if finding.argument)
         self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
-        self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in self._faults)}
+        plainly = {finding.fault for finding in found.findings if not finding.argument}
+        self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
         self._first_plan, self._plain = plan, self._read_plain(plan)
         return as_diagnosis(found, plan)
 
