@@ -11,8 +11,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ import anyio
 from benchmarks.repair import ROOT, Patient, patients, share
 
 OUT = ROOT / "benchmarks" / "results" / "client.jsonl"
+
+Call = Callable[..., Awaitable[dict[str, Any]]]
+"""Calls a tool by its name, and returns its answer."""
 
 MISTAKEN = """import torch
 
@@ -35,7 +38,7 @@ def attention(query, key, value, mask=None):
 
 
 @asynccontextmanager
-async def server() -> Any:
+async def server() -> AsyncIterator[Call]:
     """Yield a function that calls a tool of a fresh `surgeon mcp` and returns its answer."""
     from mcp.client.client import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -50,7 +53,7 @@ async def server() -> Any:
         yield call
 
 
-async def mend(call: Any, target: str, contract: str | None, mask: str | None) -> dict[str, Any]:
+async def mend(call: Call, target: str, contract: str | None, mask: object) -> dict[str, Any]:
     """Return what became of a file: the verdict before, the result of `fix`, the verdict after."""
     asked = {"target": target} | {key: value for key, value in (("contract", contract), ("mask", mask)) if value}
     before = await call("diagnose", **asked)
@@ -73,19 +76,14 @@ async def measure(chosen: list[Patient]) -> None:
                 print(*row.values(), flush=True)
 
 
-def _copy_of(target: str) -> Any:
-    """Return a context in which a copy of the file stands, and the target in it."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def copied() -> Iterator[str]:
-        place, _, name = target.rpartition(":")
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / Path(place).name
-            copy.write_bytes(Path(place).read_bytes())
-            yield f"{copy}:{name}"
-
-    return copied()
+@contextmanager
+def _copy_of(target: str) -> Iterator[str]:
+    """Yield the same target in a copy of its file, which may be written."""
+    place, _, name = target.rpartition(":")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / Path(place).name
+        copy.write_bytes(Path(place).read_bytes())
+        yield f"{copy}:{name}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -183,7 +183,7 @@ def halves_or_pairs(site: Site) -> Iterator[Proposal]:
         for call in joined:
             assert isinstance(call, cst.Call)
             outer = site.source.parent(site.source.parent(call) or call)
-            replaced = outer if called(outer) in ("flatten", "reshape", "view") else call
+            replaced = outer if outer is not None and called(outer) in ("flatten", "reshape", "view") else call
             items = site.code(call.args[0].value)
             yield (
                 site.splice(f"{tight}.chunk(2, dim=-1)", node.value),
@@ -353,3 +353,26 @@ def heads_first(site: Site) -> Iterator[Proposal]:
         yield f"{site.tight(subject)}.permute(2, 0, 1)"
     if len(node.args) == 4 and site.code(node.args[0].value) == "1":
         yield f"{site.tight(subject)}.permute(2, 0, 1).unsqueeze(0)"
+
+
+@proposes("shape", cst.Call, cost=0.8, is_repeated=True)
+def heads_folded_into_the_batch(site: Site) -> Iterator[Proposal]:
+    """`x.view(b * h, -1, d)` -> `x.view(b, -1, h, d).transpose(1, 2).flatten(0, 1)`, and the way back."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    if called(node) not in ("view", "reshape") or len(node.args) != 3 or site.is_numpy:
+        return
+    first, middle, last = (one.value for one in node.args)
+    subject = subject_of(node)
+    if subject is None:
+        return
+    tight = site.tight(subject)
+    if isinstance(first, cst.BinaryOperation) and isinstance(first.operator, cst.Multiply):
+        for batch, heads in ((first.left, first.right), (first.right, first.left)):
+            sizes = ", ".join(site.code(one) for one in (batch, middle, heads, last))
+            yield f"{tight}.view({sizes}).transpose(1, 2).flatten(0, 1)"
+    if isinstance(last, cst.BinaryOperation) and isinstance(last.operator, cst.Multiply):
+        for heads, size in ((last.left, last.right), (last.right, last.left)):
+            sizes = ", ".join(site.code(one) for one in (first, heads, middle, size))
+            merged = ", ".join(site.code(one.value) for one in node.args)
+            yield f"{tight}.view({sizes}).transpose(1, 2).reshape({merged})"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attention_surgeon.diagnose.child import Jsonable, Limits, run_in_child
 from attention_surgeon.diagnose.load import find_source, load_target, split_target
@@ -15,6 +15,10 @@ from attention_surgeon.errors import FileFormatError, LoadError
 from attention_surgeon.files import file_access_error
 from attention_surgeon.repair.patch import apply, changed_lines, unified_diff, without_needless_parentheses
 from attention_surgeon.testing import make_contract
+
+if TYPE_CHECKING:
+    from attention_surgeon.repair.judge import Judge
+    from attention_surgeon.repair.search import Fix, Search
 
 Result: TypeAlias = Literal["right", "fixed", "not_found", "unjudged"]
 
@@ -140,39 +144,46 @@ def _work(
     text = _text_of(target.file, target.sha256)
     num_tried, told = 0, {"sha256": target.sha256}
     for judge, allowed in judges_of(target.object, contract, options, seconds):
-        judged = judge.first
-        told |= {
-            "contract": judged.contract_name,
-            "title": judged.contract,
-            "faults": judged.names,
-            "summaries": {fault.name: fault.summary for fault in judged.faults},
-            "line": next((place.line for place in judge.places if place.file == str(target.file)), 0),
-            "result": "unjudged" if judged.status == "unjudged" else "not_found",
-            "reason": judged.reason or f"no patch of at most {most_lines} lines was found",
-        }
-        if judged.status == "right":
+        told |= _told(judge, target.file, most_lines)
+        if judge.first.status == "right":
             return told | {"result": "right", "reason": ""}
         if not allowed:
-            break
+            continue
         module = module_of(target.file)
         search = Search(judge, module, target.name, most_lines=most_lines, seconds=allowed)
         found = search.run(text)
         num_tried += search.num_tried
         if found is not None:
-            break
-    else:
-        return told | {"num_tried": num_tried}
+            return told | {"num_tried": num_tried} | _patched(search, found, text, target.file.name)
+    return told | {"num_tried": num_tried}
+
+
+def _told(judge: "Judge", file: Path, most_lines: int) -> dict[str, Any]:
+    """Return what a judge says of the file as it is."""
+    judged = judge.first
+    return {
+        "contract": judged.contract_name,
+        "title": judged.contract,
+        "faults": judged.names,
+        "summaries": {fault.name: fault.summary for fault in judged.faults},
+        "line": next((place.line for place in judge.places if place.file == str(file)), 0),
+        "result": "unjudged" if judged.status == "unjudged" else "not_found",
+        "reason": judged.reason or f"no patch of at most {most_lines} lines was found",
+    }
+
+
+def _patched(search: "Search", found: "Fix", text: str, name: str) -> dict[str, Any]:
+    """Return the patch, without the parentheses that nobody needs."""
     shorter = without_needless_parentheses(text, found.text)
     mended = shorter if shorter == found.text or search.verified(shorter) else found.text
-    return told | {
+    return {
         "result": "fixed",
         "reason": "",
         "text": mended,
-        "diff": unified_diff(text, mended, target.file.name),
+        "diff": unified_diff(text, mended, name),
         "lines": changed_lines(text, mended),
         "num_lines": found.num_lines,
         "edits": found.edits,
-        "num_tried": num_tried,
     }
 
 
