@@ -70,7 +70,9 @@ def _is_in_softmax(site: Site) -> bool:
         parent = site.source.parent(parent)
     elif isinstance(parent, cst.Attribute):
         parent = site.source.parent(parent)
-    return isinstance(parent, cst.Call) and called(parent) in (*_SOFTMAX, "exp") and subject_of(parent) is site.node
+    if not isinstance(parent, cst.Call) or subject_of(parent) is not site.node:
+        return False
+    return called(parent) in (*_SOFTMAX, "exp") or "softmax" in called(parent)  # a helper of the file, `_softmax`
 
 
 @proposes("scale", cst.BinaryOperation, cost=0.8)
@@ -190,7 +192,7 @@ def mask_moved_before_softmax(site: Site) -> Iterator[Proposal]:
         return
     weights, hides, keeps = found
     for softmax in m.findall(function.body, m.Call()):
-        if not isinstance(softmax, cst.Call) or called(softmax) not in ("softmax", "exp"):
+        if not isinstance(softmax, cst.Call) or not (called(softmax) == "exp" or "softmax" in called(softmax)):
             continue
         argument = subject_of(softmax)
         if argument is None:

@@ -389,12 +389,25 @@ def _projection_lines(reading: Reading) -> list[str]:
 
 
 def _pair(names: tuple[str, ...], reading: Reading) -> str:
+    """Return weight and bias of a projection as an expression: of one layer, or of every head of a list."""
+    listed = re.fullmatch(r"(.+)\.0\.(.+)", names[0])
+    if listed is not None and names == tuple(f"{listed[1]}.{n}.{listed[2]}" for n in range(len(names))):
+        return _pair_of_heads(_attribute(f"layer.{listed[1]}"), names[0], ".T" if names[0] in reading.turned else "")
     weights, biases = zip(*(_weight_and_bias(name) for name in names), strict=True)
     turned = [f"{one}.T" if name in reading.turned else one for one, name in zip(weights, names, strict=True)]
     if len(names) == 1:
         return f"({turned[0]}, {biases[0]})"
     bias = "None" if biases[0] == "None" else f"None if {biases[0]} is None else torch.cat([{', '.join(biases)}])"
     return f"(torch.cat([{', '.join(turned)}]), {bias})"
+
+
+def _pair_of_heads(heads: str, first: str, turn: str) -> str:
+    """Return weight and bias of a list of heads together, however many there are."""
+    weight, bias = (one.replace(f"{heads}[0]", "head") for one in _weight_and_bias(first))
+    weights = f"torch.cat([{weight}{turn} for head in {heads}])"
+    if bias == "None":
+        return f"({weights}, None)"
+    return f"({weights}, None if {_weight_and_bias(first)[1]} is None else torch.cat([{bias} for head in {heads}]))"
 
 
 def _weight_and_bias(name: str) -> tuple[str, str]:
