@@ -269,6 +269,22 @@ def turned_after_the_move(site: Site) -> Iterator[Proposal]:
         yield (Splice(ours.start, theirs.end, moved + turned),)
 
 
+@proposes("mask", cst.Call, cost=0.7)
+def triangle_of_the_newest(site: Site) -> Iterator[Proposal]:
+    """`ones(n, total).triu(1)` -> `ones(n, total).triu(total - n + 1)`: the queries are the last ones."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    inner = subject_of(node)
+    if called(node).rstrip("_") not in ("triu", "tril") or not isinstance(inner, cst.Call):
+        return
+    sizes = [site.code(one.value) for one in inner.args if one.keyword is None]
+    steps = [one.value for one in node.args if site.code(one.value).lstrip("-").isdigit()]
+    if len(sizes) >= 2 and sizes[0] != sizes[1] and len(steps) == 1:
+        step = int(site.code(steps[0]))
+        later = f" {'+' if step > 0 else '-'} {abs(step)}" if step else ""
+        yield (site.splice(f"{sizes[1]} - {sizes[0]}{later}", steps[0]),)
+
+
 @proposes("number", cst.Arg, cost=0.8)
 def bound_moved(site: Site) -> Iterator[Proposal]:
     """`triu(x, diagonal=-window)` -> `diagonal=-window + 1`, and one less."""

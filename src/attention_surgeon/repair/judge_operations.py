@@ -140,7 +140,7 @@ class OperationsJudge(Judge):
         except SurgeonError as error:
             return Verdict("unjudged", reason=f"{error}.")
         self._untried, self._faults = frozenset(found.untried), _names(found.findings)
-        self._tried = frozenset(found.tried)
+        self._tried, self._is_causal = frozenset(found.tried), _is_causal(found)
         self.places = tuple(finding.place for finding in found.findings if finding.place is not None)
         self.words = tuple(finding.argument for finding in found.findings if finding.argument)
         self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
@@ -200,6 +200,8 @@ class OperationsJudge(Judge):
         return bool(gone) and left - before <= behind
 
     def _is_the_same_kind(self, found: Observation) -> bool:
+        if self._is_causal and not _is_causal(found):
+            return False
         return all(any(word in kind for kind in found.kind) for word in self._families)
 
 
@@ -214,6 +216,10 @@ def _with_target(plan: Plan, target: Any) -> Plan:
         return None if found is None else replace(found, target=target)
 
     return replace(plan, target=target, finder=resized)
+
+
+def _is_causal(found: Observation) -> bool:
+    return found.reading is not None and found.reading.pattern.name in ("causal", "causal_start", "window")
 
 
 def _names(findings: Sequence[Finding]) -> frozenset[str]:

@@ -391,7 +391,11 @@ def _projection_lines(reading: Reading) -> list[str]:
 def _pair(names: tuple[str, ...], reading: Reading) -> str:
     """Return weight and bias of a projection as an expression: of one layer, or of every head of a list."""
     listed = re.fullmatch(r"(.+)\.0\.(.+)", names[0])
-    if listed is not None and names == tuple(f"{listed[1]}.{n}.{listed[2]}" for n in range(len(names))):
+    if (
+        listed is not None
+        and len(names) > 1
+        and names == tuple(f"{listed[1]}.{n}.{listed[2]}" for n in range(len(names)))
+    ):
         return _pair_of_heads(_attribute(f"layer.{listed[1]}"), names[0], ".T" if names[0] in reading.turned else "")
     weights, biases = zip(*(_weight_and_bias(name) for name in names), strict=True)
     turned = [f"{one}.T" if name in reading.turned else one for one, name in zip(weights, names, strict=True)]

@@ -39,22 +39,14 @@ def try_cache(plan: Plan, *, is_causal: bool) -> Claim | None:
     if not tokens or any("n" not in a.axes and "m" in a.axes for a in plan.arguments if a.name in tokens[:1]):
         return Claim(name)
     trier = _Trier(plan, names, tokens, is_causal)
-    tried = []
-    for words, pieces in _PIECES.items():
-        outcome = trier.outcome(pieces)
-        if outcome is None:
-            continue
-        tried.append(words)
-        if not outcome:
-            fault, sentence, place = trier.what_is_wrong(pieces)
-            return Claim(
-                name,
-                tuple(tried),
-                fault,
-                f"fed as {words}, the output is another than at once: {sentence}",
-                place=place,
-            )
-    return Claim(name, tuple(tried))
+    outcomes = {words: trier.outcome(pieces) for words, pieces in _PIECES.items()}
+    tried = tuple(words for words, outcome in outcomes.items() if outcome is not None)
+    for words in tried:
+        if not outcomes[words]:
+            fault, sentence, place = trier.what_is_wrong(_PIECES[words])
+            said = f"fed as {words}, the output is another than at once: {sentence}"
+            return Claim(name, tried, fault, said, place=place)
+    return Claim(name, tried)
 
 
 class _Trier:
