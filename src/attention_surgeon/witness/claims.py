@@ -4,9 +4,10 @@ An argument is given values, in every form that the target accepts, and what the
 what entered its softmax. What could not be tried is said by name.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,19 +91,33 @@ def try_arguments(plan: Plan, made: Any, *, says: str = "") -> list[Claim]:
         if argument.axes and argument.role in ("x", "query", "key", "value", "context"):
             continue
         claim = trier.claim(argument)
+        if claim is not None and not claim.tried and argument.role in ("mask", "padding", "lengths"):
+            claim = _where_square(plan, made, says, argument) or claim
         if claim is not None:
             found.append(claim)
-    return found
+    both = trier.together([claim for claim in found if claim.meaning and claim.fault is None])
+    return [*found, *both]
+
+
+def _where_square(plan: Plan, made: Any, says: str, argument: Any) -> Claim | None:
+    """Try an argument that every call refused once more with as many keys as queries: it may be laid the wrong way."""
+    if plan.sizes.n_q == plan.sizes.n_k:
+        return None
+    try:
+        return _Trier(plan, made, says, n_q=plan.sizes.n_k, n_k=plan.sizes.n_k).claim(argument)
+    except Exception:  # noqa: BLE001  a size that is refused is no fault
+        return None
 
 
 class _Trier:
-    def __init__(self, plan: Plan, made: Any, says: str) -> None:
+    def __init__(self, plan: Plan, made: Any, says: str, **sizes: int) -> None:
         self.plan, self.made, self.says = plan, made, says
-        self.inputs, self.others = plan.draw(seed=0), plan.draw(seed=1)
+        self.inputs, self.others = plan.draw(seed=0, **sizes), plan.draw(seed=1, **sizes)
         self.flow = Flow(plan, made, self.inputs, self.others)
         self.core = find_cores(self.flow)[0]
         self.has_extra = not self.core.is_fused and canonical(self.flow, self.core).extra is not None
         self.plain = self._hidden({}) or self._nothing()
+        self.fills: list[tuple[float, Location | None]] = []
 
     def _nothing(self) -> Hidden:
         raise UnjudgedError("its scores cannot be read")
@@ -121,12 +136,54 @@ class _Trier:
             "causal": self._causal,
         }
         if argument.role in tries:
-            return tries[argument.role](argument)
+            self.fills.clear()
+            found = tries[argument.role](argument)
+            return self._filled(found) if found.fault is None and found.tried and self.fills else found
         if argument.name in self.inputs and getattr(argument, "required", False):
             return None
         if argument.role in ("need_weights", "use_cache", "cache"):
             return None  # looked at elsewhere
         return Claim(argument.name)
+
+    def together(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Give every two masks at once: what each of them hides must be hidden."""
+        found = []
+        for one, two in itertools.combinations(claims, 2):
+            (allowed, first), (other, second) = (
+                self._meant_value(one, turned=False),
+                self._meant_value(two, turned=True),
+            )
+            seen = self._hidden({one.argument: first, two.argument: second})
+            if seen is None or seen.cells.shape != self.plain.cells.shape:
+                continue
+            for ignored, kept, hidden in ((two, one, ~allowed), (one, two, ~other)):
+                if (seen.cells == (self.plain.cells | hidden)).all():
+                    words = f"with `{kept.argument}` given, `{ignored.argument}` hides nothing"
+                    found.append(Claim(ignored.argument, (), "mask_ignored", words, place=seen.place))
+        return found
+
+    def _meant_value(self, claim: Claim, *, turned: bool) -> tuple[Array, Any]:
+        """Return who may attend, and a mask that says so in the way that the target was seen to understand."""
+        form, _, kind = claim.tried[0].rpartition(" ")
+        form = form.strip("()").replace(",", "")
+        if form in _PADDING_FORMS or kind not in ("boolean", "additive", "integer"):
+            allowed = self._allowed("b m")
+        else:
+            allowed = self._allowed(form)
+            allowed = allowed[..., ::-1].copy() if turned else allowed
+            allowed[..., 0] = True
+        return allowed, self._as_value(~allowed if claim.meaning == "hide" else allowed, form, kind)
+
+    def _filled(self, claim: Claim) -> Claim:
+        """A hidden score must lie below every real one."""
+        fill, place = self.fills[0]
+        if abs(fill) < 1e-6:
+            name, words = "mask_filled_with_zero", "hidden scores are set to 0, which is a score"
+        elif fill > 0:
+            name, words = "mask_fill_positive", f"hidden scores are set to {fill:g}"
+        else:
+            name, words = "mask_fill_too_small", f"hidden scores are set to {fill:g}; real scores go lower"
+        return replace(claim, fault=name, sentence=f"`{claim.argument}`: {words}", place=place)
 
     def _hidden(self, extra: dict[str, Any], cut: Any = None) -> Hidden | None:
         """Return what a call hides; None where it raises or cannot be read."""
@@ -199,7 +256,28 @@ class _Trier:
             sentence = f"True in `{argument.name}` {does[meaning]}; its text says that True {does[declared]}"
             return Claim(argument.name, tried, "mask_inverted", sentence, place=self.plain.place)
         understood = tuple(words for what, given in meanings.items() if what != "ignored" for words in given)
+        added = next((words for words in meanings.get("additive", ()) if words.endswith("additive")), "")
+        is_number = (
+            not both or "float" in self.says.lower()
+        )  # a boolean mask that is handed over as numbers still hides
+        if added and is_number and not self._adds(argument, added):
+            sentence = f"`{argument.name}`: numbers in it are not added to the scores, they hide"
+            return Claim(argument.name, understood, "mask_misread", sentence, place=self.plain.place)
         return self._renormalised(argument, understood, meaning)
+
+    def _adds(self, argument: Any, words: str) -> bool:
+        """Whether a small number in a mask that is added only lowers a score."""
+        form = words.rpartition(" ")[0].strip("()").replace(",", "")
+        allowed = self._allowed(form)
+        lowered = self._as_value(np.where(allowed, 0.0, -0.7), form, "added")
+        found = self._given(argument, lowered)
+        if found is None or self.has_extra:
+            return True
+        with np.errstate(invalid="ignore"):
+            change = np.where(self.plain.cells, np.nan, found.masked - self.plain.masked)
+            right = np.where(self.plain.cells, np.nan, np.where(allowed, 0.0, -0.7))
+            gap = (change - np.nanmean(change, -1, keepdims=True)) - (right - np.nanmean(right, -1, keepdims=True))
+        return not bool((np.abs(gap) > 1e-3).any())
 
     def _renormalised(self, argument: Any, tried: tuple[str, ...], meaning: str) -> Claim:
         """Whether, with a mask, the weights that are used are the softmax over the keys that are seen."""
@@ -208,7 +286,8 @@ class _Trier:
         found = self._given(argument, self._as_value(self._allowed(form), form, kind))
         if found is None:
             return Claim(argument.name, tried, meaning=meaning)
-        plain = np.where(np.isfinite(self.plain.masked), self.plain.masked, 0.0)
+        scores = np.where(self.plain.cells, found.masked, self.plain.masked)  # a mask may stand for the causal one
+        plain = np.where(np.isfinite(scores), scores, 0.0)
         expected = softmax(np.where(found.cells, -np.inf, plain))
         rows = ~found.cells.all(-1)
         if not np.isfinite(found.used).all() or np.abs(found.used - expected)[rows].max() < 1e-4 or self.has_extra:
@@ -246,6 +325,7 @@ class _Trier:
             found = self._given(argument, self._as_value(allowed, form, kind))
             if found is None:
                 continue
+            self._note_fill(found, kind)
             meaning, words = self._meaning(found, allowed, kind), f"({', '.join(form.split())}) {kind}"
             if meaning is None:
                 wrong.append((found, words))
@@ -253,6 +333,11 @@ class _Trier:
                 valid.append((meaning, words))
         understood = [pair for pair in valid if pair[0] != "ignored"]
         return understood or ([] if wrong else valid), wrong
+
+    def _note_fill(self, found: Hidden, kind: str) -> None:
+        """Remember a fill that is no hiding; what is to be added was filled by us."""
+        if kind != "additive" and found.cells.any() and -1e3 < found.fill < np.inf and found.fill > self.plain.fill:
+            self.fills.append((found.fill, found.place))
 
     def _allowed(self, form: str) -> Array:
         """Return who may attend, `(batch, heads, n_q, n_k)`, as this form can say it; every query sees a key."""
@@ -367,6 +452,7 @@ class _Trier:
             found = self._given(argument, given)
             if found is None:
                 continue
+            self._note_fill(found, "boolean")
             per_query = value[:, None] if value.ndim == 1 else value
             allowed = np.broadcast_to((np.arange(m)[None, None] < per_query[..., None])[:, None], self.shape)
             meaning = self._meaning(found, allowed, "boolean")
