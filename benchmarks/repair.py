@@ -1,10 +1,13 @@
 """How many wrong implementations `surgeon fix` mends: measured once, kept as lines of JSON, shown as a table.
 
-python -m benchmarks.repair --measure            every wrong implementation, one line each
-python -m benchmarks.repair --measure --every 3  a third of them
-python -m benchmarks.repair                      the table, from the lines that are there
+python -m benchmarks.repair --measure                  every file that is not measured yet, one line each
+python -m benchmarks.repair --measure --every 3        a third of them
+python -m benchmarks.repair --measure --only two_faults --anew
+python -m benchmarks.repair                            the table, from the lines that are there
 
-A patch counts only if it is right on calls that neither the search nor its own check has used.
+A patch counts only if it is right on calls that neither the search nor its own check has used; of the cases that have a
+right twin, if it answers the twin's call as the twin does. A line counts as right if a person changes it: what that is
+says the twin of a case, or `tests/cases/lines.toml`.
 """
 
 import argparse
@@ -12,6 +15,7 @@ import hashlib
 import json
 import statistics
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +24,15 @@ from pathlib import Path
 import tests.implementations.reference
 import tests.implementations.wrong  # noqa: F401 (fills WRONG)
 from attention_surgeon.diagnose.child import Limits, run_in_child
+from attention_surgeon.diagnose.load import load_target, split_target
 from attention_surgeon.repair import Repair, fix_file
-from attention_surgeon.repair.judge import Judge
+from attention_surgeon.repair.fix import module_of
+from attention_surgeon.repair.judge_answers import AnswersJudge
+from attention_surgeon.repair.judge_operations import OperationsJudge
+from attention_surgeon.repair.patch import changed_lines
 from attention_surgeon.repair.workbench import load
+from tests.cases.run import HERE as CASES
+from tests.cases.run import read_case
 from tests.implementations.implementation import WRONG
 
 ROOT = Path(__file__).parents[1]
@@ -33,42 +43,58 @@ DRAW = 1
 
 @dataclass(frozen=True)
 class Patient:
-    """One wrong implementation: where it stands, what it is judged as, what is wrong."""
+    """One wrong implementation: where it stands, what it is judged as, what is wrong, which lines a person changes."""
 
+    group: str
     target: str
     contract: str | None
     options: dict[str, object]
     faults: tuple[str, ...]
+    lines: tuple[int, ...] = ()
 
 
-def patients(every: int = 1) -> Iterator[Patient]:
-    named = [one for one in list(WRONG) if hasattr(one.target, "__qualname__")]
-    for one in named[::every]:
-        module = sys.modules[one.target.__module__]
-        yield Patient(
-            f"{module.__file__}:{one.target.__qualname__}", one.contract, dict(one.options), tuple(one.faults)
-        )
+def patients() -> Iterator[Patient]:
+    """Yield the implementations that were written by hand, then the cases, then those with a right twin."""
+    for one in (one for one in list(WRONG) if hasattr(one.target, "__qualname__")):
+        target = f"{sys.modules[one.target.__module__].__file__}:{one.target.__qualname__}"
+        yield Patient("implementations", target, one.contract, dict(one.options), tuple(one.faults))
+    told = tomllib.loads((CASES / "lines.toml").read_text(encoding="utf-8"))
+    for file in sorted(CASES.glob("wrong_*.py")):
+        yield from _case("cases", file, tuple(told.get(file.stem, ())))
+    for file in sorted((CASES / "modern").glob("wrong_*.py")):
+        twin = twin_of(file)
+        yield from _case("modern", file, changed_lines(_body(file), _body(twin)) if twin.exists() else ())
 
 
-def cases(folder: Path) -> Iterator[Patient]:
-    """Yield the wrong files of a folder whose first line says what is wrong and which object is meant."""
-    for file in sorted(folder.glob("wrong_*.py")):
-        first, _, rest = file.read_text().partition("\n")
-        name = first.rpartition("Object: ")[2].split()[0].rstrip(".") if "Object: " in first else ""
-        if name and rest:
-            yield Patient(f"{file}:{name}", None, {}, (first.split()[2].rstrip(":"),))
+def _case(group: str, file: Path, lines: tuple[int, ...]) -> Iterator[Patient]:
+    case = read_case(file)
+    if case is not None:
+        yield Patient(group, case.target, None, {}, case.kinds, lines)
+
+
+def twin_of(file: Path) -> Path:
+    """Return the right file beside a wrong one."""
+    return file.parent / f"right_{file.stem.removeprefix('wrong_').partition('__')[0]}.py"
+
+
+def _body(file: Path) -> str:
+    """Return the text with nothing in its first line, which says what is wrong."""
+    return "\n" + file.read_text(encoding="utf-8").partition("\n")[2]
 
 
 def measure(patient: Patient, seconds: float) -> dict[str, object]:
     before = digest(patient.target)
     found = fix_file(patient.target, patient.contract, patient.options, seconds=seconds)
     return {
+        "group": patient.group,
         "target": patient.target.removeprefix(f"{ROOT}/"),
         "contract": found.contract,
         "claimed": patient.faults,
         "named": found.faults,
         "result": found.result,
+        "line": found.line,
         "lines": found.lines,
+        "truth": patient.lines,
         "num_lines": found.num_lines,
         "edits": found.edits,
         "tried": found.num_tried,
@@ -81,20 +107,36 @@ def measure(patient: Patient, seconds: float) -> dict[str, object]:
 
 
 def is_right_elsewhere(found: Repair, patient: Patient) -> bool:
-    work = partial(_check, found.text, patient.target, found.contract, patient.options)
-    return run_in_child(work, limits=Limits(seconds=60)).value is True
+    work = partial(_check, found.text, patient)
+    return run_in_child(work, limits=Limits(seconds=300)).value is True
 
 
-def _check(text: str, target: str, contract: str, options: dict[str, object]) -> bool:
-    from attention_surgeon.diagnose.load import load_target, split_target
-    from attention_surgeon.repair.fix import _module_of
-
-    place, name = split_target(target)
+def _check(text: str, patient: Patient) -> bool:
+    place, name = split_target(patient.target)
+    if patient.group == "modern":
+        return _answers_as_its_twin(text, Path(place))
     loaded = load_target(place, name)
     assert loaded.file is not None
-    mended = load(text, _module_of(loaded.file), loaded.name)
-    judge = Judge(mended, contract, options)
-    return judge.judged.is_right and judge.holds(mended, DRAW)
+    mended = load(text, module_of(loaded.file), loaded.name)
+    if patient.contract is None:
+        seen = OperationsJudge(mended)
+        return seen.first.status == "right" and seen.holds(mended, DRAW)
+    judge = AnswersJudge(mended, patient.contract, patient.options)
+    return judge.first.status == "right" and judge.holds(mended, DRAW)
+
+
+def _answers_as_its_twin(text: str, file: Path) -> bool:
+    import tempfile
+
+    from tests.cases.calls import call_of
+    from tests.cases.test_corpus import call_and_twin, same
+
+    name, twin = call_and_twin(file)
+    with tempfile.TemporaryDirectory() as folder:
+        mended = Path(folder) / file.name
+        mended.write_text(text, encoding="utf-8")
+        pairs = list(zip(call_of(name, twin), call_of(name, mended), strict=True))
+    return all(same(right, ours) for right, ours in pairs)
 
 
 def digest(target: str) -> str:
@@ -103,28 +145,46 @@ def digest(target: str) -> str:
 
 def table(rows: list[dict]) -> str:
     """Return what was measured, as Markdown."""
-    lines = ["| wrong in | files | mended | in at most 3 lines | right on held-back calls | median | longest |"]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines = [
+        "| wrong in | files | line right | mended | in at most 3 lines | right on held-back calls | median | longest |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|---|"]
     for title, group in groups(rows):
         fixed = [row for row in group if row["result"] == "fixed"]
         short = [row for row in fixed if row["num_lines"] <= SHORT]
         held = [row for row in fixed if row["held_back"]]
+        told = [row for row in group if row["truth"]]
+        right = [row for row in told if is_line_right(row)]
         times = [row["seconds"] for row in group]
+        said = f"{len(right)} of {len(told)} ({share(right, told)})" if told else "not written down"
         lines.append(
-            f"| {title} | {len(group)} | {len(fixed)} ({share(fixed, group)}) | {len(short)} ({share(short, group)}) | "
-            f"{len(held)} of {len(fixed)} | {statistics.median(times):.1f} s | {max(times):.1f} s |"
+            f"| {title} | {len(group)} | {said} | {len(fixed)} ({share(fixed, group)}) | "
+            f"{len(short)} ({share(short, group)}) | {len(held)} of {len(fixed)} | "
+            f"{statistics.median(times):.1f} s | {max(times):.1f} s |"
         )
     return "\n".join(lines)
 
 
+def is_line_right(row: dict) -> bool:
+    """Whether a line that is shown, the patch's or without one the judge's, is one that a person changes."""
+    return bool(set(row["lines"] or [row["line"]]) & set(row["truth"]))
+
+
+_TITLES = {
+    "implementations": "implementations, {}",
+    "cases": "`tests/cases`, {}",
+    "modern": "`tests/cases/modern`, {}, where a mistake is seen",
+}
+
+
 def groups(rows: list[dict]) -> Iterator[tuple[str, list[dict]]]:
-    for title, test in (
-        ("one place", lambda row: len(row["claimed"]) == 1),
-        ("two or three places", lambda row: len(row["claimed"]) > 1),
-    ):
-        group = [row for row in rows if test(row)]
-        if group:
-            yield title, group
+    for name, title in _TITLES.items():
+        for words, is_one in (("one mistake", True), ("two or three", False)):
+            group = [row for row in rows if row["group"] == name and (len(row["claimed"]) == 1) == is_one]
+            if name == "modern":
+                group = [row for row in group if row["result"] in ("fixed", "not_found")]
+            if group:
+                yield title.format(words), group
 
 
 def share(part: list, whole: list) -> str:
@@ -135,28 +195,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--cases", type=Path, help="a folder of wrong_*.py besides")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--only", default="", help="only targets that contain this")
+    parser.add_argument("--anew", action="store_true", help="also what is measured already")
+    parser.add_argument("--only", nargs="+", default=[""], help="only targets that contain one of these words")
+    parser.add_argument("--group", default="", choices=("", *_TITLES))
+    parser.add_argument("--doubles", action="store_true", help="only those with more than one mistake")
     asked = parser.parse_args()
-    if not asked.measure:
-        print(table([json.loads(line) for line in asked.out.read_text().splitlines()]))
-        return
-    chosen = [*patients(asked.every), *(cases(asked.cases) if asked.cases else ())]
-    with asked.out.open("w") as out:
-        for patient in (one for one in chosen if asked.only in one.target):
+    rows = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
+    if asked.measure:
+        chosen = [
+            one
+            for one in patients()
+            if any(word in one.target for word in asked.only)
+            and asked.group in ("", one.group)
+            and (len(one.faults) > 1 or not asked.doubles)
+        ][:: asked.every]
+        known = set() if asked.anew else {row["target"] for row in rows}
+        for patient in chosen:
+            target = patient.target.removeprefix(f"{ROOT}/")
+            if target in known:
+                continue
             row = measure(patient, asked.seconds)
-            print(json.dumps(row), file=out, flush=True)
+            rows = [other for other in rows if other["target"] != target] + [row]
+            asked.out.write_text("".join(f"{json.dumps(each)}\n" for each in rows))
             print(
-                row["result"],
-                row["held_back"],
-                row["num_lines"],
-                row["seconds"],
-                row["target"],
-                *patient.faults,
-                flush=True,
+                *(row[key] for key in ("result", "held_back", "num_lines", "seconds", "target", "claimed")), flush=True
             )
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -16,24 +16,24 @@ import pytest
 from attention_surgeon.errors import ContractError
 from attention_surgeon.testing import check_attention
 
-def unscaled(Q, K, V, mask=None):
+def careless(Q, K, V, mask=None):
     scores = Q @ K.transpose(-2, -1)
     if mask is not None:
         scores = scores.masked_fill(~mask, -1e9)
     return scores.softmax(-1) @ V
 
 def test_it_is_right():
-    check_attention(unscaled)
+    check_attention(careless)
 
 @pytest.fixture
 def checked():
-    check_attention(unscaled, "attention")
+    check_attention(careless, "attention")
 
 def test_with_a_fixture(checked):
     pass
 
 def test_it_is_right_if_no_scale_is_asked_for():
-    check_attention(unscaled, scaled=False)
+    check_attention(careless, scaled=False)
 
 def test_another_error():
     assert False
@@ -43,7 +43,7 @@ def test_an_error_without_a_target():
 
 def test_it_is_known_to_be_wrong():
     with pytest.raises(ContractError):
-        check_attention(unscaled)
+        check_attention(careless)
 """
 SECTION = "what is wrong with this attention"
 
@@ -68,10 +68,12 @@ def part(printed: str, test: str) -> str:
 
 def test_the_report_names_the_mistake_beside_the_message(printed: str):
     told = part(printed, "test_it_is_right")
-    assert "ContractError: unscaled is not what the contract 'attention' asks: in the call plain: Q (2, 5, 11)" in told
+    assert "ContractError: careless is not what the contract 'attention' asks: in the call plain: Q (2, 5, 11)" in told
     heading, _, section = told.partition(SECTION)
     assert heading.endswith("-- ")
-    assert "✗ WRONG as attention · 1 fault, confirmed on 2 independent probes\n\n" in section
+    assert re.search(r"^✗ WRONG as attention +line \d+ +(scores = Q @ K|return scores\.softmax)", section, re.MULTILINE)
+    assert "1 fault, confirmed on 2 independent probes\n\n" in section
+    assert "surgeon fix test_theirs.py:careless --contract attention looks for a patch" in told
     assert re.search(r"^scale_missing +\(scale\)$", section, re.MULTILINE)
     assert "The first step that differs: scaled scores (scores are right)" in section
     assert "The smallest case:\n  Q = torch.tensor(" in section

@@ -18,6 +18,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if errors is not None and isinstance(error, errors.ContractError) and error.contract is not None:
         from attention_surgeon.cli.verdict import as_text
         from attention_surgeon.diagnose import diagnose
+        from attention_surgeon.diagnose.observed import with_location
 
-        report.sections.append(("what is wrong with this attention", as_text(diagnose(error.target, error.contract))))
+        found = with_location(diagnose(error.target, error.contract), error.target)
+        report.sections.append(("what is wrong with this attention", as_text(found)))
     return report

@@ -108,6 +108,23 @@ def test_hints_of_an_exercise_before_there_is_a_mistake(surgeon: Surgeon, lab: P
     assert "fix   weights = torch.softmax(scores, dim=-1)" in surgeon("hint").out
 
 
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_a_patch_comes_after_the_last_hint_where_the_course_allows_it(
+    surgeon: Surgeon, own_content: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_allowed: bool
+):
+    registry = own_content / "course.toml"
+    if is_allowed:
+        registry.write_text(registry.read_text().replace("[course]\n", "[course]\nallow_patch = true\n"))
+    start_workspace(tmp_path / "lab", (own_content,), alone=True)
+    monkeypatch.chdir(tmp_path / "lab")
+    Path(PROBLEM).write_text(NO_SCALE)
+    surgeon("check", "basics.attention")
+    told = [surgeon("hint").out for _ in range(3)]
+    assert not any("@@" in each for each in told[:2])
+    assert ("+    " in told[2] and "@@" in told[2]) == is_allowed
+    assert Path(PROBLEM).read_text() == NO_SCALE
+
+
 def test_a_damaged_state_is_told_once(surgeon: Surgeon, lab: Path):
     surgeon("hint")
     (lab / ".surgeon/state.json").write_text("{")

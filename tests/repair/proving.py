@@ -1,5 +1,6 @@
 """Runs the text of a written test against right and wrong targets, without files and without pytest's collection."""
 
+import inspect
 import sys
 import types
 import warnings
@@ -10,15 +11,20 @@ from attention_surgeon.diagnose.doctor.examine import answers_of_kind
 from attention_surgeon.diagnose.doctor.targets import Kind, target_with
 from attention_surgeon.faults import Fault, operate
 from attention_surgeon.repair.write_test import test_text as text_of_test
+from attention_surgeon.testing import Contract
 
 MODULE = "patient_of_a_written_test"
 
 
 def text_for(kind: Kind) -> str:
-    target = target_with(kind)
+    return text_of(target_with(kind), kind.make_contract())
+
+
+def text_of(target: Any, contract: Contract) -> str:
+    """The text of the test of a target, which stands in `MODULE`."""
     name = _name(target)
     where = {"root": "Path(__file__).parent", "module": MODULE, "imported": name, "name": name}
-    return text_of_test(target, kind.make_contract(), where)
+    return text_of_test(target, contract, where)
 
 
 def survivors(kind: Kind, text: str) -> tuple[list[str], int]:
@@ -77,5 +83,6 @@ def _calls(namespace: dict[str, Any]) -> Iterator[tuple[str, Callable[..., None]
 
 
 def _name(target: Any) -> str:
-    name = getattr(target, "__name__", "target")
+    """The name in the module; an object that was made goes by another one than its class."""
+    name = target.__name__ if inspect.isroutine(target) or inspect.isclass(target) else "target"
     return name if name.isidentifier() else "target"

@@ -25,6 +25,29 @@ PROPOSED = {
     "in place": ("Q /= 8", "Q = Q / 8"),
     "einsum": ('s = torch.einsum("bqd,bkd->bkq", Q, K)', 's = torch.einsum("bqd,bkd->bqk", Q, K)'),
     "order of returns": ("return w, o", "return o, w"),
+    "not assigned to its subject": ("_ = s.masked_fill(mask, -1e9)", "s = s.masked_fill(mask, -1e9)"),
+    "each from its own": ("q, k, v = f(Q), g(Q), h(Q)", "q, k, v = f(Q), g(K), h(V)"),
+    "as its neighbour": ("return rope(Q), K", "return rope(Q), rope(K)"),
+    "rotated by its neighbour's form": (
+        "return (Q * c) + (r(Q) * s), K",
+        "return (Q * c) + (r(Q) * s), (K * c) + (r(K) * s)",
+    ),
+    "rotated over the heads": ("q = rotate(Q, c)", "q = rotate(Q.transpose(1, 2), c).transpose(1, 2)"),
+    "pairs": ("return torch.cat([a, a], -1)", "return a.repeat_interleave(2, dim=-1)"),
+    "rows of the newest": ("m = mask[:, :, :n, :total]", "m = mask[:, :, total - n : total, :total]"),
+    "triangle of the newest": ("m = torch.ones(n, m).triu(1)", "m = torch.ones(n, m).triu(m - n + 1)"),
+    "the other triangle": ("s = mask.tril(-1)", "s = mask.triu(1)"),
+    "window": ("m = torch.triu(mask, diagonal=-n)", "m = torch.triu(mask, diagonal=-n + 1)"),
+    "slopes from one": ("e = torch.arange(n)", "e = torch.arange(1, n + 1)"),
+    "a switch": ("return f(Q, is_causal=False)", "return f(Q, is_causal=True)"),
+    "another key": ('k, v, w = c["k"], c["k"], c["v"]', 'k, v, w = c["k"], c["v"], c["v"]'),
+    "bias of heads": ("b = table[i].reshape(h, n, n)", "b = table[i].permute(2, 0, 1)"),
+    "scale before the projection": ("q = proj(Q * c)", "q = (proj(Q) * c)"),
+    "heads in the batch": ("q = Q.view(b * h, -1, d)", "q = Q.view(b, -1, h, d).transpose(1, 2).flatten(0, 1)"),
+    "scale in a helper's softmax": (
+        "return softmax_of(Q @ K.mT)",
+        "return softmax_of(Q @ K.mT / math.sqrt(Q.shape[-1]))",
+    ),
     "sign": ("s = -(Q @ K.mT)", "s = (Q @ K.mT)"),
 }
 
@@ -67,6 +90,7 @@ def test_the_catalogue_is_in_force():
     assert {module.__name__.rpartition(".")[2] for module in CATALOGUE} == {
         "edits_small",
         "edits_attention",
+        "edits_positions",
         "edits_statements",
     }
 

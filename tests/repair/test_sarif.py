@@ -22,7 +22,7 @@ def test_the_log_is_as_the_schema_says(found):
     result = log["runs"][0]["results"][0]
     place = result["locations"][0]["physicalLocation"]
     assert (result["ruleId"], place["artifactLocation"]["uri"]) == ("scale_missing", "my%20file.py")
-    assert place["region"]["startLine"] == 3
+    assert place["region"]["startLine"] == 4
 
 
 def test_the_schema_would_refuse_another_log(found):
@@ -41,5 +41,5 @@ def test_what_is_right_has_no_results(tmp_path):
 
 
 def test_the_line_for_github(found):
-    assert annotation(found).startswith("::error file=my file.py,line=3,title=attention-surgeon::scale_missing: ")
+    assert annotation(found).startswith("::error file=my file.py,line=4,title=attention-surgeon::scale_missing: ")
     assert "\n" not in annotation(found)

@@ -103,4 +103,5 @@ def _what_next(workspace: Workspace, exercise: Exercise, judged: Judged) -> str:
         place = os.path.relpath(workspace.file(other))
         return f"next: {other.name}, {other.title} ({count(other.minutes, 'minute')}), in {place}"
     more = {"question": "surgeon hint says where to look", "pointer": "surgeon hint shows the line"}
-    return f"{more.get(judged.level, 'surgeon reset begins again')} · surgeon undo goes back a version"
+    last = "surgeon hint shows a patch" if workspace.course.allow_patch else "surgeon reset begins again"
+    return f"{more.get(judged.level, last)} · surgeon undo goes back a version"

@@ -89,11 +89,20 @@ def fix_lines(found: "Repair", kept: str, width: int) -> Iterator["Text"]:
         "good",
     )
     yield Text("")
-    for line in found.diff.splitlines():
-        yield Text(visible(line), _style_of(line))
+    yield from diff_lines(found.diff)
     yield Text("")
     last = f"written; the old file is {visible(kept)}" if kept else "--apply writes it · --json for machines"
     yield from text_lines(last, width, "quiet")
+
+
+def diff_lines(diff: str) -> Iterator["Text"]:
+    """Yield the lines of a unified diff, whole."""
+    from rich.text import Text
+
+    from attention_surgeon.cli.cells import visible
+
+    for line in diff.splitlines():
+        yield Text(visible(line), _style_of(line))
 
 
 def _style_of(line: str) -> str:

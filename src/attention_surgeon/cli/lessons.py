@@ -14,26 +14,51 @@ from attention_surgeon.course import Exercise, Unit
 from attention_surgeon.course.evidence import checklist
 from attention_surgeon.course.journal import entries, num_questions, unanswered
 from attention_surgeon.course.page import progress_page
+from attention_surgeon.course.registry import CHECKS
 from attention_surgeon.course.session import Judged, last_verdict, raise_level
 from attention_surgeon.course.state import Standing, State
 from attention_surgeon.course.versions import reset, restore, undo
 from attention_surgeon.course.workspace import JOURNAL, Workspace
 from attention_surgeon.files import write_file
+from attention_surgeon.verdict import LEVELS
 
 _DIGITS = 8
 _LABELS = ("ask", "look", "fix")
 
 
 def print_hint(workspace: Workspace, exercise: Exercise) -> None:
-    """Tell one level more: of the mistake that was found last, or of the exercise where none was."""
+    """Tell one level more: of the mistake that was found last, or of the exercise where none was.
+
+    After the last level comes a patch of the learner's file, where the course allows it.
+    """
+    before = workspace.state.read().of(exercise.name)
+    told = LEVELS[min(before.level, len(LEVELS) - 1)]
     raise_level(workspace, exercise)
     standing = workspace.state.read().of(exercise.name)
     last = last_verdict(standing)
     console = make_console()
     if last is not None and last.mistakes:
         show(window_lines(Judged(last, standing), exercise, console.width), console)
+        if told == LEVELS[-1] and workspace.course.allow_patch:
+            show(patch_lines(workspace, exercise, console.width), console)
     else:
         show(hint_lines(exercise, standing.hints, console.width), console)
+
+
+def patch_lines(workspace: Workspace, exercise: Exercise, width: int) -> Iterator[Text]:
+    """Yield the smallest verified change of the learner's file; the file is not touched."""
+    from attention_surgeon.cli.fix import diff_lines  # here, because it loads torch and libcst
+    from attention_surgeon.repair import fix_file
+
+    if exercise.contract.startswith(CHECKS):
+        yield from text_lines("There is no patch for an exercise with a check of its own.", width, "quiet", indent=2)
+        return
+    target = f"{workspace.file(exercise)}:{exercise.object}"
+    found = fix_file(target, exercise.contract, dict(exercise.options))
+    if found.result == "fixed":
+        yield from diff_lines(found.diff)
+    elif found.result != "right":
+        yield from text_lines(f"There is no patch: {found.reason}.", width, "quiet", indent=2)
 
 
 def hint_lines(exercise: Exercise, number: int, width: int) -> Iterator[Text]:

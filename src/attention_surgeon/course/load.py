@@ -46,7 +46,7 @@ def load_course(*folders: str | Path) -> Course:
     parts = [_read(place) for place in places]
     units = tuple(unit for part in parts for unit in part.units)
     _check_together(units)
-    return Course(parts[0].title, parts[0].version, units, places)
+    return Course(parts[0].title, parts[0].version, units, places, all(part.allow_patch for part in parts))
 
 
 def _read(folder: Path) -> Course:
@@ -58,11 +58,12 @@ def _read(folder: Path) -> Course:
     top = TomlTable(values, str(file))
     about = TomlTable(top.get("course", dict), f"{file}, [course]")
     title, version = about.get("title", str), about.get("version", int)
+    allow_patch = about.get("allow_patch", bool, False)
     about.finish()
     units = tuple(_unit(values, folder) for values in top.tables("unit"))
     top.require(bool(units), "it has no [[unit]]; a course has at least one.")
     top.finish()
-    return Course(title, version, units)
+    return Course(title, version, units, allow_patch=allow_patch)
 
 
 def _unit(values: dict[str, Any], root: Path) -> Unit:

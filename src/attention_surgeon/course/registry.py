@@ -139,12 +139,14 @@ class Course:
         version: Of the first folder.
         units: In order.
         folders: Each with a `course.toml`.
+        allow_patch: Whether a learner who has asked for every hint may see a patch of the file.
     """
 
     title: str
     version: int
     units: tuple[Unit, ...]
     folders: tuple[Path, ...] = field(default=(), repr=False)
+    allow_patch: bool = False
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:

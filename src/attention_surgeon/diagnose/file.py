@@ -11,6 +11,7 @@ from attention_surgeon.diagnose.child import Jsonable, Limits, Outcome, run_in_c
 from attention_surgeon.diagnose.child.outcome import Ended
 from attention_surgeon.diagnose.judge import diagnose
 from attention_surgeon.diagnose.load import find_source, load_target, split_target
+from attention_surgeon.diagnose.observed import with_location
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import file_access_error
 from attention_surgeon.testing import Contract, contracts_for, make_contract
@@ -96,7 +97,7 @@ def _judge(place: str, name: str | None, contract: str | None, options: Mapping[
     takers = [choice for choice in choices if all(_takes(choice, option) for option in options)]
     for choice in takers or choices[:1]:
         _check_options(choice, choice.registered_name, options)
-    diagnosis = diagnose(target.object, contract, **options)
+    diagnosis = with_location(diagnose(target.object, contract, **options), target.object)
     taken = dict(options)
     if diagnosis.contract_name:
         chosen = make_contract(diagnosis.contract_name, **options)

@@ -87,7 +87,7 @@ def _by_both(
     if seen.verdict != "unjudged":
         return seen
     if any(isinstance(choice, LayerContract) for choice in choices):  # a layer's mistakes were looked for in its steps
-        return next((found for found in map(partial(_right_as, target=target), choices) if found), seen)
+        return next((found for found in map(partial(right_as, target=target), choices) if found), seen)
     best, choice = _best_of(choices, target)
     if best.verdict == "right":
         return dataclasses.replace(best, untried=_untried(target))
@@ -116,7 +116,7 @@ _BEYOND_CONTRACTS = ("rotary", "ALiBi", "capped", "sink", "normed", "bias for", 
 """Words of what no contract of answers has."""
 
 
-def _right_as(contract: Contract, target: Any) -> Diagnosis | None:
+def right_as(contract: Contract, target: Any) -> Diagnosis | None:
     """Return the diagnosis of a target that answers as a contract asks, None for any other; nothing is searched for."""
     try:
         subject = _bound(contract, target)

@@ -6,6 +6,7 @@ The target is made and called as its own signature, words and behaviour say (`ca
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from attention_surgeon.calls import Plan, Refusal, find_plan
@@ -53,6 +54,20 @@ def _observed(target: Any, example: Callable[[], Any] | None, hints: Mapping[str
         reason = f"I could not read its operations ({type(error).__name__}: {error}); that is my limit, not its fault."
         return Diagnosis("unjudged", "", reason=reason)
     return as_diagnosis(found, plan)
+
+
+def with_location(diagnosis: Diagnosis, target: Any) -> Diagnosis:
+    """Return a diagnosis that was made by answers with the line that the operations show, where both name the same.
+
+    Args:
+        diagnosis: What was found.
+        target: Of what.
+    """
+    if diagnosis.status != "wrong" or diagnosis.location is not None or not diagnosis.names:
+        return diagnosis
+    seen = diagnose_observed(target)
+    is_same = bool(seen.names) and set(seen.names) <= set(diagnosis.names)
+    return replace(diagnosis, location=seen.location) if is_same else diagnosis
 
 
 def as_diagnosis(found: Observation, plan: Plan) -> Diagnosis:

@@ -38,6 +38,8 @@ def diagnose(target: str, contract: str | None = None, mask: Meaning | None = No
         "judged_as": diagnosis.contract_name,
         "faults": [{"name": fault.name, "summary": fault.summary} for fault in diagnosis.faults],
     }
+    if diagnosis.location is not None:
+        answer["line"] = {"number": diagnosis.location.line, "text": diagnosis.location.text}
     if diagnosis.difference is not None:
         answer["first_wrong_step"] = diagnosis.difference.step
         answer["right_before"] = list(diagnosis.difference.right_before)
@@ -68,7 +70,7 @@ def fix(
             answer["kept"] = str(found.apply())
     elif found.reason:
         answer["reason"] = found.reason
-    return answer | {"next": _AFTER_FIX[found.result]}
+    return answer | {"next": _AFTER_FIX["applied" if "kept" in answer else found.result]}
 
 
 def write_test(target: str, test_file: str, contract: str | None = None, mask: Meaning | None = None) -> dict[str, Any]:
@@ -171,6 +173,7 @@ def _after_diagnosis(target: str, verdict: str) -> str:
 _AFTER_FIX = {
     "right": "nothing is to be mended; write_test keeps it so",
     "fixed": "review the patch, write it with apply=true, then call write_test",
+    "applied": "the patch is written, and the old file kept; call write_test",
     "not_found": "raise lines, or mend by hand what explain_fault describes; the file is as it was",
     "unjudged": "name the contract, or see the reason; the file is as it was",
 }

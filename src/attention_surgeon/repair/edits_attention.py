@@ -70,7 +70,9 @@ def _is_in_softmax(site: Site) -> bool:
         parent = site.source.parent(parent)
     elif isinstance(parent, cst.Attribute):
         parent = site.source.parent(parent)
-    return isinstance(parent, cst.Call) and called(parent) in (*_SOFTMAX, "exp") and subject_of(parent) is site.node
+    if not isinstance(parent, cst.Call) or subject_of(parent) is not site.node:
+        return False
+    return called(parent) in (*_SOFTMAX, "exp") or "softmax" in called(parent)  # a helper of the file, `_softmax`
 
 
 @proposes("scale", cst.BinaryOperation, cost=0.8)
@@ -102,7 +104,7 @@ def power_of_a_width(site: Site) -> Iterator[Proposal]:
     assert isinstance(node, cst.BinaryOperation)
     if not isinstance(node.operator, cst.Power):
         return
-    yield from ((site.splice(exponent, node.right),) for exponent in ("-0.5", "0.5"))
+    yield from ((site.splice(exponent, node.right),) for exponent in ("-0.5", "0.5", "-0.25", "0.25"))
     yield from ((site.splice(width, node.left),) for width in _widths(site))
 
 
@@ -131,7 +133,7 @@ def divisor_is_a_root(site: Site) -> Iterator[Proposal]:
 @proposes("mask", cst.Name, cst.Comparison, cst.UnaryOperation, cst.Call, cst.Subscript, cst.Attribute, cost=0.8)
 def mask_turned_around(site: Site) -> Iterator[Proposal]:
     """`masked_fill(mask, ...)` -> `masked_fill(~mask, ...)`, `masked_fill(mask == 0, ...)`."""
-    if not _is_condition(site):
+    if not _is_condition(site) or site.code() in ("None", "True", "False"):
         return
     tight = site.tight(site.node)
     if not isinstance(site.node, cst.Comparison | cst.UnaryOperation):
@@ -190,7 +192,7 @@ def mask_moved_before_softmax(site: Site) -> Iterator[Proposal]:
         return
     weights, hides, keeps = found
     for softmax in m.findall(function.body, m.Call()):
-        if not isinstance(softmax, cst.Call) or called(softmax) not in ("softmax", "exp"):
+        if not isinstance(softmax, cst.Call) or not (called(softmax) == "exp" or "softmax" in called(softmax)):
             continue
         argument = subject_of(softmax)
         if argument is None:
@@ -367,6 +369,8 @@ def heads_merged(site: Site) -> Iterator[Proposal]:
     swap = "swapaxes" if site.is_numpy else "transpose"
     yield f"{site.tight(inner)}.{swap}(1, 2).{name}({arguments})"
     yield f"{site.tight(inner)}.{name}({arguments}).{swap}(1, 2)"
+    yield f"{site.tight(inner)}.{swap}(-1, -2).{name}({arguments})"
+    yield f"{site.tight(inner)}.{swap}(0, 1).{name}({arguments})"
     if called(inner) in ("transpose", "swapaxes", "permute") and isinstance(inner, cst.Call):
         yield f"{site.code(subject_of(inner) or inner)}.{name}({arguments})"
         yield f"{site.code(subject_of(inner) or inner)}.{swap}(1, 2).{name}({arguments})"

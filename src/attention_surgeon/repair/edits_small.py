@@ -9,6 +9,7 @@ import libcst.matchers as m
 from attention_surgeon.repair.edit import Proposal, Site, proposes
 from attention_surgeon.repair.source import Splice
 
+_MOST_STRINGS = 6
 _AXES = ("-1", "-2", "0", "1", "2", "3", "-3")
 _LIBRARIES = ("torch", "np", "numpy", "math", "F", "nn", "functional", "einops", "self", "cls", "super")
 
@@ -58,6 +59,8 @@ def _hides(site: Site) -> bool:
         "masked_fill_",
         "where",
         "full",
+        "full_like",
+        "tensor",
     )
 
 
@@ -94,7 +97,7 @@ def one_operand(site: Site) -> Iterator[Proposal]:
     yield site.code(node.right)
 
 
-@proposes("operand", cst.BinaryOperation, cost=1.3)
+@proposes("operand", cst.BinaryOperation, cost=1.0)
 def operands_turned(site: Site) -> Iterator[Proposal]:
     """`a @ b` -> `b @ a`, and the right one taken twice or transposed."""
     node = site.node
@@ -191,7 +194,7 @@ def _is_written(site: Site) -> bool:
 
 @proposes("projection", cst.Attribute, cost=1.3)
 def other_attribute(site: Site) -> Iterator[Proposal]:
-    """`self.key` -> `self.query`; `self.embed_dim` -> `self.head_dim`."""
+    """`self.key` -> `self.query`; `self.embed_dim` -> `self.head_dim`, or a variable of that sense."""
     node = site.node
     assert isinstance(node, cst.Attribute)
     if not m.matches(node.value, m.Name("self")) or isinstance(site.parent, cst.AssignTarget):
@@ -200,6 +203,8 @@ def other_attribute(site: Site) -> Iterator[Proposal]:
     is_called = isinstance(parent, cst.Call) and parent.func is node
     others = site.scope.called if is_called else (*site.scope.held, *site.scope.called)
     yield from (f"self.{name}" for name in others if name != node.attr.value)
+    if not is_called:
+        yield from (name for name in site.scope.names if "d" in name.lower() or "size" in name)
 
 
 @proposes("projection", cst.Assign, cost=0.9)
@@ -347,6 +352,25 @@ def other_index(site: Site) -> Iterator[Proposal]:
         yield from (":", "1:", ":-1", "::-1") if code != "" else ()
     elif code.lstrip("-").isdigit():
         yield from ("-1", "-2", "-3", "0", "1", "2")
+
+
+@proposes("operator", cst.Name, cost=0.8)
+def other_switch(site: Site) -> Iterator[Proposal]:
+    """`is_causal=False` -> `is_causal=True`."""
+    node = site.node
+    assert isinstance(node, cst.Name)
+    if node.value in ("True", "False"):
+        yield str(node.value == "False")
+
+
+@proposes("operand", cst.SimpleString, cost=1.2)
+def other_key(site: Site) -> Iterator[Proposal]:
+    """`cache["k"]` -> `cache["v"]`: another string that stands in an index nearby."""
+    function = site.source.enclosing(site.node, cst.FunctionDef)
+    if function is None or not isinstance(site.parent, cst.Index):
+        return
+    others = [site.code(one) for one in m.findall(function, m.SimpleString())]
+    yield from [text for text in dict.fromkeys(others) if text != site.code()][:_MOST_STRINGS]
 
 
 @proposes("operand", cst.Subscript, cost=1.2)

@@ -23,6 +23,16 @@ def result_assigned(site: Site) -> Iterator[Proposal]:
             yield f"{site.code(subject)} = {site.code()}"
 
 
+@proposes("statement", cst.Assign, cost=0.6)
+def assigned_to_its_subject(site: Site) -> Iterator[Proposal]:
+    """`_ = scores.masked_fill(...)` -> `scores = scores.masked_fill(...)`."""
+    node = site.node
+    assert isinstance(node, cst.Assign)
+    target, subject = node.targets[0].target, subject_of(node.value) if isinstance(node.value, cst.Call) else None
+    if isinstance(subject, cst.Name) and isinstance(target, cst.Name) and subject.value != target.value:
+        yield (site.splice(subject.value, target),)
+
+
 @proposes("state", cst.AugAssign, cost=0.7)
 def not_in_place(site: Site) -> Iterator[Proposal]:
     """`Q /= c` -> `Q = Q / c`; `Q *= c` -> `Q = Q / c`."""
@@ -45,7 +55,7 @@ def taken_out(site: Site) -> Iterator[Proposal]:
     if block is None or m.matches(node, m.SimpleStatementLine(body=[m.Return() | m.Import() | m.ImportFrom()])):
         return
     if len(block) > 1:
-        yield (_lines(site, node),)
+        yield (lines_of(site, node),)
     else:
         yield (Splice(*site.source.span(node), "pass"),)
     if isinstance(node, cst.If) and node.orelse is None:
@@ -56,13 +66,13 @@ def taken_out(site: Site) -> Iterator[Proposal]:
 def moved_up(site: Site) -> Iterator[Proposal]:
     """A statement before the one, two or three that stand before it."""
     block = _block(site)
-    if block is None:
+    if block is None or m.matches(site.node, m.SimpleStatementLine(body=[m.Return()])):
         return
     index = next(place for place, one in enumerate(block) if one is site.node)
-    lines = _lines(site, site.node)
+    lines = lines_of(site, site.node)
     text = site.source.content[lines.start : lines.end].decode()
     for other in reversed(block[max(0, index - _FARTHEST) : index]):
-        start = _lines(site, other).start
+        start = lines_of(site, other).start
         yield Splice(start, start, text if text.endswith("\n") else text + "\n"), Splice(lines.start, lines.end, "")
 
 
@@ -76,10 +86,10 @@ def copied_first(site: Site) -> Iterator[Proposal]:
     first = function.body.body[0]
     if site.source.span(first)[0] != site.source.span(site.source.parent(node) or node)[0]:
         return
-    start = _lines(site, first).start
+    start = lines_of(site, first).start
     for name in site.scope.parameters[:4]:
         copy = f"{name}.copy()" if site.is_numpy else f"{name}.clone()"
-        yield (Splice(start, start, f"{_indent(site, first)}{name} = {copy}\n"),)
+        yield (Splice(start, start, f"{indent_of(site, first)}{name} = {copy}\n"),)
 
 
 @proposes("statement", cst.Assign, cst.Return, cost=0.9)
@@ -92,7 +102,7 @@ def line_before(site: Site) -> Iterator[Proposal]:
     scores = subject_of(found[0])
     if not isinstance(scores, cst.Name):
         return
-    start, indent, name = _lines(site, statement).start, _indent(site, statement), scores.value
+    start, indent, name = lines_of(site, statement).start, indent_of(site, statement), scores.value
     for mask in (one for one in site.scope.parameters if "mask" in one.lower()):
         hidden = f"np.where({mask}, {name}, -1e9)" if site.is_numpy else f"{name}.masked_fill({mask} == 0, -1e9)"
         yield (Splice(start, start, f"{indent}if {mask} is not None:\n{indent}    {name} = {hidden}\n"),)
@@ -105,7 +115,7 @@ def softmax_before(site: Site) -> Iterator[Proposal]:
     if statement is None or site.is_numpy:
         return
     names = {one.value: None for one in m.findall(site.node, m.Name()) if isinstance(one, cst.Name)}
-    start, indent = _lines(site, statement).start, _indent(site, statement)
+    start, indent = lines_of(site, statement).start, indent_of(site, statement)
     for name in (one for one in names if one in site.scope.names and one not in site.scope.parameters):
         yield (Splice(start, start, f"{indent}{name} = {name}.softmax(dim=-1)\n"),)
 
@@ -117,9 +127,9 @@ def return_after_the_loop(site: Site) -> Iterator[Proposal]:
     statement = site.source.parent(site.node)
     if loop is None or statement is None or site.source.parent(site.source.parent(statement) or statement) is not loop:
         return
-    lines = _lines(site, statement)
+    lines = lines_of(site, statement)
     text = site.source.content[lines.start : lines.end].decode().strip()
-    yield (Splice(lines.start, lines.end, f"{_indent(site, loop)}{text}\n"),)
+    yield (Splice(lines.start, lines.end, f"{indent_of(site, loop)}{text}\n"),)
 
 
 def _block(site: Site) -> Sequence[cst.BaseStatement] | None:
@@ -128,7 +138,7 @@ def _block(site: Site) -> Sequence[cst.BaseStatement] | None:
     return parent.body if isinstance(parent, cst.IndentedBlock) else None
 
 
-def _lines(site: Site, node: cst.CSTNode) -> Splice:
+def lines_of(site: Site, node: cst.CSTNode) -> Splice:
     """Return the splice that takes the lines of a statement out."""
     start, end = site.source.span(node)
     content = site.source.content
@@ -136,7 +146,8 @@ def _lines(site: Site, node: cst.CSTNode) -> Splice:
     return Splice(content.rfind(b"\n", 0, start) + 1, len(content) if after < 0 else after + 1, "")
 
 
-def _indent(site: Site, node: cst.CSTNode) -> str:
+def indent_of(site: Site, node: cst.CSTNode) -> str:
+    """Return the blanks before a statement."""
     start = site.source.span(node)[0]
     content = site.source.content
     return content[content.rfind(b"\n", 0, start) + 1 : start].decode()
@@ -144,7 +155,7 @@ def _indent(site: Site, node: cst.CSTNode) -> str:
 
 def _dedented(site: Site, node: cst.If) -> Splice:
     """Return the splice that leaves of an `if` what it does."""
-    lines, inner = _lines(site, node), node.body
+    lines, inner = lines_of(site, node), node.body
     text = site.source.content[lines.start : lines.end].decode().splitlines(keepends=True)
     if not isinstance(inner, cst.IndentedBlock):
         return Splice(lines.start, lines.start, "")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attention_surgeon.diagnose.child import Jsonable, Limits, run_in_child
 from attention_surgeon.diagnose.load import find_source, load_target, split_target
@@ -15,6 +15,10 @@ from attention_surgeon.errors import FileFormatError, LoadError
 from attention_surgeon.files import file_access_error
 from attention_surgeon.repair.patch import apply, changed_lines, unified_diff, without_needless_parentheses
 from attention_surgeon.testing import make_contract
+
+if TYPE_CHECKING:
+    from attention_surgeon.repair.judge import Judge
+    from attention_surgeon.repair.search import Fix, Search
 
 Result: TypeAlias = Literal["right", "fixed", "not_found", "unjudged"]
 
@@ -34,6 +38,7 @@ class Repair:
         title: The same in words.
         faults: By name; empty where what is wrong has none.
         summaries: Of each fault, a sentence.
+        line: Of the file, that was seen to be wrong before anything was tried; 0 where none was.
         lines: Of the file as it is, that the patch changes.
         diff: The unified diff; empty without a patch.
         text: The whole mended file; empty without a patch.
@@ -52,6 +57,7 @@ class Repair:
     title: str = ""
     faults: tuple[str, ...] = ()
     summaries: Mapping[str, str] | None = None
+    line: int = 0
     lines: tuple[int, ...] = ()
     diff: str = ""
     text: str = ""
@@ -129,36 +135,52 @@ def _work(
     seconds: int | float,
 ) -> Jsonable:
     """Return what the child says; the fields of `Repair`."""
-    from attention_surgeon.repair.judge import Judge
+    from attention_surgeon.repair.judges import judges_of
     from attention_surgeon.repair.search import Search
 
     target = load_target(place, name)
     if target.file is None:
         raise LoadError(f"{place} is compiled; a patch needs a Python file.")
-    judge = Judge(target.object, contract, options)
-    judged = judge.judged
-    told: dict[str, Any] = {
-        "sha256": target.sha256,
-        "contract": judged.contract,
-        "title": judged.title,
-        "faults": judged.names,
-        "summaries": dict(judged.summaries),
-    }
-    if judged.is_right:
-        return told | {"result": "right"}
     text = _text_of(target.file, target.sha256)
-    search = Search(judge, _module_of(target.file), target.name, most_lines=most_lines, seconds=seconds)
-    found = search.run(text)
-    told["num_tried"] = search.num_tried
-    if found is None:
-        result = "not_found" if judged.is_judged else "unjudged"
-        return told | {"result": result, "reason": judged.reason or f"no patch of at most {most_lines} lines was found"}
+    num_tried, told = 0, {"sha256": target.sha256}
+    for judge, allowed in judges_of(target.object, contract, options, seconds):
+        told |= _told(judge, target.file, most_lines)
+        if judge.first.status == "right":
+            return told | {"result": "right", "reason": ""}
+        if not allowed:
+            continue
+        module = module_of(target.file)
+        search = Search(judge, module, target.name, most_lines=most_lines, seconds=allowed)
+        found = search.run(text)
+        num_tried += search.num_tried
+        if found is not None:
+            return told | {"num_tried": num_tried} | _patched(search, found, text, target.file.name)
+    return told | {"num_tried": num_tried}
+
+
+def _told(judge: "Judge", file: Path, most_lines: int) -> dict[str, Any]:
+    """Return what a judge says of the file as it is."""
+    judged = judge.first
+    return {
+        "contract": judged.contract_name,
+        "title": judged.contract,
+        "faults": judged.names,
+        "summaries": {fault.name: fault.summary for fault in judged.faults},
+        "line": next((place.line for place in judge.places if place.file == str(file)), 0),
+        "result": "unjudged" if judged.status == "unjudged" else "not_found",
+        "reason": judged.reason or f"no patch of at most {most_lines} lines was found",
+    }
+
+
+def _patched(search: "Search", found: "Fix", text: str, name: str) -> dict[str, Any]:
+    """Return the patch, without the parentheses that nobody needs."""
     shorter = without_needless_parentheses(text, found.text)
     mended = shorter if shorter == found.text or search.verified(shorter) else found.text
-    return told | {
+    return {
         "result": "fixed",
+        "reason": "",
         "text": mended,
-        "diff": unified_diff(text, mended, target.file.name),
+        "diff": unified_diff(text, mended, name),
         "lines": changed_lines(text, mended),
         "num_lines": found.num_lines,
         "edits": found.edits,
@@ -182,7 +204,7 @@ def _text_of(file: Path, sha256: str) -> str:
         raise FileFormatError(f"{file.name} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
 
 
-def _module_of(file: Path) -> ModuleType:
+def module_of(file: Path) -> ModuleType:
     """Return the module that was just loaded from a file."""
     found = [one for one in sys.modules.values() if getattr(one, "__file__", None) == str(file)]
     if not found:

@@ -1,62 +1,17 @@
-"""What the repair asks of the judge, and nothing else does it know of it: how right is this object?
+"""What a search asks of a judge, and nothing else does it know of it: how right is this object?
 
 Three questions, from cheap to thorough: `probe` (a few calls), `is_right` (the whole judge), `holds` (numbers and sizes
 that neither the search nor the judge has used).
 """
 
-import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-
-from attention_surgeon.diagnose import Diagnosis, diagnose
-from attention_surgeon.diagnose.judge import diagnose_answers
-from attention_surgeon.errors import SurgeonError, UnjudgedError
-from attention_surgeon.faults import Fault, find_fault, operate
-from attention_surgeon.ops import Operands
-from attention_surgeon.testing import Contract, Subject, contracts_for, make_contract
-from attention_surgeon.testing.answer import Answer, same_answer
-from attention_surgeon.testing.draw import generator, numbers
-from attention_surgeon.testing.function_cases import FunctionCase
-from attention_surgeon.testing.function_subject import AskableFunction
-from attention_surgeon.testing.layer.behaviour import LayerContract
-from attention_surgeon.testing.layer.build import LayerSizes
-from attention_surgeon.testing.layer.cases import LayerSpec
-from attention_surgeon.testing.steadiness import surroundings_kept
-
-_FARTHEST = 2.0
-"""The distance of a call that raises, or whose answer has another shape; between shapes that fit it is 0 to 1."""
+from attention_surgeon.verdict import Location, Verdict
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What was found about the object before anything is mended.
-
-    Attributes:
-        is_right: Nothing is to be done.
-        is_judged: Whether it could be judged at all.
-        contract: What it was judged as, by name.
-        title: The same in words.
-        names: Of the faults; empty where what is wrong has no name.
-        summaries: Of each fault, a sentence.
-        stages: Of the faults.
-        reason: Why it could not be judged, otherwise empty.
-    """
-
-    is_right: bool
-    is_judged: bool
-    contract: str
-    title: str
-    names: tuple[str, ...]
-    summaries: Mapping[str, str]
-    stages: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True, order=True)
 class Probe:
     """How far from right an object is on a few calls; the smaller the better.
 
@@ -64,63 +19,48 @@ class Probe:
         num_left: How many of the faults that were found are still there; one more than those where nobody knows.
         num_wrong: How many calls are answered wrongly.
         distance: The mean distance of their answers, 0 to 2.
+        left: The names of the faults that are left, where they are known.
     """
 
     num_left: int
-    num_wrong: int
-    distance: float
+    num_wrong: int = 0
+    distance: float = 0.0
+    left: tuple[str, ...] = ()
 
     @property
     def is_right(self) -> bool:
         """Whether every call was answered rightly."""
         return self.num_left == 0
 
+    @property
+    def size(self) -> tuple[int, int, float]:
+        """What makes one probe better than another."""
+        return self.num_left, self.num_wrong, self.distance
 
-class Judge:
-    """Judges candidates by the contract that the first object was judged by."""
 
-    def __init__(self, target: Any, contract: str | None = None, options: Mapping[str, Any] | None = None) -> None:
-        """Judge the object that is to be mended.
+class Judge(ABC):
+    """Judges candidates as the first object was judged.
 
-        Args:
-            target: The object.
-            contract: What it should be, or None to choose by the kind of object.
-            options: Of the contract.
-        """
-        options = dict(options or {})
-        self.first = diagnose_answers(target, contract, **options)
-        chosen = make_contract(self.first.contract_name, **options)
-        others = contracts_for(target, contract, **options) if self.first.verdict == "unjudged" else ()
-        self._contracts: Sequence[Contract] = (chosen, *(one for one in others if one != chosen))
-        self._faults: Sequence[tuple[Fault, ...]] = [
-            tuple(find_fault(mistake.name) for mistake in mistakes) for mistakes in self.first.explanations[:3]
-        ]
-        self._telling: set[str] = set()
-        self._answers: dict[Hashable, tuple[Any, Answer]] = {}
-        self.worst = 1 + max((len(one) for one in self._faults), default=0)
+    Attributes:
+        first: What was found about the object before anything is mended.
+        places: The lines of its file that the judge saw to be wrong.
+        words: Names in its text that what is wrong has to do with: an argument, a switch.
+        longest: CPU seconds that a candidate may take.
+    """
+
+    first: Verdict
+    places: tuple[Location, ...] = ()
+    words: tuple[str, ...] = ()
+    longest: float = 1.5
 
     @property
-    def judged(self) -> Judged:
-        """What was found about the first object."""
-        found: Diagnosis = self.first
-        return Judged(
-            is_right=found.verdict == "right",
-            is_judged=found.verdict != "unjudged",
-            contract=found.contract_name,
-            title=found.contract,
-            names=found.names,
-            summaries={fault.name: fault.summary for fault in found.faults},
-            stages=tuple(fault.stage for fault in found.faults),
-            reason=found.reason,
-        )
-
-    @property
+    @abstractmethod
     def is_named(self) -> bool:
         """Whether the faults are known by name, so that progress can be told exactly."""
-        return bool(self._faults)
 
+    @abstractmethod
     def probe(self, target: Any, *, closely: bool) -> Probe | None:
-        """Ask the calls of the first probe.
+        """Ask a few calls.
 
         Args:
             target: A candidate.
@@ -129,162 +69,16 @@ class Judge:
         Returns:
             None where it cannot be asked; or, not closely, where it is as wrong as before or wrong in another way.
         """
-        with surroundings_kept():
-            subject = self._bound(target)
-            if subject is None:
-                return None
-            cases = sorted(subject.cases(0), key=lambda case: case.name not in self._telling)
-            wrong = next((case for case in cases if not self._accepts(subject, case)), None)
-            if wrong is None:
-                return Probe(0, 0, 0.0)
-            self._telling.add(wrong.name)
-            left = self._left_in(subject, wrong, cases)
-            if left < self.worst:
-                return Probe(left, 0, 0.0)
-            if not closely:
-                return None
-            distances = [self._distance(subject, case) for case in cases]
-            return Probe(left, sum(one > 0 for one in distances), sum(distances) / len(distances))
 
+    @abstractmethod
     def is_right(self, target: Any) -> bool:
         """Whether the whole judge finds nothing wrong."""
-        return any(diagnose(target, contract).verdict == "right" for contract in self._contracts)
 
+    @abstractmethod
     def holds(self, target: Any, draw: int = 0) -> bool:
-        """Whether it is right on calls of other sizes and numbers than any that were used, in training too.
+        """Whether it is right on calls of other sizes and numbers than any that were used.
 
         Args:
             target: A candidate.
-            draw: Which of many sets of numbers; for a layer also of two sets of sizes.
+            draw: Which of many sets of numbers and sizes.
         """
-        with surroundings_kept():
-            for contract in self._contracts:
-                try:
-                    if _holds(contract, target, draw):
-                        return True
-                except UnjudgedError:
-                    continue
-        return False
-
-    def _bound(self, target: Any) -> Subject | None:
-        for contract in self._contracts:
-            try:
-                return contract.bind(target)
-            except SurgeonError:
-                continue
-        return None
-
-    def _left_in(self, subject: Subject, wrong: Any, cases: Iterable[Any]) -> int:
-        """Return how many of the faults give the answers of this candidate; the worst where none do."""
-        given = subject.ask(wrong)
-        for faults in self._faults:
-            for size in range(1, len(faults)):
-                for some in itertools.combinations(faults, size):
-                    if self._answers_as(subject, given, wrong, cases, some):
-                        return size
-        return self.worst
-
-    def _answers_as(
-        self, subject: Subject, given: Answer, wrong: Any, cases: Iterable[Any], faults: tuple[Fault, ...]
-    ) -> bool:
-        for variant in range(len(subject.variants())):
-            if same_answer(given, self._answer(subject, wrong, faults, variant)):
-                return all(
-                    same_answer(subject.ask(case), self._answer(subject, case, faults, variant)) for case in cases
-                )
-        return False
-
-    def _accepts(self, subject: Subject, case: Any) -> bool:
-        given = subject.ask(case)
-        return any(same_answer(given, self._answer(subject, case, (), one)) for one in range(len(subject.variants())))
-
-    def _answer(self, subject: Subject, case: Any, faults: tuple[Fault, ...], variant: int) -> Answer:
-        """Return what a circuit with these faults answers; worked out once for all candidates of one kind."""
-        key = (subject.key, id(case), faults, variant)
-        if key not in self._answers:
-            circuit = operate(subject.variants()[variant], faults)
-            self._answers[key] = case, subject.answer(circuit, case)  # the case is kept, so that its id stays its own
-        return self._answers[key][1]
-
-    def _distance(self, subject: Subject, case: Any) -> float:
-        if self._accepts(subject, case):
-            return 0.0
-        answers = subject.ask(case), self._answer(subject, case, (), 0)
-        ours, theirs = (answer.values[0] if answer.values else None for answer in answers)
-        if ours is None or theirs is None or ours.shape != theirs.shape or not np.isfinite(ours).all():
-            return _FARTHEST
-        with np.errstate(all="ignore"):
-            gap = float(np.abs(ours - theirs).mean() / (np.abs(theirs).mean() + 1e-12))
-        return 1e-3 + gap / (1 + gap)
-
-
-def _holds(contract: Contract, target: Any, draw: int) -> bool:
-    if isinstance(contract, LayerContract):
-        options = contract.kind, contract.mask, contract.scaled, contract.allows_nan_rows
-        held_back = _LayerHeldBack(*options, draw) if isinstance(target, type) else contract
-        return _layer_holds(held_back.bind(target))
-    subject = contract.bind(target)
-    later = (*subject.cases(2 * draw + 2), *subject.cases(2 * draw + 3))
-    cases = (*_function_cases(subject, draw), *later) if isinstance(subject, AskableFunction) else later
-    return all(subject.accepts(subject.ask(case), case) for case in cases) and not _has_faults(subject)
-
-
-def _layer_holds(subject: Any) -> bool:
-    cases = [*subject.cases(0), *subject.cases(1)]
-    return all(subject.accepts(subject.ask(case), case) for case in cases) and not _has_faults(subject)
-
-
-def _has_faults(subject: Subject) -> bool:
-    """Whether extremes, gradients, dtypes or dropout show a fault."""
-    return any(seen.is_fault for seen in subject.behaviour(subject.base))
-
-
-@dataclass(frozen=True)
-class _LayerHeldBack(LayerSpec):
-    """The same layer in sizes that no search has seen; wider heads, longer texts, other numbers."""
-
-    draw: int = field(default=0, repr=False)
-
-    def sizes(self, probe: int) -> LayerSizes:
-        """Return sizes of primes that no probe has."""
-        more = self.draw % 2
-        if self.kind in ("simple", "self"):
-            return (LayerSizes(1, 1, 17 + 6 * more, 11, 13, 3), LayerSizes(1, 1, 19 + 10 * more, 3, 2, 4))[probe % 2]
-        if self.kind in ("grouped", "multiquery"):
-            shared = 3 if self.kind == "grouped" else 1
-            first = LayerSizes(2 * shared, shared, 3 + 8 * more, 11, 5, 4)
-            return (first, LayerSizes(3 * shared, shared, 4, 3, 13, 2 + more))[probe % 2]
-        return (LayerSizes(5, 5, 3 + 4 * more, 11, 13, 4), LayerSizes(4, 4, 8, 6, 9 + 8 * more, 3))[probe % 2]
-
-    def bind(self, target: Any) -> Any:
-        """Bind as the contract itself does."""
-        from attention_surgeon.testing.layer.behaviour import LayerSubject
-
-        return LayerSubject(self, target)  # type: ignore[arg-type]
-
-
-def _function_cases(subject: AskableFunction, draw: int) -> list[FunctionCase]:
-    """Return calls of an attention function in sizes and numbers of their own."""
-    source, found = generator(90_001 + draw), []
-    plain = subject.cases(0)[0].operands
-    is_masked = any(case.operands.allowed is not None for case in subject.cases(0))
-    is_biased = any(case.operands.bias is not None for case in subject.cases(0))
-    is_causal = subject.contract.hides_future
-    for n_q, n_k, d_k, d_v in ((3, 11, 19, 5), (11, 13, 3, 23), (6, 6, 6, 6), (1, 17, 7, 2)):
-        batch = (4, 5)[: plain.query.ndim - 2]
-        query, key = numbers(source, *batch, n_q, d_k), numbers(source, *batch, n_k, d_k)
-        value = numbers(source, *batch, n_k, d_v)
-        masks = [None, _some_hidden(source, *batch[:1], n_q, n_k)] if is_masked and not is_causal else [None]
-        for mask in masks:
-            if mask is not None and len(batch) == 2:
-                mask = mask[:, None].expand(*batch, n_q, n_k)
-            bias = None if mask is None or not is_biased else torch.zeros(mask.shape, dtype=torch.float64)
-            operands = Operands(query, key, value, mask, bias, torch.float64)
-            found.append(FunctionCase("held back", operands))
-    return found
-
-
-def _some_hidden(source: torch.Generator, *shape: int) -> torch.Tensor:
-    """Draw a mask in which every query may attend to one key at least."""
-    allowed = torch.rand(*shape, generator=source) < 0.6
-    return allowed | (torch.arange(shape[-1]) == torch.arange(shape[-2])[:, None] % shape[-1])

@@ -19,7 +19,7 @@ _UNNAMED = "wrong"
 
 
 def sarif_log(found: Sequence[FileDiagnosis]) -> dict[str, Any]:
-    """Return a SARIF log of diagnoses: one result for each fault, with the line where the object is defined."""
+    """Return a SARIF log of diagnoses: one result for each fault, with the line that is wrong."""
     rules: dict[str, str] = {}
     results = []
     for one in found:
@@ -76,5 +76,9 @@ def _path(found: FileDiagnosis) -> str:
 
 
 def _line(found: FileDiagnosis) -> int:
+    """Return the line that is wrong; where nobody knows it, the one where the object is defined."""
+    source, wrong = find_source(split_target(found.target)[0]), found.diagnosis.location
+    if wrong is not None and source is not None and Path(wrong.file).name == source.name:
+        return wrong.line
     line = re.search(r", line (\d+)$", found.object)
     return int(line[1]) if line else 1

@@ -1,24 +1,28 @@
 """The search for the smallest change: every edit of the catalogue, the likely ones first; then on from what is better.
 
-A mistake is found by its exact answer: an edit that mends one of two faults makes the object answer as the other fault
-alone does, which a circuit says. Where nothing is known by name, fewer wrong calls and a smaller distance lead on.
+Likely is an edit at the line that the judge saw, and one of a kind that mends the fault's stage. A mistake is found by
+its exact answer: an edit that mends one of two faults makes the object answer as the other fault alone does. Where
+nothing is known by name, fewer wrong calls and a smaller distance lead on.
 """
 
 import math
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Literal, TypeAlias
 
-from attention_surgeon.repair import edits_attention, edits_small, edits_statements
+from attention_surgeon.faults import catalogue
+from attention_surgeon.repair import edits_attention, edits_positions, edits_small, edits_statements
 from attention_surgeon.repair.edit import Edit, Kind, edits_of
-from attention_surgeon.repair.judge import Judge, Judged, Probe
+from attention_surgeon.repair.judge import Judge, Probe
 from attention_surgeon.repair.patch import size_of
 from attention_surgeon.repair.source import Source, Splice
 from attention_surgeon.repair.workbench import Workbench, bounded, load
 
-CATALOGUE = (edits_small, edits_attention, edits_statements)
+CATALOGUE = (edits_small, edits_attention, edits_positions, edits_statements)
 """The modules whose rules are in force; importing them enters the rules."""
 
 Among: TypeAlias = Literal["likely", "all"]
@@ -27,8 +31,11 @@ Among: TypeAlias = Literal["likely", "all"]
 _BETTER = 0.7
 """An unnamed mistake that this factor brings nearer is worth going on from."""
 
-_PATIENCE = 3.0
+_PATIENCE = 5.0
 """So many times its CPU seconds a search may take by the clock, on a busy machine."""
+
+_VERIFYING = 30.0
+"""CPU seconds in which a whole text must be found right."""
 
 _ODD = 100.0
 """So many characters weigh as much as a cost of 1."""
@@ -36,8 +43,14 @@ _ODD = 100.0
 _NUM_STARTS = 6
 _MOST_EDITS = 3
 
-_LONGER = 0.35
+_MOST_ALIKE = 2
+"""From so many texts that have the same faults left the search goes on; another way to get there seldom helps."""
+
+_LONGER = 0.1
 """So much further in cost a smaller patch is looked for once there is one."""
+
+_MANNERS = ("manners",)
+"""What is left where every value is right and a gradient, a dtype or an argument that was changed is not."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Fix:
         edits: What was done, by the names of the rules.
         num_lines: How many lines it changes.
         num_characters: How many characters of these lines go or come.
-        cost: Of its edits, together.
+        cost: Of its edits, together; less at a line that was seen to be wrong.
     """
 
     text: str
@@ -66,11 +79,11 @@ class Fix:
 
 @dataclass(frozen=True)
 class _Start:
-    """A text that is better than the one before, from which the search goes on."""
+    """A text from which the search goes on, and the faults that are left in it."""
 
-    probe: Probe
-    cost: float
     fix: Fix
+    left: tuple[str, ...]
+    probe: Probe | None = None
 
 
 @dataclass
@@ -82,7 +95,7 @@ class Search:
         module: The file as it was loaded.
         name: Of the object.
         most_lines: Of a patch.
-        seconds: Of CPU that the search may take, and three times as many by the clock.
+        seconds: Of CPU that the search may take, and five times as many by the clock.
         num_tried: Candidates so far.
     """
 
@@ -98,56 +111,76 @@ class Search:
     def run(self, text: str) -> Fix | None:
         """Return the smallest verified change of a text, or None where none was found in the budget."""
         self._original = text
+        start = _Start(Fix(text, (), 0, 0), self.judge.first.names)
         passes: list[tuple[Among, bool]] = [("likely", False), ("all", False), ("all", True)]
         for among, closely in passes if self.judge.is_named else passes[-1:]:
-            found = self._deepen(text, among=among, closely=closely)
+            found = self._step(start, among=among, closely=closely)
             if found is not None:
                 return found
         return None
 
-    def _deepen(self, text: str, *, among: Among, closely: bool) -> Fix | None:
-        """Try one edit, then two, then three, each time from the best texts so far."""
-        waiting = [Fix(text, (), 0, 0)]
-        for _ in range(_MOST_EDITS):
-            better: list[_Start] = []
-            for start in waiting:
-                found = self._step(start, better, among=among, closely=closely)
-                if found is not None:
-                    return found
-            better.sort(key=lambda one: (one.probe, one.fix.size))
-            waiting = [one.fix for one in better[:_NUM_STARTS]]
-        return None
-
-    def _step(self, before: Fix, better: list[_Start], *, among: Among, closely: bool) -> Fix | None:
-        """Try every edit of one text; note what is better; of what is right, return the smallest."""
-        source = Source(before.text)
+    def _step(self, before: _Start, *, among: Among, closely: bool) -> Fix | None:
+        """Try every edit of one text; of what is right, return the smallest; go on from what is better."""
+        source = Source(before.fix.text)
         bench = Workbench(source.closure(self.name), self.name, self.module)
-        start = self._probe(bench, (), closely=closely)
+        start = before.probe or self._probe(bench, (), closely=closely)
         best: Fix | None = None
         last = math.inf
-        for cost, edit in ranked(edits_of(bench.closure), self.judge.judged, among):
+        known: Counter[tuple[str, ...]] = Counter()
+        near: list[_Start] = []
+        for cost, edit in self._ranked(bench, before.left, among):
             if self._is_over or cost > last:
                 break
             probe = self._probe(bench, edit.splices, closely=closely)
             if probe is None or not (probe.is_right or start is None or _is_better(probe, start)):
                 continue
-            changed = source.spliced(edit.splices)
-            size = size_of(self._original, changed)
-            found = Fix(changed, (*before.edits, edit.rule), *size, before.cost + edit.cost)
-            if found.num_lines > self.most_lines:
+            found = self._fix(before.fix, source, edit, cost)
+            if found.num_lines > self.most_lines or (best is not None and found.size >= best.size):
                 continue
-            if not probe.is_right:
-                better.append(_Start(probe, cost, found))
-            elif (best is None or found.size < best.size) and self.verified(changed):
+            if probe.is_right and self.verified(found.text):
                 best, last = found, min(last, cost + _LONGER)
-            elif best is None and not (start is not None and start.is_right):
-                better.append(_Start(probe, cost, found))  # the values are right, its manners are not
-        return best
+                continue
+            left = _MANNERS if probe.is_right else probe.left
+            if best is not None or len(found.edits) == _MOST_EDITS or (left == _MANNERS and start and start.is_right):
+                continue
+            if not left:
+                near.append(_Start(found, before.left, probe))
+            elif known[left] < _MOST_ALIKE:
+                known[left] += 1
+                further = self._step(_Start(found, left, probe), among=among, closely=False)
+                if further is not None:
+                    best, last = further, min(last, cost + _LONGER)
+        return best or self._from_near(near)
+
+    def _from_near(self, near: list[_Start]) -> Fix | None:
+        """Go on from the best of what is only nearer."""
+        near.sort(key=lambda one: (one.probe.size if one.probe else (), one.fix.size))
+        for one in near[:_NUM_STARTS]:
+            found = self._step(one, among="all", closely=True)
+            if found is not None:
+                return found
+        return None
+
+    def _fix(self, before: Fix, source: Source, edit: Edit, cost: float) -> Fix:
+        text = source.spliced(edit.splices)
+        return Fix(text, (*before.edits, edit.rule), *size_of(self._original, text), before.cost + cost)
+
+    def _ranked(self, bench: Workbench, left: Sequence[str], among: Among) -> Iterator[tuple[float, Edit]]:
+        names = self.judge.first.names if left == _MANNERS else left
+        return ranked(edits_of(bench.closure), names, self._starts(bench.closure.source), among)
+
+    def _starts(self, source: Source) -> list[int]:
+        """Return where the lines start that the judge saw, and those that speak of what it gave."""
+        lines = [place.line for place in self.judge.places if place.file == getattr(self.module, "__file__", None)]
+        words = re.compile(rf"\b({'|'.join(map(re.escape, self.judge.words))})\b") if self.judge.words else None
+        if words is not None:
+            lines += [number for number, line in enumerate(source.text.splitlines(), 1) if words.search(line)]
+        return source.starts_of(lines)
 
     def verified(self, text: str) -> bool:
         """Whether a whole text is right: for the judge, and on what nobody has used before."""
         try:
-            with bounded(20.0):
+            with bounded(_VERIFYING):
                 target = load(text, self.module, self.name)
                 return self.judge.is_right(target) and self.judge.holds(target)
         except Exception:  # noqa: BLE001  a candidate may raise anything
@@ -156,7 +189,7 @@ class Search:
     def _probe(self, bench: Workbench, splices: Sequence[Splice], *, closely: bool) -> Probe | None:
         self.num_tried += 1
         try:
-            with bounded():
+            with bounded(self.judge.longest):
                 return self.judge.probe(bench.make(splices), closely=closely)
         except Exception:  # noqa: BLE001  a candidate may raise anything
             return None
@@ -173,14 +206,32 @@ def _is_better(probe: Probe, start: Probe) -> bool:
     return probe.num_wrong < start.num_wrong or probe.distance < _BETTER * start.distance
 
 
-def ranked(edits: Sequence[Edit], judged: Judged, among: Among = "all") -> Iterator[tuple[float, Edit]]:
-    """Yield edits with their cost, the small ones first, and before them those that the faults point at."""
-    likely = {kind for stage in judged.stages for kind in _LIKELY.get(stage, ())}
-    likely |= {kind for name in judged.names for part, kinds in _BY_NAME.items() if part in name for kind in kinds}
-    chosen = [edit for edit in edits if among == "all" or edit.kind in likely]
-    costed = ((edit.cost - (_LIKELY_IS_CHEAPER if edit.kind in likely else 0.0), edit) for edit in chosen)
+def ranked(
+    edits: Sequence[Edit], names: Sequence[str], starts: Sequence[int], among: Among = "all"
+) -> Iterator[tuple[float, Edit]]:
+    """Yield edits with their cost, the small ones first, and before them those that faults and lines point at.
+
+    Args:
+        edits: Of the text.
+        names: Of the faults that are to be mended.
+        starts: Where in the text the lines start that were seen to be wrong.
+        among: `likely` leaves out what neither a fault nor a line points at.
+    """
+    stages = {fault.stage for fault in catalogue() if fault.name in names}
+    likely = {kind for stage in stages for kind in _LIKELY.get(stage, ())}
+    likely |= {kind for name in names for part, kinds in _BY_NAME.items() if part in name for kind in kinds}
+    costed = []
+    for edit in edits:
+        away = min((abs(edit.splices[0].start - start) for start in starts), default=math.inf)
+        if among == "all" or edit.kind in likely or away < _NEAR:
+            bonus = _LIKELY_IS_CHEAPER if edit.kind in likely else 0.0
+            costed.append((edit.cost - bonus - _NEAR_IS_CHEAPER * 0.5 ** (away / _NEAR), edit))
     yield from sorted(costed, key=lambda one: one[0])
 
+
+_NEAR_IS_CHEAPER = 0.6
+_NEAR = 80
+"""Characters from the start of the line that was seen; twice as far counts half."""
 
 _LIKELY_IS_CHEAPER = 0.6
 

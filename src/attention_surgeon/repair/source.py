@@ -61,6 +61,11 @@ class Source:
         """Return the line a node starts in, counted from 1."""
         return self.content.count(b"\n", 0, self.span(node)[0]) + 1
 
+    def starts_of(self, lines: Sequence[int]) -> list[int]:
+        """Return where lines start, in bytes; lines are counted from 1, and those that are not there left out."""
+        starts = [0, *(place + 1 for place, byte in enumerate(self.content) if byte == 10)]
+        return [starts[line - 1] for line in lines if 0 < line <= len(starts)]
+
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """Return the node around a node; None for the module."""
         return self._parents.get(node)
@@ -152,12 +157,14 @@ class Scope:
         parameters: The parameters alone.
         called: Attributes of `self` that are called somewhere in the file: `q_proj`.
         held: Its other attributes: `num_heads`.
+        read: Attributes that somebody uses after they were made.
     """
 
     names: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    read: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -180,9 +187,9 @@ class Scopes:
         return self._known[function]
 
     def _of_function(self, function: cst.FunctionDef | None) -> Scope:
-        called, held = self._attributes
+        called, held, read = self._attributes
         if function is None:
-            return Scope(called=called, held=held)
+            return Scope(called=called, held=held, read=read)
         around = [function, *(one for one in self.source.around(function) if isinstance(one, cst.FunctionDef))]
         parameters = [
             one.name.value
@@ -192,20 +199,23 @@ class Scopes:
         ]
         assigned = [name for outer in around for name in _assigned_in(outer)]
         names = tuple(dict.fromkeys([*parameters, *assigned]))
-        return Scope(names, tuple(dict.fromkeys(parameters)), called, held)
+        return Scope(names, tuple(dict.fromkeys(parameters)), called, held, read)
 
     @cached_property
-    def _attributes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The attributes of `self` that the target's classes call, and those that they only hold."""
+    def _attributes(self) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
+        """The attributes of `self` that are called, those that are only held, and those that are read."""
         called: dict[str, None] = {}
         held: dict[str, None] = {}
+        read: set[str] = set()
         for index in self.closure.indices:
             for one in m.findall(self.source.module.body[index], m.Attribute(value=m.Name("self"))):
                 assert isinstance(one, cst.Attribute)
                 parent = self.source.parent(one)
                 is_called = isinstance(parent, cst.Call) and parent.func is one
                 (called if is_called else held)[one.attr.value] = None
-        return tuple(called), tuple(name for name in held if name not in called)
+                if not isinstance(parent, cst.AssignTarget):
+                    read.add(one.attr.value)
+        return tuple(called), tuple(name for name in held if name not in called), frozenset(read)
 
 
 def _assigned_in(function: cst.FunctionDef) -> list[str]:

@@ -14,12 +14,12 @@ from typing import Any
 
 from attention_surgeon.repair.source import Closure, Splice
 
-_LONGEST = 1.5
-"""CPU seconds of a candidate; an edit may make a loop endless."""
+_AGAIN = 0.2
+"""CPU seconds after which a candidate that swallowed the first word is stopped again."""
 
 
 class TooLongError(Exception):
-    """A candidate that does not come to an end."""
+    """A candidate that does not come to an end: an edit may make a loop endless."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def load(text: str, module: types.ModuleType, name: str) -> Any:
 
 
 @contextmanager
-def bounded(seconds: float = _LONGEST) -> Iterator[None]:
+def bounded(seconds: int | float) -> Iterator[None]:
     """Let a candidate run: silent, and no longer than this many seconds of CPU where the system can say so.
 
     Raises:
@@ -109,7 +109,7 @@ def bounded(seconds: float = _LONGEST) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, _AGAIN)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             yield

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from attention_surgeon.diagnose import diagnose
 from attention_surgeon.diagnose.child import Jsonable, Limits, run_in_child
+from attention_surgeon.diagnose.judge import diagnose_answers, right_as
 from attention_surgeon.diagnose.load import find_source, load_target, split_target
 from attention_surgeon.errors import OptionError, UnjudgedError
 from attention_surgeon.files import require_place, write_in_folders
-from attention_surgeon.testing import Contract, Subject, make_contract
+from attention_surgeon.testing import Contract, Subject, contracts_for, make_contract
 from attention_surgeon.testing.function_subject import AskableFunction
 from attention_surgeon.testing.layer.build import DROPOUT, LONGEST, _arguments
 from attention_surgeon.testing.layer.parameters import Reading
@@ -26,6 +26,7 @@ from attention_surgeon.testing.layer.subject import AskableLayer
 from attention_surgeon.testing.mask_contract import MaskSubject
 from attention_surgeon.testing.padding_contract import PaddingSubject
 from attention_surgeon.testing.softmax_contract import SoftmaxSubject
+from attention_surgeon.testing.steadiness import surroundings_kept
 
 Context = dict[str, Any]
 
@@ -70,11 +71,18 @@ def _work(place: str, name: str | None, test_file: str, contract: str | None, op
     target = load_target(place, name)
     if target.file is None:
         raise OptionError(f"{place} is compiled; a test is written for an object of a Python file.")
-    chosen = contract or diagnose(target.object, None, **options).contract_name
+    chosen = contract or _contract_of(target.object, options)
     folder, module = _importable(target.file)
     imported = target.name.partition(".")[0]
     where = {"root": _root(folder, Path(test_file).parent), "module": module, "imported": imported, "name": target.name}
     return test_text(target.object, make_contract(chosen, **options), where)
+
+
+def _contract_of(target: Any, options: Mapping[str, Any]) -> str:
+    """Return the contract that a target keeps; where it keeps none, the one by which least is wrong."""
+    with surroundings_kept():
+        kept = next((one for one in contracts_for(target, None, **options) if right_as(one, target)), None)
+    return kept.registered_name if kept is not None else diagnose_answers(target, None, **options).contract_name
 
 
 def test_text(target: Any, contract: Contract, where: Mapping[str, str]) -> str:
@@ -381,12 +389,29 @@ def _projection_lines(reading: Reading) -> list[str]:
 
 
 def _pair(names: tuple[str, ...], reading: Reading) -> str:
+    """Return weight and bias of a projection as an expression: of one layer, or of every head of a list."""
+    listed = re.fullmatch(r"(.+)\.0\.(.+)", names[0])
+    if (
+        listed is not None
+        and len(names) > 1
+        and names == tuple(f"{listed[1]}.{n}.{listed[2]}" for n in range(len(names)))
+    ):
+        return _pair_of_heads(_attribute(f"layer.{listed[1]}"), names[0], ".T" if names[0] in reading.turned else "")
     weights, biases = zip(*(_weight_and_bias(name) for name in names), strict=True)
     turned = [f"{one}.T" if name in reading.turned else one for one, name in zip(weights, names, strict=True)]
     if len(names) == 1:
         return f"({turned[0]}, {biases[0]})"
     bias = "None" if biases[0] == "None" else f"None if {biases[0]} is None else torch.cat([{', '.join(biases)}])"
     return f"(torch.cat([{', '.join(turned)}]), {bias})"
+
+
+def _pair_of_heads(heads: str, first: str, turn: str) -> str:
+    """Return weight and bias of a list of heads together, however many there are."""
+    weight, bias = (one.replace(f"{heads}[0]", "head") for one in _weight_and_bias(first))
+    weights = f"torch.cat([{weight}{turn} for head in {heads}])"
+    if bias == "None":
+        return f"({weights}, None)"
+    return f"({weights}, None if {_weight_and_bias(first)[1]} is None else torch.cat([{bias} for head in {heads}]))"
 
 
 def _weight_and_bias(name: str) -> tuple[str, str]:

@@ -1,5 +1,9 @@
 """Check somebody's attention in somebody's test suite."""
 
+import dataclasses
+import inspect
+import os
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,11 +48,39 @@ def check_attention(target: Any, contract: Contract | str | None = None, **optio
     with surroundings_kept():
         asked, complaint = _judged(target, contracts_for(target, contract, **options))
     if complaint is not None:
-        raise ContractError(
+        error = ContractError(
             f"{_name(target)} is not what the contract {asked.registered_name!r} asks: {complaint}",
             target=target,
             contract=asked,
         )
+        command = fix_command(target, asked)
+        if command:
+            error.add_note(f"{command} looks for a patch")
+        raise error
+
+
+def fix_command(target: Any, contract: Contract) -> str:
+    """Return the command that looks for a patch of a target; empty where it stands in no file under a name of its own.
+
+    >>> fix_command(lambda Q, K, V: Q, contracts_for(lambda Q, K, V: Q)[0])
+    ''
+    """
+    made = target if inspect.isroutine(target) or inspect.isclass(target) else type(target)
+    name = getattr(made, "__qualname__", "<")
+    try:
+        file = inspect.getsourcefile(made)
+    except TypeError:
+        file = None
+    if file is None or "<" in name or not os.path.isfile(file):
+        return ""
+    options = [
+        f"--{field.name} {getattr(contract, field.name)}"
+        for field in dataclasses.fields(contract)  # type: ignore[arg-type]
+        if field.name in ("mask", "returns", "align", "source") and getattr(contract, field.name) != field.default
+    ]
+    options += ["--unscaled"] if getattr(contract, "scaled", True) is False else []
+    place = os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
+    return " ".join(["surgeon fix", shlex.quote(f"{place}:{name}"), f"--contract {contract.registered_name}", *options])
 
 
 def _judged(target: Any, choices: Sequence[Contract]) -> tuple[Contract, str | None]:

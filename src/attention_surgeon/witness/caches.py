@@ -77,20 +77,19 @@ _SINGLE = re.compile(r"\b(a single|one|1) (new )?(token|query|step)\b(?! of)", r
 
 
 def _tried(trier: "_Trier", name: str, ways: Sequence[str]) -> Claim:
-    tried = []
+    outcomes: dict[str, bool] = {}
     for words in ways:
-        pieces = _PIECES[words]
-        if len(pieces) == _LENGTH and tried:
+        if len(_PIECES[words]) == _LENGTH and outcomes:
             continue
-        outcome = trier.outcome(pieces)
-        if outcome is None:
-            continue
-        tried.append(words)
-        if not outcome:
-            fault, sentence, place = trier.what_is_wrong(pieces)
-            words = f"fed as {words}, the output is another than at once: {sentence}"
-            return Claim(name, tuple(tried), fault, words, place=place)
-    return Claim(name, tuple(tried))
+        outcome = trier.outcome(_PIECES[words])
+        if outcome is not None:
+            outcomes[words] = outcome
+    tried = tuple(outcomes)
+    for words in (words for words, is_same in outcomes.items() if not is_same):
+        fault, sentence, place = trier.what_is_wrong(_PIECES[words])
+        said = f"fed as {words}, the output is another than at once: {sentence}"
+        return Claim(name, tried, fault, said, place=place)
+    return Claim(name, tried)
 
 
 class _Trier:

@@ -66,7 +66,8 @@ _DECLARED = {
     "hide": _TRUE
     + r"(?:\bhid|\bmasked|\bignor|(?<!no )(?<!not )\bpad|\bnot (?:be )?(?:seen|attend|looked)|\bblock|\bforbid)",
     "keep": _TRUE
-    + r"(?:\bkeep|\btakes? part|\bparticipat|\bcounts?\b|\bvalid\b|(?<!not )(?<!not be )\battend|\bvisible|\bmay\b|\ballow|(?<!not be )\bseen\b|\breal\b|\bno pad)",
+    + r"(?:\bkeep|\btakes? part|\bparticipat|\bcounts?\b|\bvalid\b|"
+    + r"(?<!not )(?<!not be )\battend|\bvisible|\bmay\b|\ballow|(?<!not be )\bseen\b|\breal\b|\bno pad)",
 }
 """What a text may say of True (or of 1) in a mask."""
 

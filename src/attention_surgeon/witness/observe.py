@@ -49,7 +49,9 @@ class Observation:
     reading: Reading | None = field(default=None, repr=False)
 
 
-def observe(plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = False) -> Observation:
+def observe(
+    plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = False, is_quick: bool = False
+) -> Observation:
     """Read a target in every way that its plan allows.
 
     Args:
@@ -57,11 +59,12 @@ def observe(plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = Fa
         name: Of the class or function; a name that says causal is taken at its word.
         says: Its docstring and comments.
         is_unscaled: Whether no scale is wanted.
+        is_quick: Leave out the other sizes, which take most of the time.
 
     Raises:
         UnjudgedError: there is no softmax attention in it that can be read.
     """
-    return _Observer(plan, name, says, is_unscaled).observation()
+    return _Observer(plan, name, says, is_unscaled, is_quick).observation()
 
 
 def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:
@@ -148,8 +151,8 @@ def _flat(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 class _Observer:
-    def __init__(self, plan: Any, name: str, says: str, is_unscaled: bool) -> None:
-        self.plan, self.name, self.says = plan, name, says
+    def __init__(self, plan: Any, name: str, says: str, is_unscaled: bool, is_quick: bool) -> None:
+        self.plan, self.name, self.says, self.is_quick = plan, name, says, is_quick
         self.expects = expectations(plan, name, says, is_unscaled=is_unscaled)
         self.findings: list[Finding] = []
         self.unknown: list[str] = []
@@ -188,19 +191,20 @@ class _Observer:
     def _is_structural(self, reading: Reading) -> bool:
         return reading.scaling is None
 
-    def _add(self, reading: Reading, where: str) -> None:
+    def _add(self, reading: Reading, where: str, argument: str = "") -> None:
         known = {(f.fault, f.step) for f in self.findings}
         for finding in reading.findings:
             if (finding.fault, finding.step) not in known:
                 sentence = f"{where}: {finding.sentence}" if where else finding.sentence
-                self.findings.append(replace(finding, sentence=sentence))
+                self.findings.append(replace(finding, sentence=sentence, argument=argument))
         self.unknown += [f"{where}: {words}" if where else words for words in reading.unknown]
 
     def _around(self, flow: Flow, reading: Reading) -> None:
         self._returned(flow)
         self._contexts()
         self._arguments(reading)
-        self._other_sizes()
+        if not self.is_quick:
+            self._other_sizes()
         self._switches()
         self._slopes(reading)
         self._modes(flow)
@@ -235,7 +239,8 @@ class _Observer:
     def _claim(self, claim: Claim) -> None:
         if claim.fault is not None:
             step = "output" if "cache" in claim.fault else "masked"
-            self.findings.append(Finding(claim.fault, step, claim.sentence, claim.place, claim.yours, claim.expected))
+            shown = claim.place, claim.yours, claim.expected, claim.argument
+            self.findings.append(Finding(claim.fault, step, claim.sentence, *shown))
         if claim.tried:
             meaning = {"hide": ", True hides", "keep": ", True may attend", "additive": ", added"}.get(
                 claim.meaning, ""
@@ -310,7 +315,7 @@ class _Observer:
             if found.unknown and not found.findings:
                 self.untried.append(words)
                 continue
-            self._add(found, f"with {words}")
+            self._add(found, f"with {words}", next(iter(changed), ""))
             self.tried.append(words)
             cache = try_cache(plan, is_causal=found.pattern.name in _CAUSAL, says=self.says)
             if cache is not None and cache.fault is not None and not self._has(cache.fault):

@@ -37,6 +37,7 @@ class Finding:
         place: The line that does it.
         yours: One matrix of that step, where there is one.
         expected: The same, right.
+        argument: What had to be given to see it: an argument of the call, or a switch of the constructor.
     """
 
     fault: str
@@ -45,6 +46,7 @@ class Finding:
     place: Location | None = None
     yours: Array | None = field(default=None, repr=False)
     expected: Array | None = field(default=None, repr=False)
+    argument: str = ""
 
 
 @dataclass

@@ -145,7 +145,7 @@ def test_a_child_whose_parent_is_gone_ends_on_its_own(tmp_path: Path, monkeypatc
     assert run_in_child(parent, start="fork").ended == "crashed"
     pid = int((tmp_path / "pid").read_text())
     assert is_running(pid)
-    patience = time.monotonic() + 4
+    patience = time.monotonic() + 60  # a second of a processor, however busy it is
     while is_running(pid) and time.monotonic() < patience:
         time.sleep(0.02)
     assert not is_running(pid)

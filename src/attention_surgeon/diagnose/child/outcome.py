@@ -22,7 +22,7 @@ class Outcome:
         value: The answer of the work; None unless it finished.
         sentence: What happened, where, and the way out, for a person; empty if it finished.
         printed: What the code wrote to its standard output and its standard error, long texts cut in the middle.
-        seconds: From the start of the process to its end.
+        seconds: From the start of the process to its end, without what it waited for a processor.
         line: The line of the judged file where it happened; None where nobody knows.
         traceback: Python's traceback if an exception came out, otherwise empty.
     """

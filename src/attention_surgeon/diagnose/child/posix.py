@@ -16,6 +16,8 @@ _HIGH = 200  # code that closes "all" descriptors, or reuses a number it closed,
 _RESERVE_BYTES = 4 * 2**20  # Python asks for its small objects in pieces of 1 MiB
 _reserve: list[mmap.mmap] = []
 
+_WITHOUT_PARENT = 10  # so many times its seconds by the clock a child lives that waits, and whose parent is gone
+
 
 def reset_signals() -> None:
     """Give every signal its usual meaning; the parent's handlers mean nothing in a child."""
@@ -43,7 +45,8 @@ def set_alarm(limits: Limits, trace: int) -> None:
     `dump_traceback_later`, would wait for ever in a child whose parent uses it too, as pytest can.
 
     Args:
-        limits: The time by the clock, and the processor time if that is limited too.
+        limits: The time, of a processor; by the clock it is the parent that looks, and this alarm only where there is
+            none left.
         trace: The descriptor to write to; a SIGUSR1 writes there without an end.
     """
     ending = (signal.SIGALRM, signal.SIGPROF)
@@ -53,9 +56,8 @@ def set_alarm(limits: Limits, trace: int) -> None:
     for number in ending:
         faulthandler.register(number, file=trace, all_threads=True, chain=True)  # and then the default: the end
     faulthandler.register(signal.SIGUSR1, file=trace, all_threads=True)
-    signal.setitimer(signal.ITIMER_REAL, limits.seconds)
-    if limits.cpu_seconds is not None:
-        signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds or limits.seconds)
+    signal.setitimer(signal.ITIMER_REAL, _WITHOUT_PARENT * limits.seconds)
 
 
 def set_limits(limits: Limits) -> None:
@@ -103,6 +105,16 @@ def memory_of(pid: int, field: str = "VmRSS") -> int | None:
         return None
     found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
     return int(found[0]) * 1024 if found else None
+
+
+def pace_of(pid: int) -> tuple[bool, float] | None:
+    """Return whether a process could run at this moment, and the processor seconds it has used; None off Linux."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # its name may hold blanks and brackets
+    return fields[0] == "R", (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident_by_ps(pid: int) -> int | None:

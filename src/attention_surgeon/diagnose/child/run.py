@@ -32,6 +32,8 @@ _GRACE = 0.5  # seconds in which a child stops itself, with a word where it was,
 
 _MEMORY_EVERY = 0.02 if sys.platform == "linux" else 0.25  # without /proc each look starts a program
 
+_PACE_EVERY = 0.1  # seconds; the system counts processor time in hundredths
+
 _PIECE = 65536
 
 if sys.platform == "win32":
@@ -108,7 +110,7 @@ def run_in_child(
         finally:
             process.end()
             process.close()
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - began - watch.waited
         message = receive(folder) or _own_words(job, stopped, process.code)
     return Outcome(printed=watch.printed.text(), seconds=seconds, **vars(message))
 
@@ -158,6 +160,7 @@ class Watch:
 
     Attributes:
         printed: What the child printed.
+        waited: How many seconds it could have run and had no processor.
     """
 
     def __init__(self, process: Process, limits: Limits) -> None:
@@ -167,6 +170,8 @@ class Watch:
         self._limits = limits
         self._is_open = True
         self._next_look = 0.0
+        self.waited = 0.0
+        self._pace: tuple[float, float] | None = None
 
     def until_the_end(self) -> Ended | None:
         """Wait until the child has ended; return the reason if it has to be stopped."""
@@ -175,11 +180,27 @@ class Watch:
             self._read(_TICK)
             if self.printed.num_bytes > self._limits.output_bytes:
                 return "flooded"
-            if time.monotonic() > deadline:
+            self._look_at_its_pace()
+            if time.monotonic() > deadline + self.waited:
                 return "timed_out"
             if self._uses_too_much():
                 return "out_of_memory"
         return None
+
+    def _look_at_its_pace(self) -> None:
+        """Count the time in which it could have run and had no processor: that of a busy machine."""
+        now = time.monotonic()
+        if sys.platform != "linux" or (self._pace is not None and now < self._pace[0] + _PACE_EVERY):
+            return
+        from attention_surgeon.diagnose.child import posix
+
+        pace = posix.pace_of(self._process.pid)
+        if pace is None:
+            return
+        can_run, used = pace
+        if self._pace is not None and can_run:
+            self.waited += max(0.0, now - self._pace[0] - (used - self._pace[1]))
+        self._pace = now, used
 
     def read_the_rest(self) -> None:
         """Read what a dead child left in the pipe; whoever else still holds the pipe is not waited for."""

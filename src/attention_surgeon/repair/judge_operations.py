@@ -1,0 +1,241 @@
+"""Judging candidates by their own operations: a rotary layer with a cache too; no contract is needed.
+
+A plain call is read first, which takes a twentieth of a second. What shows only with a mask, a cache or a switch is
+asked for when the plain call still answers as before, bit for bit: a patch for those changes nothing in it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from attention_surgeon.calls import Plan, Refusal, find_plan
+from attention_surgeon.diagnose.judge import right_as
+from attention_surgeon.diagnose.observed import as_diagnosis, words_of
+from attention_surgeon.errors import SurgeonError, UnjudgedError
+from attention_surgeon.repair.judge import Judge, Probe
+from attention_surgeon.testing import contracts_for
+from attention_surgeon.testing.contract import Contract
+from attention_surgeon.testing.steadiness import surroundings_kept
+from attention_surgeon.verdict import Verdict
+from attention_surgeon.witness import Finding, Flow, Observation, observe, read
+from attention_surgeon.witness.observe import expectations
+from attention_surgeon.witness.record import Array, to_numbers
+
+_FAMILIES: Mapping[str, str] = {
+    "rotary": "rotary",
+    "alibi": "ALiBi",
+    "window": "window",
+    "cap_": "capped",
+    "relative_bias": "bias for each",
+    "sink": "sink",
+    "causal": "causal",
+    "tiled": "sharing",
+    "qk_norm": "normed",
+}
+"""What an object is: a part of a fault's name, and a word of its kind. A patch that takes it out mends nothing."""
+
+_BEHIND: Mapping[str, tuple[str, ...]] = {
+    "context_ignored": ("query_as_value", "key_as_value"),
+    "projection_shared": ("query_as_key", "key_as_value", "query_as_value"),
+    "attends_over_heads": ("heads_merged_without_transpose",),
+    "heads_split_by_view": ("heads_merged_without_transpose", "heads_merged_by_feature"),
+}
+"""Faults that are seen only when another one is gone: mending the one brings the other to light, which is progress."""
+
+_HELD_BACK: Sequence[Mapping[str, int]] = ({"batch": 2, "n_q": 11, "n_k": 11}, {"batch": 1, "n_q": 17, "n_k": 17})
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """The plain call of an object: its output, and what was read of it."""
+
+    output: Array
+    faults: frozenset[str]
+
+
+class OperationsJudge(Judge):
+    """Judges candidates by reading their operations as those of the first object were read."""
+
+    longest = 6.0
+
+    def __init__(self, target: Any, contract: str | None = None, options: Mapping[str, Any] | None = None) -> None:
+        """Judge the object that is to be mended.
+
+        Args:
+            target: The object.
+            contract: What it should be besides; a patch must be right by it too. None: nothing besides.
+            options: Of the contract.
+        """
+        options = dict(options or {})
+        self._says, self._is_unscaled = words_of(target), options.get("scaled") is False
+        self._name = getattr(target, "__name__", type(target).__name__)
+        self._contracts: Sequence[Contract] = () if contract is None else contracts_for(target, contract, **options)
+        self._seen: dict[bytes, frozenset[str]] = {}
+        self._plain: _Plain | None = None
+        with surroundings_kept():
+            self.first = self._judge(target)
+
+    @property
+    def is_named(self) -> bool:
+        """Every finding has a name here, or a step and a sentence."""
+        return True
+
+    def probe(self, target: Any, *, closely: bool) -> Probe | None:
+        """Read the plain call; where that says nothing more, everything."""
+        del closely  # what has no name here cannot be measured
+        with surroundings_kept():
+            plan = _with_target(self._first_plan, target)  # what cannot be called as before is no candidate
+            if self._plain is not None and self._plain.faults:
+                left = self._read_once(plan)
+                if left is None or not self._is_less(left, self._plain.faults):
+                    return None
+                if left:
+                    return Probe(len(left) + len(self._faults - self._plain.faults), left=tuple(sorted(left)))
+            elif self._plain is not None and not _is_same(_output(plan), self._plain.output):
+                return None
+            return self._observed(plan, is_quick=True)
+
+    def is_right(self, target: Any) -> bool:
+        """Whether the whole observation finds nothing wrong; with a contract also every answer that it asks for."""
+        with surroundings_kept():
+            plan = self._plan(target, says=words_of(target))
+            probe = None if plan is None else self._observed(plan)
+            is_right = probe is not None and probe.is_right
+            return is_right and (not self._contracts or any(right_as(one, target) for one in self._contracts))
+
+    def holds(self, target: Any, draw: int = 0) -> bool:
+        """Whether it is read without a fault at other sizes and numbers, with other heads too where it can be."""
+        with surroundings_kept():
+            plan = self._plan(target)
+            if plan is None:
+                return False
+            heads = plan.sizes.heads or 1
+            wider = plan.resized(heads=heads + 1 + draw) if heads > 1 else None
+            return self._holds(plan, draw) and (wider is None or self._holds(wider, draw))
+
+    def _holds(self, plan: Plan, draw: int) -> bool:
+        is_read = False
+        for sizes in _HELD_BACK:
+            seed = 20 + 4 * draw
+            try:
+                drawn = (plan.draw(**sizes, seed=seed + place) for place in (0, 1))
+                reading = read(Flow(plan, plan.make(seed=seed + 2), *drawn), expects=self._expects(plan))
+            except Exception:  # noqa: BLE001  a size that the object refuses, as it did before
+                continue
+            if reading.findings:
+                return False
+            is_read |= not reading.unknown
+        return is_read
+
+    def _judge(self, target: Any) -> Verdict:
+        plan = self._plan(target)
+        if plan is None:
+            return Verdict("unjudged", reason="I cannot tell how it is called.")
+        try:
+            found = observe(plan, name=self._name, says=self._says, is_unscaled=self._is_unscaled)
+        except SurgeonError as error:
+            return Verdict("unjudged", reason=f"{error}.")
+        self._untried, self._faults = frozenset(found.untried), _names(found.findings)
+        self._tried, self._is_causal = frozenset(found.tried), _is_causal(found)
+        self.places = tuple(finding.place for finding in found.findings if finding.place is not None)
+        self.words = tuple(finding.argument for finding in found.findings if finding.argument)
+        self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
+        plainly = {finding.fault for finding in found.findings if not finding.argument}
+        self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
+        self._first_plan, self._plain = plan, self._read_plain(plan)
+        return as_diagnosis(found, plan)
+
+    def _plan(self, target: Any, says: str = "") -> Plan | None:
+        try:
+            plan = find_plan(target, source=says or self._says)
+        except Exception:  # noqa: BLE001  a candidate may raise anything
+            return None
+        return None if isinstance(plan, Refusal) else plan
+
+    def _expects(self, plan: Plan) -> Any:
+        return expectations(plan, self._name, self._says, is_unscaled=self._is_unscaled)
+
+    def _read_plain(self, plan: Plan) -> _Plain | None:
+        faults = self._read_once(plan)
+        return None if faults is None else _Plain(_output(plan), faults)
+
+    def _read_once(self, plan: Plan) -> frozenset[str] | None:
+        """Return the faults that the plain call shows; what answers as another did is not read again."""
+        key = _output(plan).round(9).tobytes()
+        if key not in self._seen:
+            try:
+                flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+                reading = read(flow, expects=self._expects(plan))
+            except UnjudgedError:
+                return None
+            self._seen[key] = _UNREADABLE if reading.unknown else _names(reading.findings)
+        found = self._seen[key]
+        return None if found is _UNREADABLE else found
+
+    def _observed(self, plan: Plan, *, is_quick: bool = False) -> Probe | None:
+        try:
+            found = observe(plan, name=self._name, says=self._says, is_unscaled=self._is_unscaled, is_quick=is_quick)
+        except UnjudgedError:
+            return None
+        left = _names(found.findings)
+        if found.unknown or not self._is_less(left, self._faults) or not self._is_the_same_kind(found):
+            return None
+        if not self._untried.issuperset(found.untried) or self._is_tried_less(found):
+            return None  # an argument that now raises is not mended
+        return Probe(len(left), left=tuple(sorted(left)))
+
+    def _is_tried_less(self, found: Observation) -> bool:
+        """Whether a cache that was fed in two ways before is fed in one now: the other one raises."""
+        now = {words.partition(":")[0]: words for words in found.tried}
+        return any(len(now.get(words.partition(":")[0], words)) < len(words) for words in self._tried if ":" in words)
+
+    def _is_less(self, left: frozenset[str], before: frozenset[str]) -> bool:
+        """Whether faults have gone and none has come, but those that the ones that went had stood before."""
+        gone = before - left
+        behind = {name for one in gone for name in _BEHIND.get(one, ())}
+        return bool(gone) and left - before <= behind
+
+    def _is_the_same_kind(self, found: Observation) -> bool:
+        if self._is_causal and not _is_causal(found):
+            return False
+        return all(any(word in kind for kind in found.kind) for word in self._families)
+
+
+_UNREADABLE = frozenset(("",))
+
+
+def _with_target(plan: Plan, target: Any) -> Plan:
+    """Return a plan for another text of the same object, at other sizes too."""
+
+    def resized(**sizes: int) -> Plan | None:
+        found = plan.resized(**sizes)
+        return None if found is None else replace(found, target=target)
+
+    return replace(plan, target=target, finder=resized)
+
+
+def _is_causal(found: Observation) -> bool:
+    return found.reading is not None and found.reading.pattern.name in ("causal", "causal_start", "window")
+
+
+def _names(findings: Sequence[Finding]) -> frozenset[str]:
+    return frozenset(finding.fault or f"{finding.step}: {_without_numbers(finding.sentence)}" for finding in findings)
+
+
+def _without_numbers(sentence: str) -> str:
+    return re.sub(r"[-+]?\d[\d.e+-]*", "0", sentence)
+
+
+def _output(plan: Plan) -> Array:
+    """Return what the plain call gives."""
+    with torch.no_grad():
+        returned = plan.call(plan.make(seed=0), plan.draw(seed=0))
+    return to_numbers(plan.arrays(returned)[max(plan.output, 0)])
+
+
+def _is_same(one: Array, two: Array) -> bool:
+    return one.shape == two.shape and bool(np.allclose(one, two, rtol=1e-6, atol=1e-7, equal_nan=True))
