@@ -10,6 +10,7 @@ from typing import Any
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, is_finite
+from attention_surgeon.diagnose.kernels import diagnose_kernel, diagnose_swept, works_in_pieces
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.errors import UnjudgedError
@@ -17,6 +18,7 @@ from attention_surgeon.faults import faults_of
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
 from attention_surgeon.testing.function_behaviour import FunctionContract
+from attention_surgeon.testing.kernel.contract import KernelSubject
 from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.steadiness import surroundings_kept
 from attention_surgeon.verdict import Behaviour
@@ -72,20 +74,35 @@ def _by_both(
     at what the target is. Where they cannot be read, the answers decide; but only what they recognise is called wrong.
     """
     if contract is not None or options.keys() - {"scaled"} or not _is_attention(choices):
-        made = None if contract is not None or options else diagnose_mask(target, words_of(target))
-        if made is not None:
-            return made
-        best, choice = _best_of(choices, target)
-        if contract is None and best.verdict == "wrong" and not _says_what_it_is(target) and not best.is_recognised:
-            reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
-            return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
-        remarks = () if contract is not None else _remarks(best, choice, target, options)
-        return dataclasses.replace(best, behaviour=(*best.behaviour, *remarks))
+        return _by_answers(target, choices, contract, options)
+    kernel = diagnose_kernel(target)
+    if kernel is not None and works_in_pieces(target):
+        return kernel
     seen = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
     if seen.verdict == "wrong" and not set(seen.names) & {fault.name for fault in faults_of("modern")}:
         return _with_answers(seen, choices, target)
-    if seen.verdict != "unjudged":
-        return seen
+    if kernel is not None and seen.verdict != "wrong":
+        return kernel if kernel.verdict == "wrong" or seen.verdict == "unjudged" else _with_sizes(seen, kernel)
+    return seen if seen.verdict != "unjudged" else _by_answers_alone(seen, target, choices, options)
+
+
+def _by_answers(
+    target: Any, choices: Sequence[Contract], contract: Contract | str | None, options: dict[str, Any]
+) -> Diagnosis:
+    """Judge by answers what is no attention, or was asked for by name."""
+    made = None if contract is not None or options else diagnose_mask(target, words_of(target))
+    if made is not None:
+        return made
+    best, choice = _best_of(choices, target)
+    if contract is None and best.verdict == "wrong" and not _says_what_it_is(target) and not best.is_recognised:
+        reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
+        return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
+    remarks = () if contract is not None else _remarks(best, choice, target, options)
+    return dataclasses.replace(best, behaviour=(*best.behaviour, *remarks))
+
+
+def _by_answers_alone(seen: Diagnosis, target: Any, choices: Sequence[Contract], options: dict[str, Any]) -> Diagnosis:
+    """Judge an attention whose operations cannot be read; of what is wrong, only what is recognised is said."""
     if any(isinstance(choice, LayerContract) for choice in choices):  # a layer's mistakes were looked for in its steps
         return next((found for found in map(partial(_right_as, target=target), choices) if found), seen)
     best, choice = _best_of(choices, target)
@@ -94,6 +111,15 @@ def _by_both(
     if best.verdict == "wrong" and best.is_recognised and best.explanations:
         return dataclasses.replace(best, behaviour=(*best.behaviour, *_remarks(best, choice, target, options)))
     return seen
+
+
+def _with_sizes(seen: Diagnosis, kernel: Diagnosis) -> Diagnosis:
+    """Add the sizes, strides and dtypes at which a function was right, too."""
+    behaviour = dict.fromkeys((*seen.behaviour, *kernel.behaviour))
+    untried = [words for words in kernel.untried if words not in seen.untried]
+    return dataclasses.replace(
+        seen, behaviour=tuple(behaviour), calls=(*seen.calls, *kernel.calls), untried=(*seen.untried, *untried)
+    )
 
 
 def _with_answers(seen: Diagnosis, choices: Sequence[Contract], target: Any) -> Diagnosis:
@@ -158,6 +184,8 @@ def _best_of(choices: Sequence[Contract], target: Any) -> tuple[Diagnosis, Contr
 def _judged_as(contract: Contract, target: Any) -> Diagnosis:
     try:
         subject = contract.bind(target)
+        if isinstance(subject, KernelSubject) and subject.is_right:
+            return diagnose_swept(subject)
     except UnjudgedError as error:
         return Diagnosis("unjudged", str(contract), contract_name=contract.registered_name, reason=str(error))
     return _judge(subject)

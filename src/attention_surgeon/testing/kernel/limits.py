@@ -1,0 +1,296 @@
+"""What a kernel was made for: the sizes, dtypes, strides and arguments that it takes, found by asking.
+
+A call that raises is a limit, not a fault. One call that is answered is looked for first; from there each size is tried
+alone.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.answer import Library, arrays_in, quietly, raised
+from attention_surgeon.testing.kernel.call import KernelCall, Layout, Strides
+from attention_surgeon.testing.kernel.right import Align, allowed_error, right_answer
+from attention_surgeon.testing.kernel.signature import KernelSignature
+
+DTYPES = ("float32", "bfloat16", "float16")
+WIDTHS = (16, 32, 64, 128, 20, 80, 256)
+_LENGTHS = ((5, 7), (9, 9), (64, 64), (128, 128), (256, 256))
+_MULTIPLES = (1, 8, 16, 32, 64, 128, 256)
+_LAYOUTS: tuple[Layout, ...] = ("bhnd", "bnhd", "bnd", "nd")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call.
+
+    Attributes:
+        error: What it raised; None where it answered.
+        output: What it answered, `(b, h, n, d)` in float64; None where it raised or the shape is another.
+        distance: Of the furthest number from the right one; infinite for NaN.
+        is_right: Whether that is as near as the dtype allows.
+    """
+
+    error: str | None
+    output: Tensor | None = None
+    distance: float = float("inf")
+    is_right: bool = False
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a kernel is called, as far as its signature leaves it open.
+
+    Attributes:
+        layout: The axes of its tensors.
+        library: Whose arrays it takes.
+        is_always_causal: Whether it hides the future though nothing asks it to.
+        align: Where its causal mask lies.
+    """
+
+    layout: Layout
+    library: Library = "torch"
+    is_always_causal: bool = False
+    align: Align = "end"
+
+
+@dataclass
+class Asker:
+    """A kernel that can be asked, with what it has cost so far.
+
+    Attributes:
+        signature: How it is called.
+        way: The rest of that.
+        cost: CPU seconds that a call of `pairs` query-key pairs took, the dearest seen of its kind.
+    """
+
+    signature: KernelSignature
+    way: Way
+    seconds: float = 0.0
+    slowest: float = 0.0
+    answered: dict[KernelCall, Outcome] = field(default_factory=dict, repr=False)
+
+    def ask(self, call: KernelCall) -> Outcome:
+        """Call the kernel once for each call."""
+        if call not in self.answered:
+            self.answered[call] = self._ask(call)
+        return self.answered[call]
+
+    def estimate(self, call: KernelCall) -> float:
+        """Return how many CPU seconds a call may take, by those before it."""
+        return self.slowest * pairs(call)
+
+    def right(self, call: KernelCall) -> Tensor:
+        """Return the right answer `(b, h, n, d)`."""
+        return right_answer(self._meant(call), self.way.align)
+
+    def _ask(self, call: KernelCall) -> Outcome:
+        start = time.process_time()
+        try:
+            with quietly():
+                returned = self.signature.call(call, self.way.layout, self.way.library)
+        except Exception as error:  # noqa: BLE001  somebody else's kernel may raise anything
+            return Outcome(raised(error).error)
+        finally:
+            spent = time.process_time() - start
+            self.seconds += spent
+            if pairs(call) > _SMALL:
+                self.slowest = max(self.slowest, spent / pairs(call))
+        return self._outcome(returned, call)
+
+    def _meant(self, call: KernelCall) -> KernelCall:
+        return dataclasses.replace(call, is_causal=True) if self.way.is_always_causal else call
+
+    def _outcome(self, returned: Any, call: KernelCall) -> Outcome:
+        right = self.right(call)
+        shape = _shape_in(self.way.layout, tuple(right.shape))
+        output = next((x for x in arrays_in(returned) if tuple(x.shape) == shape), None)
+        if output is None:
+            shapes = ", ".join(str(tuple(x.shape)) for x in arrays_in(returned)) or "nothing"
+            return Outcome(None, distance=float("inf")) if shapes != "nothing" else Outcome("it returned no tensor")
+        output = _as_bhnd(torch.as_tensor(output), self.way.layout).double()
+        meant = self._meant(call)
+        off = (output - right).abs()
+        if meant.is_causal and call.n_q > call.n_k and self.way.align == "end":
+            off = off[:, :, call.n_q - call.n_k :]  # the first queries see no key; nobody agrees on what they get
+        distance = float(off.nan_to_num(float("inf")).max()) if off.numel() else 0.0
+        return Outcome(None, output, distance, distance <= allowed_error(meant, self.way.align))
+
+
+_SMALL = 256
+"""Query-key pairs below which what a call costs says nothing of what large ones cost."""
+
+
+def pairs(call: KernelCall) -> int:
+    """Return how many times a query meets a key."""
+    return call.batch * call.heads * call.n_q * call.n_k
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a kernel takes.
+
+    Attributes:
+        base: A small call that it answers rightly.
+        multiple: Numbers of tokens must be multiples of this.
+        is_equal: Whether there must be as many keys as queries.
+        widths: Of a head.
+        dtypes: Of its tensors.
+        causal: The values of its switch that it takes; `(False,)` where it has none.
+        is_grouped: Whether keys may have fewer heads than queries.
+        strides: How its tensors may lie in memory.
+        has_batches: Whether there may be several sequences, where it has an axis for them.
+        refused: What it refuses, with what it raises.
+    """
+
+    base: KernelCall
+    multiple: int
+    is_equal: bool
+    widths: tuple[int, ...]
+    dtypes: tuple[str, ...]
+    causal: tuple[bool, ...]
+    is_grouped: bool
+    strides: tuple[Strides, ...]
+    refused: dict[str, str]
+
+    def fitted(self, call: KernelCall) -> KernelCall | None:
+        """Return the nearest call that it takes; None where there is none of that kind."""
+        if call.dtype not in self.dtypes or call.strides not in self.strides:
+            return None
+        if call.kv_heads != call.heads and not self.is_grouped:
+            return None
+        n_q, n_k = (-(-n // self.multiple) * self.multiple for n in (call.n_q, call.n_k))
+        if self.is_equal:
+            n_q = n_k = max(n_q, n_k) if call.n_q > 1 and call.n_k > 1 else self.multiple
+        width = call.width if call.width in self.widths else self.base.width
+        is_causal = call.is_causal if call.is_causal in self.causal else self.causal[0]
+        return dataclasses.replace(
+            call, n_q=n_q, n_k=n_k, width=width, value_width=width, is_causal=is_causal, scale=call.scale
+        )
+
+
+def find_way(signature: KernelSignature) -> tuple[Asker, KernelCall]:
+    """Find a call that a kernel answers, rightly if there is one.
+
+    Raises:
+        UnjudgedError: it answers none, with the error of the first.
+    """
+    first: tuple[Asker, KernelCall] | None = None
+    errors: list[str] = []
+    for way in _ways(signature):
+        asker = Asker(signature, way)
+        for call in _bases(signature, way):
+            outcome = asker.ask(call)
+            if outcome.error is not None:
+                errors.append(outcome.error)
+                continue
+            if outcome.is_right:
+                return asker, call
+            if outcome.output is not None and first is None:
+                first = asker, call
+            break
+    if first is None:
+        raise UnjudgedError(f"it answers no call; with {_first(signature).sentence} it raises {(errors or ['?'])[0]}")
+    return first
+
+
+def _first(signature: KernelSignature) -> KernelCall:
+    return next(_bases(signature, Way("bhnd")))
+
+
+def _ways(signature: KernelSignature) -> Iterator[Way]:
+    layouts = signature.said or _LAYOUTS
+    switch = signature.given_name("causal")
+    for library in ("torch", "numpy"):
+        for layout in layouts:
+            yield Way(layout, library)
+        if switch is None:
+            for layout in layouts:
+                yield Way(layout, library, is_always_causal=True)
+
+
+def _bases(signature: KernelSignature, way: Way) -> Iterator[KernelCall]:
+    switches = (False, True) if signature.given_name("causal") is not None else (False,)
+    batch, heads = {"bhnd": (2, 3), "bnhd": (2, 3), "bnd": (2, 1), "nd": (1, 1)}[way.layout]
+    for dtype in DTYPES if way.library == "torch" else DTYPES[:1]:
+        for n_q, n_k in _LENGTHS:
+            for width in WIDTHS[:4]:
+                for is_causal in switches:
+                    yield KernelCall("base", n_q, n_k, batch, heads, heads, width, width, dtype, is_causal=is_causal)
+
+
+def find_limits(asker: Asker, base: KernelCall) -> Limits:
+    """Find what a kernel takes, from a call that it answers.
+
+    Raises:
+        UnjudgedError: it answers the call wrongly.
+    """
+    if not asker.ask(base).is_right:
+        raise UnjudgedError("it answers no call rightly.")
+    return _Finder(asker, base).limits()
+
+
+class _Finder:
+    def __init__(self, asker: Asker, base: KernelCall) -> None:
+        self.asker, self.base, self.refused = asker, base, {}
+
+    def limits(self) -> Limits:
+        base = self.base
+        multiple = next((m for m in _MULTIPLES if self._takes(f"{3 * m + (m == 1)} tokens", **_square(m))), 0)
+        multiple = multiple or base.n_q
+        if multiple == 1:
+            base = self.base = dataclasses.replace(base, **_square(1))
+        two, three = 2 * multiple, 3 * multiple
+        is_equal = not self._takes("another number of keys than of queries", n_q=two, n_k=three)
+        heads = {"heads": 4, "kv_heads": 2}
+        has_heads = self.asker.way.layout in ("bhnd", "bnhd")
+        return Limits(
+            base,
+            multiple,
+            is_equal,
+            tuple(w for w in WIDTHS if self._takes(f"heads of {w}", width=w, value_width=w)),
+            tuple(d for d in DTYPES if self._takes(d, dtype=d)),
+            tuple(c for c in self._switches() if self._takes(f"causal={c}", is_causal=c)),
+            has_heads and self._takes("fewer heads of keys", **heads),
+            tuple(s for s in self._strides() if self._takes(f"{s} tensors", strides=s)),
+            self.refused,
+        )
+
+    def _switches(self) -> tuple[bool, ...]:
+        return (False, True) if self.asker.signature.given_name("causal") is not None else (self.base.is_causal,)
+
+    def _strides(self) -> tuple[Strides, ...]:
+        has_heads = self.asker.way.layout in ("bhnd", "bnhd")
+        usual: tuple[Strides, ...] = ("contiguous", "transposed", "sliced")
+        return (*usual, "expanded") if has_heads else usual
+
+    def _takes(self, words: str, **changes: Any) -> bool:
+        outcome = self.asker.ask(dataclasses.replace(self.base, **changes))
+        if outcome.error is not None:
+            self.refused[words] = outcome.error
+        return outcome.error is None
+
+
+def _square(multiple: int) -> dict[str, int]:
+    n = 3 * multiple + (4 if multiple == 1 else 0)
+    return {"n_q": n, "n_k": n}
+
+
+def _shape_in(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
+    b, h, n, d = shape
+    return {"bhnd": (b, h, n, d), "bnhd": (b, n, h, d), "bnd": (b, n, d), "nd": (n, d)}[layout]
+
+
+def _as_bhnd(x: Tensor, layout: Layout) -> Tensor:
+    return {
+        "bhnd": lambda: x,
+        "bnhd": lambda: x.transpose(1, 2),
+        "bnd": lambda: x[:, None],
+        "nd": lambda: x[None, None],
+    }[layout]()
