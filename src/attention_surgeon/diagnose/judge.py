@@ -10,7 +10,7 @@ from typing import Any
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, is_finite
-from attention_surgeon.diagnose.kernels import diagnose_kernel, diagnose_swept, works_in_pieces
+from attention_surgeon.diagnose.kernels import diagnose_kernel, diagnose_layout, diagnose_swept, works_in_pieces
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.errors import UnjudgedError
@@ -83,7 +83,10 @@ def _by_both(
         return _with_answers(seen, choices, target)
     if kernel is not None and seen.verdict != "wrong":
         return kernel if kernel.verdict == "wrong" or seen.verdict == "unjudged" else _with_sizes(seen, kernel)
-    return seen if seen.verdict != "unjudged" else _by_answers_alone(seen, target, choices, options)
+    if seen.verdict == "unjudged":
+        return _by_answers_alone(seen, target, choices, options)
+    other = diagnose_layout(target, seen.kind) if seen.verdict == "right" else None
+    return other or seen
 
 
 def _by_answers(

@@ -5,7 +5,9 @@ What small calls say of it is said elsewhere; here it is right in them.
 
 import ast
 import inspect
+import re
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from attention_surgeon.diagnose.diagnosis import Counterexample, Diagnosis, diagnosed
@@ -15,6 +17,7 @@ from attention_surgeon.testing.answer import to_array
 from attention_surgeon.testing.kernel.contract import KernelContract, KernelSubject
 from attention_surgeon.testing.kernel.signature import is_kernel
 from attention_surgeon.testing.kernel.sweep import Found
+from attention_surgeon.verdict import Behaviour
 
 _SHOWN = 6  # numbers of the row that is furthest off
 
@@ -35,6 +38,36 @@ def diagnose_kernel(target: Any) -> Diagnosis | None:
         return diagnose_swept(subject) if subject.is_right else None
     except UnjudgedError:
         return None
+
+
+def diagnose_layout(target: Any, kind: Sequence[str]) -> Diagnosis | None:
+    """Judge by the layout that a function's text names; None where it names none, or the answer is right in it.
+
+    Args:
+        target: A function whose operations are those of attention.
+        kind: What its operations say it is; with anything besides heads in it, nothing is said.
+    """
+    if not is_kernel(target) or not all(re.fullmatch(r"\d+ heads.*|causal attention", words) for words in kind):
+        return None
+    try:
+        subject = KernelContract().bind(target)
+    except UnjudgedError:
+        return None
+    if subject.is_right or not subject.asker.signature.said:
+        return None
+    axes = ", ".join(subject.asker.way.layout)
+    call = subject.cases(0)[0]
+    found = Found("", call, subject.asker.ask(call), subject.asker.right(call))
+    seen = Behaviour(None, f"with tensors ({axes}), as its text says, the output is another")
+    return diagnosed(
+        "wrong",
+        str(subject.contract),
+        behaviour=[seen],
+        counterexample=_example(subject, found),
+        contract_name=subject.contract.registered_name,
+        called_with=call.sentence,
+        kind=tuple(kind),
+    )
 
 
 def diagnose_swept(subject: KernelSubject) -> Diagnosis:

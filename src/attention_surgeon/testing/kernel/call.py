@@ -17,7 +17,7 @@ from attention_surgeon.testing.contract import Case
 Layout: TypeAlias = Literal["bhnd", "bnhd", "bnd", "nd"]
 """Axes of query, key and value: b sequences, h heads, n tokens, d features."""
 
-Rows: TypeAlias = Literal["plain", "alike", "growing", "falling", "low", "high"]
+Rows: TypeAlias = Literal["plain", "alike", "growing", "falling", "low", "high", "apart"]
 """What the scores of a row are like."""
 
 Strides: TypeAlias = Literal["contiguous", "transposed", "expanded", "sliced"]
@@ -29,6 +29,7 @@ MaskKind: TypeAlias = Literal["keep", "hide", "added"]
 _ROWS: Mapping[Rows, str] = {
     "plain": "",
     "alike": "k = k * 0.05",
+    "apart": "k = k * 40",
     "growing": "k = k * torch.linspace(0.1, 4, {n_k})[:, None]",
     "falling": "k = k * torch.linspace(4, 0.1, {n_k})[:, None]",
     "low": "q[..., 0], k[..., 0] = 160, -160",
@@ -41,6 +42,7 @@ IN_WORDS: Mapping[str, str] = {
     "low": "scores that all lie far below 0",
     "high": "scores far above 0 in one row and far below it in the next",
     "alike": "scores that are nearly equal",
+    "apart": "scores that lie far apart",
     "transposed": "tensors that are transposed views",
     "expanded": "keys and values that are expanded over the heads (stride 0)",
     "sliced": "tensors that are slices of wider ones",

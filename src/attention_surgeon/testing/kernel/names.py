@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from attention_surgeon.ops import Operands
 from attention_surgeon.testing.kernel.call import KernelCall
 from attention_surgeon.testing.kernel.limits import Asker, Outcome
-from attention_surgeon.testing.kernel.right import allowed_error, operands_of
+from attention_surgeon.testing.kernel.right import FORGOTTEN, allowed_error, in_tiles, operands_of
 
 _NEAR = 0.02  # of how far the kernel is from right
 _BLOCKS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 256, 512)
@@ -21,20 +20,27 @@ def name_of(asker: Asker, *calls: KernelCall) -> str | None:
 
 
 def _names_of(asker: Asker, call: KernelCall, outcome: Outcome) -> list[str]:
-    if call.rows == "low":
-        return ["running_maximum_finite"]
     if outcome.output is None:
         return []
-    if outcome.distance == float("inf"):
-        return ["softmax_no_max_subtraction"] if call.rows == "high" else []
-    near = max(allowed_error(call, asker.way.align), _NEAR * outcome.distance)
-    if near > outcome.distance / 4:
+    if call.rows in ("low", "high"):
+        is_overflow = call.rows == "high" and not outcome.output[:, :, ::2].isfinite().all()
+        return ["softmax_no_max_subtraction" if is_overflow else "running_maximum_finite"]
+    if call.rows == "apart":
+        return ["mask_fill_too_small"]
+    off = _distance(asker.right(call), outcome.output)
+    near = max(allowed_error(call, asker.way.align), _NEAR * off)
+    if near > off / 4:
         return []  # too near to right to tell what it is
     return [name for name, answer in _answers(call, asker) if _distance(answer, outcome.output) <= near]
 
 
 def _distance(one: Tensor, two: Tensor) -> float:
-    return float((one - two).abs().nan_to_num(float("inf")).max()) if one.shape == two.shape else float("inf")
+    """Return how far two answers lie apart where both are numbers, which they must be in most places."""
+    if one.shape != two.shape:
+        return float("inf")
+    off = (one - two).abs()
+    numbers = off.isfinite()
+    return float(off[numbers].max()) if 2 * int(numbers.sum()) > off.numel() else float("inf")
 
 
 def _answers(call: KernelCall, asker: Asker) -> Iterator[tuple[str, Tensor]]:
@@ -43,11 +49,16 @@ def _answers(call: KernelCall, asker: Asker) -> Iterator[tuple[str, Tensor]]:
     if call.kv_heads != call.heads:
         drawn = call.operands()
         tiled = [drawn[name].double().repeat(1, call.heads // call.kv_heads, 1, 1) for name in ("k", "v")]
-        yield "heads_tiled", _attend(given.query, tiled[0], tiled[1], given.allowed, given.bias)
+        answer = _attend(given.query, tiled[0], tiled[1], given.allowed, given.bias)
+        yield "heads_tiled", answer
+        yield "heads_tiled", answer.unflatten(1, (-1, call.kv_heads)).transpose(1, 2).flatten(1, 2)
     if call.is_causal:
         yield "causal_ignored", _attend(given.query, given.key, given.value, None, given.bias)
     if call.mask is not None:
-        yield "mask_ignored", _attend(given.query, given.key, given.value, None, None)
+        weights = _attend(given.query, given.key, torch.eye(call.n_k, dtype=torch.float64), None, None)
+        yield "mask_ignored", weights @ given.value
+        late = weights + given.bias if given.bias is not None else weights * _as_numbers(given.allowed)
+        yield "mask_after_softmax", late @ given.value
         if given.allowed is not None:
             yield "mask_inverted", _attend(given.query, given.key, given.value, ~given.allowed, None)
     if call.scale is not None:
@@ -62,8 +73,12 @@ def _answers(call: KernelCall, asker: Asker) -> Iterator[tuple[str, Tensor]]:
                 _attend(given.query, given.key[..., :whole, :], given.value[..., :whole, :], seen, None),
             )
         if block < call.n_k:
-            for part in ("output", "sum", "both"):
-                yield "online_softmax_not_rescaled", _in_blocks(given, block, part)
+            for part in FORGOTTEN:
+                yield "online_softmax_not_rescaled", in_tiles(given, block, part)
+
+
+def _as_numbers(allowed: Tensor | None) -> Tensor | float:
+    return 1.0 if allowed is None else allowed.double()
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -73,27 +88,3 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, b
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
     return scores.softmax(-1).nan_to_num(0.0) @ value
-
-
-def _in_blocks(given: Operands, block: int, forgotten: str) -> Tensor:
-    """Return the answer of an online softmax that forgets to rescale its output, its sum, or both."""
-    scores = given.query @ given.key.transpose(-2, -1) * given.query.shape[-1] ** -0.5
-    if given.allowed is not None:
-        scores = scores.masked_fill(~given.allowed, -torch.inf)
-    top = torch.full((*scores.shape[:-1], 1), -torch.inf, dtype=torch.float64)
-    total, output = (
-        torch.zeros_like(top),
-        torch.zeros_like(given.query @ given.value[..., :1, :].mT * given.value[..., :1, :]),
-    )
-    for start in range(0, scores.shape[-1], block):
-        part = scores[..., start : start + block]
-        new = torch.maximum(top, part.amax(-1, keepdim=True))
-        safe = new.nan_to_num(neginf=0.0)
-        weights, factor = (part - safe).exp(), (top - safe).exp()
-        total = total * (1 if forgotten in ("sum", "both") else factor) + weights.sum(-1, keepdim=True)
-        output = (
-            output * (1 if forgotten in ("output", "both") else factor)
-            + weights @ given.value[..., start : start + block, :]
-        )
-        top = new
-    return output / total

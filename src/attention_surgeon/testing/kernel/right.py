@@ -1,8 +1,10 @@
 """What is right: the answer in float64, and how far a kernel may be from it.
 
-A kernel in low precision may err by twice what plain attention errs in the same precision, as attention-gym asks.
+A kernel in low precision may err by twice what plain attention errs in the same precision, whole or in tiles of 16 keys
+whose sums are kept in it.
 """
 
+import dataclasses
 import math
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -19,6 +21,8 @@ Align: TypeAlias = Literal["end", "start"]
 _LEAST: dict[str, float] = {"float64": 1e-5, "float32": 1e-4, "float16": 2e-3, "bfloat16": 1.6e-2}
 """The least that is allowed, of the largest number of the answer: twice the rounding of the answer, or, where sums are
 made in float32, ten times what the order of a thousand sums changes."""
+
+_TILE = 16
 
 
 def operands_of(call: KernelCall, align: Align = "end") -> Operands:
@@ -52,22 +56,57 @@ def right_answer(call: KernelCall, align: Align = "end") -> Tensor:
 def allowed_error(call: KernelCall, align: Align = "end") -> float:
     """Return how far the furthest number of an answer may be from the right one."""
     right, given = right_answer(call, align), operands_of(call, align)
-    dtype = getattr(torch, call.dtype)
-    small = [x.to(dtype) for x in (given.query, given.key, given.value)]
-    if call.scale is not None:
-        small[0] = (given.query / (call.scale * math.sqrt(call.width))).to(dtype)
-    bias = None if given.bias is None else given.bias.to(dtype)
-    naive = _attend(Operands(*small, given.allowed, bias, dtype), call.scale)
-    off = float((naive.double() - right).abs().nan_to_num(0.0).max())
+    dtype, scale = getattr(torch, call.dtype), call.scale
+    query = given.query if scale is None else given.query / (scale * math.sqrt(call.width))
+    small = dataclasses.replace(
+        given,
+        query=query.to(dtype),
+        key=given.key.to(dtype),
+        value=given.value.to(dtype),
+        bias=None if given.bias is None else given.bias.to(dtype),
+        dtype=dtype,
+    )
+    naive = [_attend(small, scale)]
+    if call.dtype in ("float16", "bfloat16"):
+        naive.append(in_tiles(small, _TILE))
+    off = max(float((each.double() - right).abs().nan_to_num(0.0).max()) for each in naive)
     return max(2 * off, _LEAST[call.dtype] * float(right.abs().max()))
+
+
+FORGOTTEN = ("output", "sum", "both")
+"""What an online softmax may forget to rescale."""
+
+
+def in_tiles(given: Operands, tile: int, forgotten: str = "") -> Tensor:
+    """Return the answer of an online softmax over tiles of keys, in the dtype of the operands.
+
+    Args:
+        given: Query, key, value and mask.
+        tile: Keys of a tile.
+        forgotten: One of `FORGOTTEN` for a wrong one; empty for a right one.
+    """
+    scores = _masked_scores(given, None)
+    top = torch.full((*scores.shape[:-1], 1), -torch.inf, dtype=scores.dtype)
+    total, output = torch.zeros_like(top), torch.zeros((), dtype=scores.dtype)
+    for start in range(0, scores.shape[-1], tile):
+        part, value = scores[..., start : start + tile], given.value[..., start : start + tile, :]
+        new = torch.maximum(top, part.amax(-1, keepdim=True))
+        safe = new.masked_fill(new == -torch.inf, 0.0)
+        weights, factor = (part - safe).exp(), (top - safe).exp()
+        total = total * (1 if forgotten in ("sum", "both") else factor) + weights.sum(-1, keepdim=True)
+        output = output * (1 if forgotten in ("output", "both") else factor) + weights @ value
+        top = new
+    return output / total
 
 
 def _attend(given: Operands, scale: float | None = None) -> Tensor:
     """Return attention in the dtype of its operands, step by step."""
+    return _masked_scores(given, scale).softmax(-1).nan_to_num(0.0) @ given.value
+
+
+def _masked_scores(given: Operands, scale: float | None) -> Tensor:
     factor = given.query.shape[-1] ** -0.5 if scale is None else scale
     scores = given.query @ given.key.transpose(-2, -1) * factor
     if given.bias is not None:
         scores = scores + given.bias
-    if given.allowed is not None:
-        scores = scores.masked_fill(~given.allowed, -torch.inf)
-    return scores.softmax(-1).nan_to_num(0.0) @ given.value
+    return scores if given.allowed is None else scores.masked_fill(~given.allowed, -torch.inf)

@@ -11,7 +11,7 @@ import torch
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.testing.kernel.call import KernelCall, Layout
 from attention_surgeon.testing.kernel.right import Align
-from attention_surgeon.testing.words import role_of
+from attention_surgeon.testing.words import declared_polarity, role_of
 
 _BLOCK = 16
 _KNOWN = "scaled_dot_product_attention"
@@ -78,7 +78,7 @@ class KernelSignature:
         if groups is not None and call.heads != call.kv_heads:
             own[groups] = True
         name = self.given_name("mask")
-        if name is not None and mask is not None:
+        if name is not None and (mask is not None or self.defaults.get(name, ...) is ...):
             own[name] = mask
         return own
 
@@ -160,7 +160,7 @@ def read_kernel(target: Any) -> KernelSignature:
         {p.name: p.default for p in parameters[3:] if p.default is not p.empty},
         _layouts_said(says),
         _align(name, roles, says),
-        ("keep", "added") if _KNOWN in name.lower() else (),
+        _masks(name, roles, says),
     )
 
 
@@ -211,9 +211,24 @@ def _align(name: str, roles: Mapping[str, str], says: str) -> Align | None:
         return "start"
     if re.search(r"(bottom|lower)[- ]right", says, re.IGNORECASE):
         return "end"
-    if _KNOWN in name.lower():
+    if _copies_pytorch(name, roles):
         return "start"
     return None if any(its == "causal" and given.startswith("is_") for given, its in roles.items()) else "end"
+
+
+def _masks(name: str, roles: Mapping[str, str], says: str) -> tuple[str, ...]:
+    """Return what a mask promises to be: PyTorch's two, numbers where it is called a bias, or what the text says."""
+    if _copies_pytorch(name, roles):
+        return "keep", "added"
+    if any(its == "mask" and "bias" in given.lower() for given, its in roles.items()):
+        return ("added",)
+    declared = declared_polarity(says)
+    return () if declared is None else (declared,)
+
+
+def _copies_pytorch(name: str, roles: Mapping[str, str]) -> bool:
+    """Whether a function has the name and the arguments of `torch.nn.functional.scaled_dot_product_attention`."""
+    return _KNOWN in name.lower() and {"attn_mask", "is_causal"} <= set(roles)
 
 
 def _layouts_said(says: str) -> tuple[Layout, ...]:

@@ -34,6 +34,7 @@ class Found:
         outcome: What came of it.
         right: The right answer.
         fault: Its name in the catalogue; None where it has none there.
+        is_of_size: Whether it was found where sizes are tried.
     """
 
     sentence: str
@@ -41,6 +42,7 @@ class Found:
     outcome: Outcome
     right: Tensor
     fault: str | None = None
+    is_of_size: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class _Sweep:
 
     def result(self) -> Swept:
         for group in _groups(self.limits, self.asker):
-            if group.is_of_size and any(_is_of_size(found) for found in self.found):
+            if group.is_of_size and any(found.is_of_size for found in self.found):
                 continue
             self._try(group)
         return Swept(tuple(self.found), tuple(self.tried), tuple(dict.fromkeys(self.untried)))
@@ -133,7 +135,14 @@ class _Sweep:
         outcome = self.asker.ask(call)
         fault = name_of(self.asker, call, larger)
         allowed = allowed_error(call, self.asker.way.align)
-        return Found(_sentence(group, call, below, outcome, allowed), call, outcome, self.asker.right(call), fault)
+        return Found(
+            _sentence(group, call, below, outcome, allowed),
+            call,
+            outcome,
+            self.asker.right(call),
+            fault,
+            group.is_of_size,
+        )
 
     def _halved(self, call: KernelCall, axis: str) -> tuple[KernelCall, KernelCall | None]:
         """Bisect one size between a right call and a wrong one."""
@@ -217,11 +226,15 @@ def _arguments(base: KernelCall, one: KernelCall, asker: Asker) -> Iterator[_Gro
     if scale is not None:
         yield _Group(f"{scale}=", [dataclasses.replace(base, scale=0.4)], lambda c: f"{scale}={c.scale}")
     for kind in _masks(base, asker):
-        calls = [
-            dataclasses.replace(base, mask=kind, is_causal=False),
-            dataclasses.replace(one, n_q=70, n_k=130, mask=kind),
-        ]
-        yield _Group(f"{mask}= ({_KINDS[kind]})", calls, lambda c: f"{mask}=, {_KINDS[c.mask or '']}", ("n_k",))
+        masked = dataclasses.replace(base, mask=kind, is_causal=False)
+        large = dataclasses.replace(one, n_q=70, n_k=130, mask=kind, is_causal=False)
+        calls = [masked, dataclasses.replace(masked, rows="apart"), large]
+        yield _Group(f"{mask}= ({_KINDS[kind]})", calls, lambda c: _mask_in_words(mask, c))
+
+
+def _mask_in_words(name: str | None, call: KernelCall) -> str:
+    special = f" and {IN_WORDS[call.rows]}" if call.rows != "plain" else ""
+    return f"{name}= ({_KINDS[call.mask or '']}), {_number(call.n_k)} keys{special}"
 
 
 _KINDS = {"keep": "True = may attend", "hide": "True = hidden", "added": "numbers to add"}
@@ -232,8 +245,6 @@ def _masks(base: KernelCall, asker: Asker) -> list[Any]:
     name = asker.signature.given_name("mask")
     if name is None or base.is_causal:
         return []
-    if "bias" in name.lower():
-        return ["added"]
     if asker.signature.masks:
         return list(asker.signature.masks)
     kinds = ("keep", "hide", "added")
@@ -245,7 +256,7 @@ def _of_sizes(one: KernelCall, limits: Limits, asker: Asker) -> Iterator[_Group]
     for rows in ("plain", "growing", "falling"):
         calls = [dataclasses.replace(few, n_k=n, rows=rows) for n in (_BORDERS if rows == "plain" else (300, 1025))]
         yield _keys(calls, rows)
-    for rows in ("low", "high"):
+    for rows in ("high", "low"):
         few_wide = dataclasses.replace(few, n_k=9, width=64, value_width=64, rows=rows)
         yield _Group(IN_WORDS[rows], [few_wide], lambda c: IN_WORDS[c.rows], plain=_plain)
         yield _keys([dataclasses.replace(few_wide, n_k=1025)], rows)
@@ -258,6 +269,8 @@ def _of_sizes(one: KernelCall, limits: Limits, asker: Asker) -> Iterator[_Group]
     yield _Group(
         "causal, up to 513 tokens", square, lambda c: f"{_number(c.n_q)} tokens{what}", ("n_q",), is_of_size=True
     )
+    apart = dataclasses.replace(few, n_q=9, n_k=9, is_causal=causal, rows="apart")
+    yield _Group("causal, scores far apart", [apart], lambda c: f"{_number(c.n_q)} tokens{what}, {IN_WORDS['apart']}")
     wider = [dataclasses.replace(few, n_q=n, n_k=m, is_causal=causal) for n, m in _RECTANGLES]
     yield _Group(
         "causal with more keys than queries",
@@ -300,10 +313,6 @@ def _in_float32(call: KernelCall) -> KernelCall:
 def _in_dtype(call: KernelCall) -> str:
     special = f" and {IN_WORDS[call.rows]}" if call.rows != "plain" else ""
     return f"{call.dtype}, {_number(call.n_k)} keys{special}"
-
-
-def _is_of_size(found: Found) -> bool:
-    return found.call.n_k > 20 or found.call.n_q > 20
 
 
 def _sentence(group: _Group, call: KernelCall, below: KernelCall | None, outcome: Outcome, allowed: float) -> str:
