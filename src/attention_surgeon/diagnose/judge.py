@@ -13,6 +13,8 @@ from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain,
 from attention_surgeon.diagnose.kernels import diagnose_kernel, diagnose_layout, diagnose_swept, works_in_pieces
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
+from attention_surgeon.diagnose.packed_functions import diagnose_packed
+from attention_surgeon.diagnose.position_functions import diagnose_positions
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.faults import faults_of
 from attention_surgeon.ops import Circuit
@@ -73,6 +75,9 @@ def _by_both(
     A contract that was asked for is judged by answers alone. Otherwise the operations come first: they need no guess
     at what the target is. Where they cannot be read, the answers decide; but only what they recognise is called wrong.
     """
+    helper = None if contract is not None or options else _of_helper(target)
+    if helper is not None:
+        return helper
     if contract is not None or options.keys() - {"scaled"} or not _is_attention(choices):
         return _by_answers(target, choices, contract, options)
     kernel = diagnose_kernel(target)
@@ -87,6 +92,11 @@ def _by_both(
         return _by_answers_alone(seen, target, choices, options)
     other = diagnose_layout(target, seen.kind) if seen.verdict == "right" else None
     return other or seen
+
+
+def _of_helper(target: Any) -> Diagnosis | None:
+    """Judge what is a function beside attention, or attention over packed sequences, by its names."""
+    return diagnose_positions(target) or diagnose_packed(target, words_of(target))
 
 
 def _by_answers(
