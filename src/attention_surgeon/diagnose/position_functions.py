@@ -110,7 +110,7 @@ def _rotary_calls(target: Any) -> Iterator[_Turned]:
     options = [_forms(role) for role in roles.values()]
     is_made_here = not {"cos", "sin", "freqs"} & set(roles.values())
     for axis, chosen in itertools.product((-2, -3), itertools.product(*options)):
-        layouts = {layout for _, layout in chosen if layout is not None}
+        layouts: set[Layout] = {layout for _, layout in chosen if layout is not None}
         if len(layouts) > 1:
             continue
         source = torch.Generator().manual_seed(3)

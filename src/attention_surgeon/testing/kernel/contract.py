@@ -12,7 +12,7 @@ from attention_surgeon.ops import Circuit, Steps
 from attention_surgeon.testing.answer import Answer, arrays_in, quietly, raised, to_array
 from attention_surgeon.testing.contract import Contract, Subject
 from attention_surgeon.testing.kernel.call import KernelCall
-from attention_surgeon.testing.kernel.limits import Limits, find_limits, find_way
+from attention_surgeon.testing.kernel.limits import Limits, dtypes_of, find_limits, find_way
 from attention_surgeon.testing.kernel.right import operands_of
 from attention_surgeon.testing.kernel.signature import read_kernel
 from attention_surgeon.testing.kernel.sweep import Swept, lies, sweep
@@ -135,7 +135,8 @@ class KernelSubject(Subject[KernelContract]):
             where = {"start": "the first query sees the first key only", "end": "the last query sees every key"}
             sentence = f"causal, with more keys than queries, {where[way.align]}; expected: {where[promised]}"
             found.append(Behaviour(f"causal_aligned_at_{way.align}", sentence))
-        return [*found, *(Behaviour(None, words, is_fault=False) for words in self.limits_in_words())]
+        remarks = (*self.swept.remarks, *self.limits_in_words())
+        return [*found, *(Behaviour(None, words, is_fault=False) for words in remarks)]
 
     @property
     def untried(self) -> tuple[str, ...]:
@@ -146,11 +147,13 @@ class KernelSubject(Subject[KernelContract]):
     def limits_in_words(self) -> list[str]:
         """Return what it does not take, in words; nothing of it is a fault."""
         limits, said = self.limits, []
-        if limits.multiple > 1:
+        if limits.multiple > 1 and limits.ragged is None:
             said.append(f"it takes multiples of {limits.multiple} tokens only")
+        if self.asker.signature.is_triton:
+            said.append("Triton's interpreter ran it on the CPU, without bfloat16")
         if limits.is_equal:
             said.append("it takes as many keys as queries only")
-        if len(limits.dtypes) < 3 and self.asker.way.library == "torch":
+        if len(limits.dtypes) < len(dtypes_of(self.asker.signature, self.asker.way)):
             said.append(f"it takes {' and '.join(limits.dtypes)} only")
         if "transposed" not in limits.strides:
             said.append("it takes contiguous tensors only")

@@ -5,6 +5,7 @@ alone.
 """
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 WIDTHS = (16, 32, 64, 128, 20, 80, 256)
 _LENGTHS = ((5, 7), (9, 9), (64, 64), (128, 128), (256, 256))
 _MULTIPLES = (1, 8, 16, 32, 64, 128, 256)
+_WHOLE = 128  # tokens that fill whole tiles of nearly every kernel
 _LAYOUTS: tuple[Layout, ...] = ("bhnd", "bnhd", "bnd", "nd")
 
 
@@ -67,12 +69,12 @@ class Asker:
     Attributes:
         signature: How it is called.
         way: The rest of that.
-        cost: CPU seconds that a call of `pairs` query-key pairs took, the dearest seen of its kind.
+        slowest: CPU seconds that a query-key pair took in the slowest call so far.
+        answered: What came of each call.
     """
 
     signature: KernelSignature
     way: Way
-    seconds: float = 0.0
     slowest: float = 0.0
     answered: dict[KernelCall, Outcome] = field(default_factory=dict, repr=False)
 
@@ -99,7 +101,6 @@ class Asker:
             return Outcome(raised(error).error)
         finally:
             spent = time.process_time() - start
-            self.seconds += spent
             if pairs(call) > _SMALL:
                 self.slowest = max(self.slowest, spent / pairs(call))
         return self._outcome(returned, call)
@@ -145,8 +146,8 @@ class Limits:
         causal: The values of its switch that it takes; `(False,)` where it has none.
         is_grouped: Whether keys may have fewer heads than queries.
         strides: How its tensors may lie in memory.
-        has_batches: Whether there may be several sequences, where it has an axis for them.
         refused: What it refuses, with what it raises.
+        ragged: A call whose tokens fill no whole tiles, which it answers wrongly and does not refuse.
     """
 
     base: KernelCall
@@ -158,6 +159,7 @@ class Limits:
     is_grouped: bool
     strides: tuple[Strides, ...]
     refused: dict[str, str]
+    ragged: KernelCall | None = None
 
     def fitted(self, call: KernelCall) -> KernelCall | None:
         """Return the nearest call that it takes; None where there is none of that kind."""
@@ -184,17 +186,19 @@ def find_way(signature: KernelSignature) -> tuple[Asker, KernelCall]:
     first: tuple[Asker, KernelCall] | None = None
     errors: list[str] = []
     for way in _ways(signature):
-        asker = Asker(signature, way)
+        asker, wrong = Asker(signature, way), []
         for call in _bases(signature, way):
             outcome = asker.ask(call)
             if outcome.error is not None:
                 errors.append(outcome.error)
-                continue
-            if outcome.is_right:
+            elif outcome.is_right:
                 return asker, call
-            if outcome.output is not None and first is None:
-                first = asker, call
-            break
+            elif outcome.output is not None:
+                wrong.append(call)
+            if wrong and (outcome.output is None or call.n_q >= _WHOLE):
+                break  # wrong in whole tiles too, or no output of that shape
+        if wrong and first is None:
+            first = asker, wrong[0]
     if first is None:
         raise UnjudgedError(f"it answers no call; with {_first(signature).sentence} it raises {(errors or ['?'])[0]}")
     return first
@@ -207,7 +211,7 @@ def _first(signature: KernelSignature) -> KernelCall:
 def _ways(signature: KernelSignature) -> Iterator[Way]:
     layouts = signature.said or _LAYOUTS
     switch = signature.given_name("causal")
-    for library in ("torch", "numpy"):
+    for library in signature.libraries:
         for layout in layouts:
             yield Way(layout, library)
         if switch is None:
@@ -218,11 +222,17 @@ def _ways(signature: KernelSignature) -> Iterator[Way]:
 def _bases(signature: KernelSignature, way: Way) -> Iterator[KernelCall]:
     switches = (False, True) if signature.given_name("causal") is not None else (False,)
     batch, heads = {"bhnd": (2, 3), "bnhd": (2, 3), "bnd": (2, 1), "nd": (1, 1)}[way.layout]
-    for dtype in DTYPES if way.library == "torch" else DTYPES[:1]:
-        for n_q, n_k in _LENGTHS:
-            for width in WIDTHS[:4]:
-                for is_causal in switches:
-                    yield KernelCall("base", n_q, n_k, batch, heads, heads, width, width, dtype, is_causal=is_causal)
+    for dtype in dtypes_of(signature, way):
+        for is_causal, width in itertools.product(switches, WIDTHS[:4]):
+            for n_q, n_k in _LENGTHS:
+                yield KernelCall("base", n_q, n_k, batch, heads, heads, width, width, dtype, is_causal=is_causal)
+
+
+def dtypes_of(signature: KernelSignature, way: Way) -> tuple[str, ...]:
+    """Return the dtypes to try: NumPy has no low ones, and Triton's interpreter no bfloat16."""
+    if way.library == "numpy":
+        return DTYPES[:1]
+    return tuple(dtype for dtype in DTYPES if dtype != "bfloat16" or not signature.is_triton)
 
 
 def find_limits(asker: Asker, base: KernelCall) -> Limits:
@@ -242,8 +252,7 @@ class _Finder:
 
     def limits(self) -> Limits:
         base = self.base
-        multiple = next((m for m in _MULTIPLES if self._takes(f"{3 * m + (m == 1)} tokens", **_square(m))), 0)
-        multiple = multiple or base.n_q
+        multiple, ragged = self._multiple()
         if multiple == 1:
             base = self.base = dataclasses.replace(base, **_square(1))
         two, three = 2 * multiple, 3 * multiple
@@ -255,15 +264,33 @@ class _Finder:
             multiple,
             is_equal,
             tuple(w for w in WIDTHS if self._takes(f"heads of {w}", width=w, value_width=w)),
-            tuple(d for d in DTYPES if self._takes(d, dtype=d)),
+            tuple(d for d in self._dtypes() if self._takes(d, dtype=d)),
             tuple(c for c in self._switches() if self._takes(f"causal={c}", is_causal=c)),
             has_heads and self._takes("fewer heads of keys", **heads),
             tuple(s for s in self._strides() if self._takes(f"{s} tensors", strides=s)),
             self.refused,
+            ragged,
         )
+
+    def _multiple(self) -> tuple[int, KernelCall | None]:
+        """Return what numbers of tokens must be multiples of, and a call of others that it answers wrongly."""
+        ragged = None
+        for multiple in _MULTIPLES:
+            call = dataclasses.replace(self.base, **_square(multiple))
+            outcome = self.asker.ask(call)
+            if outcome.is_right:
+                return multiple, ragged
+            if outcome.error is not None:
+                self.refused[f"{call.n_q} tokens"] = outcome.error
+            elif ragged is None:
+                ragged = call
+        return self.base.n_q, ragged
 
     def _switches(self) -> tuple[bool, ...]:
         return (False, True) if self.asker.signature.given_name("causal") is not None else (self.base.is_causal,)
+
+    def _dtypes(self) -> tuple[str, ...]:
+        return dtypes_of(self.asker.signature, self.asker.way)
 
     def _strides(self) -> tuple[Strides, ...]:
         has_heads = self.asker.way.layout in ("bhnd", "bnhd")

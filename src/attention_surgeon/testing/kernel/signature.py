@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.answer import Library
 from attention_surgeon.testing.kernel.call import KernelCall, Layout
 from attention_surgeon.testing.kernel.right import Align
 from attention_surgeon.testing.words import declared_polarity, role_of
@@ -23,6 +24,7 @@ _PATTERNS: Mapping[str, str] = {
     "dropout": r".*drop.*|p",
     "block": r".*(block|tile|chunk).*|b[rc]",
 }
+_WHOLE = r"\b([nmts]|seq\w*|len\w*|n_?ctx|tokens?)\b[^.\n]{0,40}\bmultiples? of"
 _AXES: Mapping[str, str] = {
     "b": r"b|bs|bsz|batch(_?size)?|n_?batch|z",
     "h": r"h|g|n_?h|h_?[qkv]|hk|n?_?heads?(_?[kq]v?)?|num_(kv_)?heads|heads?|n_?kv_?heads",
@@ -45,6 +47,10 @@ class KernelSignature:
         said: The layouts that its text names; empty where it names none.
         align: Where its causal mask must lie; None: either.
         masks: What its mask promises to be; empty: whatever it is found to be.
+        libraries: Whose arrays it may take, the likely ones first.
+        is_triton: Whether it launches a kernel of Triton.
+        is_grouped: Whether its text speaks of key heads that are shared.
+        is_whole: Whether its text asks for a multiple of some number of tokens.
     """
 
     function: Callable[..., Any] = field(repr=False)
@@ -58,6 +64,10 @@ class KernelSignature:
     said: tuple[Layout, ...] = ()
     align: Align | None = "end"
     masks: tuple[str, ...] = ()
+    libraries: tuple[Library, ...] = ("torch", "numpy")
+    is_triton: bool = False
+    is_grouped: bool = False
+    is_whole: bool = False
 
     def __hash__(self) -> int:
         """By name; signatures are compared where their function is the same."""
@@ -161,6 +171,10 @@ def read_kernel(target: Any) -> KernelSignature:
         _layouts_said(says),
         _align(name, roles, says),
         _masks(name, roles, says),
+        ("numpy",) if re.search(r"\bnp\.|\bnumpy\.", says) and "torch" not in says else ("torch", "numpy"),
+        any(name.startswith("triton") for name in _modules(function)),
+        bool(re.search(r"group|gqa|mqa|kv_?head|heads_kv|n_?rep|repeat|expand|multiple of|//", says, re.IGNORECASE)),
+        bool(re.search(_WHOLE, says, re.IGNORECASE)),
     )
 
 
@@ -248,6 +262,12 @@ def _as_axes(words: Sequence[str]) -> str:
         if all(axis in some for axis, some in zip(order, fitting, strict=True)):
             return order
     return ""
+
+
+def _modules(function: Any) -> set[str]:
+    """Return the modules that the file of a function has imported, by name."""
+    own = getattr(inspect.unwrap(function), "__globals__", {})
+    return {value.__name__ for value in own.values() if inspect.ismodule(value)}
 
 
 def _words(target: Any) -> str:

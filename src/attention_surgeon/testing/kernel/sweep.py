@@ -53,11 +53,13 @@ class Swept:
         found: What is wrong.
         tried: What was tried, in words.
         untried: What could not be tried, in words.
+        remarks: True and worth knowing, but no fault.
     """
 
     found: tuple[Found, ...]
     tried: tuple[str, ...]
     untried: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,38 @@ class _Sweep:
         self.found: list[Found] = []
         self.tried: list[str] = []
         self.untried: list[str] = []
+        self.slow = 0
 
     def result(self) -> Swept:
+        self._ragged()
         for group in _groups(self.limits, self.asker):
             if group.is_of_size and any(found.is_of_size for found in self.found):
                 continue
             self._try(group)
-        return Swept(tuple(self.found), tuple(self.tried), tuple(dict.fromkeys(self.untried)))
+        if self.slow:
+            self.untried.append(f"{self.slow} of the largest calls, which would take too long")
+        faults = [each for each in self.found if self._is_promised(each.call)]
+        remarks = [each.sentence for each in self.found if each not in faults]
+        return Swept(tuple(faults), tuple(self.tried), tuple(dict.fromkeys(self.untried)), tuple(remarks))
+
+    def _is_promised(self, call: KernelCall) -> bool:
+        """Whether its author meant a call: code for one head is for reading, and not every kernel has groups."""
+        has_heads = self.asker.way.layout in ("bhnd", "bnhd")
+        is_precise = has_heads or call.dtype == self.limits.dtypes[0]
+        is_grouped = call.heads == call.kv_heads or self.asker.signature.is_grouped
+        is_whole = call is not self.limits.ragged or not self.asker.signature.is_whole
+        return is_precise and is_grouped and is_whole
+
+    def _ragged(self) -> None:
+        """Say where it takes tokens that fill no whole tiles, and answers wrongly."""
+        call = self.limits.ragged
+        if call is None:
+            return
+        group = _Group("", [], lambda c: f"{_number(c.n_k)} tokens")
+        outcome, allowed = self.asker.ask(call), allowed_error(call, self.asker.way.align)
+        words = _sentence(group, call, None, outcome, allowed)
+        sentence = f"{words}; with multiples of {self.limits.multiple} it is right"
+        self.found.append(Found(sentence, call, outcome, self.asker.right(call), None, True))
 
     def _try(self, group: _Group) -> None:
         fitted = (self.limits.fitted(call) for call in group.calls)
@@ -112,8 +139,8 @@ class _Sweep:
         answered = 0
         for call in calls:
             if time.process_time() + self.asker.estimate(call) > self.until:
-                self.untried.append(f"{group.name} beyond {_size_in_words(call)}: it would take too long")
-                break
+                self.slow += 1
+                continue
             outcome = self.asker.ask(call)
             answered += outcome.error is None
             if outcome.error is None and not outcome.is_right and not self._is_wrong_anyway(group, call):
@@ -328,10 +355,6 @@ def _sentence(group: _Group, call: KernelCall, below: KernelCall | None, outcome
 
 def _number(n: int) -> str:
     return f"{n:,}"
-
-
-def _size_in_words(call: KernelCall) -> str:
-    return f"{_number(call.n_q)} queries and {_number(call.n_k)} keys"
 
 
 def lies(asker: Asker, limits: Limits) -> Way:
