@@ -208,8 +208,10 @@ def _turn(
     sign: float = 1.0,
     angles: Layout | None = None,
     base: float = _BASES[0],
+    speeds: Tensor | None = None,
 ) -> Tensor:
-    spread = spread_angles(_angles(base), angles or layout)
+    turned = _angles(base) if speeds is None else torch.arange(_N)[:, None] * speeds
+    spread = spread_angles(turned, angles or layout)
     if axis == -3:
         spread = spread[:, None]
     return x * spread.cos() + quarter_turn(x, layout) * spread.sin() * sign
@@ -238,7 +240,7 @@ def _wrong_rotary(call: _Turned, returned: list[Tensor]) -> Diagnosis | None:
 def _known_mistake(x: Tensor, out: Tensor, call: _Turned) -> tuple[str, str, Layout] | None:
     axis = call.axis
     for layout, other in (_LAYOUTS, _LAYOUTS[::-1]):
-        if _apart(out, _turn(x, axis, layout, sign=-1)) < _NEAR:
+        if _apart(out, _turn(x, axis, layout, sign=-1.0)) < _NEAR:
             return "rotary_direction", "the features turn by minus the angle: a sign is exchanged", layout
         if _is_without_sign(x, out, axis, layout):
             return "rotary_direction", "both sines have the same sign, so nothing is turned", layout
@@ -247,9 +249,20 @@ def _known_mistake(x: Tensor, out: Tensor, call: _Turned) -> tuple[str, str, Lay
             return "rotary_layouts_mixed", seen, layout
         if _apart(out, _exchanged_layout(_turn(x, axis, layout), layout)) < _NEAR:
             return "rotary_layouts_mixed", f"the features turn in {layout} and are laid out as {other}", layout
-    if call.is_made_here and _is_some_turn(x, out, axis):
-        return "rotary_positions_wrong", "the features are not turned by position · base^(-2i/d)", "halves"
+    if call.is_made_here:
+        for layout, (seen, speeds) in itertools.product(_LAYOUTS, _wrong_speeds("base" in call.given)):
+            if _apart(out, _turn(x, axis, layout, speeds=speeds)) < _NEAR:
+                return "rotary_positions_wrong", f"{seen}; expected base^(-2i/d)", layout
     return None
+
+
+def _wrong_speeds(is_base_given: bool) -> Iterator[tuple[str, Tensor]]:
+    """Yield how fast the pairs turn where the exponent is another; a base of its author's own may look like the first."""
+    exponents = torch.arange(0, _D, 2) / _D
+    if is_base_given:
+        yield "pair i turns by base^(-i/d)", _BASES[0] ** (-exponents / 2)
+    yield "pair i turns by base^(2i/d), faster and faster", _BASES[0] ** exponents
+    yield "all pairs turn at one speed", torch.ones(_D // 2)
 
 
 def _exchanged_layout(x: Tensor, layout: Layout) -> Tensor:
@@ -257,12 +270,6 @@ def _exchanged_layout(x: Tensor, layout: Layout) -> Tensor:
     if layout == "pairs":
         return torch.cat([x[..., ::2], x[..., 1::2]], -1)
     return torch.stack(x.chunk(2, -1), -1).flatten(-2)
-
-
-def _is_some_turn(x: Tensor, out: Tensor, axis: int) -> bool:
-    """Whether the first token stays as it is and every vector as long, so that only the speeds can be wrong."""
-    is_kept = _apart(x.select(axis, 0), out.select(axis, 0)) < _NEAR
-    return is_kept and _apart(out.norm(dim=-1), x.norm(dim=-1)) < _NEAR
 
 
 def _is_without_sign(x: Tensor, out: Tensor, axis: int, layout: Layout) -> bool:
@@ -308,10 +315,10 @@ def _judge_alibi(target: Any) -> Diagnosis | None:
     """Judge slopes `f(heads)` and biases `f(heads, n)`."""
     parameters = [p for p in inspect.signature(target).parameters.values() if _is_needed(p)]
     heads, n = 8, 6
-    given = {p.name: heads if "head" in p.name.lower() or p.name.lower() in ("h", "n") else n for p in parameters}
-    if len(parameters) == 1:
-        given = {parameters[0].name: heads}
-    if not 1 <= len(parameters) <= 3 or heads not in given.values():
+    given = {p.name: heads if "head" in p.name.lower() or p.name in ("h", "H") else n for p in parameters}
+    if parameters and heads not in given.values():
+        given[parameters[0].name] = heads
+    if not 1 <= len(parameters) <= 3:
         return None
     try:
         returned = target(**given)
