@@ -28,9 +28,22 @@ def plain(q, k, v, causal=False, scale=None):
 
 
 class InTiles(torch.autograd.Function):
+    """With a wrong gradient of q where `FACTOR` is not 1."""
+
+    FACTOR = 1.0
+
     @staticmethod
     def forward(ctx, q, k, v, causal, sm_scale):
+        ctx.save_for_backward(q, k, v)
+        ctx.options = causal, sm_scale
         return plain(q, k, v, causal, sm_scale)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        with torch.enable_grad():
+            leaves = [x.detach().requires_grad_() for x in ctx.saved_tensors]
+            q, k, v = torch.autograd.grad(plain(*leaves, *ctx.options), leaves, gradient)
+        return InTiles.FACTOR * q, k, v, None, None
 
 
 def tokens_first(query, key, value, is_causal=False):
@@ -60,6 +73,27 @@ def test_a_right_one_is_right_whatever_it_refuses(right):
     found = diagnose(right, "kernel")
     assert (found.verdict, found.names, found.unnamed) == ("right", (), ())
     check_attention(right, "kernel")
+
+
+def test_a_gradient_is_held_to_be_the_derivative(monkeypatch):
+    monkeypatch.setattr(InTiles, "FACTOR", 2.0)
+    found = diagnose(InTiles, "kernel")
+    assert (found.verdict, found.names) == ("wrong", ("cuts_gradient",))
+    assert found.mistakes[0].seen == ("the gradient is not the derivative for q",)
+
+
+def test_calls_leave_nothing_behind():
+    buffers = {}
+
+    def into_a_buffer(q, k, v):
+        output = plain(q, k, v)
+        return buffers.setdefault((q.shape, q.dtype), torch.empty_like(output)).copy_(output)
+
+    def scales_in_place(q, k, v):
+        return plain(q.mul_(q.shape[-1] ** -0.5), k, v, scale=1.0)
+
+    assert diagnose(into_a_buffer, "kernel").names == ("shares_state",)
+    assert diagnose(scales_in_place, "kernel").names == ("mutates_inputs",)
 
 
 def test_what_it_refuses_is_said():

@@ -17,6 +17,7 @@ from attention_surgeon.testing.answer import to_array
 from attention_surgeon.testing.kernel.contract import KernelContract, KernelSubject
 from attention_surgeon.testing.kernel.signature import is_kernel
 from attention_surgeon.testing.kernel.sweep import Found
+from attention_surgeon.testing.steadiness import steadiness_of
 from attention_surgeon.verdict import Behaviour
 
 _SHOWN = 6  # numbers of the row that is furthest off
@@ -72,10 +73,11 @@ def diagnose_layout(target: Any, kind: Sequence[str]) -> Diagnosis | None:
 
 def diagnose_swept(subject: KernelSubject) -> Diagnosis:
     """Return what the calls at many sizes say of a kernel that is right in small ones."""
-    seen = subject.behaviour(subject.base)
+    unsteady = steadiness_of(subject)
+    seen = unsteady or subject.behaviour(subject.base)
     is_wrong = any(each.is_fault for each in seen)
     named = tuple(find_fault(each.fault) for each in seen if each.fault is not None)
-    first = next(iter(subject.swept.found), None)
+    first = None if unsteady else next(iter(subject.swept.found), None)
     return diagnosed(
         "wrong" if is_wrong else "right",
         str(subject.contract),

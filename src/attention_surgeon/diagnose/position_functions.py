@@ -257,7 +257,7 @@ def _known_mistake(x: Tensor, out: Tensor, call: _Turned) -> tuple[str, str, Lay
 
 
 def _wrong_speeds(is_base_given: bool) -> Iterator[tuple[str, Tensor]]:
-    """Yield how fast the pairs turn where the exponent is another; a base of its author's own may look like the first."""
+    """Yield how fast the pairs turn where the exponent is another; a base of one's own may look like the first."""
     exponents = torch.arange(0, _D, 2) / _D
     if is_base_given:
         yield "pair i turns by base^(-i/d)", _BASES[0] ** (-exponents / 2)

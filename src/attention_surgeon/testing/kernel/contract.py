@@ -13,6 +13,7 @@ from attention_surgeon.testing.answer import Answer, arrays_in, quietly, raised,
 from attention_surgeon.testing.contract import Contract, Subject
 from attention_surgeon.testing.kernel.call import KernelCall
 from attention_surgeon.testing.kernel.limits import Limits, dtypes_of, find_limits, find_way
+from attention_surgeon.testing.kernel.manners import manners_of
 from attention_surgeon.testing.kernel.right import operands_of
 from attention_surgeon.testing.kernel.signature import read_kernel
 from attention_surgeon.testing.kernel.sweep import Swept, lies, sweep
@@ -83,7 +84,7 @@ class KernelSubject(Subject[KernelContract]):
 
     def ask(self, case: KernelCall) -> Answer:
         """Call it; what is as near to right as the dtype allows counts as right."""
-        outcome = self.asker.ask(case)
+        outcome = self.asker.ask_anew(case)
         if outcome.error is not None:
             return Answer(error=outcome.error)
         if outcome.is_right or outcome.output is None:
@@ -135,6 +136,7 @@ class KernelSubject(Subject[KernelContract]):
             where = {"start": "the first query sees the first key only", "end": "the last query sees every key"}
             sentence = f"causal, with more keys than queries, {where[way.align]}; expected: {where[promised]}"
             found.append(Behaviour(f"causal_aligned_at_{way.align}", sentence))
+        found += manners_of(self.asker, self.limits)
         remarks = (*self.swept.remarks, *self.limits_in_words())
         return [*found, *(Behaviour(None, words, is_fault=False) for words in remarks)]
 

@@ -49,7 +49,7 @@ def causal_of(n_q: int, n_k: int, align: Align) -> Tensor:
 @lru_cache(maxsize=256)
 def right_answer(call: KernelCall, align: Align = "end") -> Tensor:
     """Return the answer `(b, h, n_q, d)` in float64; a query without keys gets zeros."""
-    return _attend(operands_of(call, align))
+    return attend(operands_of(call, align))
 
 
 @lru_cache(maxsize=256)
@@ -66,7 +66,7 @@ def allowed_error(call: KernelCall, align: Align = "end") -> float:
         bias=None if given.bias is None else given.bias.to(dtype),
         dtype=dtype,
     )
-    naive = [_attend(small, scale)]
+    naive = [attend(small, scale)]
     if call.dtype in ("float16", "bfloat16"):
         naive.append(in_tiles(small, _TILE))
     off = max(float((each.double() - right).abs().nan_to_num(0.0).max()) for each in naive)
@@ -99,8 +99,8 @@ def in_tiles(given: Operands, tile: int, forgotten: str = "") -> Tensor:
     return output / total
 
 
-def _attend(given: Operands, scale: float | None = None) -> Tensor:
-    """Return attention in the dtype of its operands, step by step."""
+def attend(given: Operands, scale: float | None = None) -> Tensor:
+    """Return attention in the dtype of its operands, step by step; a query without keys gets zeros."""
     return _masked_scores(given, scale).softmax(-1).nan_to_num(0.0) @ given.value
 
 

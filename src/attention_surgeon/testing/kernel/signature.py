@@ -92,13 +92,15 @@ class KernelSignature:
             own[name] = mask
         return own
 
-    def call(self, call: KernelCall, layout: Layout, library: str = "torch") -> Any:
-        """Call the kernel with fresh tensors and return what it returns.
+    def call(
+        self, call: KernelCall, layout: Layout, library: str = "torch", given: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call the kernel with fresh tensors, or with those given, and return what it returns.
 
         Raises:
             Exception: whatever it raises.
         """
-        given = call.given(layout)
+        given = call.given(layout) if given is None else given
         if library == "numpy":
             given = {name: x.numpy() for name, x in given.items()}
         operands = [given[{"query": "q", "key": "k", "value": "v"}[role]] for role in self.order]
