@@ -29,7 +29,7 @@ MaskKind: TypeAlias = Literal["keep", "hide", "added"]
 _ROWS: Mapping[Rows, str] = {
     "plain": "",
     "alike": "k = k * 0.05",
-    "apart": "k = k * 40",
+    "apart": "k = k * 10",
     "growing": "k = k * torch.linspace(0.1, 4, {n_k})[:, None]",
     "falling": "k = k * torch.linspace(4, 0.1, {n_k})[:, None]",
     "low": "q[..., 0], k[..., 0] = 160, -160",

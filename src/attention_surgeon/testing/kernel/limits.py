@@ -100,6 +100,11 @@ class Asker:
         """Return how many CPU seconds a call may take, by those before it."""
         return self.slowest * pairs(call)
 
+    def output_in(self, returned: Any, call: KernelCall) -> Any:
+        """Return what has the shape of the output among what a call returned; None where nothing has."""
+        shape = _shape_in(self.way.layout, (call.batch, call.heads, call.n_q, call.value_width))
+        return next((x for x in arrays_in(returned) if tuple(x.shape) == shape), None)
+
     def right(self, call: KernelCall) -> Tensor:
         """Return the right answer `(b, h, n, d)`."""
         return right_answer(self._meant(call), self.way.align)
@@ -122,12 +127,9 @@ class Asker:
         return dataclasses.replace(call, is_causal=True) if self.way.is_always_causal else call
 
     def _outcome(self, returned: Any, call: KernelCall) -> Outcome:
-        right = self.right(call)
-        shape = _shape_in(self.way.layout, tuple(right.shape))
-        output = next((x for x in arrays_in(returned) if tuple(x.shape) == shape), None)
+        right, output = self.right(call), self.output_in(returned, call)
         if output is None:
-            shapes = ", ".join(str(tuple(x.shape)) for x in arrays_in(returned)) or "nothing"
-            return Outcome(None, distance=float("inf")) if shapes != "nothing" else Outcome("it returned no tensor")
+            return Outcome(None if arrays_in(returned) else "it returned no tensor")
         output = self.way.as_bhnd(torch.as_tensor(output)).double()
         meant = self._meant(call)
         off = (output - right).abs()

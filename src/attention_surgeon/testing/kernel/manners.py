@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.testing.answer import arrays_in, quietly, raised
+from attention_surgeon.testing.answer import quietly, raised
 from attention_surgeon.testing.function_behaviour import differ
 from attention_surgeon.testing.kernel.call import KernelCall
 from attention_surgeon.testing.kernel.limits import Asker, Limits
@@ -30,9 +30,9 @@ def manners_of(asker: Asker, limits: Limits) -> Iterator[Behaviour]:
     for dtype in limits.dtypes:
         own = dataclasses.replace(call, dtype=dtype)
         with quietly():
-            returned = arrays_in(asker.signature.call(own, asker.way.layout))
-        if returned and str(returned[0].dtype) != f"torch.{dtype}":
-            out = str(returned[0].dtype).removeprefix("torch.")
+            output = asker.output_in(asker.signature.call(own, asker.way.layout), own)
+        if output is not None and str(output.dtype) != f"torch.{dtype}":
+            out = str(output.dtype).removeprefix("torch.")
             yield Behaviour(None, f"{dtype} goes in and {out} comes out", is_fault=False)
             break
     if call.dtype == "float32":
@@ -43,7 +43,7 @@ def _gradient(asker: Asker, call: KernelCall) -> Iterator[Behaviour]:
     leaves = {name: x.requires_grad_() for name, x in call.given(asker.way.layout).items()}
     try:
         with torch.enable_grad():
-            output = arrays_in(asker.signature.call(call, asker.way.layout, given=dict(leaves)))[0]
+            output = asker.output_in(asker.signature.call(call, asker.way.layout, given=leaves), call)
             if not output.requires_grad:
                 yield Behaviour(None, "it is forward only: no gradient comes out", is_fault=False)
                 return
