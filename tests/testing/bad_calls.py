@@ -31,7 +31,7 @@ BAD_CALLS = [
     BadCall(
         'testing.make_contract("atention")',
         "OptionError",
-        "there is no contract 'atention'; the contracts are attention, causal_attention, causal_mask, causal_multihead, cross, grouped, multihead, multiquery, padding_mask, reverse_mask, sdpa, self, simple, softmax, statistics, torch_mha, transformers. Did you mean 'attention'?",
+        "there is no contract 'atention'; the contracts are attention, causal_attention, causal_mask, causal_multihead, cross, grouped, kernel, multihead, multiquery, padding_mask, reverse_mask, sdpa, self, simple, softmax, statistics, torch_mha, transformers. Did you mean 'attention'?",
     ),
     BadCall(
         'testing.make_contract("attention", colour="red")',

@@ -39,6 +39,7 @@ _CLAIMS: Mapping[str, tuple[str, str]] = {
     ),
     "attention": ("Its output is {attention}, and it leaves what it is given as it was.", ""),
     "causal_attention": ("Its output is {attention} over the keys up to the query, and over no later one.", _FUTURE),
+    "kernel": ("Its output is {attention} at every size that was tried, as near as its dtype allows.", ""),
     "causal_mask": ("Each query sees its own key and those before it, and no later one.", _FUTURE),
     "reverse_mask": (
         "Each query sees its own key and those after it, and no earlier one.",
@@ -121,8 +122,10 @@ def _right_lines(verdict: Verdict, options: Mapping[str, Any], as_what: str, wid
     what = " · ".join(verdict.kind)
     yield from text_lines(f"✓ RIGHT{as_what}{f'   {what}' if what else ''}", width, "good")
     if verdict.contract_name:
-        tried = f"{count(len(verdict.calls), 'call')}, each on {_NUM_PROBES} independent probes"
-        yield from labelled_lines("tried", f"{tried}: {', '.join(verdict.calls)}", width, room=10)
+        tried = ", ".join(verdict.calls)
+        if verdict.contract_name != "kernel":  # whose calls stand for several each
+            tried = f"{count(len(verdict.calls), 'call')}, each on {_NUM_PROBES} independent probes: {tried}"
+        yield from labelled_lines("tried", tried, width, room=10)
     else:
         tried = " · ".join(filter(None, (verdict.called_with, *verdict.calls)))
         yield from text_lines("each step was read from its own operations and compared with ours", width, indent=2)

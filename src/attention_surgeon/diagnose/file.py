@@ -1,6 +1,7 @@
 """Judge an object of somebody's file, in a child process: whatever the file does, there is an answer."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
@@ -92,6 +93,7 @@ def diagnose_file(
 
 def _judge(place: str, name: str | None, contract: str | None, options: Mapping[str, Any]) -> Jsonable:
     """Return what the child says: which text was run, as what, and the diagnosis."""
+    _interpret_triton(place)
     target = load_target(place, name, needed_only=True)
     choices = contracts_for(target.object, contract, **options)
     takers = [choice for choice in choices if all(_takes(choice, option) for option in options)]
@@ -110,6 +112,13 @@ def _judge(place: str, name: str | None, contract: str | None, options: Mapping[
         "options": {option: value for option, value in taken.items() if value is not None},
         "diagnosis": diagnosis.as_dict(),
     }
+
+
+def _interpret_triton(place: str) -> None:
+    """Let Triton's interpreter run the kernels of a file on the CPU; it must be told before Triton is imported."""
+    source = find_source(place)
+    if source is not None and source.is_file() and b"triton" in source.read_bytes():
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def _check_options(contract: Contract, called: str, options: Mapping[str, Any]) -> None:

@@ -10,13 +10,17 @@ from typing import Any
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
+from attention_surgeon.diagnose.kernels import diagnose_kernel, diagnose_layout, diagnose_swept, works_in_pieces
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
+from attention_surgeon.diagnose.packed_functions import diagnose_packed
+from attention_surgeon.diagnose.position_functions import diagnose_positions
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import faults_of
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
 from attention_surgeon.testing.function_behaviour import FunctionContract
+from attention_surgeon.testing.kernel.contract import KernelSubject
 from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.steadiness import surroundings_kept
 from attention_surgeon.verdict import Behaviour
@@ -71,21 +75,47 @@ def _by_both(
     A contract that was asked for is judged by answers alone. Otherwise the operations come first: they need no guess
     at what the target is. Where they cannot be read, the answers decide; but only what they recognise is called wrong.
     """
+    helper = None if contract is not None or options else _of_helper(target)
+    if helper is not None:
+        return helper
     if contract is not None or options.keys() - {"scaled"} or not (_is_attention(choices) or _is_module(target)):
-        made = None if contract is not None or options else diagnose_mask(target, words_of(target))
-        if made is not None:
-            return made
-        best, choice = _best_of(choices, target)
-        if contract is None and best.verdict == "wrong" and not _says_what_it_is(target) and not best.is_recognised:
-            reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
-            return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
-        remarks = () if contract is not None else _remarks(best, choice, target, options)
-        return dataclasses.replace(best, behaviour=(*best.behaviour, *remarks))
+        return _by_answers(target, choices, contract, options)
+    kernel = diagnose_kernel(target)
+    if kernel is not None and works_in_pieces(target):
+        return kernel
     seen = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
     if seen.verdict == "wrong" and not set(seen.names) & {fault.name for fault in faults_of("modern")}:
         return _with_answers(seen, choices, target)
-    if seen.verdict != "unjudged":
-        return seen
+    if kernel is not None and seen.verdict != "wrong":
+        return kernel if kernel.verdict == "wrong" or seen.verdict == "unjudged" else _with_sizes(seen, kernel)
+    if seen.verdict == "unjudged":
+        return _by_answers_alone(seen, target, choices, options)
+    other = diagnose_layout(target, seen.kind) if seen.verdict == "right" else None
+    return other or seen
+
+
+def _of_helper(target: Any) -> Diagnosis | None:
+    """Judge what is a function beside attention, or attention over packed sequences, by its names."""
+    return diagnose_positions(target) or diagnose_packed(target, words_of(target))
+
+
+def _by_answers(
+    target: Any, choices: Sequence[Contract], contract: Contract | str | None, options: dict[str, Any]
+) -> Diagnosis:
+    """Judge by answers what is no attention, or was asked for by name."""
+    made = None if contract is not None or options else diagnose_mask(target, words_of(target))
+    if made is not None:
+        return made
+    best, choice = _best_of(choices, target)
+    if contract is None and best.verdict == "wrong" and not _says_what_it_is(target) and not best.is_recognised:
+        reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
+        return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
+    remarks = () if contract is not None else _remarks(best, choice, target, options)
+    return dataclasses.replace(best, behaviour=(*best.behaviour, *remarks))
+
+
+def _by_answers_alone(seen: Diagnosis, target: Any, choices: Sequence[Contract], options: dict[str, Any]) -> Diagnosis:
+    """Judge an attention whose operations cannot be read; of what is wrong, only what is recognised is said."""
     if any(isinstance(choice, LayerContract) for choice in choices):  # a layer's mistakes were looked for in its steps
         return next((found for found in map(partial(right_as, target=target), choices) if found), seen)
     best, choice = _best_of(choices, target)
@@ -94,6 +124,15 @@ def _by_both(
     if best.verdict == "wrong" and best.is_recognised and best.explanations:
         return dataclasses.replace(best, behaviour=(*best.behaviour, *_remarks(best, choice, target, options)))
     return seen
+
+
+def _with_sizes(seen: Diagnosis, kernel: Diagnosis) -> Diagnosis:
+    """Add the sizes, strides and dtypes at which a function was right, too."""
+    behaviour = dict.fromkeys((*seen.behaviour, *kernel.behaviour))
+    untried = [words for words in kernel.untried if words not in seen.untried]
+    return dataclasses.replace(
+        seen, behaviour=tuple(behaviour), calls=(*seen.calls, *kernel.calls), untried=(*seen.untried, *untried)
+    )
 
 
 def _with_answers(seen: Diagnosis, choices: Sequence[Contract], target: Any) -> Diagnosis:
@@ -168,6 +207,8 @@ def _best_of(choices: Sequence[Contract], target: Any) -> tuple[Diagnosis, Contr
 def _judged_as(contract: Contract, target: Any) -> Diagnosis:
     try:
         subject = _bound(contract, target)
+        if isinstance(subject, KernelSubject) and subject.is_right:
+            return diagnose_swept(subject)
     except UnjudgedError as error:
         return Diagnosis("unjudged", str(contract), contract_name=contract.registered_name, reason=str(error))
     return _judge(subject)

@@ -15,8 +15,8 @@ import torch
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference, diagnosed
 from attention_surgeon.faults import find_fault
+from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.verdict import Behaviour
-from attention_surgeon.witness.claims import declared_polarity
 from attention_surgeon.witness.record import Array, to_numbers
 
 _N, _WINDOW, _PREFIX, _PAD = 7, 3, 2, 0

@@ -18,6 +18,7 @@ from attention_surgeon.require import kind_of
 from attention_surgeon.testing.contract import Contract
 from attention_surgeon.testing.function_behaviour import FunctionContract, FunctionSubject
 from attention_surgeon.testing.function_cases import FunctionSpec
+from attention_surgeon.testing.kernel.contract import KernelContract
 from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.layer.build import is_context
 from attention_surgeon.testing.layer.cases import Kind
@@ -55,6 +56,7 @@ CONTRACTS: Mapping[str, Callable[..., Contract]] = {
     "attention": FunctionContract,
     "causal_attention": lambda **options: FunctionContract(hides_future=True, **options),
     "sdpa": FunctionContract,
+    "kernel": KernelContract,
     "transformers": partial(TransformersContract, mask="additive"),
     "torch_mha": partial(LayerContract, "multihead", mask="hide", allows_nan_rows=True),
     **{kind: partial(LayerContract, kind) for kind in get_args(Kind)},
@@ -150,6 +152,8 @@ def usual_contracts(target: Any) -> tuple[str, ...]:
     >>> usual_contracts(lambda x, dim=-1: None)
     ('softmax',)
     """
+    if inspect.isclass(target) and issubclass(target, torch.autograd.Function):
+        return ("kernel",)
     if inspect.isclass(target):
         return _of_class(target)
     if _has_weights(target):

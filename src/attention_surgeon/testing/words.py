@@ -145,3 +145,20 @@ def _is_number(parameter: inspect.Parameter) -> bool:
     return any(
         word in parameter.name.lower() for word in ("drop", "scal", "temp", "eps", "dim", "axis", "dtype", "device")
     )
+
+
+_TRUE = r"(?:\bTrue|\b1|\bones?)\b(?:(?!\b(?:0|False|zeros?)\b)[^.;\n]){0,30}?"
+_DECLARED = {
+    "hide": _TRUE
+    + r"(?:\bhid|\bmasked|\bignor|(?<!no )(?<!not )\bpad|\bnot (?:be )?(?:seen|attend|looked)|\bblock|\bforbid)",
+    "keep": _TRUE
+    + r"(?:\bkeep|\btakes? part|\bparticipat|\bcounts?\b|\bvalid\b|"
+    + r"(?<!not )(?<!not be )\battend|\bvisible|\bmay\b|\ballow|(?<!not be )\bseen\b|\breal\b|\bno pad)",
+}
+"""What a text may say of True (or of 1) in a mask."""
+
+
+def declared_polarity(says: str) -> str | None:
+    """Return what the text says of True in a mask, `keep` or `hide`; None where it says nothing, or both."""
+    found = [name for name, pattern in _DECLARED.items() if re.search(pattern, says, re.IGNORECASE)]
+    return found[0] if len(found) == 1 else None

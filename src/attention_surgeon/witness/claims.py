@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.verdict import Location
 from attention_surgeon.witness.core import Structure, canonical, find_cores, same_core, softmax
 from attention_surgeon.witness.flow import Flow, Plan
@@ -61,25 +62,8 @@ class Hidden:
     used: Array = field(repr=False)
 
 
-_TRUE = r"(?:\bTrue|\b1|\bones?)\b[^.;\n]{0,30}?"
-_DECLARED = {
-    "hide": _TRUE
-    + r"(?:\bhid|\bmasked|\bignor|(?<!no )(?<!not )\bpad|\bnot (?:be )?(?:seen|attend|looked)|\bblock|\bforbid)",
-    "keep": _TRUE
-    + r"(?:\bkeep|\btakes? part|\bparticipat|\bcounts?\b|\bvalid\b|"
-    + r"(?<!not )(?<!not be )\battend|\bvisible|\bmay\b|\ballow|(?<!not be )\bseen\b|\breal\b|\bno pad)",
-}
-"""What a text may say of True (or of 1) in a mask."""
-
-
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
 """What a text says of a mask of numbers."""
-
-
-def declared_polarity(says: str) -> str | None:
-    """Return what the text says of True in a mask, `keep` or `hide`; None where it says nothing, or both."""
-    found = [name for name, pattern in _DECLARED.items() if re.search(pattern, says, re.IGNORECASE)]
-    return found[0] if len(found) == 1 else None
 
 
 def try_arguments(plan: Plan, made: Any, *, says: str = "") -> list[Claim]:

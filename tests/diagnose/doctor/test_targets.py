@@ -11,8 +11,8 @@ from attention_surgeon.errors import OptionError
 from attention_surgeon.faults import find_fault
 from attention_surgeon.testing import CONTRACTS, make_contract
 
-ALIASES = {"sdpa", "torch_mha"}
-"""Contracts under another name: attention as a library calls it."""
+ALIASES = {"sdpa", "torch_mha", "kernel"}
+"""Contracts whose patients are those of another: attention as a library calls it, and attention at more sizes."""
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
