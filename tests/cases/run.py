@@ -1,4 +1,4 @@
-"""Run `surgeon diagnose FILE:NAME --json` over folders of cases, and compare with what each file says of itself.
+"""Judge folders of cases as `surgeon diagnose FILE:NAME` does, and compare with what each file says of itself.
 
     python -m tests.cases.run                                every case
     python -m tests.cases.run tests/cases/modern rope        those of a folder or file whose name holds one of the words
@@ -10,26 +10,29 @@ Exit code 1 where a file is not judged so and `exceptions.toml` gives no reason.
 """
 
 import argparse
+import contextlib
+import itertools
 import json
+import multiprocessing
 import re
-import subprocess
 import sys
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from attention_surgeon.diagnose.child import Limits
+from attention_surgeon.diagnose.file import diagnose_file
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
-_SURGEON = (sys.executable, "-c", "from attention_surgeon.cli import main; main()")
 _NO_TIME = ("was stopped after", "did not end")
-_GRACE = 60  # seconds that the command may take beyond the file's own
 _FIRST_LINE = re.compile(
     r"# (?P<verdict>RIGHT|WRONG)(?P<kinds>[^:(]*)[:(].*?"
     r"(Object: (?P<object>\w+)|Command, in (?P<folder>\w+): diagnose (?P<target>\S+))$"
@@ -105,16 +108,13 @@ def find_cases(arguments: Sequence[str]) -> list[Case]:
 
 
 def judge(case: Case, seconds: float) -> Judged:
-    """Run the command on one case, in a process of its own as a reader would."""
+    """Judge one case as `surgeon diagnose FILE:NAME` does, in a child of this process, which has torch loaded."""
     start = time.perf_counter()
-    command = [*_SURGEON, "diagnose", case.target, "--json", "--seconds", str(seconds)]
-    try:
-        ran = subprocess.run(command, cwd=case.folder, capture_output=True, text=True, timeout=seconds + _GRACE)
-        said = json.loads(ran.stdout) if ran.stdout else {"verdict": "crashed", "reason": ran.stderr[-300:]}
-    except subprocess.TimeoutExpired:
-        said = {"verdict": "crashed", "reason": "the command did not end"}
-    names = tuple(said["faults"]) if said["verdict"] == "wrong" else ()
-    return Judged(case, said["verdict"], names, said.get("reason") or "", round(time.perf_counter() - start, 1))
+    with contextlib.chdir(case.folder):
+        found = diagnose_file(case.target, limits=Limits(seconds=seconds))
+    verdict = "crashed" if found.ended == "crashed" else found.diagnosis.verdict
+    names = tuple(found.diagnosis.names) if verdict == "wrong" else ()
+    return Judged(case, verdict, names, found.diagnosis.reason, round(time.perf_counter() - start, 1))
 
 
 def count(found: Sequence[Judged]) -> dict[str, int]:
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("where", nargs="*", help="folders, files, or words that a name holds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long a file may take")
-    parser.add_argument("--processes", type=int, default=1, help="so many at a time")
+    parser.add_argument("--processes", type=int, default=2, help="so many at a time")
     given = parser.parse_args(arguments)
     cases = find_cases(given.where)
     if not cases:
@@ -168,8 +168,8 @@ def _reports() -> dict[str, str]:
 
 
 def _judge_all(cases: Sequence[Case], seconds: float, processes: int) -> Iterator[Judged]:
-    with ThreadPoolExecutor(processes) as pool:  # threads that wait for processes
-        yield from pool.map(lambda case: judge(case, seconds), cases)
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        yield from pool.map(judge, cases, itertools.repeat(seconds))
 
 
 def _progress(each: Judged) -> str:
