@@ -18,20 +18,18 @@ def check_exercise(name: str, target: Any) -> None:
         target: The function or class.
 
     Raises:
-        AssertionError: it is not; the text is what the learner reads.
+        AssertionError: it is not, or it stops with an error; the text is what the learner reads.
         UnjudgedError: it cannot be called as the exercise says.
         OptionError: there is no such exercise.
     """
     __tracebackhide__ = True
+    from attention_surgeon.course.asked import ask, by_contract, promises_of
     from attention_surgeon.course.workspace import course_around
 
     exercise = course_around(Path.cwd()).exercise(name)
-    if exercise.check is None:
-        from attention_surgeon.testing import check_attention
-
-        check_attention(target, exercise.contract, **exercise.options)
-    else:
-        load_check_named(exercise.checks, exercise.check)(target, **exercise.options)
+    own = None if exercise.check is None else load_check_named(exercise.checks, exercise.check)
+    promises = promises_of(exercise.checks, name)
+    ask(target, own or by_contract(exercise.contract), promises, exercise.options)
 
 
 def load_check_named(file: Path, name: str) -> Callable[..., None]:

@@ -56,7 +56,8 @@ class Server:
         has_check = request["check"] is not None
         options = json.dumps(request["options"], sort_keys=True)
         modules = " ".join(request["imports"])
-        key: Key = ("", "", request["checks"], modules) if has_check else (request["contract"], options, "", modules)
+        checks = request["checks"]
+        key: Key = ("", "", checks, modules) if has_check else (request["contract"], options, checks, modules)
         if request["what"] == "prepare":
             if key not in self._prepared and key not in self._wanted:
                 self._wanted.append(key)
@@ -126,9 +127,9 @@ def _prepare(contract: str, options: str, checks: str, modules: str) -> None:
     for module in modules.split():
         with contextlib.suppress(ImportError):  # one of the unit's own files
             importlib.import_module(module)
-    if checks:
+    if Path(checks).is_file():
         load_checks(Path(checks))
-    else:
+    if contract:
         prepare(contract, json.loads(options))
 
 
@@ -136,7 +137,7 @@ def _verdict(request: Mapping[str, Any], *, is_prepared: bool) -> dict[str, Any]
     """Judge in a child; where naming may take long, first find out within the learner's limit whether it is right."""
     if not is_prepared:
         first = _run(request, "check", request["seconds"])
-        if first.ended != "finished" or first.value == {} or _status(first) == "passed":
+        if first.ended != "finished" or first.value == {} or _status(first) in ("passed", "stopped"):
             return _as_answer(first)
         return _as_answer(_run(request, "diagnose", _LONGEST_SEARCH))
     return _as_answer(_run(request, "diagnose", request["seconds"]))

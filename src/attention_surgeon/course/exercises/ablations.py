@@ -7,13 +7,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from attention_surgeon.course.exercises.function_check import (
-    ExplainedError,
-    as_numbers,
-    called,
-    from_catalogue,
-    other_values,
-)
+from attention_surgeon.course.exercises.calling import called
+from attention_surgeon.course.exercises.explained import ExplainedError, other_values
+from attention_surgeon.course.exercises.function_check import as_numbers, from_catalogue
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.steadiness import random_state_kept
 from attention_surgeon.verdict import Mistake
