@@ -53,9 +53,8 @@ def call_in_words(function: Any, arguments: Any, named: Any) -> str:
     >>> call_in_words(max, (torch.zeros(2, 3), 1), {"key": None})
     'max(numbers of shape (2, 3), 1, key=None)'
     """
-    name = getattr(function, "__name__", type(function).__name__)
-    if not name.isidentifier():
-        name = "it"
+    name = "forward" if isinstance(function, torch.nn.Module) else getattr(function, "__name__", "")
+    name = name if name.isidentifier() else "it"
     given = [*map(shown, arguments), *(f"{key}={shown(value)}" for key, value in named.items())]
     return f"{name}({', '.join(given)})"
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from attention_surgeon.course.exercises.calling import called, returns_nothing, shown
 from attention_surgeon.course.exercises.explained import ExplainedError, other_values
+from attention_surgeon.diagnose.crash.suggest import near
 from attention_surgeon.faults import find_fault
 from attention_surgeon.testing.answer import quietly, same_numbers, to_array
 from attention_surgeon.verdict import Array, Mistake
@@ -123,7 +124,8 @@ def answer_of(function: Callable[..., Any], probe: Probe, names: Sequence[str] =
     try:
         return named_values(returned, names)
     except TypeError as error:
-        raise other_values(f"{error}.", f"return {', '.join(names)}") from None
+        said = str(error)
+        raise other_values(f"{said[0].upper()}{said[1:]}.", f"return {', '.join(names)}") from None
 
 
 def copied(probe: Probe) -> Probe:
@@ -203,9 +205,7 @@ def named_values(returned: Any, names: Sequence[str]) -> Values:
     if isinstance(returned, Mapping):
         missing = [name for name in names if name not in returned]
         if missing:
-            raise TypeError(
-                f"the dictionary has no {missing[0]!r}; it has {', '.join(map(str, returned)) or 'nothing'}"
-            )
+            raise TypeError(keys_missing("your dictionary", missing[0], returned))
         return {name: returned[name] for name in names}
     if len(names) == 1:
         return {names[0]: returned}
@@ -213,6 +213,16 @@ def named_values(returned: Any, names: Sequence[str]) -> Values:
         count = f"{len(returned)} values" if isinstance(returned, tuple | list) else "one value"
         raise TypeError(f"{count} came back, expected {len(names)}: {', '.join(names)}")
     return dict(zip(names, returned, strict=True))
+
+
+def keys_missing(what: str, key: str, returned: Mapping[Any, Any]) -> str:
+    """Say which key is missing, and which ones are there, the likeliest slip first.
+
+    >>> keys_missing("your dictionary", "entropy", {"max": 1, "entropi": 2})
+    'your dictionary has no key `entropy`; it has `entropi`, `max`'
+    """
+    keys = sorted(map(str, returned), key=lambda name: name != near(key, map(str, returned)))
+    return f"{what} has no key `{key}`; it has {', '.join(f'`{name}`' for name in keys) or 'none'}"
 
 
 def same_value(given: Any, expected: Any) -> bool:

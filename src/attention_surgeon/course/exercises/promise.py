@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from attention_surgeon.course.exercises.calling import call_in_words, called, returns_nothing
 from attention_surgeon.course.exercises.explained import ExplainedError
+from attention_surgeon.course.exercises.function_check import answer_of
 from attention_surgeon.testing.answer import to_array
 
 Shape: TypeAlias = tuple[int, ...]
@@ -193,6 +194,16 @@ def _not_refused(symptom: str) -> ExplainedError:
         pointer="Ask for the remainder before anything is made.",
         fix='if embed_dim % num_heads:\n    raise ValueError("embed_dim must be a multiple of num_heads")',
     )  # fmt: skip
+
+
+def has_keys(asked: str, keys: Sequence[str], *arguments: Any) -> Promise:
+    """Promise a dictionary with these keys."""
+
+    def keep(target: Any) -> None:
+        __tracebackhide__ = True
+        answer_of(target, arguments, keys)
+
+    return Promise(asked, keep)
 
 
 def is_boolean(asked: str, *arguments: Any) -> Promise:

@@ -24,6 +24,7 @@ from attention_surgeon.course.exercises.promise import (
     Promise,
     empty_rows_are_zero,
     gives,
+    has_keys,
     hides,
     is_boolean,
     refuses,
@@ -543,6 +544,12 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
         _with_titles("tokens, names of the axes, and the number of the head above each map"),
         _without_empty_axes("enough rows of up to three maps; switch off the axes that stay empty"),
         _one_head("Return a figure with a grid of heat maps, one for each head.", 1),
+    ),
+    "project04.statistics": (
+        has_keys(
+            "Return a dictionary of four numbers about attention_weights [seq_len, seq_len].",
+            ("max_attention", "entropy", "diagonal_mass", "local_vs_global"), _soft(5, 5),
+        ),
     ),
     "project04.causal_mask": (
         _on_its_device("masks that are added to the scores: 0 where a query may attend, -inf where it may not."),

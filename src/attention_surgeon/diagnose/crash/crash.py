@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from attention_surgeon.diagnose.crash.meaning import meaning_of
+from attention_surgeon.diagnose.crash.meaning import meaning_of, meaning_of_call
 from attention_surgeon.diagnose.crash.scene import Scene
 from attention_surgeon.diagnose.crash.suggest import message_of
 from attention_surgeon.errors import SurgeonError
@@ -91,7 +91,7 @@ def crash_in_call(error: BaseException, target: Any, call: str = "") -> Crash | 
     if code is None or not _is_theirs(code.co_filename):
         return None
     location = _location(code.co_filename, code.co_firstlineno)
-    return Crash(location, message_of(error), "The arguments must stay as the text of the exercise gives them.", call)
+    return Crash(location, message_of(error), meaning_of_call(error, target), call)
 
 
 def last_line_of(target: Any) -> Location | None:

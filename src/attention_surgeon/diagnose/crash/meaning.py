@@ -94,13 +94,13 @@ def meaning_of(scene: Scene) -> str:
     return next(filter(None, (kind(scene) for kind in _KINDS)), "")
 
 
-def _forward_missing(scene: Scene) -> str:
-    """A module without `forward`, or with a misspelt one."""
-    if 'missing the required "forward" function' not in scene.message:
-        return ""
-    owner = scene.frame.f_locals.get("self")
-    meant = near("forward", vars(type(owner))) if owner is not None else ""
-    return "The class has no method `forward`" + (f"; it has `{meant}`." if meant else ".")
+def meaning_of_call(error: BaseException, target: object) -> str:
+    """Return what an error means that came up before any line of the target ran."""
+    if 'missing the required "forward" function' in str(error):
+        names = [name for name in vars(type(target)) if not name.startswith("_")]
+        meant = near("forward", names)
+        return "The class has no method `forward`" + (f"; it has `{meant}`." if meant else ".")
+    return "The arguments must stay as the text of the exercise gives them."
 
 
 def _self_missing(scene: Scene) -> str:
@@ -317,7 +317,6 @@ def _by_message(scene: Scene) -> str:
 
 _KINDS: tuple[Callable[[Scene], str], ...] = (
     _by_message,
-    _forward_missing,
     _self_missing,
     _import_missing,
     _set_too_late,

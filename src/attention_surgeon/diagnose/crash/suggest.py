@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import FrameType
 from typing import Any
 
-_CLOSE = 0.6
+_CLOSE, _CLOSER = 0.6, 0.75
 _LONGEST = 300
 _NO_ATTRIBUTE = re.compile(r"has no attribute '(\w+)'")
 _MODULE = re.compile(r"module '([\w.]+)'")
@@ -34,13 +34,13 @@ def message_of(error: BaseException, frame: FrameType | None = None) -> str:
     return f"{said}{'' if said.endswith(('.', '!', '?')) else '.'} Did you mean: {meant}?" if meant else said
 
 
-def near(name: str, names: Iterable[str]) -> str:
+def near(name: str, names: Iterable[str], cutoff: float = _CLOSE) -> str:
     """Return the name that is most like another one, empty where none is.
 
     >>> near("max_atention", ["max_attention", "entropy"])
     'max_attention'
     """
-    found = difflib.get_close_matches(name, sorted(set(names) - {name}), n=1, cutoff=_CLOSE)
+    found = difflib.get_close_matches(name, sorted(set(names) - {name}), n=1, cutoff=cutoff)
     return found[0] if found else ""
 
 
@@ -72,8 +72,7 @@ def _near_name(name: str, frame: FrameType | None) -> str:
     owner = frame.f_locals.get("self")
     if owner is not None and hasattr(owner, name):
         return f"self.{name}"
-    builtins = frame.f_builtins
-    return near(name, [*frame.f_locals, *frame.f_globals, *builtins])
+    return near(name, [*frame.f_locals, *frame.f_globals]) or near(name, frame.f_builtins, _CLOSER)
 
 
 def _near_attribute(error: AttributeError) -> str:
