@@ -237,7 +237,7 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "a solution is imported",
         "from solution import attention as theirs\n" + RIGHT,
         "stopped",
-        "problem.py imports solution at line 1; a workspace has no solutions. Write it here.",
+        "problem.py imports solution at line 1: that is no work of yours; write it here.",
     ),
 )
 
