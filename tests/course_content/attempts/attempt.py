@@ -49,7 +49,8 @@ class Attempt:
         assert isinstance(node, ast.FunctionDef | ast.ClassDef)
         lines = solution.splitlines(keepends=True)
         before, whole, after = (
-            "".join(part) for part in (lines[: node.lineno - 1], lines[node.lineno - 1 : node.end_lineno], lines[node.end_lineno :])
+            "".join(part)
+            for part in (lines[: node.lineno - 1], lines[node.lineno - 1 : node.end_lineno], lines[node.end_lineno :])
         )
         if not self.old:
             return before + self.new.strip("\n") + "\n" + after
@@ -79,7 +80,9 @@ def judged(attempt: Attempt, folder: Path) -> Judged:
     exercise = course().exercise(attempt.exercise)
     file, text = folder / Path(exercise.file).name, attempt.text()
     file.write_text(text, encoding="utf-8")
-    stub, solution = ((exercise.content / each).read_text(encoding="utf-8") for each in (exercise.file, exercise.solution))
+    stub, solution = (
+        (exercise.content / each).read_text(encoding="utf-8") for each in (exercise.file, exercise.solution)
+    )
     seen = read_source(text.encode(), file.name, exercise.object, stub, solution)
     if seen is not None:
         return Judged("stopped", (), None, f"{seen.sentence} at line {seen.line}")

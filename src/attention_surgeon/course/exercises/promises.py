@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.course.exercises.basics import SHUFFLING_GAP, STRONGEST_PAIR
-from attention_surgeon.course.exercises.calling import called
+from attention_surgeon.course.exercises.calling import called, returns_nothing
 from attention_surgeon.course.exercises.capstone import GRADIENTS, OUTPUT, PROJECTIONS, SCORES, SHAPES, WEIGHTS
 from attention_surgeon.course.exercises.chapter import MERGE_HEADS, SIMILARITY, SPLIT_HEADS
 from attention_surgeon.course.exercises.explained import CrashError, ExplainedError
@@ -169,6 +169,50 @@ def _drops_in_training(asked: str) -> Promise:
 
 def _first(returned: Any) -> Any:
     return returned[0] if isinstance(returned, tuple | list) else returned
+
+
+def _one_key_for_all(asked: str) -> Promise:
+    """Promise that keys and values are one head wide: counted in the numbers of all matrices."""
+
+    def keep(target: Any) -> None:
+        __tracebackhide__ = True
+        layer = called(target, _WIDTH, _HEADS)
+        held = sum(each.numel() for each in layer.parameters() if each.ndim == 2)
+        wanted = 2 * _WIDTH**2 + 2 * _WIDTH * (_WIDTH // _HEADS)
+        if held != wanted:
+            raise ExplainedError(
+                "keys_not_shared",
+                f"A layer of width {_WIDTH} with {_HEADS} heads has {held} numbers in its matrices, expected {wanted}.",
+                question="How wide are a key and a value, if all heads share one of each?",
+                pointer="The layers of key and value give as many numbers as one head is wide.",
+                fix="self.key = nn.Linear(embed_dim, self.head_size)",
+            )  # fmt: skip
+
+    return Promise(asked, keep)
+
+
+def _without_biases(asked: str) -> Promise:
+    """Promise that a layer without biases is taken over as well."""
+
+    def keep(target: Any) -> None:
+        __tracebackhide__ = True
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            theirs = nn.MultiheadAttention(_WIDTH, _HEADS, bias=False, batch_first=True).eval()
+        ours = called(target, theirs)
+        if ours is None:
+            raise returns_nothing(target)
+        x = _tensor(5, 2, 5, _WIDTH)
+        with torch.no_grad():
+            expected = theirs(x, x, x, need_weights=False)[0]
+        if not np.allclose(to_array(_first(called(ours, x))), to_array(expected), atol=1e-5):
+            raise ExplainedError(
+                "biases_left_over", "For a layer with bias=False the outputs are others.",
+                question="Which numbers stand in a new nn.Linear before you write into it?",
+                pointer="Where theirs is None, write zeros into ours.", fix="layer.bias.zero_()",
+            )  # fmt: skip
+
+    return Promise(asked, keep)
 
 
 def _with_default_width(asked: str) -> Promise:
@@ -336,15 +380,12 @@ def _by_hand(asked: str) -> Promise:
         try:
             with torch.inference_mode():
                 given = called(target, *(x.clone() for x in probe))
-                is_right = all(
-                    np.allclose(to_array(ours), to_array(theirs), atol=1e-4)
-                    for ours, theirs in zip(given, GRADIENTS.right(*probe), strict=True)
-                )
+                is_autograd = any(not to_array(each).any() for each in given)
         except CrashError as error:
             if "grad" not in error.crash.message and "nference" not in error.crash.message:
                 raise
-            is_right = False
-        if not is_right:
+            is_autograd = True
+        if is_autograd:
             raise ExplainedError(
                 "autograd_used", "The gradients come from autograd.",
                 question="What is left to learn if the computer derives it?",
@@ -369,6 +410,15 @@ def _tuples(asked: str) -> Promise:
 
 def _edge_tensors(*shapes: Sequence[int]) -> tuple[Tensor, ...]:
     return tuple(_tensor(20 + place, *shape) for place, shape in enumerate(shapes))
+
+
+def _near(weights: Tensor) -> dict[str, Tensor]:
+    places = torch.arange(len(weights))
+    near = (places[:, None] - places).abs() <= 1
+    return {"local_vs_global": weights[near].sum() / weights[~near].sum()}
+
+
+_LOCALITY = FunctionCheck(right=_near, probes=(), names=("local_vs_global",))
 
 
 def _soft(*shape: int) -> Tensor:
@@ -421,6 +471,12 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
             _attention_call((), 5, 5, 3, 2, _array, mask=_causal(5).numpy()), ~_causal(5),
         ),
     ),
+    "chapter01.heatmap": (
+        _full_range(
+            "imshow with colours that begin at 0 and end at 1, whatever the weights are",
+            lambda target: drawn(target, sample_weights().double().numpy(), list(TOKENS)),
+        ),
+    ),
     "chapter01.split_heads": (
         _also(
             "Return (batch, num_heads, n, head_size) for x (batch, n, embed_dim).", SPLIT_HEADS,
@@ -452,6 +508,7 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
             _layer_call(2, 5, _WIDTH, _WIDTH, _HEADS, mask=_causal(5)), 4,
         ),
     ),
+    "chapter01.milestone": (_without_biases("Without biases (bias=False) theirs are None; ours are then 0."),),
     "lab1.self_attention": (
         gives(
             "Return (output, weights): (batch, n, embed_dim) and (batch, n, n).",
@@ -550,6 +607,10 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
             "Return a dictionary of four numbers about attention_weights [seq_len, seq_len].",
             ("max_attention", "entropy", "diagonal_mass", "local_vs_global"), _soft(5, 5),
         ),
+        _also(
+            "local_vs_global: the weight on keys at most 1 away, divided by the weight on all others.", _LOCALITY,
+            (_soft(5, 5),), (_soft(7, 7),),
+        ),
     ),
     "project04.causal_mask": (
         _on_its_device("masks that are added to the scores: 0 where a query may attend, -inf where it may not."),
@@ -608,7 +669,12 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
             ), row=2,
         ),
     ),
-    "project04.bonus_multi_query": (gives(_OUTPUT_FOR_X, *_sizes_of_layer(_WIDTH, _HEADS, width=_WIDTH)),),
+    "project04.bonus_multi_query": (
+        gives(_OUTPUT_FOR_X, *_sizes_of_layer(_WIDTH, _HEADS, width=_WIDTH)),
+        _one_key_for_all(
+            "Keys and values are as wide as ONE head: less to compute, and far less to remember while writing."
+        ),
+    ),
     "m5.projections": (
         _also(
             "Return (Q, K, V) for x (batch, seq_len, embed_dim); W_q and W_k are "

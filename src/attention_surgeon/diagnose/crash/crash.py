@@ -87,11 +87,24 @@ def crash_in_call(error: BaseException, target: Any, call: str = "") -> Crash | 
     ...     crash_in_call(error, half).message
     'TypeError: half() takes 1 positional argument but 2 were given'
     """
-    code = next(_codes_of(target), None)
-    if code is None or not _is_theirs(code.co_filename):
+    is_object = not inspect.isroutine(target) and not inspect.isclass(target)
+    written = getattr(type(target), "forward", type(target)) if is_object else target
+    for code in _codes_of(written):
+        if _is_theirs(code.co_filename):
+            location = _location(code.co_filename, code.co_firstlineno)
+            return Crash(location, message_of(error), meaning_of_call(error, target, code.co_varnames[:1]), call)
+    where = _class_line(type(target)) if is_object else None
+    return None if where is None else Crash(where, message_of(error), meaning_of_call(error, target), call)
+
+
+def _class_line(kind: type) -> Location | None:
+    """Return the line where a class begins, None where it is a library's."""
+    code = next(_codes_of(kind), None)
+    tree = None if code is None or not _is_theirs(code.co_filename) else _tree(code.co_filename)
+    if code is None or tree is None:
         return None
-    location = _location(code.co_filename, code.co_firstlineno)
-    return Crash(location, message_of(error), meaning_of_call(error, target), call)
+    lines = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == kind.__name__]
+    return _location(code.co_filename, lines[0]) if lines else None
 
 
 def last_line_of(target: Any) -> Location | None:

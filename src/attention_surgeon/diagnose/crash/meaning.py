@@ -5,8 +5,9 @@ another kind; the first that has something to say is heard.
 """
 
 import ast
+import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ _MODULES = {
 }
 
 
+_WITHOUT_SELF = "The first argument of a method is `self`."
 _LARGEST = "`max(dim=...)` of a tensor gives the largest numbers and their places; take `amax(dim=..., keepdim=True)`."
 _IN_PLACE = "make a new one (`x = x / 2`, not `x /= 2`)."
 
@@ -94,21 +96,28 @@ def meaning_of(scene: Scene) -> str:
     return next(filter(None, (kind(scene) for kind in _KINDS)), "")
 
 
-def meaning_of_call(error: BaseException, target: object) -> str:
-    """Return what an error means that came up before any line of the target ran."""
+def meaning_of_call(error: BaseException, target: object, first: Sequence[str] = ()) -> str:
+    """Return what an error means that came up before any line of the target ran.
+
+    Args:
+        error: As it was raised.
+        target: What was called.
+        first: The name of the first argument that the function has.
+    """
     if 'missing the required "forward" function' in str(error):
         names = [name for name in vars(type(target)) if not name.startswith("_")]
         meant = near("forward", names)
         return "The class has no method `forward`" + (f"; it has `{meant}`." if meant else ".")
+    if not inspect.isroutine(target) and first and first[0] != "self":
+        return _WITHOUT_SELF
     return "The arguments must stay as the text of the exercise gives them."
 
 
 def _self_missing(scene: Scene) -> str:
     """A method without `self`."""
-    found = re.search(r"(\w+)\(\) takes (\d+) positional arguments? but (\d+) (?:was|were) given", scene.message)
-    if found is None or int(found[3]) != int(found[2]) + 1 or scene.frame.f_locals.get("self") is None:
-        return ""
-    return f"A method's first argument is `self`: write `def {found[1]}(self, ...)`."
+    found = re.search(r"\(\) takes (\d+) positional arguments? but (\d+) (?:was|were) given", scene.message)
+    is_it = found is not None and int(found[2]) == int(found[1]) + 1 and scene.frame.f_locals.get("self") is not None
+    return _WITHOUT_SELF if is_it else ""
 
 
 def _import_missing(scene: Scene) -> str:
