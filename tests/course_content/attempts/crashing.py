@@ -1,5 +1,7 @@
 """Stopping with an error: the line must be named, Python's message kept, and the kind of mistake recognised."""
 
+# ruff: noqa: E501  a line of code stays on its line
+
 from tests.course_content.attempts.attempt import Attempt
 
 CRASHING = (

@@ -1,5 +1,7 @@
 """Right, in another style than the solution."""
 
+# ruff: noqa: E501  a line of code stays on its line
+
 from tests.course_content.attempts.attempt import Attempt
 
 RIGHT = (

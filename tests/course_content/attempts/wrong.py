@@ -1,5 +1,7 @@
 """Wrong: each breaks the words of its stub that stand beside it, in `breaks`."""
 
+# ruff: noqa: E501  a line of code stays on its line
+
 from tests.course_content.attempts.attempt import Attempt
 
 _OUTPUT_AND_WEIGHTS = "output: [batch, n_q, d_v], attention_weights: [batch, n_q, n_k]."

@@ -63,7 +63,7 @@ def _one_hot() -> Array:
     return np.eye(5)[[1, 3, 4]]
 
 
-def _entropy(weights: Array) -> Array:
+def _entropy(weights: Array) -> Any:
     return -(weights * np.log(np.where(weights > 0, weights, 1.0))).sum(-1)
 
 
@@ -100,7 +100,7 @@ ENTROPY = FunctionCheck(
 )  # fmt: skip
 
 
-def _top(weights: Array, query_idx: int, k: int = 3) -> Array:
+def _top(weights: Array, query_idx: int, k: int = 3) -> Any:
     return np.argsort(-weights[query_idx], kind="stable")[:k]
 
 
@@ -133,7 +133,7 @@ TOP_KEYS = FunctionCheck(
 )  # fmt: skip
 
 
-def _sparsity(weights: Array, threshold: float = 0.1) -> Array:
+def _sparsity(weights: Array, threshold: float = 0.1) -> Any:
     return (weights < threshold).mean()
 
 
@@ -164,7 +164,7 @@ SPARSITY = FunctionCheck(
 )  # fmt: skip
 
 
-def _compared(first: Array, second: Array) -> dict[str, Array]:
+def _compared(first: Array, second: Array) -> dict[str, Any]:
     lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
     difference = first - second
     return {
@@ -178,7 +178,7 @@ def _with(name: str, of: Callable[[Array, Array], Any]) -> Callable[[Array, Arra
     return lambda first, second: _compared(first, second) | {name: of(first, second)}
 
 
-def _whole_cosine(first: Array, second: Array) -> Array:
+def _whole_cosine(first: Array, second: Array) -> Any:
     return (first * second).sum() / np.linalg.norm(first) / np.linalg.norm(second)
 
 

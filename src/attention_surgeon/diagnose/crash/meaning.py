@@ -161,7 +161,7 @@ def _nothing_in_between(scene: Scene) -> str:
             if _returns_nothing(getattr(own, "__name__", name), scene.tree):
                 return f"`{name}` gives nothing back: its `return` is missing."
     for node in scene.inside(ast.expr):
-        if isinstance(node, ast.Name | ast.Attribute) and scene.value(node) is None and _is_known(node, scene):
+        if isinstance(node, ast.Name | ast.Attribute) and scene.value(node, unknown=scene) is None:
             return f"`{ast.unparse(node)}` is None here: ask for that case before you use it."
     return ""
 
@@ -169,13 +169,6 @@ def _nothing_in_between(scene: Scene) -> str:
 def _returns_nothing(name: str, tree: ast.Module) -> bool:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == name]
     return any(not any(isinstance(each, ast.Return) and each.value for each in ast.walk(node)) for node in functions)
-
-
-def _is_known(node: ast.expr, scene: Scene) -> bool:
-    root = node
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    return isinstance(root, ast.Name) and root.id in {**scene.frame.f_locals, **scene.frame.f_globals}
 
 
 def _key_missing(scene: Scene) -> str:

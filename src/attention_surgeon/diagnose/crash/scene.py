@@ -68,15 +68,15 @@ class Scene:
         ]
         return around[-1] if around else None
 
-    def value(self, node: ast.expr | None) -> Any:
-        """Return what an expression was worth, None where finding out might do something."""
+    def value(self, node: ast.expr | None, unknown: Any = None) -> Any:
+        """Return what an expression was worth, `unknown` where that is not known, or finding out might do something."""
         if node is None or not all(map(_is_harmless, ast.walk(node))):
-            return None
+            return unknown
         code = compile(ast.fix_missing_locations(ast.Expression(node)), self.file, "eval")
         try:
             return eval(code, dict(self.frame.f_globals), dict(self.frame.f_locals))
         except Exception:  # noqa: BLE001  it raised once; what it was worth is then not known
-            return None
+            return unknown
 
     def shape(self, node: ast.expr | None) -> tuple[int, ...] | None:
         """Return the shape of what an expression was worth, None where it has none."""
