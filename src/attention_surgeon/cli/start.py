@@ -1,6 +1,7 @@
 """What `surgeon start` and `surgeon update` say they did."""
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def _made_lines(made: Made, width: int) -> Iterator[Text]:
     yield from text_lines(f"{exercises} exercises, about {total / 60:.0f} hours. Begin with:", width)
     here = os.path.relpath(made.root, Path.cwd())
     yield Text("  surgeon watch" if here == "." else f"  cd {here} && surgeon watch", "heading")
+    if shutil.which("uv") is None:
+        told = (
+            "uv is not installed here: for `uv run pytest` in the pages write `python -m pytest`, or `pip install uv`."
+        )
+        yield from text_lines(told, width, "quiet")
 
 
 def _updated_lines(made: Made, width: int) -> Iterator[Text]:

@@ -84,6 +84,14 @@ def _refuse_others(target: Target, file: Path, content: str) -> None:
             raise LoadError(
                 f"{file.name} imports {name} from the course's own files ({place}); write it in {file.name}."
             )
+        if _is_solution(place, file):
+            raise LoadError(f"{file.name} imports {name}, a solution ({place}); write it in {file.name}.")
+
+
+def _is_solution(place: str, file: Path) -> bool:
+    """Whether a module was loaded from an opened solution of the learner's workspace."""
+    folder = Path(place).parent
+    return folder.name in ("solution", "solutions") and file.parent != folder and "site-packages" not in place
 
 
 def _refuse_replaced(guard: Guard, file: Path) -> None:

@@ -18,6 +18,16 @@ JOURNAL = "learning_journal.md"
 _NEVER = {"solution", "solutions", "sources", "__pycache__"}
 _PYTEST = PurePosixPath("pytest.ini")
 _PYTEST_TEXT = "# So that pytest takes its settings from here, and not from a project around this folder.\n[pytest]\n"
+_PROJECT = PurePosixPath("pyproject.toml")
+_PROJECT_TEXT = """# So that `uv run` takes the Python in .venv as it is, and no project around this folder.
+[project]
+name = "workspace"
+version = "0"
+requires-python = ">=3.11"
+
+[tool.uv]
+managed = false
+"""
 
 
 @final
@@ -118,6 +128,7 @@ def given_files(course: Course) -> Iterator[tuple[PurePosixPath, bytes]]:
         FileAccessError: one cannot be read.
     """
     yield _PYTEST, _PYTEST_TEXT.encode()
+    yield _PROJECT, _PROJECT_TEXT.encode()
     for unit in course.units:
         for path in sorted(unit.content.rglob("*")):
             relative = PurePosixPath(path.relative_to(unit.content).as_posix())
