@@ -30,7 +30,7 @@ WRONG = [
     Wrong("chapter01.entropy", "np.log(safe)", "np.log2(safe)", "entropy_in_bits"),
     Wrong("chapter01.top_keys", "-weights[query_idx]", "weights[query_idx]", "smallest_taken"),
     Wrong("chapter01.sparsity", "weights < threshold", "weights >= threshold", "share_above"),
-    Wrong("chapter01.compare", "np.abs(difference).max()", "difference.max()", "sign_counts"),
+    Wrong("chapter01.compare", "np.abs(difference).max()", "difference.max()", "max_diff_with_sign"),
     Wrong("chapter01.heatmap", "axes.imshow(weights,", "axes.imshow(weights.T,", "map_transposed"),
     Wrong("chapter01.heatmap", "vmin=0, vmax=1, ", 'vmin=0, vmax=1, origin="lower", ', "map_upside_down"),
     Wrong("chapter01.heatmap", "vmin=0, vmax=1, ", "", "colours_not_from_zero"),

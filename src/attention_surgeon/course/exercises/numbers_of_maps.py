@@ -92,7 +92,7 @@ ENTROPY = FunctionCheck(
             "Sum over the keys only, the last axis.", ".sum(axis=-1)",
         ),
         known(
-            "summed_over_queries", lambda w: -(w * np.log(np.where(w > 0, w, 1.0))).sum(-2),
+            "entropy_over_queries", lambda w: -(w * np.log(np.where(w > 0, w, 1.0))).sum(-2),
             "You add up over the queries, not over the keys.", "Along which axis does a row of weights sum to 1?",
             "The keys are the last axis.", ".sum(axis=-1)",
         ),
@@ -208,7 +208,7 @@ COMPARISON = FunctionCheck(
             "What does the first letter of mse stand for?", "Take the mean.", "(difference**2).mean()",
         ),
         known(
-            "sign_counts", _with("max_diff", lambda a, b: (a - b).max()), "Differences below 0 do not count.",
+            "max_diff_with_sign", _with("max_diff", lambda a, b: (a - b).max()), "Differences below 0 do not count.",
             "Which of +0.1 and -0.5 is the larger difference?", "Take the absolute value before the maximum.",
             "np.abs(difference).max()",
         ),

@@ -127,13 +127,18 @@ def hides(asked: str, call: Call, hidden: Tensor) -> Promise:
         __tracebackhide__ = True
         weights = to_array(call.values(target)[1])
         if np.abs(weights[np.broadcast_to(hidden.numpy(), weights.shape)]).max() > 1e-6:
-            raise ExplainedError(
-                "hidden_keys_are_seen", "Keys that the mask hides still get weight.",
-                question="What does True in the mask say, and what happens to the scores where it is False?",
-                pointer="Hide before the softmax.", fix='scores = scores.masked_fill(~mask, float("-inf"))',
-            )  # fmt: skip
+            raise hidden_keys_seen("Keys that the mask hides still get weight.")
 
     return Promise(asked, keep)
+
+
+def hidden_keys_seen(symptom: str) -> ExplainedError:
+    """Return what is said where a mask does not hide."""
+    return ExplainedError(
+        "hidden_keys_are_seen", symptom,
+        question="What does True in the mask say, and what happens to the scores where it is False?",
+        pointer="Hide before the softmax.", fix='scores = scores.masked_fill(~mask, float("-inf"))',
+    )  # fmt: skip
 
 
 def empty_rows_are_zero(asked: str, call: Call, *names: str) -> Promise:
@@ -144,17 +149,18 @@ def empty_rows_are_zero(asked: str, call: Call, *names: str) -> Promise:
         for name, value in zip(call.shapes, call.values(target), strict=True):
             given = to_array(value)[..., 1, :]
             if not np.isfinite(given).all():
-                raise _empty_row("empty_row_nan", f"A query whose every key is hidden gets NaN in the {name}.")
+                raise empty_row_told("empty_row_nan", f"A query whose every key is hidden gets NaN in the {name}.")
             if (not names or name in names) and np.abs(given).max() > 1e-12:
-                raise _empty_row(
-                    "empty_row_even",
+                raise empty_row_told(
+                    "empty_row_not_zero",
                     f"A query whose every key is hidden gets {np.abs(given).max():.3g} in the {name}, expected 0.",
                 )
 
     return Promise(asked, keep)
 
 
-def _empty_row(name: str, symptom: str) -> ExplainedError:
+def empty_row_told(name: str, symptom: str) -> ExplainedError:
+    """Return what is said where a query that may attend to nothing gets something else than zeros."""
     return ExplainedError(
         name, symptom, question="It may attend to nothing. What should it get?",
         pointer="A finite fill makes all its keys alike, and -inf makes NaN: set such a row to 0 after the softmax.",
