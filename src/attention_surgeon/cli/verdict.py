@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import code_lines, count, folded, labelled_lines, text_lines, title_lines, visible
+from attention_surgeon.cli.cells import code_lines, count, fit, folded, labelled_lines, text_lines, title_lines, visible
 from attention_surgeon.cli.matrices import compared_lines, decimals_for, number_text
 from attention_surgeon.verdict import Counterexample, Difference, Level, Location, Mistake, Verdict
 
@@ -125,7 +125,7 @@ def crash_lines(location: Location, reason: str, width: int) -> Iterator[Text]:
     yield from text_lines(
         f"✗ {os.path.basename(location.file)}, line {location.line} stops with an error.", width, "bad"
     )
-    yield from code_lines(visible(location.text))
+    yield Text(fit(f"      {visible(location.text)}", width))
     for line in reason.splitlines():
         yield from text_lines(line, width, indent=2)
 

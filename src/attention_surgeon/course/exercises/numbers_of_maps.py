@@ -92,7 +92,7 @@ ENTROPY = FunctionCheck(
             "Sum over the keys only, the last axis.", ".sum(axis=-1)",
         ),
         known(
-            "entropy_over_queries", lambda w: -(w * np.log(np.where(w > 0, w, 1.0))).sum(-2),
+            "entropy_of_keys", lambda w: -(w * np.log(np.where(w > 0, w, 1.0))).sum(-2),
             "You add up over the queries, not over the keys.", "Along which axis does a row of weights sum to 1?",
             "The keys are the last axis.", ".sum(axis=-1)",
         ),
