@@ -27,7 +27,7 @@ def crash(folder: Path, text: str, *arguments: Any) -> Crash:
     try:
         function(*arguments)
     except Exception as error:  # noqa: BLE001  whatever it raises is looked at
-        found = crash_of(error, "f") or crash_in_call(error, function, "f")
+        found = crash_of(error, "f")
         assert found is not None
         return found
     raise AssertionError("it did not stop")
@@ -62,7 +62,6 @@ def test_file_line_text_message_and_call(tmp_path: Path):
         ("return Q.mT.view(-1)", (torch.ones(3, 2),), "`reshape` copies them"),
         ("a, b = Q.shape", (torch.ones(3),), "2 values are expected on the left"),
         ("return Q.double() @ Q.mT", (torch.ones(3, 2),), "different dtypes"),
-        ("return Q", (1, 2), "The arguments must stay as the text of the exercise gives them."),
         ("return Q.chunk(3)", (None,), "`Q` is None here"),
     ],
 )
@@ -76,6 +75,16 @@ def test_an_error_of_nobody_and_one_of_ours_have_no_line(tmp_path: Path):
         len(3)  # type: ignore[arg-type]
     found = crash_of(raised.value)
     assert found is None or found.location.file == __file__
+
+
+def test_a_call_that_does_not_even_begin_has_the_line_of_the_definition(tmp_path: Path):
+    function = written(tmp_path, "def f(Q):\n    return Q\n")["f"]
+    with pytest.raises(TypeError) as raised:
+        function(1, 2)
+    found = crash_in_call(raised.value, function, "f(1, 2)")
+    assert found is not None
+    assert (found.location.line, found.location.text) == (1, "def f(Q):")
+    assert found.meaning == "The arguments must stay as the text of the exercise gives them."
 
 
 def test_the_cause_of_an_error_of_ours_is_told(tmp_path: Path):

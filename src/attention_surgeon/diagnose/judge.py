@@ -13,7 +13,7 @@ from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain,
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.faults import faults_of, find_fault
+from attention_surgeon.faults import Fault, faults_of, find_fault
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
 from attention_surgeon.testing.function_behaviour import FunctionContract
@@ -211,7 +211,7 @@ def _judge(subject: Subject) -> Diagnosis:
     difference = example = None
     if not is_right:
         difference = difference_of_circuit(subject, circuit) if circuit and found[0] else difference_in_answer(subject)
-        difference = _without_claims_on(difference, behaviour)
+        difference = _without_claims_on(difference, behaviour, found[1:])
         example = counterexample(subject)
     return diagnosed(
         status="right" if is_right else "wrong",
@@ -238,17 +238,19 @@ _STEP_OF: Mapping[str, str] = {
 """The step that a mistake of a stage shows in; those of the stages before the scale show in the scores."""
 
 
-def _without_claims_on(difference: Difference | None, behaviour: Sequence[Behaviour]) -> Difference | None:
-    """Take back that a step is right where something seen in the behaviour is wrong there, or may be."""
+def _without_claims_on(
+    difference: Difference | None, behaviour: Sequence[Behaviour], others: Sequence[Sequence[Fault]]
+) -> Difference | None:
+    """Take back that a step is right where something seen in the behaviour, or another explanation, may be wrong."""
     if difference is None:
         return None
+    if any(seen.is_fault and seen.fault is None for seen in behaviour):
+        return dataclasses.replace(difference, right_before=())
+    seen_too = [find_fault(seen.fault) for seen in behaviour if seen.is_fault and seen.fault is not None]
     before = difference.right_before
-    for seen in behaviour:
-        if seen.is_fault and seen.fault is None:
-            before = ()
-        elif seen.is_fault:
-            step = _STEP_OF.get(find_fault(seen.fault or "").stage, "scores")
-            before = before[: before.index(step)] if step in before else before
+    for fault in (*seen_too, *(fault for faults in others for fault in faults)):
+        step = _STEP_OF.get(fault.words.stage, "scores")
+        before = before[: before.index(step)] if step in before else before
     return dataclasses.replace(difference, right_before=before)
 
 

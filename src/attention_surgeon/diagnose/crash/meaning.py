@@ -43,6 +43,7 @@ _BY_MESSAGE = tuple(
             "`if` asks for one yes or no, and this has many; to see whether it was given, write `is not None`.",
         ),
         (r"return_types", _LARGEST),
+        (r"maximum recursion depth", "The function calls itself without an end."),
         (
             r"leaf Variable that requires grad",
             f"A tensor that gradients are wanted for may not be changed in place: {_IN_PLACE}",
