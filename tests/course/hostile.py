@@ -80,7 +80,8 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "a name that nobody defined",
         RIGHT.replace("torch.softmax(scores", "torch.softmax(score"),
         "stopped",
-        "problem.py, line 8: NameError: name 'score' is not defined. Did you mean: 'scores'?\nNothing is called `score` where this line runs.",
+        "problem.py, line 8: NameError: name 'score' is not defined. Did you mean: 'scores'?\n"
+        "Nothing is called `score` where this line runs.",
     ),
     Submission(
         "a module that is not installed",
@@ -118,7 +119,8 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "recursion without an end",
         HEAD + "    return attention(Q, K, V, mask)\n",
         "stopped",
-        "problem.py, line 5: RecursionError: maximum recursion depth exceeded\nThe function calls itself without an end.",
+        "problem.py, line 5: RecursionError: maximum recursion depth exceeded\n"
+        "The function calls itself without an end.",
     ),
     Submission(
         "exit() while it is loaded",
