@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from attention_surgeon.course.checking import load_checks
+from attention_surgeon.course.checks_file import load_checks
 from attention_surgeon.course.exercises.explained import CrashError, ExplainedError
 from attention_surgeon.course.exercises.promise import Promise, broken_promise
 from attention_surgeon.diagnose import diagnose

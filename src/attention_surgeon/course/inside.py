@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from attention_surgeon.course.asked import crashed, promises_of, verdict_on
-from attention_surgeon.course.checking import load_check_named, load_checks
+from attention_surgeon.course.checks_file import load_check_named, load_checks
 from attention_surgeon.course.guard import Guard
 from attention_surgeon.course.verdict import Status
 from attention_surgeon.diagnose.crash import crash_of

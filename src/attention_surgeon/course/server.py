@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, final
 
-from attention_surgeon.course.checking import load_checks
+from attention_surgeon.course.checks_file import load_checks
 from attention_surgeon.course.inside import examine_checks, judge
 from attention_surgeon.course.prepare import prepare
 from attention_surgeon.diagnose.child import Limits, Outcome, run_in_child

@@ -11,7 +11,7 @@ from typing import Any
 
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.asked import promises_of, verdict_on
-from attention_surgeon.course.checking import load_checks
+from attention_surgeon.course.checks_file import load_checks
 from attention_surgeon.course.source import find_definition, read_source
 from attention_surgeon.verdict import Location, Verdict
 from tests.course_content.exercises import course

@@ -69,6 +69,8 @@ CRASHING = (
             line="return heads.permute", says="`permute` is a method of PyTorch's tensors"),
     Attempt("chapter01.multihead", "a matrix of another name", "merge_heads(gathered) @ self.W_out", "merge_heads(gathered) @ self.W_o", line="return merge_heads",
             says="Did you mean: 'W_o'?"),
+    Attempt("chapter01.multihead", "a batch at any price", "if False:", "if x.ndim == 2:  # (n, embed_dim)",
+            line="batch, n, embed_dim = x.shape", says="not enough values to unpack (expected 3, got 2)"),
     Attempt("chapter01.multihead", ".T on four axes", "K.T", "K.swapaxes(-2, -1)", line="scores = Q @ K.T",
             says="`K` has 4 axes, and `.T` turns all of them around"),
     Attempt("chapter01.torch_mask", "not for tensors", "not allowed", "~allowed", line="return not allowed",

@@ -153,6 +153,8 @@ def merge_heads(heads):
     Attempt("chapter01.multihead", "a loop over heads", '''
 class MultiHeadAttention:
     def __init__(self, embed_dim, num_heads, seed=0):
+        if embed_dim % num_heads != 0:
+            raise ValueError("these sizes do not go together")
         rng = np.random.default_rng(seed)
         self.num_heads = num_heads
         self.W_q, self.W_k, self.W_v, self.W_o = (
@@ -165,7 +167,7 @@ class MultiHeadAttention:
         found = []
         for h in range(self.num_heads):
             part = slice(h * size, (h + 1) * size)
-            scores = Q[..., part] @ K[..., part].transpose(0, 2, 1) / size**0.5
+            scores = Q[..., part] @ np.swapaxes(K[..., part], -2, -1) / size**0.5
             found.append(softmax(scores) @ V[..., part])
         return np.concatenate(found, axis=-1) @ self.W_o
 '''),

@@ -246,12 +246,13 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
     ),
     "chapter01.multihead": (
         gives(
-            "Return the output (batch, n, embed_dim).",
+            "Return the output (batch, n, embed_dim), for x of the same shape; x may also come without a batch.",
             *(
                 Call((_array(1, *size, 6),), {"output": (*size, 6)}, {}, (6, heads))
-                for size, heads in (((2, 7), 3), ((1, 1), 2), ((1, 3), 1))
+                for size, heads in (((2, 7), 3), ((1, 1), 2), ((1, 3), 1), ((5,), 2))
             ),
         ),
+        refuses("ValueError where embed_dim is no multiple of num_heads.", (100, 8), "`MultiHeadAttention(100, 8)`"),
     ),
     "chapter01.torch_layer": (
         gives(
