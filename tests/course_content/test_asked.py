@@ -60,10 +60,10 @@ def test_print_for_return_is_said_with_its_line(tmp_path: Path, monkeypatch: pyt
     assert raised.value.location.line == 6
 
 
-def test_numbers_come_before_promises(tmp_path: Path) -> None:
-    """Of two mistakes, the one in the mathematics is told, and what it says is true of the whole."""
+def test_of_two_mistakes_nothing_untrue_is_said(tmp_path: Path) -> None:
+    """The axis is wrong, too, and a shape that is missing an axis hides it: no part is called right."""
     text = SOFTMAX + "    return (e / e.sum(-2, keepdims=True)).squeeze()\n"
     promises = promises_of("chapter01")["chapter01.softmax"]
     found = verdict_on(written(tmp_path, text, "softmax"), None, "softmax", promises, {"takes": "matrices"})
-    assert found.status == "wrong"
-    assert "softmax_over_queries" in found.names
+    assert (found.status, found.names) == ("wrong", ("other_shape",))
+    assert found.difference is None
