@@ -1,0 +1,1 @@
+from tests.typechecker import beartype_once as beartype_once

@@ -37,9 +37,14 @@ def test_it_shows_what_was_found_and_where_it_is(surgeon: Surgeon):
     assert "all 24 checks passed" in ran.out
     assert "✓ fills       e⁰ is 1, so a hidden score of 0 is a score like another" in ran.out
     assert "71 claims: " in ran.out
-    made = [line.strip() for line in lines[lines.index(next(line for line in lines if line.rstrip() == "Made")) + 1 :]]
+    lines = [line.strip() for line in lines]
+    made = lines[lines.index("Made") + 1 : lines.index("To try next") - 1]
     assert made == ["here/report.html", "here/visualizations/mask.png", "here/learning_journal.md"]
     assert all(Path(path).is_file() for path in made)
+    commands = [line.partition(":")[0].split() for line in lines[lines.index("To try next") + 1 :]]
+    assert len(commands) == 3
+    for _, name, *_ in commands:
+        assert surgeon(name, "--help").code == 0
     assert ran.err.splitlines()[-3:] == ["fills: done", "lines: done", "writing the page and the journal ..."]
 
 

@@ -5,7 +5,7 @@ import pytest
 from attention_surgeon.errors import FileFormatError
 from attention_surgeon.experiments import Bench, MaskingConfig, Result, compare_masking
 from attention_surgeon.experiments.language import LanguageConfig
-from attention_surgeon.experiments.masking import run
+from attention_surgeon.experiments.masking import _verdict, run
 
 SIZES = LanguageConfig(
     num_steps=60, batch_size=8, learning_rate=0.02, context_len=16, embed_dim=16, num_heads=2, num_layers=1
@@ -52,6 +52,13 @@ def test_the_verdict_tells_the_numbers(result: Result):
     assert f"With the mask reversed it came to {reverse['training_bits']:.2f}" in result.verdict
     assert f"it scored {none['writing_bits']:.2f}" in result.verdict
     assert [row["sample"][:24] for row in result.records] == [causal["sample"][:24]] * 3
+
+
+@pytest.mark.parametrize(("held_out", "is_said"), [(0.1, False), (9.0, True)])
+def test_a_training_that_is_too_short_is_said_to_be(result: Result, held_out: float, is_said: bool):
+    causal, *cheats = result.records
+    verdict = _verdict(({**causal, "held_out_bits": held_out}, *cheats), result.tables["baselines"])
+    assert ("so few steps cannot show" in verdict) is is_said
 
 
 def test_a_short_text_is_refused():

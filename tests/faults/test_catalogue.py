@@ -48,7 +48,7 @@ attn_mask dropout_p is_causal k_linear k_proj key_proj key_rows n_k n_q need_wei
 has_torch_function has_torch_function_unary has_torch_function_variadic layer_norm log_softmax named_parameters
 repeat_interleave rms_norm scaled_dot_product_attention true_divide
 causal_start diagonal_hidden full_attention one_ahead reversed_without_diagonal window_ahead
-rows_mix_tokens rows_unknown try_arguments
+rows_mix_tokens rows_unknown
 """
 """What the witness has in quotes beside names of faults: arguments, operations, patterns, its own states."""
 

@@ -4,6 +4,7 @@ A constructor that is given a configuration gets one whose fields are those that
 the file holds one, with the proposed sizes in it.
 """
 
+import copy
 import dataclasses
 import functools
 import inspect
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.calls.names import Size, size_of, words_of
 from attention_surgeon.calls.sizes import Proposal, number, numbers
 from attention_surgeon.calls.source import Text
@@ -56,6 +58,8 @@ class Maker:
             return "tensor"
         if "Module" in note and parameter.default in (EMPTY, None):
             return "module"
+        if role in ("module", "tensor") and self.text.is_switch(parameter.name):
+            return "unknown"
         if role in ("module", "tensor"):
             return "module" if self.text.is_called(parameter.name) else "tensor"
         if role == "config" and (self.text.fields(parameter.name) or _is_own_class(parameter.annotation)):
@@ -128,8 +132,11 @@ class Maker:
             return self._tensor(name, proposal) if role == "tensor" else self._module(name, proposal)
         if self.text.choices(name):
             return self.text.choices(name)[0]
-        if "bool" in str(parameter.annotation):
-            return "causal" in name or "mask" in name
+        if "bool" in str(parameter.annotation) or (role == "unknown" and self.text.is_switch(name)):
+            return "causal" in name or "mask" in name or name.endswith("bias")
+        if _SCALE.fullmatch(name.lower()):
+            root = numbers(proposal, set(self.roles.values()))["head_size"] ** 0.5
+            return root if re.search(rf"/ *(self\.)?{name}\b", self.text.source) or "temp" in name.lower() else 1 / root
         for value in _habits(name, str(parameter.annotation)):
             return value
         raise LookupError(f"I do not know what the constructor's `{name}` should be")
@@ -203,6 +210,8 @@ class Maker:
         own, role = _get(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
+        if own is EMPTY and role not in ("kv_heads", "head_size") and self.text.may_be_none(name):
+            own = None
         if own is not EMPTY and (role not in _WISHED or self._stays(role, own, proposal)):
             return own
         value = self._by_role(name, role, proposal, None if own is None else EMPTY)
@@ -227,7 +236,7 @@ class Maker:
         is_subscripted = self.text.is_subscripted(parameter.name)
         if isinstance(parameter.annotation, str) and inspect.isclass(self.text.names.get(parameter.annotation)):
             return _instance(self.text.names[parameter.annotation])
-        for name, value in self.text.names.items():
+        for name, value in (dict(self.text.names) | others_of_file(self.target, "conf|cfg|args|param")).items():
             known = _known_fields(name, value)
             hits = len(wanted & known.keys())
             if hits > most and not (is_subscripted and not hasattr(value, "__getitem__")):
@@ -253,6 +262,7 @@ _WISHED: frozenset[Size] = frozenset(
         "cap",
     )
 )
+_SCALE = re.compile(r"(softmax_|attn_|attention_)?(temperature|temp|scale|scaling|scale_factor|scaling_factor)")
 _BESIDE: Mapping[str, Size] = {
     "dimq": "width",
     "dimk": "context_width",
@@ -267,7 +277,6 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("implementation", "backend", "impl"), "eager"),
     (("theta", "base"), 10000.0),
     (("eps",), 1e-6),
-    (("scale", "scaling", "temperature"), 1.0),
     (("bucket",), 8),
     (("distance", "relative"), 16),
     (("device",), "cpu"),
@@ -352,10 +361,10 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
     """Return a configuration like `base` with these values."""
     if isinstance(base, dict) or (base is EMPTY and is_dict):
         return {**(base if isinstance(base, dict) else {}), **values}
-    if inspect.isclass(base):
-        return _of_class(base, values)
     if base is EMPTY or base is None:
         return types.SimpleNamespace(**values)
+    if inspect.isclass(base):
+        return _of_class(base, values)
     if any(not hasattr(base, name) for name in values):  # another's configuration, with a part of the fields
         return types.SimpleNamespace(**{**getattr(base, "__dict__", {}), **values})
     if dataclasses.is_dataclass(base):
@@ -364,12 +373,15 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
         }
         try:
             return dataclasses.replace(base, **{k: v for k, v in values.items() if k in known})  # pyright: ignore[reportArgumentType]
-        except Exception:  # noqa: BLE001  somebody else's __post_init__
-            return base
+        except Exception:  # noqa: BLE001  somebody else's __init__ or __post_init__
+            return _changed(base, values)
     if isinstance(base, types.SimpleNamespace):
         return types.SimpleNamespace(**{**vars(base), **values})
-    import copy
+    return _changed(base, values)
 
+
+def _changed(base: Any, values: Mapping[str, Any]) -> Any:
+    """Return a copy of a configuration with these values, whatever its own constructor would say."""
     made = copy.deepcopy(base)
     for name, value in values.items():
         try:

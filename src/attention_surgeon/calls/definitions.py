@@ -8,12 +8,18 @@ module of the user's own is looked for in the folders above the file.
 import ast
 import builtins
 import importlib
+import inspect
+import os
+import re
 import symtable
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from attention_surgeon.calls.standins import stand_in
 
 _LEVELS = 6
 _ROOT_FILES = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
@@ -112,7 +118,7 @@ class Missing(ModuleType):
         """Return a missing part of it."""
         if name.startswith("__"):
             raise AttributeError(name)
-        return Missing(f"{self.__name__}.{name}", self.__dict__["_error"])
+        return stand_in(name) or Missing(f"{self.__name__}.{name}", self.__dict__["_error"])
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Raise; a decorator is left out: it returns the function that it is given."""
@@ -124,7 +130,14 @@ class Missing(ModuleType):
         """Stand for a base class: a module of torch where its name says so."""
         import torch
 
-        return (torch.nn.Module,) if self.__name__.endswith("Module") else ()
+        return (torch.nn.Module,) if self.__name__.endswith("Module") else (_base(self),)
+
+
+def _base(missing: Missing) -> type:
+    """Return a class that says what is missing when an object of it is made."""
+    return type(
+        missing.__name__.rpartition(".")[2], (), {"__init__": lambda self, *given, **named: missing(self, *given)}
+    )
 
 
 def run_definition(path: Path, name: str, module: ModuleType, content: bytes) -> list[str]:
@@ -156,23 +169,72 @@ def run_definition(path: Path, name: str, module: ModuleType, content: bytes) ->
             notes.append(f"line {statement.lineno}: {error}")
             for one in statement.names:
                 bound = one.asname or one.name.partition(".")[0]
-                module.__dict__[bound] = Missing(one.name, str(error))
+                module.__dict__[bound] = stand_in(one.name) or Missing(one.name, str(error))
     return notes
+
+
+def others_of_file(target: Any, pattern: str) -> dict[str, Any]:
+    """Return what the target's file defines under a name that matches, also what the target itself does not need.
+
+    Args:
+        target: A class or function; an object's class is looked at.
+        pattern: A regular expression, found anywhere in a name in small letters.
+    """
+    kind = target if inspect.isclass(target) or inspect.isroutine(target) else type(target)
+    module = sys.modules.get(getattr(kind, "__module__", ""))
+    try:
+        path = Path(inspect.getsourcefile(kind) or "")
+        content = path.read_bytes()
+        tree = ast.parse(content)
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    found: dict[str, Any] = {}
+    for name in (name for statement in tree.body for name in sorted(_bound(statement))):
+        if module is None or not re.search(pattern, name.lower()):
+            continue
+        try:
+            if name not in vars(module):
+                run_definition(path, name, module, content)
+        except Exception:  # noqa: BLE001  somebody else's file may raise anything
+            continue
+        if name in vars(module) and not isinstance(vars(module)[name], ModuleType):
+            found[name] = vars(module)[name]
+    return found
 
 
 def _run_import(code: Any, module: ModuleType, path: Path, statement: ast.Import | ast.ImportFrom) -> None:
     """Import; where the module is not there, once more with the folder of the user's tree that has it."""
     if isinstance(statement, ast.ImportFrom) and statement.level:
         _set_package(module, path, statement.level)
+    with _not_itself(path, module, statement):
+        try:
+            exec(code, module.__dict__)
+        except ModuleNotFoundError as error:
+            folder = folder_with(error.name or "", path)
+            if folder is None:
+                raise
+            sys.path.insert(0, str(folder))
+            importlib.invalidate_caches()
+            exec(code, module.__dict__)
+
+
+@contextmanager
+def _not_itself(path: Path, module: ModuleType, statement: ast.Import | ast.ImportFrom) -> Iterator[None]:
+    """Keep the half-made module out of an import: its package may import it back, and `mxnet.py` may import mxnet."""
+    own = sys.modules.pop(module.__name__, None)
+    wanted = {one.name.partition(".")[0] for one in statement.names} if isinstance(statement, ast.Import) else set()
+    if isinstance(statement, ast.ImportFrom) and not statement.level:
+        wanted = {str(statement.module).partition(".")[0]}
+    kept, folder = list(sys.path), str(path.resolve().parent)
+    if path.stem in wanted:
+        sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != folder]
     try:
-        exec(code, module.__dict__)
-    except ModuleNotFoundError as error:
-        folder = folder_with(error.name or "", path)
-        if folder is None:
-            raise
-        sys.path.insert(0, str(folder))
-        importlib.invalidate_caches()
-        exec(code, module.__dict__)
+        yield
+    finally:
+        if path.stem in wanted:
+            sys.path[:] = kept
+        if own is not None:
+            sys.modules[module.__name__] = own
 
 
 def folder_with(name: str, path: Path) -> Path | None:

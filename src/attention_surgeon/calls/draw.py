@@ -74,10 +74,6 @@ def array(values: np.ndarray, library: str) -> Any:
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(values).copy())
-    if library == "jax":
-        import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
-
-        return jnp.asarray(values)
     return values.astype(np.float64) if values.dtype == np.float32 else values
 
 

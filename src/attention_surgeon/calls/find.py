@@ -6,7 +6,6 @@ behave so.
 """
 
 import dataclasses
-import importlib.util
 import inspect
 import itertools
 import re
@@ -24,6 +23,7 @@ from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
 from attention_surgeon.calls.construct import Maker
 from attention_surgeon.calls.draw import draw_parameters
 from attention_surgeon.calls.example import plan_of_example
+from attention_surgeon.calls.jax_names import run_with_numpy
 from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import Plan, Refusal
 from attention_surgeon.calls.sizes import Proposal, proposals
@@ -35,12 +35,16 @@ _USES: tuple[tuple[Library, str], ...] = (
     ("torch", r"\btorch\.|\bTensor\b|\bF\.|\bnn\."),
     ("numpy", r"\b(np|numpy)\."),
 )
-_STAGES = (  # numbers of tokens, whether in likely layouts, whether with tokens that may be left out
-    (FIRST_LENGTHS, True, False),
-    (FIRST_LENGTHS, True, True),
-    (OTHER_LENGTHS, True, False),
-    (FIRST_LENGTHS + OTHER_LENGTHS, False, False),
+_STAGES = (  # numbers of tokens, whether in likely layouts, with tokens that may be left out, the usual other arguments
+    (FIRST_LENGTHS, True, False, True),
+    (FIRST_LENGTHS, True, True, True),
+    (FIRST_LENGTHS, True, False, False),
+    (FIRST_LENGTHS, False, False, True),
+    (OTHER_LENGTHS, True, False, True),
+    (FIRST_LENGTHS + OTHER_LENGTHS, False, False, False),
+    (OTHER_LENGTHS, True, False, False),
 )
+_USUAL = 2  # of the combinations of arguments that are no tokens
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
 
@@ -109,8 +113,8 @@ class _Search:
         self.maker = Maker(self.target, self.text, self.hints)
         self.required = self._given(with_optional=False)
         self.library = self._library()
-        if self.library == "jax" and importlib.util.find_spec("jax") is None:
-            raise LookupError("it takes JAX arrays, and jax is not installed")
+        if self.library == "jax":
+            self.target, self.library = run_with_numpy(self.target), "numpy"
         for plan in self._plans():
             if plan is not None:
                 return plan
@@ -137,14 +141,20 @@ class _Search:
     def _plans(self) -> Iterator[Plan | None]:
         """Yield what came of each attempt: first in likely layouts at all sizes, then in others."""
         made: list[_Made] = []
-        for lengths, is_likely, with_optional in _STAGES:
+        for lengths, is_likely, with_optional, is_usual in _STAGES:
             self.required = self._given(with_optional=with_optional)
             if with_optional and len(self.required) == len(self._given(with_optional=False)):
                 continue
-            for one in made or self._kept(made):
-                yield from self._calls(*one, lengths, is_likely=is_likely)
-                if self.best is not None:
+            before = self.attempts
+            for one in list(made) or self._kept(made):
+                for plan in self._calls(*one, lengths, is_likely=is_likely, is_usual=is_usual):
+                    yield plan
+                    if self.attempts - before > _ATTEMPTS // 4:  # what its comments say may be said of a helper
+                        break
+                if self.best is not None and not is_usual:
                     return
+                if self.attempts - before > _ATTEMPTS // 4:
+                    break
 
     def _kept(self, made: list[_Made]) -> Iterator[_Made]:
         for one in self._objects():
@@ -200,8 +210,9 @@ class _Search:
         lengths: Sequence[tuple[int, int]],
         *,
         is_likely: bool,
+        is_usual: bool,
     ) -> Iterator[Plan | None]:
-        for arguments, sizes, is_said in self._argument_lists(made, proposal, lengths, is_likely):
+        for arguments, sizes, is_said in self._argument_lists(made, proposal, lengths, is_likely, is_usual):
             plan = Plan(self.target, given, sizes, arguments, self.library, method=self.method)
             self.attempts += 1
             found = self._tried(plan, made, is_said=is_said)
@@ -241,11 +252,12 @@ class _Search:
     # What is given.
 
     def _argument_lists(
-        self, made: Any, proposal: Proposal, some: Sequence[tuple[int, int]], is_likely: bool
+        self, made: Any, proposal: Proposal, some: Sequence[tuple[int, int]], is_likely: bool, is_usual: bool
     ) -> Iterator[tuple[tuple[Argument, ...], Sizes, bool]]:
         others = [p for p in self.parameters if p.name in self.required and self.roles[p.name] not in TOKENS]
         options = [forms(p, self.roles[p.name], self.roles, self.text) for p in others]
-        combinations = _by_rank(options)
+        ranked = _by_rank(options)
+        combinations = ranked[:_USUAL] if is_usual else ranked[_USUAL:]
         is_function = inspect.isroutine(self.target)
         is_picture = _has_picture_layers(made)
         tokens = [p for p in self.parameters if self.roles[p.name] in TOKENS]

@@ -139,6 +139,15 @@ class Text:
                     found += [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
         return list(dict.fromkeys(found))
 
+    def may_be_none(self, name: str) -> bool:
+        """Whether a parameter or field is compared with None."""
+        return bool(re.search(rf"\b{re.escape(name)}\s+is\s+(not\s+)?None\b", self.source))
+
+    def is_switch(self, name: str) -> bool:
+        """Whether a parameter or field is asked for as yes or no: `if self.name:`, `not name`."""
+        return bool(re.search(rf"\b(if|elif|not|and|or)\s+(\w+\.)*{re.escape(name)}\s*(:|\)|\bor\b|\band\b|\belse\b|$)",
+                              self.source, re.MULTILINE))  # fmt: skip
+
     def is_added(self, name: str) -> bool:
         """Whether an argument is added to something: a mask that is added to scores."""
         return bool(re.search(rf"(\+=?|add\w*\()\s*{re.escape(name)}\b", self.source))

@@ -32,6 +32,13 @@ _STOPPED = 130
 
 _PER_SECOND = 4
 
+_NEXT = {
+    "surgeon start my_course": "write attention yourself; each save is judged",
+    "surgeon diagnose FILE.py:NAME": "your own: right, or which mistake, and where",
+    "surgeon trace 'a sentence of yours'": "its weights, step by step",
+}
+"""What to try when the report has been read, and what for."""
+
 _TRUSTED = 5
 """Seconds of expected work after which it is known how fast this machine is."""
 
@@ -145,6 +152,10 @@ def report_screen(made: WholeReport, width: int) -> Iterator[Text]:
     yield Text("")
     yield Text(fit("Made", width), "heading")
     yield from _made_lines(made)
+    yield Text("")
+    yield Text(fit("To try next", width), "heading")
+    for command, use in _NEXT.items():
+        yield from (Text(line) for line in folded(f"{command}: {use}", width))
 
 
 def _scaling_lines(records: Sequence[Mapping[str, float | int | bool]], width: int) -> Iterator[Text]:

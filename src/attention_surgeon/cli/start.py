@@ -43,16 +43,16 @@ def _made_lines(made: Made, width: int) -> Iterator[Text]:
     else:
         yield from text_lines("everything was there already; nothing was touched", width, indent=2)
     yield from _named("left alone, because you have other files of that name", made.kept, width)
+    if shutil.which("uv") is None:
+        told = (
+            "uv is not installed here: for `uv run pytest` in the pages write `python -m pytest`, or `pip install uv`."
+        )
+        yield from text_lines(told, width, "quiet", indent=2)
     total = sum(unit.minutes for unit in course.units)
     yield Text("")
     yield from text_lines(f"{exercises} exercises, about {total / 60:.0f} hours. Begin with:", width)
     here = os.path.relpath(made.root, Path.cwd())
     yield Text("  surgeon watch" if here == "." else f"  cd {here} && surgeon watch", "heading")
-    if shutil.which("uv") is None:
-        told = (
-            "uv is not installed here: for `uv run pytest` in the pages write `python -m pytest`, or `pip install uv`."
-        )
-        yield from text_lines(told, width, "quiet")
 
 
 def _updated_lines(made: Made, width: int) -> Iterator[Text]:

@@ -1,6 +1,7 @@
 """From answers to an explanation: the fewest faults that give the same answers, confirmed on a second probe."""
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -54,6 +55,18 @@ def explain(subject: Subject, probe: int = 0) -> Explanation:
     if found.hypotheses or asked.is_finite or all(fault.name != "nan_rows" for fault in singles(subject)):
         return found
     return _search(asked.where_finite(), [other.where_finite() for other in others])
+
+
+def explain_by(subject: Subject, names: Sequence[str]) -> Explanation:
+    """Return the explanation by faults of these names, one of each; none where they do not give the same answers."""
+    asked, *others = (Asked(subject, probe) for probe in range(NUM_PROBES))
+    if not asked.answered:
+        return Explanation(())
+    known = [fault for fault in (*singles(subject), *fitted_faults(subject, 0)) if fault.name in names]
+    ways = itertools.product(*([fault for fault in known if fault.name == name] for name in names))
+    alive = (h for h in ways if are_compatible(h) and asked.fits(h) and all(other.fits(h) for other in others))
+    found = next((h for h in alive if asked.agrees_on_errors(h)), None)
+    return Explanation(()) if found is None else Explanation((found,), circuit=asked.circuit(found))
 
 
 def _search(asked: "Asked", others: "Sequence[Asked]") -> Explanation:

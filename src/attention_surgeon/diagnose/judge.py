@@ -9,10 +9,10 @@ from typing import Any
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
-from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, is_finite
+from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
-from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Fault, faults_of, find_fault
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
@@ -71,7 +71,7 @@ def _by_both(
     A contract that was asked for is judged by answers alone. Otherwise the operations come first: they need no guess
     at what the target is. Where they cannot be read, the answers decide; but only what they recognise is called wrong.
     """
-    if contract is not None or options.keys() - {"scaled"} or not _is_attention(choices):
+    if contract is not None or options.keys() - {"scaled"} or not (_is_attention(choices) or _is_module(target)):
         made = None if contract is not None or options else diagnose_mask(target, words_of(target))
         if made is not None:
             return made
@@ -100,11 +100,16 @@ def _with_answers(seen: Diagnosis, choices: Sequence[Contract], target: Any) -> 
     """Add the first step that differs and the smallest case, where the answers say the same as the operations."""
     if any(word in " ".join(seen.kind) for word in _BEYOND_CONTRACTS) or not seen.names:
         return seen
-    best, _ = _best_of(choices, target)
-    explained = {mistake.name for mistakes in best.explanations[:1] for mistake in mistakes}
-    if best.verdict != "wrong" or explained != set(seen.names):
-        return seen
-    return dataclasses.replace(best, kind=seen.kind, location=seen.location, untried=seen.untried)
+    for choice in choices:
+        try:
+            subject = _bound(choice, target)
+        except UnjudgedError:
+            continue
+        explanation = explain_by(subject, seen.names)
+        if explanation.hypotheses:
+            found = _judge(subject, explanation)
+            return dataclasses.replace(found, kind=seen.kind, location=seen.location, untried=seen.untried)
+    return seen
 
 
 _BEYOND_CONTRACTS = ("rotary", "ALiBi", "capped", "sink", "normed", "bias for", "window")
@@ -114,7 +119,7 @@ _BEYOND_CONTRACTS = ("rotary", "ALiBi", "capped", "sink", "normed", "bias for", 
 def _right_as(contract: Contract, target: Any) -> Diagnosis | None:
     """Return the diagnosis of a target that answers as a contract asks, None for any other; nothing is searched for."""
     try:
-        subject = contract.bind(target)
+        subject = _bound(contract, target)
         if not all(subject.accepts(subject.ask(case), case) for case in subject.cases(0)):
             return None
     except UnjudgedError:
@@ -132,6 +137,11 @@ def _says_what_it_is(target: Any) -> bool:
 def _is_attention(choices: Sequence[Contract]) -> bool:
     """Whether a target may be attention at all, and not a mask, a softmax or a statistic."""
     return any(isinstance(choice, FunctionContract | LayerContract) for choice in choices)
+
+
+def _is_module(target: Any) -> bool:
+    """Whether a target is a class of modules: a block whose sizes have names that no contract knows is still read."""
+    return isinstance(target, type) and any(base.__module__ == "torch.nn.modules.module" for base in target.__mro__)
 
 
 def _untried(target: Any) -> tuple[str, ...]:
@@ -157,10 +167,24 @@ def _best_of(choices: Sequence[Contract], target: Any) -> tuple[Diagnosis, Contr
 
 def _judged_as(contract: Contract, target: Any) -> Diagnosis:
     try:
-        subject = contract.bind(target)
+        subject = _bound(contract, target)
     except UnjudgedError as error:
         return Diagnosis("unjudged", str(contract), contract_name=contract.registered_name, reason=str(error))
     return _judge(subject)
+
+
+def _bound(contract: Contract, target: Any) -> Subject:
+    """Return the target as the subject of a contract.
+
+    Raises:
+        UnjudgedError: it cannot be, or it raises when it is made.
+    """
+    try:
+        return contract.bind(target)
+    except SurgeonError:
+        raise
+    except Exception as error:
+        raise UnjudgedError(f"it raises when it is made: {type(error).__name__}: {error}") from error
 
 
 def _how_much_is_left_open(diagnosis: Diagnosis) -> tuple[int, int]:
@@ -197,9 +221,9 @@ _OTHER_CONTRACTS: Mapping[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def _judge(subject: Subject) -> Diagnosis:
+def _judge(subject: Subject, explanation: Explanation | None = None) -> Diagnosis:
     unsteady = steadiness_of(subject)
-    explanation = Explanation(()) if unsteady else _explain(subject)
+    explanation = Explanation(()) if unsteady else explanation or _explain(subject)
     found = explanation.hypotheses
     circuit = explanation.circuit
     behaviour = [*unsteady, *_errors(subject, explanation), *_not_numbers(subject, circuit)]

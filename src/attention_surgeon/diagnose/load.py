@@ -139,7 +139,9 @@ def _run(path: Path, needed: str | None = None) -> tuple[ModuleType, Path, bytes
     assert isinstance(spec, ModuleSpec)
     module = importlib.util.module_from_spec(spec)
     with settings_kept() as changed:
-        sys.path[:0] = list(dict.fromkeys([os.path.dirname(os.path.realpath(path)), str(root)]))
+        folder = os.path.dirname(os.path.realpath(path))
+        in_package = (path.parent / "__init__.py").is_file()
+        sys.path[:0] = list(dict.fromkeys([str(root), folder] if in_package else [folder, str(root)]))
         sys.argv = [str(path)]
         sys.modules[name] = module  # dataclasses and pickle look there, and so does a sibling that imports it back
         if needed is None or not _is_defined(path, needed, module, content):

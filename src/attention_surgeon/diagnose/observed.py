@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attention_surgeon.calls import Plan, Refusal, find_plan
+from attention_surgeon.calls.device import without_gpu
 from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference, diagnosed
 from attention_surgeon.errors import SurgeonError
 from attention_surgeon.faults import catalogue
@@ -33,8 +34,13 @@ def diagnose_observed(
         hints: Arguments for its constructor.
         is_unscaled: Whether no scale is wanted.
     """
+    with without_gpu():
+        return _observed(target, example, hints or {}, is_unscaled)
+
+
+def _observed(target: Any, example: Callable[[], Any] | None, hints: Mapping[str, Any], is_unscaled: bool) -> Diagnosis:
     name, says = getattr(target, "__name__", type(target).__name__), words_of(target)
-    plan = find_plan(target, name=name, source=says, example=example, hints=hints or {})
+    plan = find_plan(target, name=name, source=says, example=example, hints=hints)
     if isinstance(plan, Refusal):
         reason = "\n".join(filter(None, (plan.reason, *(f"tried: {way}" for way in plan.tried[:3]), plan.advice)))
         return Diagnosis("unjudged", "", reason=reason)
@@ -43,6 +49,9 @@ def diagnose_observed(
     except SurgeonError as error:
         reason = str(error)
         return Diagnosis("unjudged", "", reason=f"{reason}.")
+    except Exception as error:  # noqa: BLE001  what the reader stumbles over is no fault of the target's
+        reason = f"I could not read its operations ({type(error).__name__}: {error}); that is my limit, not its fault."
+        return Diagnosis("unjudged", "", reason=reason)
     return as_diagnosis(found, plan)
 
 

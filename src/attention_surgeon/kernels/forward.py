@@ -82,9 +82,11 @@ def at_once(problem: Problem) -> ForwardResult | None:
     is_plain = problem.visible is None and not problem.dropout and isinstance(kv, slice)
     if not is_plain or not 0 < math.prod(problem.sizes) <= DIRECT_CELLS:
         return None
-    units, _, num_keys = problem.sizes
+    units, num_queries, num_keys = problem.sizes
+    query = problem.query
     key, value = (expand_units(x[kv], units) for x in (problem.key, problem.value))
-    scores = torch.bmm(problem.query * problem.factor, key.mT)  # (u, q, d) @ (u, d, k) -> (u, q, k)
+    scores = query.new_empty(units, num_queries, num_keys)  # given to `bmm`, because autocast would round its own
+    torch.bmm(query * problem.factor, key.mT, out=scores)  # (u, q, d) @ (u, d, k) -> (u, q, k)
     shift = scores.amax(-1, keepdim=True)
     largest = max(abs(float(end)) for end in torch.aminmax(shift))
     if not largest < exact_above(problem):  # NaN and infinity, too
@@ -95,7 +97,9 @@ def at_once(problem: Problem) -> ForwardResult | None:
         scores -= shift
     weights = scores.exp2_()
     total = weights.sum(-1, keepdim=True)
-    return ForwardResult(torch.bmm(weights, value).div_(total), shift.double(), total)
+    output = query.new_empty(units, num_queries, value.shape[-1])
+    torch.bmm(weights, value, out=output)  # (u, q, k) @ (u, k, v) -> (u, q, v)
+    return ForwardResult(output.div_(total), shift.double(), total)
 
 
 @final

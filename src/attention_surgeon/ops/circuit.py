@@ -169,7 +169,9 @@ class Circuit:
         return self._with_limits(mechanism).steps(given)
 
     def _with_limits(self, mechanism: Mechanism) -> Mechanism:
-        """Put cap and bias in front of the mask step, and the sink behind the normalise step."""
+        """Put cap and bias in front of the mask step, and the sink behind the normalise step, where there are any."""
+        if self.cap is leave_uncapped and self.bias is add_no_bias and self.sink is keep_all_weight:
+            return mechanism
         mask, normalise = mechanism.mask, mechanism.normalise
 
         def cap_and_mask(scaled: Tensor, operands: Operands) -> Tensor:

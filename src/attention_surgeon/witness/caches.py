@@ -4,56 +4,92 @@ How a cache is handed over is found by trying: a value that is returned and give
 is filled, or buffers inside the layer with a start position.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from attention_surgeon.witness.cache_objects import cache_makers, empty_place
 from attention_surgeon.witness.claims import Claim
 from attention_surgeon.witness.flow import Plan
 from attention_surgeon.witness.record import Array, record, to_numbers
 
 _LENGTH = 7
-_PIECES = {"a prompt and then one token at a time": (5, 1, 1), "the prompt in pieces": (3, 4)}
-_ROTARY = ("cos", "sin", "freqs", "positions")
+_ROOM = 12  # tokens that a cache of a fixed length holds
+_PIECES = {
+    "a prompt and then one token at a time": (5, 1, 1),
+    "the prompt in pieces": (3, 4),
+    "one token at a time": (1,) * _LENGTH,
+}
+_ROTARY = ("cos", "sin", "freqs", "rotary")
+_PLACES = ("start", "positions")
 
 
 @dataclass(frozen=True)
 class _Way:
-    """One way of handing a cache on."""
+    """One way of handing a cache on: what it begins as, whether it comes back, where in the layer it is put."""
 
     start: Callable[[], Any]
-    is_returned: bool
+    is_returned: bool = False
+    place: str = ""
 
 
-def try_cache(plan: Plan, *, is_causal: bool) -> Claim | None:
-    """Return what came of feeding a sequence in pieces; None where the target has no cache."""
-    names = {role: [a.name for a in plan.arguments if a.role == role] for role in ("cache", "use_cache")}
-    if not names["cache"] and not names["use_cache"]:
+def try_cache(plan: Plan, *, is_causal: bool, says: str = "") -> Claim | None:
+    """Return what came of feeding a sequence in pieces; None where the target has no cache.
+
+    Args:
+        plan: How the target is called.
+        is_causal: Whether the future is hidden without a mask.
+        says: The text around it, which may say that only one token at a time is taken.
+    """
+    names = {role: [a.name for a in plan.arguments if a.role == role] for role in ("cache", "use_cache", *_PLACES)}
+    asked = [*names["cache"], *names["use_cache"]]
+    if not asked:  # a start position means a cache only where the layer keeps something
+        made = plan.make()
+        asked = [*names["start"], *names["positions"]] if empty_place(made) or _has_buffers(made) else []
+    if not asked:
         return None
-    name = (names["cache"] or names["use_cache"])[0]
+    is_cross = any(a.axes and a.role == "context" for a in plan.arguments)
     tokens = [a.name for a in plan.arguments if a.axes and a.role in ("x", "query", "key", "value")]
-    if not tokens or any("n" not in a.axes and "m" in a.axes for a in plan.arguments if a.name in tokens[:1]):
-        return Claim(name)
-    trier = _Trier(plan, names, tokens, is_causal)
+    if not tokens:
+        return Claim(asked[0])
+    pieces = [p for p in _PIECES if not _SINGLE.search(says) or set(_PIECES[p]) == {1}]
+    found = [_tried(_Trier(plan, names, tokens, is_causal), asked[0], pieces)]
+    if is_cross:
+        given = plan.giving(*(a.name for a in plan.arguments if a.axes and a.role == "context"))
+        found.append(_tried(_Trier(given, names, tokens[:1], is_causal=True), asked[0], pieces))
+    return next((claim for claim in found if claim.fault), next((c for c in found if c.tried), found[0]))
+
+
+def _has_buffers(made: Any) -> bool:
+    """Whether a layer keeps keys and values in tensors of its own."""
+    if not isinstance(made, nn.Module):
+        return False
+    tensors = [*made.named_buffers(), *((n, v) for n, v in vars(made).items() if isinstance(v, Tensor))]
+    return any("cache" in name.lower() or "past" in name.lower() for name, _ in tensors)
+
+
+_SINGLE = re.compile(r"\b(a single|one|1) (new )?(token|query|step)\b(?! of)", re.IGNORECASE)
+
+
+def _tried(trier: "_Trier", name: str, ways: Sequence[str]) -> Claim:
     tried = []
-    for words, pieces in _PIECES.items():
+    for words in ways:
+        pieces = _PIECES[words]
+        if len(pieces) == _LENGTH and tried:
+            continue
         outcome = trier.outcome(pieces)
         if outcome is None:
             continue
         tried.append(words)
         if not outcome:
             fault, sentence, place = trier.what_is_wrong(pieces)
-            return Claim(
-                name,
-                tuple(tried),
-                fault,
-                f"fed as {words}, the output is another than at once: {sentence}",
-                place=place,
-            )
+            words = f"fed as {words}, the output is another than at once: {sentence}"
+            return Claim(name, tuple(tried), fault, words, place=place)
     return Claim(name, tuple(tried))
 
 
@@ -66,14 +102,10 @@ class _Trier:
 
     def outcome(self, pieces: Sequence[int]) -> bool | None:
         """Whether the pieces give what the whole gives; None where no way of handing the cache on works."""
-        try:
-            with torch.no_grad():
-                whole = self._output(self.plan.call(self.plan.make(), dict(self.inputs)))
-        except Exception:  # noqa: BLE001  somebody else's code may raise anything
-            return None
         best: bool | None = None
         for way in self._ways() if self.way is None else [self.way]:
             try:
+                whole = self._whole(is_masked=bool(way.place))
                 parts = [self._output(part) for part in self._fed(way, pieces)]
             except Exception:  # noqa: BLE001
                 continue
@@ -83,8 +115,9 @@ class _Trier:
                 or any(part.shape[self._axis] != size for part, size in zip(parts, pieces, strict=True))
             ):
                 continue
-            joined = np.concatenate(parts if self.is_causal else parts[-1:], self._axis)
-            expected = whole if self.is_causal else np.take(whole, range(_LENGTH - pieces[-1], _LENGTH), self._axis)
+            is_causal = self.is_causal or bool(way.place)
+            joined = np.concatenate(parts if is_causal else parts[-1:], self._axis)
+            expected = whole if is_causal else np.take(whole, range(_LENGTH - pieces[-1], _LENGTH), self._axis)
             size = float(np.abs(expected).max())
             is_same = joined.shape == expected.shape and bool(np.abs(joined - expected).max() < 1e-4 * size)
             if best is None or is_same:
@@ -93,16 +126,29 @@ class _Trier:
                 return True
         return best
 
+    def _whole(self, *, is_masked: bool) -> Array:
+        """Return the output of the whole sequence at once; with the causal mask of a cache of a fixed length."""
+        given = self._given(0, _LENGTH, "")
+        if is_masked:
+            seen = torch.ones(_LENGTH, _LENGTH, dtype=torch.bool).tril()[None, None]
+            given |= {a.name: seen for a in self.plan.arguments if a.role == "mask"}
+        with torch.no_grad():
+            return self._output(self.plan.call(self.plan.make(), given))
+
     def _is_forgotten(self, parts: Sequence[Array], pieces: Sequence[int]) -> bool:
         """Whether the last piece alone gives the same: then nothing was kept, and this is no way to hand a cache on."""
-        first = sum(pieces[:-1])
-        alone = {name: self._piece(name, value, first, pieces[-1]) for name, value in self.inputs.items()}
+        if self._is_cross or self.names["start"]:
+            return False  # each query sees the whole context, or the layer was told that it has seen tokens
         try:
             with torch.no_grad():
-                output = self._output(self.plan.call(self.plan.make(), alone))
+                output = self._output(self.plan.call(self.plan.make(), self._given(sum(pieces[:-1]), pieces[-1], "")))
         except Exception:  # noqa: BLE001
             return False
         return output.shape == parts[-1].shape and bool(np.abs(output - parts[-1]).max() < 1e-6)
+
+    @property
+    def _is_cross(self) -> bool:
+        return any(a.role == "context" and a.name in self.inputs for a in self.plan.arguments)
 
     @property
     def _axis(self) -> int:
@@ -112,17 +158,26 @@ class _Trier:
         return to_numbers(self.plan.arrays(returned)[max(self.plan.output, 0)])
 
     def _ways(self) -> Iterator[_Way]:
-        yield _Way(lambda: None, is_returned=True)
-        yield _Way(dict, is_returned=False)
-        yield _Way(lambda: None, is_returned=False)
+        if self.names["cache"]:
+            yield _Way(lambda: None, is_returned=True)
+            yield _Way(dict)
+            for maker in cache_makers(self.plan, _LENGTH):
+                yield _Way(maker)
+        place = empty_place(self.plan.make())
+        if place is not None:
+            for maker in cache_makers(self.plan, _ROOM):
+                yield _Way(maker, place=place)
+        yield _Way(lambda: None)
 
     def _fed(self, way: _Way, pieces: Sequence[int]) -> Iterator[Any]:
         """Yield what each piece gives, the cache handed on as `way` says."""
         made, state, first = self.plan.make(), way.start(), 0
+        if way.place:
+            setattr(made, way.place, state)
         for size in pieces:
-            given = {name: self._piece(name, value, first, size) for name, value in self.inputs.items()}
+            given = self._given(first, size, way.place)
             given |= {name: True for name in self.names["use_cache"]}
-            if self.names["cache"]:
+            if self.names["cache"] and not way.place:
                 given[self.names["cache"][0]] = state
             with torch.no_grad():
                 returned = self.plan.call(made, given)
@@ -133,16 +188,30 @@ class _Trier:
             yield returned
             first += size
 
+    def _given(self, first: int, size: int, place: str) -> dict[str, Any]:
+        """Return the arguments of one piece; with a cache of a fixed length a mask has as many columns."""
+        given = {name: self._piece(name, value, first, size) for name, value in self.inputs.items()}
+        for argument in self.plan.arguments:
+            value = self.inputs.get(argument.name)
+            if argument.role == "positions" and argument.name not in given and place:
+                given[argument.name] = torch.arange(first, first + size)
+            is_boolean = isinstance(value, Tensor) and value.dtype == torch.bool and value.ndim >= 2
+            if argument.role == "mask" and (place or is_boolean):
+                seen = (
+                    torch.arange(_ROOM if place else first + size)[None] <= torch.arange(first, first + size)[:, None]
+                )
+                axes = value.ndim - 2 if isinstance(value, Tensor) and is_boolean else 2
+                given[argument.name] = seen[(None,) * axes]
+        return given
+
     def _piece(self, name: str, value: Any, first: int, size: int) -> Any:
         argument = next(a for a in self.plan.arguments if a.name == name)
         if argument.name in self.tokens:
             axis = next(argument.axes.index(c) for c in argument.axes if c in "nm")
             return _cut(value, axis, first, size)
-        if argument.role in _ROTARY:
+        if argument.role in _ROTARY or (argument.role == "positions" and not isinstance(value, int)):
             return _cut_tables(value, first, size)
-        if argument.role == "positions" or (isinstance(value, int) and "pos" in name):
-            return first
-        return value
+        return first if argument.role in _PLACES else value
 
     def _cache_in(self, returned: Any) -> Any:
         """Return what among the returned values can be handed on: several tensors together, or an object with some."""

@@ -6,7 +6,7 @@ what entered its softmax. What could not be tried is said by name.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,7 @@ class _Trier:
         self.core = find_cores(self.flow)[0]
         self.has_extra = not self.core.is_fused and canonical(self.flow, self.core).extra is not None
         self.plain = self._hidden({}) or self._nothing()
+        self.fills: list[tuple[float, Location | None]] = []
 
     def _nothing(self) -> Hidden:
         raise UnjudgedError("its scores cannot be read")
@@ -121,12 +122,25 @@ class _Trier:
             "causal": self._causal,
         }
         if argument.role in tries:
-            return tries[argument.role](argument)
+            self.fills.clear()
+            found = tries[argument.role](argument)
+            return self._filled(found) if found.fault is None and found.tried and self.fills else found
         if argument.name in self.inputs and getattr(argument, "required", False):
             return None
         if argument.role in ("need_weights", "use_cache", "cache"):
             return None  # looked at elsewhere
         return Claim(argument.name)
+
+    def _filled(self, claim: Claim) -> Claim:
+        """A hidden score must lie below every real one."""
+        fill, place = self.fills[0]
+        if abs(fill) < 1e-6:
+            name, words = "mask_filled_with_zero", "hidden scores are set to 0, which is a score"
+        elif fill > 0:
+            name, words = "mask_fill_positive", f"hidden scores are set to {fill:g}"
+        else:
+            name, words = "mask_fill_too_small", f"hidden scores are set to {fill:g}; real scores go lower"
+        return replace(claim, fault=name, sentence=f"`{claim.argument}`: {words}", place=place)
 
     def _hidden(self, extra: dict[str, Any], cut: Any = None) -> Hidden | None:
         """Return what a call hides; None where it raises or cannot be read."""
@@ -208,7 +222,8 @@ class _Trier:
         found = self._given(argument, self._as_value(self._allowed(form), form, kind))
         if found is None:
             return Claim(argument.name, tried, meaning=meaning)
-        plain = np.where(np.isfinite(self.plain.masked), self.plain.masked, 0.0)
+        scores = np.where(self.plain.cells, found.masked, self.plain.masked)  # a mask may stand for the causal one
+        plain = np.where(np.isfinite(scores), scores, 0.0)
         expected = softmax(np.where(found.cells, -np.inf, plain))
         rows = ~found.cells.all(-1)
         if not np.isfinite(found.used).all() or np.abs(found.used - expected)[rows].max() < 1e-4 or self.has_extra:
@@ -246,6 +261,7 @@ class _Trier:
             found = self._given(argument, self._as_value(allowed, form, kind))
             if found is None:
                 continue
+            self._note_fill(found, kind)
             meaning, words = self._meaning(found, allowed, kind), f"({', '.join(form.split())}) {kind}"
             if meaning is None:
                 wrong.append((found, words))
@@ -253,6 +269,11 @@ class _Trier:
                 valid.append((meaning, words))
         understood = [pair for pair in valid if pair[0] != "ignored"]
         return understood or ([] if wrong else valid), wrong
+
+    def _note_fill(self, found: Hidden, kind: str) -> None:
+        """Remember a fill that is no hiding; what is to be added was filled by us."""
+        if kind != "additive" and found.cells.any() and -1e3 < found.fill < np.inf and found.fill > self.plain.fill:
+            self.fills.append((found.fill, found.place))
 
     def _allowed(self, form: str) -> Array:
         """Return who may attend, `(batch, heads, n_q, n_k)`, as this form can say it; every query sees a key."""
@@ -367,6 +388,7 @@ class _Trier:
             found = self._given(argument, given)
             if found is None:
                 continue
+            self._note_fill(found, "boolean")
             per_query = value[:, None] if value.ndim == 1 else value
             allowed = np.broadcast_to((np.arange(m)[None, None] < per_query[..., None])[:, None], self.shape)
             meaning = self._meaning(found, allowed, "boolean")

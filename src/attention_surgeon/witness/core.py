@@ -4,7 +4,8 @@ A `Core` is one softmax with the two products around it, as the operations of th
 one layout, whatever the target's: `(batch, heads, query, key)`, found from what depends on which token.
 """
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -246,7 +247,7 @@ class _Written:
         rows = _rows(flow, product, marks, "a", product.summed), _rows(flow, product, marks, "b", product.summed)
         for side, name in zip(rows, ("queries", "keys"), strict=True):
             if (side.tokens < 0).any():
-                raise Structure("rows_mix_tokens", f"a row of the {name} is made of several tokens", core)
+                raise _mixed(marks.a if side is rows[0] else marks.b, name, core)
         sizes = product.sizes
         token_a, token_b = (side.spread(side.tokens, product.out, sizes) for side in rows)
         head = rows[0].spread(rows[0].ranks, product.out, sizes)
@@ -284,7 +285,10 @@ class _Written:
         for op in flow.projections:
             value = flow.ops[op].value
             if op < self.core.scores[0] and value is not None and value.size % flat.size == 0:
-                for part in np.split(value, value.size // flat.size, axis=-1) if value.size > flat.size else [value]:
+                count = value.size // flat.size
+                if value.shape[-1] % count:
+                    continue
+                for part in np.split(value, count, axis=-1):
                     if np.allclose(part.reshape(-1), flat) or np.allclose(
                         np.abs(part.reshape(-1)[:1] / flat[:1]), np.abs(part.reshape(-1) / flat)
                     ):
@@ -320,7 +324,22 @@ class _Written:
     def _combine(self) -> Product | None:
         op = self.ops[self.core.combine]
         product = as_product(op.name, op.inputs, op.options)
-        return product if product is None or self.core.weights_first else product.turned()
+        if product is None:
+            return None
+        return self._as_scores_lie(product if self.core.weights_first else product.turned())
+
+    def _as_scores_lie(self, combine: Product) -> Product:
+        """Return the product with the values, its weights in the order of axes in which the softmax gave them."""
+        given = self.ops[self.core.softmax].value
+        if self.ops[self.core.softmax].name != "softmax" or given is None or given.size != combine.a.size:
+            return combine
+        for order in itertools.permutations(range(given.ndim)):
+            moved = given.transpose(order)
+            if moved.shape == combine.a.shape and not apart(moved, combine.a).any():
+                back = np.argsort(order)
+                left = "".join(combine.left[axis] for axis in back)
+                return replace(combine, a=combine.a.transpose(back), left=left)
+        return combine
 
     def _entering(self, shape: tuple[int, ...]) -> tuple[Array, Array | None]:
         """Return what entered the softmax, in the shape of the scores, and what was appended to it (a sink)."""
@@ -425,6 +444,13 @@ class _Written:
         return batch, rows.ranks.reshape(-1), np.array([t.position for t in tokens])
 
 
+def _mixed(labels: Array, name: str, core: Core) -> Structure:
+    """Say why rows belong to no token: features of several lie in one, or each feature is made of several."""
+    if (labels >= 0).all():
+        return Structure("heads_split_by_view", f"a row of the {name} holds features of several tokens", core)
+    return Structure("rows_mix_tokens", f"a row of the {name} is made of several tokens", core)
+
+
 def _laid(values: Array, place: tuple[Array, ...], size: tuple[int, ...]) -> Array:
     out = np.zeros(size)
     out[tuple(place)] = values.reshape(-1)
@@ -481,7 +507,7 @@ class _Fused:
         rows = _of_rows(marks)
         name = ("queries", "keys", "values")[operand]
         if (rows < 0).any():
-            raise Structure("rows_mix_tokens", f"a row of the {name} is made of several tokens", self.core)
+            raise _mixed(marks, name, self.core)
         tokens = [self.flow.tokens[t] for t in rows.flat]
         batch = np.array([t.batch for t in tokens]).reshape(rows.shape)
         position = np.array([t.position for t in tokens]).reshape(rows.shape)

@@ -1,14 +1,15 @@
 """From the outputs of the heads to what is returned: merging, the output projection, and what stands around it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from attention_surgeon.witness.core import Canon, Core
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.products import as_product
-from attention_surgeon.witness.record import Array, to_numbers
+from attention_surgeon.witness.record import Array, Trace, to_numbers
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Ending:
         has_residual: Whether the input is added.
         tail: The names of what is done after the projection.
         op: The operation at which the fault shows.
+        beyond: What was done to the merged heads before the projection, in words; empty for nothing.
     """
 
     fault: str | None = None
@@ -30,6 +32,7 @@ class Ending:
     has_residual: bool = False
     tail: tuple[str, ...] = ()
     op: int | None = None
+    beyond: str = ""
 
 
 _QUIET = frozenset(
@@ -52,12 +55,81 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     if merged is None:
         return Ending(is_known=False, projection=op, op=op)
     fault = merge_fault(heads, merged)
+    beyond = _beyond_merging(flow, op, cores[0], canons[0]) if fault == "unknown" and len(cores) == 1 else None
+    if beyond is not None:
+        name, fault = beyond
+        return replace(_tail(flow, op, output), beyond=name, fault=fault, op=op)
     if fault is not None:
         known = fault != "unknown"
         return Ending(fault if known else None, known, op, op=op)
-    value = flow.ops[op].value
-    assert value is not None
-    return _tail(flow, op, value, output)
+    return _tail(flow, op, output)
+
+
+_LAYOUTS: Mapping[str | None, Callable[[Array], Array]] = {
+    None: lambda heads: heads.transpose(0, 2, 1, 3),
+    "heads_merged_without_transpose": lambda heads: heads,
+    "heads_reversed": lambda heads: heads.transpose(0, 2, 1, 3)[:, :, ::-1],
+    "heads_merged_by_feature": lambda heads: heads.transpose(0, 2, 3, 1),
+}
+"""How heads `(b, h, n, d)` are put side by side, token by token: rightly, and by what else."""
+
+
+def _beyond_merging(flow: Flow, op: int, core: Core, canon: Canon) -> tuple[str, str | None] | None:
+    """Say what was done to the merged heads before the output projection, None for what has no name here.
+
+    Returns:
+        `gated`: they are multiplied with what does not depend on them; `positions added`: a part is added that the
+        weights make; `queries added`. And the fault of the merging, None for none.
+    """
+    for fault, laid in _LAYOUTS.items():
+        done = _done_to(flow, op, core, canon, laid)
+        if done is not None:
+            return done, fault
+    return None
+
+
+def _done_to(flow: Flow, op: int, core: Core, canon: Canon, laid: Callable[[Array], Array]) -> str | None:
+    heads = canon.output
+    one, two, three = (
+        _merged_and_not(flow, op, core, heads, trace, laid)
+        for trace in (flow.base, flow.disturbed(core.combine), flow.disturbed(core.softmax))
+    )
+    if one is None or two is None:
+        return None
+    gates = [changed / np.where(np.abs(rows) < 1e-9, np.nan, rows) for rows, changed in (one, two)]
+    if _is_one(gates[0], gates[1]):
+        return "gated"
+    added = one[1] - one[0]
+    if not _is_one(added, two[1] - two[0]):
+        return None
+    asked = laid(canon.q)
+    if asked.size == heads.size and _is_one(added, asked.reshape(added.shape)):
+        return "queries added"
+    if not core.is_fused and three is not None and not _is_one(added, three[1] - three[0]):
+        return "positions added"
+    return None
+
+
+def _is_one(one: Array, two: Array) -> bool:
+    with np.errstate(invalid="ignore"):
+        return bool(np.nanmax(np.abs(one - two)) < 1e-5 * max(1e-9, float(np.nanmax(np.abs(one)))))
+
+
+def _merged_and_not(
+    flow: Flow, op: int, core: Core, heads: Array, trace: Trace, layout: Callable[[Array], Array]
+) -> tuple[Array, Array] | None:
+    """Return the merged heads of a run in one layout, `(tokens, features)`, and what enters the projection."""
+    b, h, n, d = heads.shape
+    if len(trace.ops) != len(flow.ops):
+        return None
+    plain, value, entering = flow.ops[core.combine].value, trace.ops[core.combine].value, _tokens_in(flow, op, trace)
+    if plain is None or value is None or value.size != heads.size or entering is None:
+        return None
+    if entering.shape != (b * n, h * d):
+        return None
+    laid = np.empty(heads.size)  # where each number of the product stands among the heads is told by the plain run
+    laid[np.argsort(heads, axis=None, kind="stable")] = value.reshape(-1)[np.argsort(plain, axis=None, kind="stable")]
+    return layout(laid.reshape(heads.shape)).reshape(b * n, h * d), entering
 
 
 def _stacked(canons: Sequence[Canon]) -> Array:
@@ -73,9 +145,9 @@ def _stacked(canons: Sequence[Canon]) -> Array:
     return np.concatenate([np.concatenate(outputs, 1) for _, outputs in sorted(by_batch.items())], 0)
 
 
-def _tokens_in(flow: Flow, op: int) -> Array | None:
-    """Return what goes into a projection as rows `(tokens, features)`."""
-    recorded = flow.ops[op]
+def _tokens_in(flow: Flow, op: int, trace: Trace | None = None) -> Array | None:
+    """Return what goes into a projection as rows `(tokens, features)`, in a run (the plain one)."""
+    recorded = (trace or flow.base).ops[op]
     if recorded.name in ("linear", "addmm"):
         value = recorded.inputs[0] if recorded.name == "linear" else recorded.inputs[-2]
         return value.reshape(-1, value.shape[-1])
@@ -100,12 +172,7 @@ def merge_fault(heads: Array, merged: Array) -> str | None:
     b, h, n, d = heads.shape
     right = heads.transpose(0, 2, 1, 3)  # (b, n, h, d)
     if merged.shape == (b * n, h * d):
-        options = {
-            None: right.reshape(b * n, h * d),
-            "heads_merged_without_transpose": heads.reshape(b * n, h * d),
-            "heads_reversed": right[:, :, ::-1].reshape(b * n, h * d),
-            "heads_merged_by_feature": right.transpose(0, 1, 3, 2).reshape(b * n, h * d),
-        }
+        options = {fault: laid(heads).reshape(b * n, h * d) for fault, laid in _LAYOUTS.items()}
         orders = {None: options[None].reshape(b, n, -1).transpose(1, 0, 2).reshape(b * n, h * d)}
         for fault, value in (*options.items(), *orders.items()):
             if _same(merged, value):
@@ -164,8 +231,10 @@ def _without_residual(flow: Flow, output: Array) -> list[Array]:
     return found
 
 
-def _tail(flow: Flow, op: int, value: Array, output: Array) -> Ending:
+def _tail(flow: Flow, op: int, output: Array) -> Ending:
     """Return what was done after the output projection."""
+    value = flow.ops[op].value
+    assert value is not None
     names = tuple(dict.fromkeys(flow.ops[k].name for k in range(op + 1, len(flow.ops)) if flow.reaches(op, k)))
     others = tuple(name for name in names if name not in _QUIET)
     is_same = value.size == output.size and (
@@ -179,8 +248,26 @@ def _tail(flow: Flow, op: int, value: Array, output: Array) -> Ending:
     )
     if residual:
         return Ending(projection=op, has_residual=True, tail=("add",))
+    points = [v for k in range(op + 1, len(flow.ops)) if (v := flow.ops[k].value) is not None and flow.reaches(op, k)]
+    for name, changed in (("residual_added_to_layer", _twice), ("residual_multiplied", _times)):
+        if any(_same(np.sort(given, None), np.sort(value, None)) for given in changed(flow, [*points, output], value)):
+            return Ending(name, projection=op, has_residual=True, tail=("add",), op=op)
     has_product = any(k > op and flow.reaches(op, k) for k in (*flow.projections, *flow.products))
     return Ending(projection=op, has_residual="add" in others, tail=others, is_known=not has_product)
+
+
+def _twice(flow: Flow, points: Sequence[Array], value: Array) -> Iterator[Array]:
+    """Yield what a result on the way is without twice the input."""
+    for point in points:
+        yield from (part - point + part for part in _without_residual(flow, point) if part.size == value.size)
+
+
+def _times(flow: Flow, points: Sequence[Array], value: Array) -> Iterator[Array]:
+    """Yield what a result on the way is where the input was multiplied on it."""
+    for name, point in itertools.product(flow.arguments, points):
+        given = to_numbers(flow.inputs[name])
+        if point.shape == given.shape and point.size == value.size:
+            yield point / np.where(np.abs(given) < 1e-12, np.nan, given)
 
 
 def _is_shifted(value: Array, output: Array) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from attention_surgeon.calls import Plan
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.witness.record import PRODUCTS, PROJECTIONS, Array, Bump, Op, Trace, record, watched
+from attention_surgeon.witness.tokenwise import make_tokenwise
 
 TOKEN_ROLES = frozenset(("x", "query", "key", "value", "context"))
 NONE, SEVERAL = -1, -2
@@ -51,6 +52,7 @@ class Flow:
             Exception: whatever the target raises.
         """
         self.plan = plan
+        self.left_out = make_tokenwise(made)
         self.made, self.inputs = _in_double(plan, made, dict(inputs))
         _, others = _in_double(plan, made, dict(others))
         self._others = self.inputs | {name: others[name] for name in self.arguments}  # weights and masks stay
@@ -90,6 +92,17 @@ class Flow:
     def run(self, bumps: Mapping[int, Bump] | None = None, *, with_places: bool = False) -> Trace:
         """Run it with the plain inputs, disturbed or not."""
         return self._run_with(self.inputs, bumps, with_places=with_places)
+
+    def run_with_one_token(self) -> Trace:
+        """Run it with the first token of every sequence in the place of all others."""
+        alike = {}
+        for name, axes in self.arguments.items():
+            value = self.inputs[name].clone() if isinstance(self.inputs[name], Tensor) else self.inputs[name].copy()
+            for axis in (axes.index(letter) for letter in "nmyx" if letter in axes):
+                first = (*[slice(None)] * axis, slice(0, 1))
+                value[...] = value[first]
+            alike[name] = value
+        return self._run_with(self.inputs | alike)
 
     def _run_with(
         self, inputs: Mapping[str, Any], bumps: Mapping[int, Bump] | None = None, *, with_places: bool = False

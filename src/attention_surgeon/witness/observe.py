@@ -1,8 +1,9 @@
 """All that the second witness says of a target: what it is, what is wrong where, what was tried and what never was."""
 
 import contextlib
+import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,8 +17,10 @@ from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
-from attention_surgeon.witness.record import Array, record, to_numbers
+from attention_surgeon.witness.record import Array, Op, record, to_numbers
 
+_CAUSAL = ("causal", "causal_start", "window")
+_OTHERS = ("context", "key", "value")  # roles of what is attended to
 _LONG = 40  # tokens; past a tile of 32 and with a ragged tail
 
 
@@ -64,7 +67,11 @@ def observe(plan: Any, *, name: str = "", says: str = "", is_unscaled: bool = Fa
 def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:
     """Return what a target's names promise."""
     given = {key.lower(): value for key, value in _flat(plan.constructor)}
-    switches = [value for key, value in given.items() if "causal" in key and isinstance(value, bool)]
+    switches = [
+        value != bool(_NEGATED.search(key))
+        for key, value in given.items()
+        if "causal" in key and isinstance(value, bool)
+    ]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
     is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words)
     whole = any(isinstance(v, str) and v.lower() in ("global", "full", "full_attention") for v in given.values())
@@ -80,9 +87,31 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         window=windows[0] if len(windows) == 1 and windows[0] and not whole else None,
         cap=caps[0] if len(caps) == 1 else None,
         has_sink=any("sink" in key for key in _parameter_names(plan)),
+        step=_one_number(given, r"dilat"),
+        reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side"),
+        base=_one_number(_defaults(plan.target) | given, r"(rope_?|rotary_?)?(theta|base)$"),
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
     )
+
+
+def _defaults(target: Any) -> dict[str, Any]:
+    """Return what a class gives its own parameters where nothing else is said."""
+    try:
+        parameters = inspect.signature(target).parameters.values() if inspect.isclass(target) else ()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name.lower(): p.default for p in parameters if p.default is not p.empty}
+
+
+def _one_number(given: Mapping[str, Any], pattern: str) -> Any:
+    """Return the one number that was given under such a name, None where there is none or several."""
+    found = [v for k, v in given.items() if re.search(pattern, k) and isinstance(v, int | float) and v is not True]
+    return found[0] if len(found) == 1 else None
+
+
+_NEGATED = re.compile(r"disable|without|(^|_)(no|non|not|skip)_|bidirectional")
+"""What turns the sense of a switch round: `disable_causal_mask`."""
 
 
 def _parameter_names(plan: Any) -> list[str]:
@@ -114,6 +143,9 @@ class _Observer:
         plan = self.plan
         made = plan.make(seed=0)
         flow = Flow(plan, made, plan.draw(seed=0), plan.draw(seed=1))
+        self.remarks += flow.left_out
+        if plan.library == "numpy" and re.search(r"\b(jnp|jax)\.", self.says):
+            self.remarks.append("it was run with NumPy's functions in the place of JAX's")
         if not self._is_steady(flow):
             return Observation("wrong", (), tuple(self.findings), tried=(_sizes_in_words(flow),))
         reading = read(flow, expects=self.expects)
@@ -148,6 +180,7 @@ class _Observer:
 
     def _around(self, flow: Flow, reading: Reading) -> None:
         self._returned(flow)
+        self._contexts()
         self._arguments(reading)
         self._other_sizes()
         self._switches()
@@ -156,12 +189,30 @@ class _Observer:
 
     def _arguments(self, reading: Reading) -> None:
         claims = try_arguments(self.plan, self.plan.make(seed=0), says=self.says)
-        cache = try_cache(self.plan, is_causal=reading.pattern.name in ("causal", "causal_start", "window"))
+        cache = try_cache(self.plan, is_causal=reading.pattern.name in _CAUSAL, says=self.says)
         for claim in [*claims, *([cache] if cache else [])]:
             self._claim(claim)
         roles = {a.role: a.name for a in self.plan.arguments}
         if "need_weights" in roles:
             self._need_weights(roles["need_weights"])
+
+    def _contexts(self) -> None:
+        """Give the tokens that may be left out: another sequence to attend to."""
+        names = [a.name for a in self.plan.arguments if a.axes and a.role in _OTHERS and not a.required]
+        if not names:
+            return
+        plan, words = self.plan.giving(*names), " and ".join(f"`{name}`" for name in names)
+        try:
+            flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+            found = read(flow, expects=self.expects)
+        except Exception:  # noqa: BLE001  somebody else's code may raise anything
+            self.untried += names
+            return
+        if found.unknown and not found.findings:
+            self.untried += names
+            return
+        self._add(found, f"with {words} given")
+        self.tried.append(f"{words} given")
 
     def _claim(self, claim: Claim) -> None:
         if claim.fault is not None:
@@ -174,6 +225,9 @@ class _Observer:
             self.tried.append(f"{claim.argument}: {', '.join(claim.tried)}{meaning}")
         else:
             self.untried.append(claim.argument)
+
+    def _has(self, fault: str) -> bool:
+        return any(finding.fault == fault for finding in self.findings)
 
     def _need_weights(self, name: str) -> None:
         for value in (True, False):
@@ -240,13 +294,26 @@ class _Observer:
                 continue
             self._add(found, f"with {words}")
             self.tried.append(words)
+            cache = try_cache(plan, is_causal=found.pattern.name in _CAUSAL, says=self.says)
+            if cache is not None and cache.fault is not None and not self._has(cache.fault):
+                self._claim(replace(cache, sentence=f"with {words}: {cache.sentence}"))
 
     def _slopes(self, reading: Reading) -> None:
-        """The slopes of ALiBi are given for a power of two of heads; others are made from those in several ways."""
-        plan = self.plan.resized(heads=4) if "ALiBi" in reading.kind and reading.heads & (reading.heads - 1) else None
-        if plan is not None:
+        """The slopes of ALiBi are given for a power of two of heads; one rotated pair says nothing of frequencies."""
+        if "ALiBi" in reading.kind and reading.heads & (reading.heads - 1):
+            self._resized("with 4 heads", heads=4)
+        if any(re.search(r"rotary positions \(\w+, [24] of", words) for words in reading.kind):
+            self._resized("with heads of 32 features", head_size=32)
+
+    def _resized(self, words: str, **sizes: int) -> None:
+        plan = self.plan.resized(**sizes)
+        if plan is None:
+            return
+        try:
             flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
-            self._add(read(flow, expects=self.expects), "with 4 heads")
+            self._add(read(flow, expects=expectations(plan, self.name, self.says)), words)
+        except Exception:  # noqa: BLE001  a size that is refused is no fault
+            return
 
     def _returned(self, flow: Flow, *, are_asked_for: bool = False) -> None:
         """Whether the weights that are returned are those that were used."""
@@ -313,10 +380,12 @@ class _Observer:
 
     def _is_steady(self, flow: Flow) -> bool:
         """Whether two calls with the same numbers give the same."""
-        one, two = (to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)]) for _ in range(2))
+        runs = [flow.run(with_places=True) for _ in range(2)]
+        one, two = (to_numbers(self.plan.arrays(trace.returned)[max(self.plan.output, 0)]) for trace in runs)
         if not apart(one, two).any():
             return True
-        dropouts = [op for op in flow.ops if "dropout" in op.name or op.options.get("dropout_p")]
+        first = next((a for a, b in zip(*(trace.ops for trace in runs), strict=False) if _differ(a, b)), None)
+        dropouts = [first] if first and ("dropout" in first.name or first.options.get("dropout_p")) else []
         fault = "dropout_in_eval" if dropouts else "shares_state"
         words = "the same call gives another answer the second time"
         if dropouts:
@@ -420,8 +489,13 @@ class _Observer:
             self.tried.append("gradients")
 
 
+def _differ(one: Op, two: Op) -> bool:
+    """Whether one operation gave two results."""
+    return one.value is not None and two.value is not None and bool(apart(one.value, two.value).any())
+
+
 _PROJECTION = re.compile(
-    r"(?:^|[._])(?:w_?[qkvo]|[qkvo](?:_?proj)?|query|key|value|out(?:put)?(?:_?proj)?|proj)(?:\.weight)?$",
+    r"(?:^|[._])(?:w_?[qkvo]|[qkvo](?:_?proj)?|query|key|value|out(?:put)?(?:_?proj)?|proj(?:_[a-z])?|[qk]_?norm)(?:\.weight)?$",
     re.IGNORECASE,
 )
 
@@ -448,19 +522,24 @@ def _bumped(value: Any) -> Iterator[None]:
 
 
 def _returned_fault(given: Array, weights: Array, masked: Array, scores: Array) -> str | None:
+    """Return what is wrong with weights that came back: of each head, of heads folded into the batch, or the mean."""
     b, h, n, m = weights.shape
-    shapes = {(b, h, n, m): weights, (b * h, n, m): weights.reshape(b * h, n, m)}
-    mean = {(b, n, m): weights.mean(1), (n, m): weights[0].mean(0)}
-    for shape, right in (shapes | mean).items():
-        if given.shape == shape and _same(given, right):
+    ways: dict[tuple[int, ...], Callable[[Array], Array]] = {
+        (b, h, n, m): lambda x: x,
+        (b * h, n, m): lambda x: x.reshape(b * h, n, m),
+        (b, n, m): lambda x: x.mean(1),
+        (n, m): lambda x: x[0].mean(0),
+    }
+    for shape, laid in ways.items():
+        if given.shape == shape and _same(given, laid(weights)):
             return None
-    for (shape, right), raw in zip(shapes.items(), (masked, masked.reshape(b * h, n, m)), strict=True):
-        turned = right.swapaxes(-1, -2)
+    for shape, laid in ways.items():
+        turned = laid(weights).swapaxes(-1, -2)
         if given.shape == turned.shape and _same(given, turned):
             return "weights_returned_transposed"
         if given.shape == shape and (given >= 0).all() and np.abs(given.sum(-1) - 1).max() < 1e-5:
             return "weights_returned_differ"
-        if given.shape == shape and (_same(given, raw) or _same(given, scores.reshape(shape))):
+        if given.shape == shape and (_same(given, laid(masked)) or _same(given, laid(scores))):
             return "scores_returned"
     return None
 

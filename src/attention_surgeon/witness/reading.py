@@ -1,17 +1,20 @@
 """Read an attention from its own operations: every step in words, and every step that is wrong by its name and line."""
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from attention_surgeon.verdict import Location
 from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores
 from attention_surgeon.witness.ending import Ending, find_ending
 from attention_surgeon.witness.flow import Flow
 from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
+from attention_surgeon.witness.mixing import find_head_mix, mixed_over_heads, with_query_bias
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.roots import Root, Rows, find_root
 from attention_surgeon.witness.scores import (
@@ -131,6 +134,7 @@ def _in_words(pattern: Pattern) -> str:
         "causal_start": "causal attention",
         "window": f"a causal window of {pattern.size} keys",
         "band": f"a window of {pattern.size - 1} keys back and {pattern.ahead - 1} ahead",
+        "dilated": f"a dilated window: every {pattern.step} keys, {pattern.size - 1} back, {pattern.ahead - 1} ahead",
     }.get(pattern.name, "")
 
 
@@ -138,6 +142,29 @@ def _is_meant(pattern: Pattern, window: int) -> bool:
     """Whether a window on both sides may be called one of this size: to each side, or in all."""
     sides = (pattern.size - 1, 2 * pattern.size - 2, 2 * pattern.size - 1)
     return pattern.name == "band" and pattern.ahead == pattern.size and window in sides
+
+
+_REPEATS = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
+"""What makes several heads of one."""
+
+
+def _groups(features: Sequence[Array]) -> list[int]:
+    """Return for each head which block of features it takes, numbered as they lie."""
+    firsts = [tuple(each) for each in features]
+    blocks = sorted(set(firsts))
+    return [blocks.index(first) for first in firsts]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _said_of(parameter: str) -> str:
+    """Return what the name of a parameter says it makes: `queries`, `keys`, `values`, or nothing."""
+    words = {"q": "queries", "query": "queries", "k": "keys", "key": "keys", "v": "values", "value": "values"}
+    found = {words[word] for word in re.split(r"[._]", parameter.lower()) if word in words}
+    found |= {words[m[1]] for m in re.finditer(r"(?:^|[._])w([qkv])(?:$|[._])", parameter.lower())}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _is_same(one: Root, two: Root) -> bool:
@@ -161,6 +188,10 @@ class Expected:
         heads: How many heads.
         cap: The soft cap that it was made with.
         has_sink: A score beside the keys is among its parameters.
+        has_output_projection: Its name says that the merged heads are projected.
+        step: The dilation of its window.
+        reach: How many keys a window sees to each side, in steps.
+        base: Of the rotary frequencies.
     """
 
     is_causal: bool | None = None
@@ -170,6 +201,9 @@ class Expected:
     cap: float | None = None
     has_sink: bool = False
     has_output_projection: bool = False
+    step: int | None = None
+    reach: int | None = None
+    base: float | None = None
 
 
 class _Reader:
@@ -274,6 +308,22 @@ class _Reader:
                     "projection_shared", "projections", f"{one} and {two} are made with one matrix", roots[two].op
                 )
                 return
+        names = {name: self._parameter_of(weight) for name, weight in weights.items() if weight is not None}
+        said = {name: _said_of(parameter) for name, parameter in names.items()}
+        if said.get("keys") == "values" and said.get("values") == "keys":
+            words = f"keys are made with `{names['keys']}` and values with `{names['values']}`"
+            self._wrong("key_value_swapped", "projections", words, roots["keys"].op)
+
+    def _parameter_of(self, weight: Array) -> str:
+        """Return the name under which the layer keeps a matrix; empty where it keeps none like it."""
+        made = self.flow.made
+        kept = dict(made.named_parameters()) if hasattr(made, "named_parameters") else {}
+        kept |= {name: value for name, value in getattr(made, "__dict__", {}).items() if isinstance(value, Tensor)}
+        for name, value in kept.items():
+            numbers = value.detach().double().numpy()
+            if _is_one(numbers, weight) or _is_one(numbers.T, weight):
+                return name
+        return ""
 
     def _projections(self, query: Root, key: Root, value: Root, op: int) -> None:
         """Two of the three may be the same features of one projection."""
@@ -319,31 +369,28 @@ class _Reader:
 
     def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
         heads = canon.q.shape[1]
-        firsts = (
-            [tuple(key.features[int(r)]) for r in canon.key_heads]
-            if len(key.features) > 1
-            else [tuple(key.features[0])] * heads
-        )
-        blocks = sorted(set(firsts))
-        self.reading.key_heads = len(blocks)
-        groups = [blocks.index(first) for first in firsts]
+        groups = _groups([key.features[int(r) % len(key.features)] for r in canon.key_heads])
+        given = _groups([value.features[h % len(value.features)] for h in range(heads)])
+        self.reading.key_heads = shared = len(set(groups))
         op = core.combine if core.is_fused else core.scores[0]
-        if len(blocks) in (1, heads):
-            if len(blocks) == heads > 1 and groups != list(range(heads)):
+        if len(set(given)) == shared and given != groups and not core.is_fused:
+            words = f"the query heads use the values of heads {_listed(given)} and the keys of {_listed(groups)}"
+            self._wrong("heads_tiled", "output", words, self._last_op(core.combine, _REPEATS) or core.combine)
+            return
+        if shared in (1, heads):
+            if shared == heads > 1 and groups != list(range(heads)):
                 self.reading.unknown.append(
                     "its heads take the features of the keys in another order than those of the queries"
                 )
             return
-        expected = [h * len(blocks) // heads for h in range(heads)]
-        if groups == [h % len(blocks) for h in range(heads)]:
-            repeats = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
-            used, right = (", ".join(map(str, each)) for each in (groups, expected))
-            words = f"query heads 0 to {heads - 1} use key heads {used}; expected {right}"
-            self._wrong("heads_tiled", "scores", words, self._last_op(op, repeats) or op)
+        expected = [h * shared // heads for h in range(heads)]
+        if groups == [h % shared for h in range(heads)]:
+            words = f"query heads 0 to {heads - 1} use key heads {_listed(groups)}; expected {_listed(expected)}"
+            self._wrong("heads_tiled", "scores", words, self._last_op(op, _REPEATS) or op)
         elif groups != expected:
-            self.reading.unknown.append(f"its query heads use the key heads {', '.join(map(str, groups))}")
+            self.reading.unknown.append(f"its query heads use the key heads {_listed(groups)}")
         else:
-            self.reading.kind.append(f"{heads} heads sharing {len(blocks)} key heads")
+            self.reading.kind.append(f"{heads} heads sharing {shared} key heads")
 
     def _positions(self, query: Root, key: Root, value: Root, core: Core) -> float:
         """Judge what happens between projection and product; return the factor that it puts on the scores."""
@@ -441,9 +488,25 @@ class _Reader:
             )
             return
         base = asks.base
+        if not self._is_falling(asks, op):
+            return
         part = "" if asks.size == query.features.shape[1] else f", {asks.size} of {query.features.shape[1]} features"
         base_words = "" if base is None else f", base {base:.0f}" if base < 1e7 else f", base {base:.2g}"
         self.reading.kind.append(f"rotary positions ({asks.layout}{base_words}{part})")
+
+    def _is_falling(self, turn: Rotation, op: int) -> bool:
+        """Whether the frequencies fall from pair to pair, and by the base that the layer was made with."""
+        steps, wanted = np.abs(turn.steps), self.expects.base
+        words = ""
+        if len(steps) > 1 and (np.diff(steps) > 1e-6).any():
+            words = "the angles grow from pair to pair; the frequencies must fall"
+        elif turn.base is not None and wanted is not None and wanted > 1 and turn.base < 1e9:
+            ratio = np.log(turn.base) / np.log(wanted)
+            if any(abs(ratio - wrong) < 0.02 for wrong in (2.0, 0.5)):
+                words = f"the base of its frequencies is {turn.base:.3g}; it was made with {wanted:g}"
+        if words:
+            self._wrong("rotary_positions_wrong", "scores", words, op)
+        return not words
 
     def _scores(self, core: Core, canon: Canon, other: Canon, factor: float, *, is_first: bool) -> None:
         flow, reading = self.flow, self.reading
@@ -452,6 +515,8 @@ class _Reader:
         op = core.softmax
         if is_first:
             reading.scaling = scaling
+        if not scaling.is_known:
+            scaling = self._beyond(core, canon) or scaling
         if not scaling.is_known:
             reading.unknown.append("something happens to the scores before the softmax that I do not know")
             return
@@ -480,18 +545,42 @@ class _Reader:
         self._bias(scaling, op if added is None else added, canon, is_first=is_first)
         if canon.extra is not None and is_first:
             reading.kind.append("a sink beside the keys")
-            self._sink(canon, op)
+            self._sink(canon, scaling, op)
         elif self.expects.has_sink and not core.is_fused:
             self._wrong(
                 "sink_missing", "weights", "its sink does not stand beside the keys in the softmax", core.softmax
             )
 
-    def _sink(self, canon: Canon, op: int) -> None:
+    def _beyond(self, core: Core, canon: Canon) -> Scaling | None:
+        """Read scores that are more than scaled: mixed over the heads, or with a part that each query adds."""
+        mixed = mixed_over_heads(self.flow, core, canon)
+        if mixed is not None:
+            self.reading.kind.append("heads mixed before the softmax")
+            return mixed
+        found = with_query_bias(self.flow, core, canon)
+        if found is None:
+            return None
+        by, scaling = found.factor, found.scaling
+        if by is not None and abs(by - scaling.factor[0]) > 1e-4 * abs(scaling.factor[0]):
+            words = f"what each query adds is multiplied by {by:.4g}, its scores by {scaling.factor[0]:.4g}"
+            self._wrong("scale_missing", "scaled", words, core.softmax)
+        elif found.is_by_distance:
+            self.reading.kind.append("a bias that each query makes for each distance")
+        else:
+            words = "with all tokens alike, what each query adds to its scores is no function of the distance"
+            self._wrong("relative_bias_misplaced", "scaled", words, core.softmax)
+        return scaling
+
+    def _sink(self, canon: Canon, scaling: Scaling, op: int) -> None:
         """The sink is a parameter as it stands: neither scaled nor capped with the scores."""
         assert canon.extra is not None
-        if canon.extra.shape[0] < 1 or not hasattr(self.flow.made, "named_parameters"):
+        with np.errstate(invalid="ignore"):  # a number that was taken off the whole row was taken off the sink, too
+            off = canon.masked - scaling.factor[None, :, None, None] * canon.scores - scaling.bias
+        off = np.where(scaling.hidden | ~np.isfinite(off), np.nan, off)
+        extra = canon.extra if scaling.cap is not None else canon.extra - np.nanmean(off, -1, keepdims=True)
+        if extra.shape[0] < 1 or not hasattr(self.flow.made, "named_parameters"):
             return
-        given = canon.extra.reshape(canon.extra.shape[0], -1)
+        given = extra.reshape(extra.shape[0], -1)
         for name, parameter in self.flow.made.named_parameters():
             raw = parameter.detach().double().numpy().reshape(-1)
             if "sink" not in name.lower() or raw.size < 2 or given.shape[1] % raw.size:
@@ -628,6 +717,8 @@ class _Reader:
     def _window(self, pattern: Pattern, op: int, num_keys: int) -> bool:
         """Whether a window was promised and another, or none, was laid."""
         window = self.expects.window
+        if self.expects.step is not None and self.expects.reach is not None:
+            return self._dilated(pattern, self.expects.step, self.expects.reach, op, num_keys)
         if window is None:
             return False
         if pattern.name in ("window", "band") and pattern.size != window and not _is_meant(pattern, window):
@@ -638,6 +729,16 @@ class _Reader:
             self._wrong("window_ignored", "masked", f"no window is laid, though it was made with {window}", op)
             return True
         return False
+
+    def _dilated(self, pattern: Pattern, step: int, reach: int, op: int, num_keys: int) -> bool:
+        """Whether another window with steps was promised than the one that was laid."""
+        seen = min(reach, (num_keys - 1) // step)
+        found = (pattern.step, pattern.size - 1, pattern.ahead - 1)
+        if num_keys <= 2 * step or found == (step, seen, seen):
+            return False
+        words = f"it sees every {found[0]} keys, {found[1]} back and {found[2]} ahead; expected {step}, {seen}, {seen}"
+        self._wrong("window_off_by_one", "masked", words, op)
+        return True
 
     def _bias(self, scaling: Scaling, op: int, canon: Canon, *, is_first: bool) -> None:
         bias, seen = scaling.bias, ~scaling.hidden[0]
@@ -790,6 +891,8 @@ class _Reader:
                 elif canon.extra is not None and np.abs(np.nan_to_num(canon.used).sum(-1) - 1).max() < 1e-6:
                     words = "the rows are divided by their sum once the sink is gone"
                     self._wrong("sink_missing", "weights", words, core.combine)
+                elif find_head_mix(canon.weights, canon.used) is not None:
+                    self.reading.kind.append("heads mixed after the softmax")
                 else:
                     self.reading.unknown.append("something happens to the weights before they meet the values")
 
@@ -806,6 +909,8 @@ class _Reader:
             )
         elif not ending.is_known:
             reading.unknown.append("I cannot follow its output from the heads to what is returned")
+        if ending.beyond:
+            reading.kind.append({"gated": "a gate on its output"}.get(ending.beyond, f"{ending.beyond} to the output"))
         if ending.has_residual:
             reading.remarks.append("the input is added to the output")
         others = [name for name in ending.tail if name in ("layer_norm", "rms_norm")]

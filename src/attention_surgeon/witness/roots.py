@@ -1,12 +1,12 @@
 """Where the rows of a product come from: which projection, which of its features, and what happens on the way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from attention_surgeon.witness.flow import SEVERAL, Flow
-from attention_surgeon.witness.forms import Factor, Form, Norm, find_form
+from attention_surgeon.witness.forms import BrokenRotation, Factor, Form, Norm, find_form
 from attention_surgeon.witness.record import Array, Trace
 
 
@@ -44,6 +44,23 @@ class Rows:
 
 def find_root(flow: Flow, rows: Rows, batches: Array) -> Root | None:
     """Return where rows come from; None where they are made of several projections, or of part of one."""
+    firsts, which = _different_heads(rows.numbers)
+    if len(firsts) == rows.numbers.shape[1]:
+        return _find_root(flow, rows, batches)
+    once = replace(rows, numbers=rows.numbers[:, firsts], of=lambda trace: rows.of(trace)[:, firsts])
+    root = _find_root(flow, once, batches)
+    return root and replace(root, features=root.features[which], before=root.before[:, :, which])
+
+
+def _different_heads(numbers: Array) -> tuple[Array, Array]:
+    """Return the first head of each that hold the same numbers (shared heads, repeated), and which is whose."""
+    flat = numbers.swapaxes(0, 1).reshape(numbers.shape[1], -1)
+    same = (flat[:, None] == flat[None]).all(-1)
+    firsts, which = np.unique(same.argmax(1), return_inverse=True)
+    return firsts, which
+
+
+def _find_root(flow: Flow, rows: Rows, batches: Array) -> Root | None:
     direct = _direct_projections(flow, rows)
     if not direct:
         return _of_argument(flow, rows, batches)
@@ -222,28 +239,34 @@ def _steps(
                 return (first, number), (last, last_op)
     if direct is not None:
         return ((direct, last_op),)
-    for number, value in reversed(ways):
-        last = find_form(value, after)
-        first = _up_to(before, value, number, ways) if last is not None else None
-        if last is not None and first is not None:
-            return (*first, (last, last_op))
-    return None
+    chains = (
+        (*first, (last, last_op))
+        for number, value in reversed(ways)
+        if (last := find_form(value, after)) is not None
+        for first in _up_to(before, value, number, ways)
+    )
+    broken = None
+    for chain in chains:
+        if not any(isinstance(form, BrokenRotation) for form, _ in chain):
+            return chain
+        broken = broken or chain  # what mixes features may be a norm's gains and a rotation, seen in one
+    return broken
 
 
 def _up_to(
     before: Array, value: Array, number: int, ways: Sequence[tuple[int, Array]]
-) -> tuple[tuple[Form, int], ...] | None:
+) -> Iterator[tuple[tuple[Form, int], ...]]:
     """Explain a result on the way in one form, or in two over an earlier one."""
     only = find_form(before, value)
     if only is not None:
-        return ((only, number),)
+        yield ((only, number),)
+        return
     for earlier, between in ways:
         if earlier >= number:
-            return None
+            return
         one, two = find_form(before, between), find_form(between, value)
         if one is not None and two is not None:
-            return (one, earlier), (two, number)
-    return None
+            yield (one, earlier), (two, number)
 
 
 def _waypoints(

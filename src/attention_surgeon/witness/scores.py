@@ -193,14 +193,16 @@ class Pattern:
     """Who is hidden by construction.
 
     Attributes:
-        name: `nothing`, `causal`, `causal_start`, `window`, `band`, `reversed`, or `other`.
+        name: `nothing`, `causal`, `causal_start`, `window`, `band`, `dilated`, `reversed`, or `other`.
         size: Of a window: how many keys a query sees, itself included, back from its own.
         ahead: Of a band: how many keys it sees ahead, its own included.
+        step: Of a dilated window: every how many keys it sees one.
     """
 
     name: str
     size: int = 0
     ahead: int = 1
+    step: int = 1
 
 
 def find_pattern(hidden: Array) -> Pattern:
@@ -229,4 +231,14 @@ def find_pattern(hidden: Array) -> Pattern:
         if (seen == ((end > -size) & (end < ahead))).all():
             name = "window" if ahead == 1 else "window_ahead" if size == 1 else "band"
             return Pattern(name, size, ahead)
+    return _with_gaps(seen, end)
+
+
+def _with_gaps(seen: Array, end: Array) -> Pattern:
+    """Return a window that takes every so many keys, on one side or on both; `other` for anything else."""
+    n = seen.shape[1]
+    for step, reach, is_causal in itertools.product(range(2, n), range(1, n), (True, False)):
+        within = (end % step == 0) & (np.abs(end) <= reach * step) & ((end <= 0) | (not is_causal))
+        if (seen == within).all():
+            return Pattern("dilated", reach + 1, 1 if is_causal else reach + 1, step)
     return Pattern("other")
