@@ -50,12 +50,12 @@ def _is_drawn_on(axes: Any) -> bool:
     return bool(axes.images or axes.collections or axes.lines or axes.patches)
 
 
-def full_range(asked: str, draw: Callable[[Any], Any]) -> Promise:
+def full_range(asked: str, arguments: Callable[[], tuple[Any, ...]]) -> Promise:
     """Promise colours from 0 to 1, whatever the weights are."""
 
     def keep(target: Any) -> None:
         __tracebackhide__ = True
-        limits = seen_maps(draw(target))[0].limits
+        limits = seen_maps(drawn(target, *arguments()))[0].limits
         if not np.allclose(limits, (0.0, 1.0), atol=1e-6):
             raise ExplainedError(
                 "colours_not_to_one", f"The colours go from {limits[0]:.3g} to {limits[1]:.3g}, expected 0 to 1.",

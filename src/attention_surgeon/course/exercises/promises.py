@@ -15,7 +15,7 @@ from attention_surgeon.course.exercises.capstone import GRADIENTS, OUTPUT, PROJE
 from attention_surgeon.course.exercises.chapter import MERGE_HEADS, SIMILARITY, SPLIT_HEADS
 from attention_surgeon.course.exercises.explained import CrashError, ExplainedError
 from attention_surgeon.course.exercises.function_check import FunctionCheck, Probe
-from attention_surgeon.course.exercises.maps import TOKENS, drawn, sample_weights
+from attention_surgeon.course.exercises.maps import TOKENS, sample_weights
 from attention_surgeon.course.exercises.project import NEXT_TOKEN_LOSS, TOP_K
 from attention_surgeon.course.exercises.promise import (
     Call,
@@ -229,7 +229,7 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
     "chapter01.heatmap": (
         full_range(
             "imshow with colours that begin at 0 and end at 1, whatever the weights are",
-            lambda target: drawn(target, sample_weights().double().numpy(), list(TOKENS)),
+            lambda: (sample_weights().double().numpy(), list(TOKENS)),
         ),
     ),
     "chapter01.split_heads": (
@@ -350,7 +350,7 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
             "Return a figure with a heat map of attention_weights [seq_len, seq_len]; tokens: seq_len words."
         ),
         full_range(
-            "Colours begin at 0 and end at 1.", lambda target: drawn(target, sample_weights(), list(TOKENS), "A title")
+            "Colours begin at 0 and end at 1.", lambda: (sample_weights(), list(TOKENS), "A title")
         ),
     ),
     "project04.grid": (
