@@ -2,29 +2,42 @@
 
 import attention_surgeon as surgeon
 from attention_surgeon.course.exercises import (
+    check_comparison,
+    check_entropy,
     check_from_torch,
     check_heatmap_array,
     check_merge_heads,
     check_pair_of_maps,
     check_similarity,
+    check_sparsity,
     check_split_heads,
     check_to_torch_mask,
+    check_top_keys,
+    promises_of,
 )
 from attention_surgeon.course.exercises.examples import copied_layer, example, right_examples, wrong_examples
 
 __all__ = [
+    "PROMISES",
     "RIGHT",
     "WRONG",
+    "check_comparison",
+    "check_entropy",
     "check_from_torch",
     "check_heatmap_array",
     "check_merge_heads",
     "check_pair_of_maps",
     "check_similarity",
+    "check_sparsity",
     "check_split_heads",
     "check_to_torch_mask",
+    "check_top_keys",
 ]
 
-_BY_TABLE = ("check_similarity", "check_split_heads", "check_merge_heads", "check_to_torch_mask")
+PROMISES = promises_of("chapter01")
+
+_OF_MAPS = ("check_entropy", "check_top_keys", "check_sparsity", "check_comparison")
+_BY_TABLE = ("check_similarity", "check_split_heads", "check_merge_heads", "check_to_torch_mask", *_OF_MAPS)
 
 
 def _pair(scaled, unscaled, tokens):

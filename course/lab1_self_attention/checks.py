@@ -1,15 +1,17 @@
 """What the exercises of this unit ask beyond the contracts; WRONG and RIGHT are for those who test the course."""
 
 import attention_surgeon as surgeon
-from attention_surgeon.course.exercises import check_head_distances, check_head_grid_alone
+from attention_surgeon.course.exercises import check_head_distances, check_head_grid_alone, promises_of
 from attention_surgeon.course.exercises.examples import example, right_examples, wrong_examples
 
-__all__ = ["RIGHT", "WRONG", "check_head_distances", "check_head_grid_alone"]
+__all__ = ["PROMISES", "RIGHT", "WRONG", "check_head_distances", "check_head_grid_alone"]
 
 
 def _all_heads(weights, tokens):
     return surgeon.plot_multihead_attention(weights, tokens, len(weights))
 
+
+PROMISES = promises_of("lab1")
 
 WRONG = wrong_examples("check_head_distances") | {
     "check_head_grid_alone": [

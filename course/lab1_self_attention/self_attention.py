@@ -32,12 +32,15 @@ class SelfAttention(nn.Module):
 
 
 class MultiHeadAttention(nn.Module):
-    """Several heads side by side, put together and projected once more."""
+    """Several heads side by side, put together and projected once more.
+
+    ValueError where embed_dim is no multiple of num_heads. In training, dropout sets some weights to 0 by chance.
+    """
 
     def __init__(self, embed_dim, num_heads, dropout=0.1):
         super().__init__()
         # YOUR CODE HERE
-        # 1. remember num_heads
+        # 1. refuse sizes that do not go together; remember num_heads
         # 2. projections for query, key, value and output, each nn.Linear(embed_dim, embed_dim)
         # 3. nn.Dropout(dropout), for the weights
         raise NotImplementedError("MultiHeadAttention.__init__: write this part")
@@ -45,7 +48,7 @@ class MultiHeadAttention(nn.Module):
     def forward(self, x, mask=None):
         """Return (output, weights): (batch, n, embed_dim) and (batch, num_heads, n, n).
 
-        mask: anything that fits (batch, num_heads, n, n), such as (n, n); True = may attend.
+        mask: booleans that fit (batch, num_heads, n, n), such as (n, n) or (batch, 1, 1, n); True = may attend.
         """
         # YOUR CODE HERE
         # 1. project to Q, K, V
@@ -108,6 +111,7 @@ class CrossAttention(nn.Module):
 def plot_heads(weights, tokens):
     """Return a figure with one heat map for each head of weights (num_heads, n, n), all with the same colours."""
     # YOUR CODE HERE
+    # weights come from a layer and carry a gradient: .detach() before you draw
     # plt.subplots(1, num_heads, squeeze=False); imshow with vmin=0, vmax=1; tokens; names of the axes
     raise NotImplementedError("plot_heads: write this part")
 

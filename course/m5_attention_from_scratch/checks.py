@@ -11,10 +11,12 @@ from attention_surgeon.course.exercises import (
     check_scores,
     check_shapes,
     check_weights,
+    promises_of,
 )
 from attention_surgeon.course.exercises.examples import example, right_examples, wrong_examples
 
 __all__ = [
+    "PROMISES",
     "RIGHT",
     "WRONG",
     "check_gradients",
@@ -30,6 +32,8 @@ __all__ = [
 _BY_TABLE = ("check_projections", "check_scores", "check_weights", "check_output", "check_shapes", "check_gradients")
 _WORDS = ["one", "two", "three", "four"]
 _WEIGHTS = torch.softmax(torch.arange(16.0).reshape(4, 4).sin() * 3, dim=-1)
+
+PROMISES = promises_of("m5")
 
 WRONG = wrong_examples(*_BY_TABLE) | {
     "check_sample_map": [

@@ -11,12 +11,14 @@ from attention_surgeon.course.exercises import (
     check_scaling_experiment,
     check_tiled,
     check_topk,
+    promises_of,
 )
 from attention_surgeon.course.exercises.examples import example, right_examples, wrong_examples
 from attention_surgeon.ops import attention
 from torch.nn.functional import dropout
 
 __all__ = [
+    "PROMISES",
     "RIGHT",
     "WRONG",
     "check_attention_dropout",
@@ -42,6 +44,8 @@ def _without_numbers(d_k_values):
     even = {"max_weight": 0.5, "entropy": 1.0, "gradient": 0.3}
     return [{"d_k": d_k, "scaled": scaled} | even for d_k in d_k_values for scaled in (True, False)]
 
+
+PROMISES = promises_of("project04")
 
 WRONG = wrong_examples("check_next_token_loss", "check_topk", "check_tiled") | {
     "check_heatmap": [

@@ -17,7 +17,7 @@ from attention_surgeon.course import Course, load_course
 from attention_surgeon.course.session import Judged
 from attention_surgeon.course.state import Standing
 from attention_surgeon.course.verdict import ExerciseVerdict
-from attention_surgeon.verdict import Behaviour, Counterexample, Difference, Mistake, Sighting, Verdict
+from attention_surgeon.verdict import Behaviour, Counterexample, Difference, Location, Mistake, Sighting, Verdict
 from tests.course.tiny import write_course
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -63,6 +63,17 @@ STOPPED = replace(
     sentence="problem.py was stopped after 10 s at line 8.",
     printed="a\nb\n\x1b[31mc\n",
 )
+CRASHED = replace(
+    STOPPED,
+    found=Verdict(
+        "unjudged",
+        reason="AttributeError: module 'numpy' has no attribute 'sqr'. Did you mean: 'sqrt'?\n"
+        "This happened in the call attention(numbers of shape (5, 3)).",
+        location=Location("/home/somebody/lab/problem.py", 9, "scores = scores / np.sqr(d_k)"),
+    ),
+    sentence="problem.py, line 9: AttributeError",
+    printed="",
+)
 UNTOUCHED = replace(
     PASSED, status="untouched", found=Verdict("unjudged"), sentence="attention is as it was given: write the part."
 )
@@ -88,6 +99,7 @@ FRAMES: dict[str, tuple[int, int, str]] = {
     "unknown_80x24": (80, 24, "unknown"),
     "passed_80x24": (80, 24, "passed"),
     "stopped_80x24": (80, 24, "stopped"),
+    "crashed_80x24": (80, 24, "crashed"),
     "untouched_80x24": (80, 24, "untouched"),
     "opening_80x24": (80, 24, "opening"),
     "opening_120x40": (120, 40, "opening"),
@@ -107,7 +119,7 @@ def view_of(course: Course, what: str) -> View:
     """Return the view that a golden window shows."""
     standing = Standing(attempts=3, level={"pointer": 1, "fix": 2}.get(what, 0), hints=1)
     view = View(course.exercises[0], course.exercises, {"basics.turn": Standing(passed="2026-11-03T13:00:00+00:00")})
-    verdicts = {"unknown": UNKNOWN, "passed": PASSED, "stopped": STOPPED, "untouched": UNTOUCHED}
+    verdicts = {"unknown": UNKNOWN, "passed": PASSED, "stopped": STOPPED, "crashed": CRASHED, "untouched": UNTOUCHED}
     if what != "opening":
         since = "the scale is right now; the softmax remains" if what in ("question", "fix") else ""
         view.judged = Judged(verdicts.get(what, BASE), standing, since)

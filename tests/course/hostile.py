@@ -80,7 +80,8 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "a name that nobody defined",
         RIGHT.replace("torch.softmax(scores", "torch.softmax(score"),
         "stopped",
-        "it answers no call; with Q, K, V of three axes it raises NameError: name 'score' is not defined",
+        "problem.py, line 8: NameError: name 'score' is not defined. Did you mean: 'scores'?\n"
+        "Nothing is called `score` where this line runs.",
     ),
     Submission(
         "a module that is not installed",
@@ -93,7 +94,7 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "it raises while it is loaded",
         RIGHT + "\nprint(1 / 0)\n",
         "stopped",
-        "problem.py raised an error at line 10 (`print(1 / 0)`): ZeroDivisionError: division by zero",
+        "problem.py, line 10: ZeroDivisionError: division by zero",
     ),
     Submission(
         "it asks for input",
@@ -118,7 +119,8 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "recursion without an end",
         HEAD + "    return attention(Q, K, V, mask)\n",
         "stopped",
-        "it answers no call; with Q, K, V of three axes it raises RecursionError: maximum recursion depth exceeded",
+        "problem.py, line 5: RecursionError: maximum recursion depth exceeded\n"
+        "The function calls itself without an end.",
     ),
     Submission(
         "exit() while it is loaded",
@@ -237,7 +239,7 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "a solution is imported",
         "from solution import attention as theirs\n" + RIGHT,
         "stopped",
-        "problem.py imports solution at line 1; a workspace has no solutions. Write it here.",
+        "problem.py imports solution at line 1: that is no work of yours; write it here.",
     ),
 )
 

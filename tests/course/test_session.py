@@ -40,7 +40,10 @@ def test_from_the_stub_to_the_journal(workspace: Workspace, judge: Judge):
     assert (again.since, again.level) == ("nothing has changed in what it does", "pointer")
     third = save(workspace, judge, RIGHT)
     assert third.is_new
-    assert third.notes == ("an entry was added to learning_journal.md",)
+    assert third.notes == (
+        "an entry was added to learning_journal.md",
+        "a solution to compare with yours is open now: problems/01-basics/solution/problem.py",
+    )
     assert third.standing.beaten == ["softmax_over_queries", "scale_missing"]
     assert not save(workspace, judge, RIGHT + "\n").is_new
     entry = entries(workspace.root / JOURNAL)["basics.attention"]

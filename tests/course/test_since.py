@@ -7,13 +7,15 @@ import pytest
 from attention_surgeon.course.since import beaten, next_level, since
 from attention_surgeon.course.state import Standing
 from attention_surgeon.course.verdict import ExerciseVerdict, Status
-from attention_surgeon.verdict import Behaviour, Difference, Mistake, Verdict
+from attention_surgeon.verdict import Behaviour, Difference, Location, Mistake, Verdict
 
 SCALE, MASK, AXIS = (
     Mistake("scale_missing", "scale"),
     Mistake("mask_ignored", "mask"),
     Mistake("softmax_over_queries", "normalise"),
 )
+OWN, OTHER_OWN = Mistake("places_not_tokens"), Mistake("first_row_only")
+STEPS = ("scores", "scaled", "masked", "weights", "output")
 OTHER_MASK = Mistake("mask_inverted", "mask")
 
 
@@ -22,9 +24,19 @@ def verdict(
 ) -> ExerciseVerdict:
     name = sha or "".join(mistake.name for mistake in mistakes) + step + seen
     chosen: Status = status or ("mistake" if mistakes or step else "passed")
-    difference = Difference(step) if step else None
-    found = Verdict("wrong", mistakes=mistakes, difference=difference, behaviour=(Behaviour(None, seen),))
+    difference = Difference(step, STEPS[: STEPS.index(step)]) if step else None
+    behaviour = (Behaviour(None, seen),) if seen else ()
+    explained = (mistakes,) if mistakes else ()
+    found = Verdict("wrong", mistakes=mistakes, explanations=explained, difference=difference, behaviour=behaviour)
     return ExerciseVerdict("a.b", "a/b.py", "f", name, "", chosen, found=found)
+
+
+def crash(line: int) -> ExerciseVerdict:
+    found = Verdict("unjudged", reason="NameError", location=Location("b.py", line, "x"))
+    return ExerciseVerdict("a.b", "a/b.py", "f", f"line {line}", "", "stopped", f"line {line}", found=found)
+
+
+CRASHED, OTHER_CRASH = crash(3), crash(5)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +61,14 @@ def verdict(
         (verdict(step="output"), verdict(step="scaled"), "the scaled scores are wrong now, and were not before"),
         (verdict(step="scores"), verdict(step="scores", seen="1"), ""),
         (verdict(SCALE), verdict(SCALE), ""),
+        (verdict(OWN), verdict(OTHER_OWN), "`places_not_tokens` is gone; `first_row_only` is new"),
+        (verdict(AXIS), verdict(step="output"), "it is wrong in another way now"),
+        (verdict(AXIS, SCALE), verdict(SCALE, seen="something else"), "it is wrong in another way now"),
+        (verdict(SCALE), CRASHED, "it ran before, and stops with an error now"),
+        (verdict(), CRASHED, "it was right before, and stops with an error now; u undoes"),
+        (CRASHED, OTHER_CRASH, "it stops with another error now"),
+        (CRASHED, verdict(SCALE), "it runs now"),
+        (CRASHED, verdict(seen="it raises in a call", status="mistake"), ""),
     ],
 )
 def test_since(before: ExerciseVerdict, now: ExerciseVerdict, said: str):

@@ -6,6 +6,7 @@ import pytest
 
 from attention_surgeon.course.generate import main as generate
 from attention_surgeon.course.merge import merge
+from attention_surgeon.course.solutions import ask_for_solution
 from attention_surgeon.course.start import start_workspace, update_workspace
 from attention_surgeon.course.versions import reset, restore, undo
 from attention_surgeon.course.workspace import Workspace, find_workspace
@@ -17,13 +18,17 @@ GIVEN = [
     "README.md",
     "end/README.md",
     "end/layer.py",
+    "end/solution/layer.py",
     "end/test_layer.py",
     "problems/01-basics/README.md",
     "problems/01-basics/docs/01_scores.md",
     PROBLEM,
+    "problems/01-basics/solution/problem.py",
+    "problems/01-basics/solution/turn.py",
     "problems/01-basics/test_problem.py",
     "problems/01-basics/test_turn.py",
     "problems/01-basics/turn.py",
+    "pyproject.toml",
     "pytest.ini",
 ]
 
@@ -40,8 +45,23 @@ def generate_with(content: Path, before: str, after: str) -> None:
     assert generate([str(content)]) == 0
 
 
-def test_no_source_no_solution_and_no_check_is_given(workspace: Workspace):
+def test_no_source_no_open_solution_and_no_check_is_given(workspace: Workspace):
     assert files_of(workspace.root) == GIVEN
+    closed = (workspace.root / "end/solution/layer.py").read_text()
+    assert "surgeon solution end.layer" in closed
+    assert "nn.Linear" not in closed
+
+
+def test_a_solution_that_is_asked_for_is_opened_and_written_down(workspace: Workspace):
+    exercise = workspace.course.exercise("end.layer")
+    path = ask_for_solution(workspace, exercise)
+    assert (workspace.root / path).read_bytes() == (exercise.content / exercise.solution).read_bytes()
+    assert workspace.state.read().of("end.layer").solution
+    assert [(e.what, e.status) for e in workspace.history.events(str(path))][-1] == ("opened", "asked")
+    before = workspace.history.events(str(path))
+    ask_for_solution(workspace, exercise)
+    assert workspace.history.events(str(path)) == before
+    assert update_workspace(workspace).updated == []
 
 
 def test_what_lies_beside_a_solution_is_not_given_either(own_content: Path, tmp_path: Path):

@@ -8,13 +8,14 @@ from attention_surgeon.course.exercises import (
     basics,
     capstone,
     chapter,
+    numbers_of_maps,
     project,
     tiled,
 )
 
 CHECKS = [
     pytest.param(check, id=f"{module.__name__.rpartition('.')[2]}{name.lower()}")
-    for module in (basics, chapter, project, tiled, capstone)
+    for module in (basics, chapter, numbers_of_maps, project, tiled, capstone)
     for name, check in vars(module).items()
     if isinstance(check, FunctionCheck)
 ]

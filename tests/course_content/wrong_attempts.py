@@ -27,6 +27,10 @@ WRONG = [
     Wrong("chapter01.softmax", "scores - scores.max(axis=-1, keepdims=True)", "scores", "softmax_no_max_subtraction"),
     Wrong("chapter01.attention", " / np.sqrt(d_k)", "", "scale_missing"),
     Wrong("chapter01.attention", "/ np.sqrt(d_k)", "/ d_k", "scale_by_key_size"),
+    Wrong("chapter01.entropy", "np.log(safe)", "np.log2(safe)", "entropy_in_bits"),
+    Wrong("chapter01.top_keys", "-weights[query_idx]", "weights[query_idx]", "smallest_taken"),
+    Wrong("chapter01.sparsity", "weights < threshold", "weights >= threshold", "share_above"),
+    Wrong("chapter01.compare", "np.abs(difference).max()", "difference.max()", "max_diff_with_sign"),
     Wrong("chapter01.heatmap", "axes.imshow(weights,", "axes.imshow(weights.T,", "map_transposed"),
     Wrong("chapter01.heatmap", "vmin=0, vmax=1, ", 'vmin=0, vmax=1, origin="lower", ', "map_upside_down"),
     Wrong("chapter01.heatmap", "vmin=0, vmax=1, ", "", "colours_not_from_zero"),
@@ -54,7 +58,6 @@ WRONG = [
     ),
     Wrong("chapter01.torch_mask", "~allowed", "allowed", "mask_inverted"),
     Wrong("chapter01.torch_layer", "masked_fill(~mask,", "masked_fill(mask,", "mask_inverted"),
-    Wrong("chapter01.torch_layer", "weights = weights.masked_fill(weights.isnan(), 0.0)", "pass", "nan_rows"),
     Wrong("chapter01.torch_layer", "(weights @ V).transpose(1, 2)", "(weights @ V)", "heads_merged_without_transpose"),
     Wrong("chapter01.milestone", "layer.bias.copy_(bias)", "layer.bias.zero_()", "input_biases_not_copied"),
     Wrong(

@@ -343,3 +343,14 @@ def test_a_contract_may_be_an_object_or_a_name_with_options():
     inverted = diagnose(unscaled, make_contract("attention", scaled=False))
     assert inverted.verdict == diagnose(unscaled, "attention", scaled=False).verdict == "right"
     assert diagnose(attention, "attention", scaled=False).names == ("scale_not_asked",)
+
+
+def test_no_step_is_called_right_that_is_wrong_where_scores_are_large():
+    def two_mistakes(Q, K, V):
+        weights = torch.exp(Q @ K.mT / math.sqrt(Q.shape[-1]))
+        return (weights / weights.sum(-1, keepdim=True)) @ K
+
+    diagnosis = diagnose(two_mistakes, "attention")
+    assert set(diagnosis.names) == {"key_as_value", "softmax_no_max_subtraction"}
+    assert diagnosis.difference is not None
+    assert "weights" not in diagnosis.difference.right_before

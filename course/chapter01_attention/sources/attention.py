@@ -23,14 +23,20 @@ def softmax(scores):
     # END SOLUTION
 
 
-def attention(Q, K, V):
-    """Return (output, weights): output (n_q, d_v), weights (n_q, n_k)."""
+def attention(Q, K, V, mask=None):
+    """Return (output, weights): output (n_q, d_v), weights (n_q, n_k).
+
+    mask: None, or booleans (n_q, n_k): True where a query may attend, no weight where it is False.
+    """
     # BEGIN SOLUTION
     # STUB: # 1. scores = similarity(...), divided by the square root of d_k
-    # STUB: # 2. weights = softmax(...)
-    # STUB: # 3. output = each row a weighted sum of the rows of V
+    # STUB: # 2. if there is a mask: np.where puts -inf where it is False
+    # STUB: # 3. weights = softmax(...)
+    # STUB: # 4. output = each row a weighted sum of the rows of V
     d_k = Q.shape[-1]
     scores = similarity(Q, K) / np.sqrt(d_k)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf)
     weights = softmax(scores)
     output = weights @ V
     return output, weights

@@ -39,14 +39,16 @@ class MultiHeadAttention(nn.Module):
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
         weights = torch.softmax(scores, dim=-1)
-        weights = weights.masked_fill(weights.isnan(), 0.0)  # a query that may attend to no key
         gathered = (weights @ V).transpose(1, 2).reshape(x.shape)
         return self.output(gathered)
         # END SOLUTION
 
 
 def from_torch(theirs):
-    """Return a MultiHeadAttention with the numbers of a torch.nn.MultiheadAttention(embed_dim, num_heads)."""
+    """Return a MultiHeadAttention with the numbers of a torch.nn.MultiheadAttention(embed_dim, num_heads).
+
+    Without biases (bias=False) theirs are None; ours are then 0.
+    """
     ours = MultiHeadAttention(theirs.embed_dim, theirs.num_heads)
     with torch.no_grad():
         # BEGIN SOLUTION
@@ -55,11 +57,14 @@ def from_torch(theirs):
         # STUB: # ours.query.weight.copy_(...) writes numbers into a layer
         layers = [ours.query, ours.key, ours.value]
         weights = theirs.in_proj_weight.chunk(3)
-        biases = theirs.in_proj_bias.chunk(3)
-        for layer, weight, bias in zip(layers, weights, biases, strict=True):
+        for layer, weight in zip(layers, weights, strict=True):
             layer.weight.copy_(weight)
-            layer.bias.copy_(bias)
+            layer.bias.zero_()
         ours.output.weight.copy_(theirs.out_proj.weight)
-        ours.output.bias.copy_(theirs.out_proj.bias)
+        ours.output.bias.zero_()
+        if theirs.in_proj_bias is not None:
+            for layer, bias in zip(layers, theirs.in_proj_bias.chunk(3), strict=True):
+                layer.bias.copy_(bias)
+            ours.output.bias.copy_(theirs.out_proj.bias)
         # END SOLUTION
     return ours

@@ -29,9 +29,14 @@ def merge_heads(heads):
 
 
 class MultiHeadAttention:
-    """Project to Q, K and V, attend in each head apart, put the heads together, project once more."""
+    """Project to Q, K and V, attend in each head apart, put the heads together, project once more.
+
+    ValueError where embed_dim is no multiple of num_heads.
+    """
 
     def __init__(self, embed_dim, num_heads, seed=0):
+        if embed_dim % num_heads:
+            raise ValueError(f"embed_dim {embed_dim} is no multiple of num_heads {num_heads}")
         rng = np.random.default_rng(seed)
         self.num_heads = num_heads
         self.W_q, self.W_k, self.W_v, self.W_o = (
@@ -39,7 +44,9 @@ class MultiHeadAttention:
         )
 
     def __call__(self, x):
-        """Return the output (batch, n, embed_dim)."""
+        """Return the output (batch, n, embed_dim), for x of the same shape; x may also come without a batch."""
+        if x.ndim == 2:  # (n, embed_dim)
+            return self(x[None])[0]
         # BEGIN SOLUTION
         # STUB: # 1. Q, K, V = x @ self.W_q, ..., each split into heads
         # STUB: # 2. scores, divided by the square root of the width of ONE head; weights; what each head gathers

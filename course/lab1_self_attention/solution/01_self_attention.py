@@ -33,10 +33,15 @@ class SelfAttention(nn.Module):
 
 
 class MultiHeadAttention(nn.Module):
-    """Several heads side by side, put together and projected once more."""
+    """Several heads side by side, put together and projected once more.
+
+    ValueError where embed_dim is no multiple of num_heads. In training, dropout sets some weights to 0 by chance.
+    """
 
     def __init__(self, embed_dim, num_heads, dropout=0.1):
         super().__init__()
+        if embed_dim % num_heads:
+            raise ValueError(f"embed_dim {embed_dim} is no multiple of num_heads {num_heads}")
         self.num_heads = num_heads
         self.query = nn.Linear(embed_dim, embed_dim)
         self.key = nn.Linear(embed_dim, embed_dim)
@@ -47,7 +52,7 @@ class MultiHeadAttention(nn.Module):
     def forward(self, x, mask=None):
         """Return (output, weights): (batch, n, embed_dim) and (batch, num_heads, n, n).
 
-        mask: anything that fits (batch, num_heads, n, n), such as (n, n); True = may attend.
+        mask: booleans that fit (batch, num_heads, n, n), such as (n, n) or (batch, 1, 1, n); True = may attend.
         """
         batch, n, embed_dim = x.shape
         heads = (batch, n, self.num_heads, embed_dim // self.num_heads)

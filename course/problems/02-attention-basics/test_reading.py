@@ -1,6 +1,6 @@
-from attention_surgeon.course.exercises import check_strongest_pair
+from attention_surgeon.course import check_exercise
 from reading import strongest_pair
 
 
 def test_strongest_pair():
-    check_strongest_pair(strongest_pair)
+    check_exercise("basics.reading", strongest_pair)

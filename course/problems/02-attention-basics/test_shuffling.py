@@ -1,6 +1,6 @@
-from attention_surgeon.course.exercises import check_shuffling_gap
+from attention_surgeon.course import check_exercise
 from shuffling import shuffling_gap
 
 
 def test_shuffling_gap():
-    check_shuffling_gap(shuffling_gap)
+    check_exercise("basics.shuffling", shuffling_gap)

@@ -21,8 +21,9 @@ class CrossAttention(nn.Module):
     def forward(self, x, context, mask=None):
         """Return the output (batch, n_q, embed_dim).
 
-        x: (batch, n_q, embed_dim); context: (batch, n_k, embed_dim); mask: fits (batch, num_heads, n_q, n_k), True =
-        may attend.
+        x: (batch, n_q, embed_dim); context: (batch, n_k, embed_dim).
+        mask: booleans that fit (batch, num_heads, n_q, n_k), such as (n_q, n_k) or (batch, 1, 1, n_k); True = may
+        attend. For a query whose every key is hidden the weights are 0.
         """
         # YOUR CODE HERE
         # as in lab 1, with a mask of n_q rows and n_k columns

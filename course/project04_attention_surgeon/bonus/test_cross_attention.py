@@ -1,6 +1,6 @@
-from attention_surgeon.testing import check_attention
+from attention_surgeon.course import check_exercise
 from cross_attention import CrossAttention
 
 
 def test_bonus_3_cross():
-    check_attention(CrossAttention, "cross")
+    check_exercise("project04.bonus_cross", CrossAttention)

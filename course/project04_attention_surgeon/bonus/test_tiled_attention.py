@@ -1,6 +1,6 @@
-from attention_surgeon.course.exercises import check_tiled
+from attention_surgeon.course import check_exercise
 from tiled_attention import tiled_attention
 
 
 def test_bonus_1_tiled():
-    check_tiled(tiled_attention)
+    check_exercise("project04.bonus_tiled", tiled_attention)

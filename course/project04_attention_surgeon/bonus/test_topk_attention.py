@@ -1,6 +1,6 @@
-from attention_surgeon.course.exercises import check_topk
+from attention_surgeon.course import check_exercise
 from topk_attention import topk_attention
 
 
 def test_bonus_2_topk():
-    check_topk(topk_attention)
+    check_exercise("project04.bonus_topk", topk_attention)

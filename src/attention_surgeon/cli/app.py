@@ -31,6 +31,7 @@ from attention_surgeon.cli.commands.course import (
     list_exercises,
     progress,
     reset,
+    solution,
     start,
     undo,
     update,
@@ -70,6 +71,7 @@ app.command("start")(start)
 app.command("watch")(watch)
 app.command("check")(check)
 app.command("hint")(hint)
+app.command("solution")(solution)
 app.command("list")(list_exercises)
 app.command("reset")(reset)
 app.command("history")(history)

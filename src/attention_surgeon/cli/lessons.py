@@ -1,5 +1,6 @@
 """What the small commands of the course print."""
 
+import ast
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,8 @@ from attention_surgeon.course.journal import entries, num_questions, unanswered
 from attention_surgeon.course.page import progress_page
 from attention_surgeon.course.registry import CHECKS
 from attention_surgeon.course.session import Judged, last_verdict, raise_level
+from attention_surgeon.course.solutions import ask_for_solution
+from attention_surgeon.course.source import find_definition
 from attention_surgeon.course.state import Standing, State
 from attention_surgeon.course.versions import reset, restore, undo
 from attention_surgeon.course.workspace import JOURNAL, Workspace
@@ -71,6 +74,21 @@ def hint_lines(exercise: Exercise, number: int, width: int) -> Iterator[Text]:
             yield from text_lines(f"{label:<6}{hint}", width, indent=2, more=6)
     if number < len(exercise.hints):
         yield from text_lines("surgeon hint again says more", width, "quiet")
+
+
+def print_solution(workspace: Workspace, exercise: Exercise) -> None:
+    """Open the solution of an exercise, and print the definition that is asked for."""
+    path = ask_for_solution(workspace, exercise)
+    console = make_console()
+    show(text_lines(f"{exercise.name} · {path}", console.width, "heading"), console)
+    text = workspace.read(path).decode()
+    node = find_definition(ast.parse(text), exercise.object)
+    lines = text.splitlines()
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        lines = lines[node.lineno - 1 : node.end_lineno]
+    show(code_lines("\n".join(lines)), console)
+    if not workspace.state.read().of(exercise.name).passed:
+        show(text_lines("Not passed yet: your journal will say that you looked.", console.width, "quiet"), console)
 
 
 def print_list(workspace: Workspace) -> None:

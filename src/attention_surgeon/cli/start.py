@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def _made_lines(made: Made, width: int) -> Iterator[Text]:
     else:
         yield from text_lines("everything was there already; nothing was touched", width, indent=2)
     yield from _named("left alone, because you have other files of that name", made.kept, width)
+    if shutil.which("uv") is None:
+        told = (
+            "uv is not installed here: for `uv run pytest` in the pages write `python -m pytest`, or `pip install uv`."
+        )
+        yield from text_lines(told, width, "quiet", indent=2)
     total = sum(unit.minutes for unit in course.units)
     yield Text("")
     yield from text_lines(f"{exercises} exercises, about {total / 60:.0f} hours. Begin with:", width)

@@ -4,15 +4,16 @@ What happened, then where, then what to do: the line of the file, the mistakes i
 of each as the level allows, the first step that differs, the smallest case, and what was never tried.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import code_lines, count, folded, labelled_lines, text_lines, title_lines, visible
+from attention_surgeon.cli.cells import code_lines, count, fit, folded, labelled_lines, text_lines, title_lines, visible
 from attention_surgeon.cli.matrices import compared_lines, decimals_for, number_text
-from attention_surgeon.verdict import Counterexample, Difference, Level, Mistake, Verdict
+from attention_surgeon.verdict import Counterexample, Difference, Level, Location, Mistake, Verdict
 
 _NUM_PROBES = 2
 
@@ -112,8 +113,21 @@ def as_text(verdict: Verdict, level: Level = "pointer", width: int = 100) -> str
 
 
 def _unjudged_lines(verdict: Verdict, as_what: str, width: int) -> Iterator[Text]:
+    if verdict.location is not None:
+        yield from crash_lines(verdict.location, verdict.reason, width)
+        return
     yield from text_lines(f"? NOT JUDGED{as_what}", width, "bad")
     for line in verdict.reason.splitlines():
+        yield from text_lines(line, width, indent=2)
+
+
+def crash_lines(location: Location, reason: str, width: int) -> Iterator[Text]:
+    """Yield which line stopped with an error, the line itself, and what is said of it."""
+    yield from text_lines(
+        f"✗ {os.path.basename(location.file)}, line {location.line} stops with an error.", width, "bad"
+    )
+    yield Text(fit(f"      {visible(location.text)}", width))
+    for line in reason.splitlines():
         yield from text_lines(line, width, indent=2)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from attention_surgeon.cli.cells import code_lines, count, fit, text_lines, visible, width_of
-from attention_surgeon.cli.verdict import difference_lines, example_lines, named_lines, sighting_lines
+from attention_surgeon.cli.verdict import crash_lines, difference_lines, example_lines, named_lines, sighting_lines
 from attention_surgeon.course import Exercise
 from attention_surgeon.course.session import Judged
 from attention_surgeon.course.verdict import ExerciseVerdict
@@ -93,6 +93,8 @@ def _said(judged: Judged, exercise: Exercise, width: int) -> Iterator[Text]:
             yield from text_lines(exercise.shapes, width, "quiet", indent=2)
         case "unfinished":
             yield from text_lines(f"○ Not finished. {verdict.sentence}", width)
+        case "stopped" if verdict.found.location is not None:
+            yield from crash_lines(verdict.found.location, verdict.found.reason, width)
         case "stopped":
             yield from text_lines("✗ It could not be judged.", width, "bad")
             for line in verdict.sentence.splitlines():
@@ -109,6 +111,9 @@ def _first_mistake_lines(judged: Judged, width: int) -> Iterator[Text]:
         return
     first = verdict.mistakes[0]
     yield from text_lines(f"✗ Not yet. {_symptom(first)}", width, "bad")
+    where = verdict.found.location
+    if where is not None:
+        yield from text_lines(f"line {where.line}   {visible(where.text)}", width, "quiet", indent=2)
     yield from text_lines(first.question, width, indent=2)
     if judged.level != "question":
         yield from _pointed(first, verdict.found, width)

@@ -38,6 +38,7 @@ def request_for(exercise: Exercise, file: Path, allowance: Allowance | None = No
     """Return what the judge is asked about a file."""
     allowance = allowance or Allowance()
     return {
+        "exercise": exercise.name,
         "file": str(file.absolute()),
         "object": exercise.object,
         "contract": exercise.contract,

@@ -16,6 +16,7 @@ _WATCHED = (
     "torch.linalg",
     "numpy",
     "numpy.linalg",
+    "attention_surgeon.course.asked",
     "attention_surgeon.course.inside",
     "attention_surgeon.diagnose.diagnosis",
     "attention_surgeon.diagnose.judge",

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, final
 
 from attention_surgeon.files import file_access_error
 
-What: TypeAlias = Literal["judged", "reset", "undone", "updated"]
+What: TypeAlias = Literal["judged", "reset", "undone", "updated", "opened"]
 
 
 @final
@@ -21,9 +21,9 @@ class Event:
     Attributes:
         path: The file, relative to the workspace.
         sha256: Its content from then on.
-        what: `judged`, `reset`, `undone` or `updated`.
-        exercise: What it was judged as; empty otherwise.
-        status: Of the verdict.
+        what: `judged`, `reset`, `undone`, `updated`, or `opened` of a solution.
+        exercise: What it was judged as, or whose solution it is; empty otherwise.
+        status: Of the verdict; of a solution why it was opened, `passed` or `asked`.
         mistakes: Names, in the order of the pipeline.
         at: When, as ISO 8601 with the time zone.
     """

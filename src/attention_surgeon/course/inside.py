@@ -4,22 +4,18 @@ import dataclasses
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
-from attention_surgeon.course.checking import load_check_named, load_checks
-from attention_surgeon.course.exercises import ExplainedError
+from attention_surgeon.course.asked import crashed, promises_of, verdict_on
+from attention_surgeon.course.checks_file import load_check_named, load_checks
 from attention_surgeon.course.guard import Guard
 from attention_surgeon.course.verdict import Status
-from attention_surgeon.diagnose import diagnose
-from attention_surgeon.diagnose.child.in_words import location_of_error
+from attention_surgeon.diagnose.crash import crash_of
 from attention_surgeon.diagnose.load import Target, load_target
-from attention_surgeon.errors import ContractError, LoadError
-from attention_surgeon.testing import check_attention
-from attention_surgeon.verdict import Array, Behaviour, Difference, Verdict
+from attention_surgeon.errors import LoadError, SurgeonError
+from attention_surgeon.verdict import Behaviour, Verdict
 
 Depth: TypeAlias = Literal["check", "diagnose"]
 _STATUS: Mapping[str, Status] = {"right": "passed", "wrong": "mistake", "unjudged": "stopped"}
@@ -38,10 +34,21 @@ def judge(request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:
     file = Path(request["file"])
     os.chdir(file.parent)
     guard = Guard()
-    target = load_target(file, request["object"])
+    try:
+        target = load_target(file, request["object"])
+    except (SurgeonError, ImportError, SyntaxError, MemoryError, EOFError):
+        raise  # these have sentences of their own
+    except Exception as error:
+        crash = crash_of(error)
+        if crash is None:
+            raise
+        return _as_plain(crashed(crash))
     _refuse_others(target, file, request["content"])
     try:
-        found = _judged(target, file, request, depth)
+        check = None if request["check"] is None else load_check_named(Path(request["checks"]), request["check"])
+        promises = promises_of(Path(request["checks"]), request["exercise"])
+        in_depth = depth == "diagnose"
+        found = verdict_on(target.object, check, request["contract"], promises, request["options"], in_depth=in_depth)
     except Exception:
         _refuse_replaced(guard, file)  # it may be the reason
         raise
@@ -49,8 +56,16 @@ def judge(request: Mapping[str, Any], depth: Depth) -> dict[str, Any]:
     changed = [f"it changes {name} when it is loaded; it was put back for the verdict." for name in target.changed]
     remarks = [Behaviour(None, text, is_fault=False) for text in (*changed, *guard.left_behind())]
     found = dataclasses.replace(found, behaviour=(*found.behaviour, *remarks))
-    own = {"status": _STATUS[found.status], "sentence": found.reason, "sha256": target.sha256}
-    return found.as_dict() | own
+    return _as_plain(found) | {"sha256": target.sha256}
+
+
+def _as_plain(found: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain data, with how the exercise stands; of an error file and line come first."""
+    where, sentence = found.location, found.reason
+    if where is not None and found.status == "unjudged":
+        sentence = f"{Path(where.file).name}, line {where.line}: {sentence}"
+    line = {} if where is None else {"line": where.line}
+    return found.as_dict() | {"status": _STATUS[found.status], "sentence": sentence} | line
 
 
 def _refuse_others(target: Target, file: Path, content: str) -> None:
@@ -69,6 +84,14 @@ def _refuse_others(target: Target, file: Path, content: str) -> None:
             raise LoadError(
                 f"{file.name} imports {name} from the course's own files ({place}); write it in {file.name}."
             )
+        if _is_solution(place, file):
+            raise LoadError(f"{file.name} imports {name}, a solution ({place}); write it in {file.name}.")
+
+
+def _is_solution(place: str, file: Path) -> bool:
+    """Whether a module was loaded from an opened solution of the learner's workspace."""
+    folder = Path(place).parent
+    return folder.name in ("solution", "solutions") and file.parent != folder and "site-packages" not in place
 
 
 def _refuse_replaced(guard: Guard, file: Path) -> None:
@@ -83,48 +106,6 @@ def _refuse_replaced(guard: Guard, file: Path) -> None:
             f"{file.name} puts something else in the place of {replaced[0]}, for everybody, the judge too; "
             f"write a function of your own beside it."
         )
-
-
-def _judged(target: Target, file: Path, request: Mapping[str, Any], depth: Depth) -> Verdict:
-    options = request["options"]
-    if request["check"] is not None:
-        check = load_check_named(Path(request["checks"]), request["check"])
-        return _by_check(check, target.object, options, file)
-    if depth == "check":
-        try:
-            check_attention(target.object, request["contract"], **options)
-        except ContractError:
-            return Verdict("wrong")
-        return Verdict("right")
-    return diagnose(target.object, request["contract"], **options)
-
-
-def _by_check(check: Callable[..., None], target: Any, options: Mapping[str, Any], file: Path) -> Verdict:
-    try:
-        check(target, **options)
-    except ContractError as error:
-        return diagnose(error.target, error.contract)  # type: ignore[arg-type]
-    except ExplainedError as error:
-        return _explained(error)
-    except AssertionError as error:
-        if location_of_error(error, file) is not None:
-            raise  # an assert of the learner's own
-        return Verdict("wrong", behaviour=(Behaviour(None, str(error) or "a check of the exercise fails."),))
-    return Verdict("right")
-
-
-def _explained(error: ExplainedError) -> Verdict:
-    yours, expected = (None if values is None else _matrix(values) for values in (error.yours, error.expected))
-    difference = Difference(error.step, yours=yours, expected=expected) if error.step else None
-    if error.name is None:
-        return Verdict("wrong", behaviour=(Behaviour(None, str(error)),), difference=difference)
-    return Verdict("wrong", mistakes=(error.mistake,), difference=difference)
-
-
-def _matrix(values: Any) -> Array:
-    """Return the numbers as they can be drawn: the first matrix of many."""
-    matrix = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    return matrix.reshape(-1, *matrix.shape[-2:])[0]
 
 
 def examine_checks(request: Mapping[str, Any]) -> dict[str, Any]:

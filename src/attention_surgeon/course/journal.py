@@ -27,6 +27,7 @@ def exercise_entry(exercise: Exercise, standing: Standing, verdict: ExerciseVerd
         exercise.passed,
         f"`{exercise.path}`, {exercise.object}, sha {verdict.sha256[:12]} · {tries} · {exercise.shapes}",
         f"Mistakes beaten: {beaten}.",
+        *([f"The solution was opened before, on {standing.solution[:10]}."] if standing.solution else []),
         *_predicted(exercise, standing),
         *_questions(exercise.reflect),
     ]

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, final
 
-from attention_surgeon.course.checking import load_checks
+from attention_surgeon.course.checks_file import load_checks
 from attention_surgeon.course.inside import examine_checks, judge
 from attention_surgeon.course.prepare import prepare
 from attention_surgeon.course.sandbox import Inside
@@ -58,7 +58,8 @@ class Server:
         has_check = request["check"] is not None
         options = json.dumps(request["options"], sort_keys=True)
         modules = " ".join(request["imports"])
-        key: Key = ("", "", request["checks"], modules) if has_check else (request["contract"], options, "", modules)
+        checks = request["checks"]
+        key: Key = ("", "", checks, modules) if has_check else (request["contract"], options, checks, modules)
         if request["what"] == "prepare":
             if key not in self._prepared and key not in self._wanted:
                 self._wanted.append(key)
@@ -131,9 +132,9 @@ def _prepare(contract: str, options: str, checks: str, modules: str) -> None:
     for module in modules.split():
         with contextlib.suppress(ImportError):  # one of the unit's own files
             importlib.import_module(module)
-    if checks:
+    if Path(checks).is_file():
         load_checks(Path(checks))
-    else:
+    if contract:
         prepare(contract, json.loads(options))
 
 
@@ -141,7 +142,7 @@ def _verdict(request: Mapping[str, Any], inside: Inside | None, *, is_prepared: 
     """Judge in a child; where naming may take long, first find out within the learner's limit whether it is right."""
     if not is_prepared:
         first = _run(request, "check", inside)
-        if first.ended != "finished" or first.value == {} or _status(first) == "passed":
+        if first.ended != "finished" or first.value == {} or _status(first) in ("passed", "stopped"):
             return _as_answer(first)
         return _as_answer(_run({**request, "seconds": _LONGEST_SEARCH, "cpu_seconds": None}, "diagnose", inside))
     return _as_answer(_run(request, "diagnose", inside))

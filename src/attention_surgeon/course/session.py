@@ -13,6 +13,7 @@ from attention_surgeon.course.journal import add_entry_once, exercise_entry, uni
 from attention_surgeon.course.objects import digest
 from attention_surgeon.course.registry import Exercise, Unit
 from attention_surgeon.course.since import beaten, next_level, since
+from attention_surgeon.course.solutions import open_solution, opens_now
 from attention_surgeon.course.state import Standing, State
 from attention_surgeon.course.verdict import ExerciseVerdict, exercise_verdict_from_dict
 from attention_surgeon.course.workspace import JOURNAL, Workspace
@@ -110,6 +111,9 @@ def _remember(workspace: Workspace, exercise: Exercise, verdict: ExerciseVerdict
         if is_new:
             standing.passed = datetime.now().astimezone().isoformat(timespec="seconds")
         notes = _write_down(workspace, state, exercise, standing, verdict) if is_new else ()
+        if is_new and opens_now(workspace.course, state, exercise):
+            path = open_solution(workspace, exercise, is_asked=False)
+            notes = (*notes, f"a solution to compare with yours is open now: {path}")
     return Judged(verdict, standing, said, is_new, (*workspace.state.notes, *notes))
 
 

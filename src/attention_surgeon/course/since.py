@@ -6,7 +6,6 @@ from attention_surgeon.course.state import Standing
 from attention_surgeon.course.verdict import ExerciseVerdict
 from attention_surgeon.verdict import Mistake
 
-_STEPS = ("scores", "scaled", "masked", "weights", "output")
 _STAGES: Mapping[str, tuple[str, str, str]] = {
     "projection": ("the projections", "are", "remain"),
     "heads": ("the heads", "are", "remain"),
@@ -27,10 +26,13 @@ _NAMES_OF_STEPS = {"scaled": "the scaled scores", "masked": "the masked scores"}
 def since(before: ExerciseVerdict | None, now: ExerciseVerdict) -> str:
     """Return what is better and what remains since another verdict, empty where there is nothing to say.
 
+    A part is called right only where that is known: the exercise is passed, or what is wrong now is told completely.
+
     >>> from attention_surgeon.verdict import Verdict
     >>> scale, mask = Mistake("scale_missing", "scale"), Mistake("mask_ignored", "mask")
     >>> one = ExerciseVerdict("a.b", "b.py", "f", "1", "", "mistake", found=Verdict("wrong", mistakes=(scale, mask)))
-    >>> since(one, ExerciseVerdict("a.b", "b.py", "f", "2", "", "mistake", found=Verdict("wrong", mistakes=(mask,))))
+    >>> told = Verdict("wrong", mistakes=(mask,), explanations=((mask,),))
+    >>> since(one, ExerciseVerdict("a.b", "b.py", "f", "2", "", "mistake", found=told))
     'the scale is right now; the mask remains'
     """
     if before is None or before.sha256 == now.sha256 or before.status in ("untouched",):
@@ -39,7 +41,17 @@ def since(before: ExerciseVerdict | None, now: ExerciseVerdict) -> str:
         return "" if now.status == "passed" else "nothing has changed in what it does"
     if before.status != "mistake" or now.status != "mistake":
         return _of_status(before, now)
+    if before.mistakes and not is_told_completely(now):
+        return "it is wrong in another way now" if before.names != now.names else ""
     return _of_mistakes(before, now) or _of_steps(before, now)
+
+
+def is_told_completely(verdict: ExerciseVerdict) -> bool:
+    """Whether nothing else can be wrong than what is named: other code with these mistakes answers exactly alike."""
+    found = verdict.found
+    if verdict.status == "passed":
+        return True
+    return bool(found.mistakes and (found.explanations or found.difference) and not any(found.unnamed))
 
 
 def next_level(before: Standing, last: ExerciseVerdict | None, now: ExerciseVerdict) -> int:
@@ -55,8 +67,8 @@ def next_level(before: Standing, last: ExerciseVerdict | None, now: ExerciseVerd
 
 
 def beaten(before: ExerciseVerdict | None, now: ExerciseVerdict) -> list[str]:
-    """Return the names of mistakes that are gone, where the code still runs."""
-    if before is None or now.status not in ("mistake", "passed"):
+    """Return the names of mistakes that are gone, where that is known."""
+    if before is None or now.status not in ("mistake", "passed") or not is_told_completely(now):
         return []
     return [name for name in before.names if name not in now.names]
 
@@ -66,43 +78,71 @@ def _first(verdict: ExerciseVerdict) -> str:
 
 
 def _of_status(before: ExerciseVerdict, now: ExerciseVerdict) -> str:
+    if now.status == "stopped":
+        return _of_stop(before, now)
     if before.status == "passed":
         return "it was right before; u undoes" if now.status != "passed" else ""
     if before.status == "stopped" and now.status in ("mistake", "passed"):
-        return "it runs now"
+        return "" if any("raises" in text for text in now.found.unnamed) else "it runs now"
     if now.status == "passed" and before.mistakes:
         return _right_now(before.mistakes)
     return ""
+
+
+def _of_stop(before: ExerciseVerdict, now: ExerciseVerdict) -> str:
+    """Say what is new where it stops now: `u undoes` is worth most where it was right before."""
+    if now.found.location is None:
+        return "it was right before; u undoes" if before.status == "passed" else ""
+    if before.status == "passed":
+        return "it was right before, and stops with an error now; u undoes"
+    if before.status == "mistake":
+        return "it ran before, and stops with an error now"
+    return "it stops with another error now" if before.found.location is not None else ""
 
 
 def _of_mistakes(before: ExerciseVerdict, now: ExerciseVerdict) -> str:
     gone = [each for each in before.mistakes if each.name not in now.names]
     stay = [each for each in now.mistakes if each.name in before.names]
     new = [each for each in now.mistakes if each.name not in before.names]
-    right = [each for each in gone if each.stage not in {other.stage for other in (*stay, *new)}]
-    other = [each for each in new if each.stage in {one.stage for one in gone}]
+    stages = {other.stage for other in (*stay, *new)} - {""}
+    right = [each for each in gone if each.stage not in stages]
+    other = [each for each in new if each.stage and each.stage in {one.stage for one in gone}]
     fresh = [each for each in new if each not in other]
     parts = [_right_now(right)] if right else []
     parts += [f"{what} {are} wrong in another way" for what, are, _ in _words(other)]
-    parts += [f"{what} {are} wrong now" for what, are, _ in _words(fresh)]
+    parts += [f"{what} {are} {'wrong now' if stage else 'new'}" for what, are, _, stage in _words_and_stages(fresh)]
     if parts:
         parts += [f"{what} {remains}" for what, _, remains in _words(stay)]
     return "; ".join(parts)
 
 
 def _of_steps(before: ExerciseVerdict, now: ExerciseVerdict) -> str:
-    if before.step not in _STEPS or now.step not in _STEPS or before.step == now.step:
+    """Say which step is right now, or wrong now: only where the other verdict says the opposite of it."""
+    earlier, later = before.found.difference, now.found.difference
+    if earlier is None or later is None or earlier.step == later.step:
         return ""
-    step = before.step if _STEPS.index(now.step) > _STEPS.index(before.step) else now.step
-    what = _NAMES_OF_STEPS.get(step, f"the {step}")
-    are = "is" if step == "output" else "are"
-    return f"{what} {are} {'right now' if step == before.step else 'wrong now, and were not before'}"
+    if earlier.step in later.right_before:
+        return f"{_step(earlier.step)} right now"
+    if later.step in earlier.right_before:
+        return f"{_step(later.step)} wrong now, and {'was' if later.step == 'output' else 'were'} not before"
+    return ""
+
+
+def _step(step: str) -> str:
+    return f"{_NAMES_OF_STEPS.get(step, f'the {step}')} {'is' if step == 'output' else 'are'}"
 
 
 def _right_now(mistakes: Iterable[Mistake]) -> str:
-    return "; ".join(f"{what} {are} right now" for what, are, _ in _words(mistakes))
+    return "; ".join(
+        f"{what} {are} {'right now' if stage else 'gone'}" for what, are, _, stage in _words_and_stages(mistakes)
+    )
 
 
 def _words(mistakes: Iterable[Mistake]) -> list[tuple[str, str, str]]:
+    return [(what, are, remains) for what, are, remains, _ in _words_and_stages(mistakes)]
+
+
+def _words_and_stages(mistakes: Iterable[Mistake]) -> list[tuple[str, str, str, str]]:
+    """Return what is spoken of: a stage by its words, a mistake of an exercise's own by its name."""
     stages = dict.fromkeys((each.stage, each.name) if not each.stage else (each.stage, "") for each in mistakes)
-    return [_STAGES.get(stage, (name.replace("_", " "), "is", "remains")) for stage, name in stages]
+    return [(*_STAGES.get(stage, (f"`{name}`", "is", "remains")), stage) for stage, name in stages]

@@ -1,7 +1,7 @@
 """What can be seen of a learner's file without running it: is it Python, begun, finished, the learner's own."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -116,18 +116,32 @@ def _borrowed(tree: ast.AST, mine: ast.AST, given: ast.AST, right: ast.AST, name
             )
         if top in _SOLUTIONS:
             return Seen(
-                "stopped", f"{name} imports {module} at line {line}; a workspace has no solutions. Write it here.", line
+                "stopped", f"{name} imports {module} at line {line}: that is no work of yours; write it here.", line
             )
     known = {word for word, _ in _words(right)} | {word for word, _ in _words(given)}
-    for word, line in _words(mine):
-        if word in _READY_MADE and word not in known:
-            return Seen(
-                "stopped",
-                f"{wanted} uses {word} at line {line}: that is the ready-made one, and here it is to be built. "
-                f"Use it to compare, outside {wanted}.",
-                line,
-            )
+    own = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for part in _with_helpers(mine, own):
+        for word, line in _words(part, own):
+            if word in _READY_MADE and word not in known:
+                return Seen(
+                    "stopped",
+                    f"{wanted} uses {word} at line {line}: that is the ready-made one, and here it is to be built. "
+                    f"Use it to compare, outside {wanted}.",
+                    line,
+                )
     return None
+
+
+def _with_helpers(mine: ast.AST, own: Mapping[str, ast.AST]) -> list[ast.AST]:
+    """Return a definition, and those of the file's own functions that it uses, whatever they are called."""
+    found, left = [mine], [mine]
+    while left:
+        part = left.pop()
+        for word, _ in _words(part):
+            if word in own and own[word] not in found and not any(own[word] is each for each in ast.walk(mine)):
+                found.append(own[word])
+                left.append(own[word])
+    return found
 
 
 def imports_of(text: str) -> list[str]:
@@ -147,11 +161,14 @@ def _imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield node.module, node.lineno
 
 
-def _words(tree: ast.AST) -> Iterator[tuple[str, int]]:
+def _words(tree: ast.AST, own: Container[str] = ()) -> Iterator[tuple[str, int]]:
+    """Yield the names that are used; those of the file's own functions and methods are left out if they are given."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
-            yield node.attr, node.lineno
-        elif isinstance(node, ast.Name):
+            is_own = node.attr in own and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not is_own:
+                yield node.attr, node.lineno
+        elif isinstance(node, ast.Name) and node.id not in own:
             yield node.id, node.lineno
 
 

@@ -1,5 +1,8 @@
 """Making a workspace, and bringing it up to date: what exists is never overwritten without a copy and a word."""
 
+import contextlib
+import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import final
@@ -7,6 +10,7 @@ from typing import final
 from attention_surgeon.course.history import Event
 from attention_surgeon.course.load import content_folder, load_course
 from attention_surgeon.course.merge import merge
+from attention_surgeon.course.solutions import closed_solutions
 from attention_surgeon.course.workspace import FOLDER, Workspace, given_files
 from attention_surgeon.files import file_access_error, write_in_folders
 
@@ -57,7 +61,7 @@ def start_workspace(root: Path, added: tuple[Path, ...] = (), *, alone: bool = F
         before = [] if alone and not state.given else state.courses
         state.courses = list(dict.fromkeys([*before, *(str(path.absolute()) for path in added)]))
         course = load_course(*(place or content_folder() for place in state.courses))
-        for path, content in given_files(course):
+        for path, content in (*given_files(course), *closed_solutions(course)):
             key = str(path)
             if (workspace.root / path).exists():
                 if key not in state.given and workspace.read(path) != content:
@@ -70,8 +74,17 @@ def start_workspace(root: Path, added: tuple[Path, ...] = (), *, alone: bool = F
             write_in_folders(workspace.root / path, content)
             state.given[key] = workspace.objects.put(content)
             made.made.append(key)
+        _link_python(workspace.root)
         state.current = state.current or course.exercises[0].name
     return made
+
+
+def _link_python(root: Path) -> None:
+    """Let `uv run` in a workspace take the Python that made it, if that is an environment of its own."""
+    link = root / ".venv"
+    if sys.prefix != sys.base_prefix and not os.path.lexists(link):
+        with contextlib.suppress(OSError):  # a disk or a system without links: `python -m pytest` works all the same
+            link.symlink_to(sys.prefix, target_is_directory=True)
 
 
 def update_workspace(workspace: Workspace) -> Made:
@@ -86,7 +99,7 @@ def update_workspace(workspace: Workspace) -> Made:
     made = Made(workspace.root)
     with workspace.state.changing() as state:
         course = load_course(*(place or content_folder() for place in state.courses))
-        now = dict(given_files(course))
+        now = {**dict(given_files(course)), **dict(closed_solutions(course))}
         for path, content in now.items():
             _bring(workspace, path, content, state.given, made)
         made.dropped = [path for path in state.given if PurePosixPath(path) not in now]

@@ -28,6 +28,7 @@ class Standing:
         beaten: Names of mistakes that were there once and are not any more, in the order in which they went.
         prediction: Which choice was taken; None before.
         last: The last verdict, as plain data.
+        solution: When the solution was asked for before the exercise was passed, as ISO 8601; empty where it was not.
     """
 
     passed: str = ""
@@ -37,6 +38,7 @@ class Standing:
     beaten: list[str] = field(default_factory=list)
     prediction: int | None = None
     last: dict[str, Any] | None = None
+    solution: str = ""
 
 
 @final

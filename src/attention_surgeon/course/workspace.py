@@ -38,6 +38,16 @@ Begin with `surgeon watch` in this folder: it shows an exercise and judges its f
 The tests in each folder are plain pytest and say the same as `surgeon check`. `{folder}/` holds every version that was
 judged; leave it where it is.
 """
+_PROJECT = PurePosixPath("pyproject.toml")
+_PROJECT_TEXT = """# So that `uv run` takes the Python in .venv as it is, and no project around this folder.
+[project]
+name = "workspace"
+version = "0"
+requires-python = ">=3.11"
+
+[tool.uv]
+managed = false
+"""
 
 
 @final
@@ -139,6 +149,7 @@ def given_files(course: Course) -> Iterator[tuple[PurePosixPath, bytes]]:
     """
     yield _PYTEST, _PYTEST_TEXT.encode()
     yield _README, _readme(course).encode()
+    yield _PROJECT, _PROJECT_TEXT.encode()
     for unit in course.units:
         for path in sorted(unit.content.rglob("*")):
             relative = PurePosixPath(path.relative_to(unit.content).as_posix())

@@ -16,14 +16,14 @@ from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.diagnose.packed_functions import diagnose_packed
 from attention_surgeon.diagnose.position_functions import diagnose_positions
 from attention_surgeon.errors import SurgeonError, UnjudgedError
-from attention_surgeon.faults import faults_of
+from attention_surgeon.faults import Fault, faults_of, find_fault
 from attention_surgeon.ops import Circuit
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
 from attention_surgeon.testing.function_behaviour import FunctionContract
 from attention_surgeon.testing.kernel.contract import KernelSubject
 from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.steadiness import surroundings_kept
-from attention_surgeon.verdict import Behaviour
+from attention_surgeon.verdict import Behaviour, Difference
 
 
 def diagnose(target: Any, contract: Contract | str | None = None, **options: Any) -> Diagnosis:
@@ -276,6 +276,7 @@ def _judge(subject: Subject, explanation: Explanation | None = None) -> Diagnosi
     difference = example = None
     if not is_right:
         difference = difference_of_circuit(subject, circuit) if circuit and found[0] else difference_in_answer(subject)
+        difference = _without_claims_on(difference, behaviour, found[1:])
         example = counterexample(subject)
     return diagnosed(
         status="right" if is_right else "wrong",
@@ -288,6 +289,34 @@ def _judge(subject: Subject, explanation: Explanation | None = None) -> Diagnosi
         called_with=subject.cases(0)[0].sentence,
         calls=tuple(case.name for case in subject.cases(0)),
     )
+
+
+_STEP_OF: Mapping[str, str] = {
+    "scale": "scaled",
+    "mask": "masked",
+    "normalise": "weights",
+    "combine": "output",
+    "merge": "output",
+    "output": "output",
+    "state": "output",
+}
+"""The step that a mistake of a stage shows in; those of the stages before the scale show in the scores."""
+
+
+def _without_claims_on(
+    difference: Difference | None, behaviour: Sequence[Behaviour], others: Sequence[Sequence[Fault]]
+) -> Difference | None:
+    """Take back that a step is right where something seen in the behaviour, or another explanation, may be wrong."""
+    if difference is None:
+        return None
+    if any(seen.is_fault and seen.fault is None for seen in behaviour):
+        return dataclasses.replace(difference, right_before=())
+    seen_too = [find_fault(seen.fault) for seen in behaviour if seen.is_fault and seen.fault is not None]
+    before = difference.right_before
+    for fault in (*seen_too, *(fault for faults in others for fault in faults)):
+        step = _STEP_OF.get(fault.words.stage, "scores")
+        before = before[: before.index(step)] if step in before else before
+    return dataclasses.replace(difference, right_before=before)
 
 
 def _explain(subject: Subject) -> Explanation:

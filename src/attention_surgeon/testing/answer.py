@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -49,8 +50,25 @@ def quietly() -> Iterator[None]:
         yield
 
 
+_heard: ContextVar[list[BaseException] | None] = ContextVar("heard", default=None)
+
+
+@contextmanager
+def errors_heard() -> Iterator[list[BaseException]]:
+    """Yield a list that fills with the errors themselves that calls raise meanwhile: they know their lines."""
+    errors: list[BaseException] = []
+    token = _heard.set(errors)
+    try:
+        yield errors
+    finally:
+        _heard.reset(token)
+
+
 def raised(error: BaseException) -> Answer:
     """Return the answer of a call that raised."""
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(error)
     first_line = (str(error).splitlines() or [""])[0]
     return Answer(error=f"{type(error).__name__}: {first_line}".removesuffix(": "))
 

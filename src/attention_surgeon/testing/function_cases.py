@@ -175,6 +175,7 @@ class FunctionSpec(Contract):
         scaled: Whether scores are to be divided by √d_k.
         hides_future: Whether the function itself hides the future.
         align: Where a causal mask lies when n_q != n_k: `end` (the last query sees every key) or `start`.
+        allows_nan_rows: Whether a query that may attend to no key may get NaN.
     """
 
     mask: MaskMeaning = "keep"
@@ -182,6 +183,7 @@ class FunctionSpec(Contract):
     scaled: bool = True
     hides_future: bool = field(default=False, repr=False)
     align: Literal["end", "start"] = "end"
+    allows_nan_rows: bool = field(default=False, repr=False)
 
     name: ClassVar[str] = "attention"
     value_names: ClassVar[tuple[str, ...]] = ("output", "weights")

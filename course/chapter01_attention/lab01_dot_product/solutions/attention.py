@@ -15,10 +15,15 @@ def softmax(scores):
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def attention(Q, K, V):
-    """Return (output, weights): output (n_q, d_v), weights (n_q, n_k)."""
+def attention(Q, K, V, mask=None):
+    """Return (output, weights): output (n_q, d_v), weights (n_q, n_k).
+
+    mask: None, or booleans (n_q, n_k): True where a query may attend, no weight where it is False.
+    """
     d_k = Q.shape[-1]
     scores = similarity(Q, K) / np.sqrt(d_k)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf)
     weights = softmax(scores)
     output = weights @ V
     return output, weights

@@ -19,10 +19,14 @@ def softmax(scores):
     raise NotImplementedError("softmax: write this part")
 
 
-def attention(Q, K, V):
-    """Return (output, weights): output (n_q, d_v), weights (n_q, n_k)."""
+def attention(Q, K, V, mask=None):
+    """Return (output, weights): output (n_q, d_v), weights (n_q, n_k).
+
+    mask: None, or booleans (n_q, n_k): True where a query may attend, no weight where it is False.
+    """
     # YOUR CODE HERE
     # 1. scores = similarity(...), divided by the square root of d_k
-    # 2. weights = softmax(...)
-    # 3. output = each row a weighted sum of the rows of V
+    # 2. if there is a mask: np.where puts -inf where it is False
+    # 3. weights = softmax(...)
+    # 4. output = each row a weighted sum of the rows of V
     raise NotImplementedError("attention: write this part")

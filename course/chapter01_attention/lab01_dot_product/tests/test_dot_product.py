@@ -1,20 +1,19 @@
 import sys
 from pathlib import Path
 
-from attention_surgeon.course.exercises import check_similarity
-from attention_surgeon.testing import check_attention
+from attention_surgeon.course import check_exercise
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from attention import attention, similarity, softmax
 
 
 def test_similarity():
-    check_similarity(similarity)
+    check_exercise("chapter01.similarity", similarity)
 
 
 def test_softmax():
-    check_attention(softmax, "softmax", takes="matrices")
+    check_exercise("chapter01.softmax", softmax)
 
 
 def test_attention():
-    check_attention(attention, "attention")
+    check_exercise("chapter01.attention", attention)

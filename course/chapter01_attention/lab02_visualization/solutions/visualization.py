@@ -1,6 +1,10 @@
-"""Lab 2: heat maps of attention weights. Rows ask (from), columns answer (to); row 0 is at the top."""
+"""Lab 2: heat maps of attention weights, and numbers about them. Rows ask (from), columns answer (to).
+
+Row 0 is at the top. The weights are NumPy arrays whose rows sum to 1.
+"""
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 
 def plot_weights(weights, tokens):
@@ -28,3 +32,41 @@ def plot_scale_comparison(scaled, unscaled, tokens):
         axes.set_title(title)
     figure.colorbar(image, ax=list(both))
     return figure
+
+
+def compute_attention_entropy(weights):
+    """Return the entropy of each row in nats: (n_q,) for weights (n_q, n_k), (batch, n_q) for (batch, n_q, n_k).
+
+    A weight of 0 adds 0: one weight of 1 has the entropy 0, n equal weights have log(n).
+    """
+    safe = np.where(weights > 0, weights, 1.0)  # log(1) = 0 in place of log(0)
+    return -(weights * np.log(safe)).sum(axis=-1)
+
+
+def find_top_k_attended(weights, query_idx, k=3):
+    """Return the places of the k keys that query `query_idx` attends to most, the largest weight first.
+
+    weights: (n_q, n_k); what comes back is an array of k whole numbers.
+    """
+    return np.argsort(-weights[query_idx], kind="stable")[:k]
+
+
+def compute_attention_sparsity(weights, threshold=0.1):
+    """Return the share of the weights that lie below the threshold, one number from 0 to 1."""
+    return float((weights < threshold).mean())
+
+
+def compare_attention_patterns(first, second):
+    """Return a dictionary of three numbers about two maps (n_q, n_k) of the same shape.
+
+    cosine_similarity: of each row of one map with the same row of the other, averaged over the rows.
+    mse: the mean of the squared differences.
+    max_diff: the largest absolute difference.
+    """
+    difference = first - second
+    lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
+    return {
+        "cosine_similarity": float(((first * second).sum(axis=-1) / lengths).mean()),
+        "mse": float((difference**2).mean()),
+        "max_diff": float(np.abs(difference).max()),
+    }

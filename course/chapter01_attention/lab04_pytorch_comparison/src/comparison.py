@@ -37,7 +37,10 @@ class MultiHeadAttention(nn.Module):
 
 
 def from_torch(theirs):
-    """Return a MultiHeadAttention with the numbers of a torch.nn.MultiheadAttention(embed_dim, num_heads)."""
+    """Return a MultiHeadAttention with the numbers of a torch.nn.MultiheadAttention(embed_dim, num_heads).
+
+    Without biases (bias=False) theirs are None; ours are then 0.
+    """
     ours = MultiHeadAttention(theirs.embed_dim, theirs.num_heads)
     with torch.no_grad():
         # YOUR CODE HERE

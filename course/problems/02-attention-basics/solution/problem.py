@@ -5,9 +5,12 @@ from torch import nn
 
 
 class SimpleAttention(nn.Module):
-    """Each token asks (query), offers (key) and gives (value); the output is a weighted sum of the values."""
+    """Each token asks (query), offers (key) and gives (value); the output is a weighted sum of the values.
 
-    def __init__(self, n_embd):
+    A token is n_embd numbers wide: 768 where nothing else is said.
+    """
+
+    def __init__(self, n_embd=768):
         super().__init__()
         self.query = nn.Linear(n_embd, n_embd)
         self.key = nn.Linear(n_embd, n_embd)

@@ -85,6 +85,15 @@ def hint(exercise: Exercise = None) -> None:
     print_hint(workspace, chosen(workspace, exercise))
 
 
+def solution(exercise: Exercise = None) -> None:
+    """Open and show a solution. Of an exercise that is not passed yet it is written down that you asked."""
+    from attention_surgeon.cli.lessons import print_solution
+    from attention_surgeon.cli.workspace_here import chosen, open_here
+
+    workspace = open_here()
+    print_solution(workspace, chosen(workspace, exercise))
+
+
 def list_exercises() -> None:
     """Show every exercise and how it stands."""
     from attention_surgeon.cli.lessons import print_list

@@ -19,8 +19,8 @@ from attention_surgeon.course.exercises.chapter import (
     check_split_heads,
     check_to_torch_mask,
 )
+from attention_surgeon.course.exercises.explained import CrashError, ExplainedError
 from attention_surgeon.course.exercises.function_check import (
-    ExplainedError,
     FunctionCheck,
     KnownMistake,
     from_catalogue,
@@ -34,16 +34,29 @@ from attention_surgeon.course.exercises.maps import (
     check_heatmap_array,
     check_pair_of_maps,
 )
+from attention_surgeon.course.exercises.numbers_of_maps import (
+    check_comparison,
+    check_entropy,
+    check_sparsity,
+    check_top_keys,
+)
 from attention_surgeon.course.exercises.project import check_attention_dropout, check_next_token_loss, check_topk
+from attention_surgeon.course.exercises.promise import Promise, broken_promise
+from attention_surgeon.course.exercises.promises import promises_of
 from attention_surgeon.course.exercises.tiled import check_tiled
 from attention_surgeon.verdict import Mistake
 
 __all__ = [
+    "CrashError",
     "ExplainedError",
     "FunctionCheck",
     "KnownMistake",
     "Mistake",
+    "Promise",
+    "broken_promise",
     "check_attention_dropout",
+    "check_comparison",
+    "check_entropy",
     "check_from_torch",
     "check_gradients",
     "check_head_distances",
@@ -64,13 +77,16 @@ __all__ = [
     "check_shapes",
     "check_shuffling_gap",
     "check_similarity",
+    "check_sparsity",
     "check_split_heads",
     "check_strongest_pair",
     "check_tiled",
     "check_to_torch_mask",
+    "check_top_keys",
     "check_topk",
     "check_weights",
     "from_catalogue",
     "known",
     "known_fault",
+    "promises_of",
 ]

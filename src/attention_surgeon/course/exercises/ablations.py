@@ -7,13 +7,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from attention_surgeon.course.exercises.function_check import (
-    ExplainedError,
-    as_numbers,
-    called,
-    from_catalogue,
-    other_values,
-)
+from attention_surgeon.course.exercises.calling import called, returns_nothing
+from attention_surgeon.course.exercises.explained import ExplainedError, other_values
+from attention_surgeon.course.exercises.function_check import as_numbers, from_catalogue, keys_missing
 from attention_surgeon.testing.draw import generator
 from attention_surgeon.testing.steadiness import random_state_kept
 from attention_surgeon.verdict import Mistake
@@ -31,6 +27,7 @@ _FIELDS = ("d_k", "scaled", *_MEASURES)
 _NEAR, _NEAR_PART = 0.04, 0.1
 _TOKENS = 6
 _PLACES = ("past", "self", "future")
+_MASKS = ("causal", "none", "reverse")
 
 
 def check_scaling_experiment(function: Callable[..., Any]) -> None:
@@ -45,6 +42,8 @@ def check_scaling_experiment(function: Callable[..., Any]) -> None:
     with random_state_kept():
         torch.manual_seed(0)
         records = called(function, list(_WIDTHS))
+    if records is None:
+        raise returns_nothing(function)
     given = _table_of(records)
     expected = _measured()
     slips = _scaling_slips() if not _alike(given, expected) else iter(())
@@ -61,12 +60,14 @@ def check_masking_comparison(function: Callable[..., Any]) -> None:
     with random_state_kept():
         torch.manual_seed(0)
         returned = called(function)
-    if not isinstance(returned, Mapping) or not {"causal", "none", "reverse"} <= set(returned):
+    if returned is None:
+        raise returns_nothing(function)
+    if not isinstance(returned, Mapping) or not set(_MASKS) <= set(returned):
         raise other_values(
-            f"It returns {_kind(returned)}, expected a dictionary with 'causal', 'none' and 'reverse'.",
+            _not_keys(returned, _MASKS, "Your dictionary"),
             '{"causal": {"past": ..., "self": ..., "future": ...}, "none": ..., "reverse": ...}',
         )
-    given = {(name,): _shares_of(name, returned[name]) for name in ("causal", "none", "reverse")}
+    given = {(name,): _shares_of(name, returned[name]) for name in _MASKS}
     expected = {("causal",): _shares(0, 0), ("none",): _shares(0, 1), ("reverse",): _shares(1, 0)}
     slips = _masking_slips(expected) if not _alike(given, expected) else iter(())
     _compare(given, expected, slips)
@@ -85,7 +86,7 @@ def _table_of(records: Any) -> dict[Row, dict[str, float]]:
     for record in records:
         missing = [field for field in _FIELDS if field not in record]
         if missing:
-            raise other_values(f"A record has no {missing[0]!r}; expected {like}.", f'{{"{missing[0]}": ...}}')
+            raise other_values(f"{keys_missing('A record', missing[0], record)}.", f'{{"{missing[0]}": ...}}')
         table[int(record["d_k"]), bool(record["scaled"])] = {name: _number(record[name], name) for name in _MEASURES}
     for d_k in _WIDTHS:
         for scaled in (True, False):
@@ -99,10 +100,16 @@ def _table_of(records: Any) -> dict[Row, dict[str, float]]:
 def _shares_of(name: str, shares: Any) -> dict[str, float]:
     if not isinstance(shares, Mapping) or not set(_PLACES) <= set(shares):
         raise other_values(
-            f"{name!r} holds {_kind(shares)}, expected a dictionary with 'past', 'self' and 'future'.",
+            _not_keys(shares, _PLACES, f"The dictionary of {name!r}"),
             '{"past": ..., "self": ..., "future": ...}',
         )
     return {place: _number(shares[place], place) for place in _PLACES}
+
+
+def _not_keys(returned: Any, keys: Sequence[str], what: str) -> str:
+    if not isinstance(returned, Mapping):
+        return f"{what} is {_kind(returned)}, expected a dictionary with {', '.join(keys)}."
+    return f"{keys_missing(what, next(key for key in keys if key not in returned), returned)}."
 
 
 def _number(value: Any, name: str) -> float:

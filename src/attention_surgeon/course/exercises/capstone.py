@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, known, known_fault
+from attention_surgeon.course.exercises.explained import ExplainedError
+from attention_surgeon.course.exercises.function_check import FunctionCheck, known, known_fault
 from attention_surgeon.course.exercises.maps import check_maps, drawn, other_axes, seen_maps
 from attention_surgeon.ops import attention_gradients, softmax
 from attention_surgeon.testing.draw import generator, numbers, ragged_mask
@@ -110,7 +111,7 @@ PROJECTIONS = FunctionCheck(
 )  # fmt: skip
 
 
-def _scores(Q: Tensor, K: Tensor, scale: bool) -> Tensor:
+def _scores(Q: Tensor, K: Tensor, scale: bool = True) -> Tensor:
     scores = Q @ K.mT
     return scores / math.sqrt(Q.shape[-1]) if scale else scores
 
@@ -152,7 +153,7 @@ SCORES = FunctionCheck(
 _HIDDEN = float("-inf")
 
 
-def _weights(scores: Tensor, mask: Tensor | None) -> Tensor:
+def _weights(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     return softmax(scores if mask is None else scores.masked_fill(~mask, _HIDDEN))
 
 

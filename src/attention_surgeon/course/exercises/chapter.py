@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, known, known_fault
+from attention_surgeon.course.exercises.explained import ExplainedError
+from attention_surgeon.course.exercises.function_check import FunctionCheck, known, known_fault
 from attention_surgeon.testing.answer import Array, arrays_in
 from attention_surgeon.testing.draw import generator, numbers, ragged_mask
 

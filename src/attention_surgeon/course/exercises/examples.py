@@ -11,6 +11,7 @@ from attention_surgeon.course.exercises.basics import HEAD_DISTANCES, SHUFFLING_
 from attention_surgeon.course.exercises.capstone import GRADIENTS, OUTPUT, PROJECTIONS, SCORES, SHAPES, WEIGHTS
 from attention_surgeon.course.exercises.chapter import MERGE_HEADS, SIMILARITY, SPLIT_HEADS, TO_TORCH_MASK
 from attention_surgeon.course.exercises.function_check import FunctionCheck
+from attention_surgeon.course.exercises.numbers_of_maps import COMPARISON, ENTROPY, SPARSITY, TOP_KEYS
 from attention_surgeon.course.exercises.project import NEXT_TOKEN_LOSS, TOP_K
 from attention_surgeon.course.exercises.tiled import TILED
 
@@ -20,6 +21,10 @@ TABLES: Mapping[str, FunctionCheck] = {
     "check_strongest_pair": STRONGEST_PAIR,
     "check_shuffling_gap": SHUFFLING_GAP,
     "check_similarity": SIMILARITY,
+    "check_entropy": ENTROPY,
+    "check_top_keys": TOP_KEYS,
+    "check_sparsity": SPARSITY,
+    "check_comparison": COMPARISON,
     "check_split_heads": SPLIT_HEADS,
     "check_merge_heads": MERGE_HEADS,
     "check_to_torch_mask": TO_TORCH_MASK,

@@ -11,12 +11,13 @@ from functools import partial
 from typing import Any, TypeAlias, final
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from attention_surgeon.errors import SurgeonError
+from attention_surgeon.course.exercises.calling import called, returns_nothing, shown
+from attention_surgeon.course.exercises.explained import ExplainedError, other_values
+from attention_surgeon.diagnose.crash.suggest import near
 from attention_surgeon.faults import find_fault
-from attention_surgeon.testing.answer import quietly, raised, same_numbers, to_array
+from attention_surgeon.testing.answer import quietly, same_numbers, to_array
 from attention_surgeon.verdict import Array, Mistake
 
 Probe = tuple[Any, ...]
@@ -117,134 +118,19 @@ def answer_of(function: Callable[..., Any], probe: Probe, names: Sequence[str] =
     arguments = copied(probe)
     returned = called(function, *arguments)
     if returned is None:
-        raise _returns_nothing()
+        raise returns_nothing(function)
     for argument, before in zip(arguments, probe, strict=True):
         require_unchanged(argument, before)
     try:
         return named_values(returned, names)
     except TypeError as error:
-        raise other_values(f"{error}.", f"return {', '.join(names)}") from None
-
-
-def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call somebody's function and return what it returns.
-
-    Raises:
-        ExplainedError: it is not written yet, or raises.
-    """
-    __tracebackhide__ = True
-    if not callable(function):
-        raise ExplainedError(None, f"It is a {type(function).__name__}, expected a function.")
-    try:
-        with quietly(), torch.enable_grad():  # an experiment may want gradients
-            return function(*arguments)
-    except NotImplementedError as error:
-        raise not_written_yet(error) from None
-    except Exception as error:  # noqa: BLE001  somebody else's function may raise anything
-        sizes = ", ".join(shown(argument) for argument in arguments)
-        raise ExplainedError(
-            "raises", f"Called with {sizes} it raises {raised(error).error}.",
-            question="Which line is it, and what are the shapes there?",
-            pointer="Read the last lines of the error; print the shapes just before.",
-            fix="print(x.shape)",
-        ) from None  # fmt: skip
-
-
-@final
-class ExplainedError(SurgeonError, AssertionError):
-    """What somebody wrote is not what the exercise asks, and this is why.
-
-    The text is what was seen and the question: enough to go on with, and nothing given away.
-
-    Attributes:
-        mistake: Its name, empty for one that was not recognised, and what leads to it.
-        step: Which value differs, `scores`; empty where none does.
-        yours: That value as it was given, where it is numbers.
-        expected: As it should be.
-    """
-
-    def __init__(
-        self,
-        name: str | Mistake | None,
-        symptom: str = "",
-        *,
-        question: str = "",
-        pointer: str = "",
-        fix: str = "",
-        step: str = "",
-        yours: Array | None = None,
-        expected: Array | None = None,
-    ) -> None:
-        """Keep every level of the explanation.
-
-        Args:
-            name: A whole `Mistake`; or a name, `snake_case`, with the words that follow; None: not recognised.
-            symptom: What was seen, in a sentence.
-            question: Leads there without saying it.
-            pointer: Says where to look.
-            fix: The line, as code.
-            step: Which value differs.
-            yours: That value as it was given.
-            expected: As it should be.
-        """
-        if not isinstance(name, Mistake):
-            name = Mistake(name or "", symptom=symptom, question=question, pointer=pointer, fix=fix)
-        self.mistake = name
-        self.step, self.yours, self.expected = step, yours, expected
-        super().__init__(f"{self.symptom} {self.question}".strip())
-
-    @property
-    def name(self) -> str | None:
-        """Of the mistake; None for one that was not recognised."""
-        return self.mistake.name or None
-
-    @property
-    def symptom(self) -> str:
-        """What was seen, in a sentence."""
-        return self.mistake.seen[0] if self.mistake.seen else self.mistake.symptom
-
-    @property
-    def question(self) -> str:
-        """Leads there without saying it."""
-        return self.mistake.question
-
-    @property
-    def pointer(self) -> str:
-        """Says where to look."""
-        return self.mistake.pointer
-
-    @property
-    def fix(self) -> str:
-        """The line, as code."""
-        return self.mistake.fix
-
-
-def not_written_yet(error: NotImplementedError) -> ExplainedError:
-    """Return what an untouched stub is told."""
-    return ExplainedError(
-        "not_written_yet", f"Not written yet ({error}).", question="What is the first line that you are sure of?",
-        pointer="Write below `# YOUR CODE HERE` and remove the line that raises.", fix="",
-    )  # fmt: skip
-
-
-def other_values(symptom: str, fix: str) -> ExplainedError:
-    """Return what is said to a function that returns something else than its text promises."""
-    return ExplainedError(
-        "other_values", symptom, question="What does the text above your function promise?",
-        pointer="Look at what stands behind `return`.", fix=fix,
-    )  # fmt: skip
+        said = str(error)
+        raise other_values(f"{said[0].upper()}{said[1:]}.", f"return {', '.join(names)}") from None
 
 
 def copied(probe: Probe) -> Probe:
     """Return arguments that may be spoilt."""
     return tuple(x.clone() if isinstance(x, Tensor) else copy.copy(x) for x in probe)
-
-
-def _returns_nothing() -> ExplainedError:
-    return ExplainedError(
-        "returns_nothing", "It returns nothing.", question="What does the caller get from your last line?",
-        pointer="Look for a `return`: a function without one gives None.", fix="return ...",
-    )  # fmt: skip
 
 
 def require_unchanged(now: Any, before: Any) -> None:
@@ -319,9 +205,7 @@ def named_values(returned: Any, names: Sequence[str]) -> Values:
     if isinstance(returned, Mapping):
         missing = [name for name in names if name not in returned]
         if missing:
-            raise TypeError(
-                f"the dictionary has no {missing[0]!r}; it has {', '.join(map(str, returned)) or 'nothing'}"
-            )
+            raise TypeError(keys_missing("your dictionary", missing[0], returned))
         return {name: returned[name] for name in names}
     if len(names) == 1:
         return {names[0]: returned}
@@ -329,6 +213,16 @@ def named_values(returned: Any, names: Sequence[str]) -> Values:
         count = f"{len(returned)} values" if isinstance(returned, tuple | list) else "one value"
         raise TypeError(f"{count} came back, expected {len(names)}: {', '.join(names)}")
     return dict(zip(names, returned, strict=True))
+
+
+def keys_missing(what: str, key: str, returned: Mapping[Any, Any]) -> str:
+    """Say which key is missing, and which ones are there, the likeliest slip first.
+
+    >>> keys_missing("your dictionary", "entropy", {"max": 1, "entropi": 2})
+    'your dictionary has no key `entropy`; it has `entropi`, `max`'
+    """
+    keys = sorted(map(str, returned), key=lambda name: name != near(key, map(str, returned)))
+    return f"{what} has no key `{key}`; it has {', '.join(f'`{name}`' for name in keys) or 'none'}"
 
 
 def same_value(given: Any, expected: Any) -> bool:
@@ -360,14 +254,3 @@ def as_numbers(value: Any) -> Array | None:
     except ValueError:  # a ragged list
         return None
     return array.astype(np.float64) if array.dtype.kind in "bifu" else None
-
-
-def shown(value: Any) -> str:
-    """Return a value as a sentence can hold it: short lists and texts as they are, arrays by their shape."""
-    array = as_numbers(value)
-    if array is None:
-        text = repr(value)
-        return text if len(text) < 80 else f"{text[:76]} ..."
-    if array.ndim == 0:
-        return f"{array:.4g}"
-    return f"numbers of shape {array.shape}"

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.course.exercises.function_check import ExplainedError, called, require_unchanged
+from attention_surgeon.course.exercises.calling import called
+from attention_surgeon.course.exercises.explained import ExplainedError
+from attention_surgeon.course.exercises.function_check import require_unchanged
 from attention_surgeon.testing.answer import Array, same_numbers
 from attention_surgeon.testing.draw import generator
 

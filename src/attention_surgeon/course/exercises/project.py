@@ -8,14 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attention_surgeon.course.exercises.function_check import (
-    ExplainedError,
-    FunctionCheck,
-    answer_of,
-    as_numbers,
-    known,
-    known_fault,
-)
+from attention_surgeon.course.exercises.explained import ExplainedError
+from attention_surgeon.course.exercises.function_check import FunctionCheck, answer_of, as_numbers, known, known_fault
 from attention_surgeon.ops import attention, topk_attention
 from attention_surgeon.testing.draw import generator, numbers
 from attention_surgeon.testing.steadiness import random_state_kept

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from attention_surgeon.course.exercises.function_check import ExplainedError, FunctionCheck, called, known, known_fault
+from attention_surgeon.course.exercises.calling import called
+from attention_surgeon.course.exercises.explained import ExplainedError
+from attention_surgeon.course.exercises.function_check import FunctionCheck, known, known_fault
 from attention_surgeon.ops import attention
 from attention_surgeon.testing.draw import generator, numbers
 from attention_surgeon.threads import one_thread

@@ -209,7 +209,7 @@ class LayerSpec(Contract):
     @property
     def registered_name(self) -> str:
         """The kind."""
-        return "torch_mha" if self.allows_nan_rows else self.kind
+        return "torch_mha" if self.allows_nan_rows and self.mask == "hide" else self.kind
 
     @property
     def title(self) -> str:

@@ -161,6 +161,12 @@ class AskableLayer(Subject[LayerSpec]):
         second = to_array(found[self._weights_place]) if 0 < self._weights_place < len(found) else None
         if second is not None and second.ndim == 4 and self.sizes(case).heads == 1 == second.shape[1]:
             second = second[:, 0]  # an axis for the one head
+        if (
+            second is not None
+            and second.ndim == 3
+            and len(second) == len(case.x) * self.sizes(case).heads > len(case.x)
+        ):
+            second = second.reshape(len(case.x), -1, *second.shape[1:])  # heads beside sequences, as for `bmm`
         return Answer((to_array(found[0]), second), dtype=str(found[0].dtype).removeprefix("torch."))
 
     def answer(self, circuit: Circuit, case: LayerCase) -> Answer:
@@ -250,7 +256,7 @@ class AskableLayer(Subject[LayerSpec]):
         n_q, n_k = case.x.shape[1], (case.x if case.context is None else case.context).shape[1]
         for place, value in enumerate(found[1:], start=1):
             if value.ndim >= 3 and tuple(value.shape[-2:]) == (n_q, n_k):
-                self._mean_weights = value.ndim == 3 and self.sizes(case).heads > 1
+                self._mean_weights = value.ndim == 3 and len(value) == len(case.x) and self.sizes(case).heads > 1
                 return place
         return 0
 
