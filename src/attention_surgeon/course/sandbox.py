@@ -23,7 +23,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, final
 
-from attention_surgeon.course.checking import load_checks
+from attention_surgeon.course.checks_file import load_checks
 from attention_surgeon.errors import OptionError
 from attention_surgeon.files import file_access_error
 
