@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -82,7 +82,7 @@ def _by_both(
         return _by_answers(target, choices, contract, options)
     kernel = diagnose_kernel(target)
     if kernel is not None and works_in_pieces(target):
-        return kernel
+        return _with_small_calls(kernel, target, choices, options)
     seen = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
     if seen.verdict == "wrong" and not set(seen.names) & {fault.name for fault in faults_of("modern")}:
         return _with_answers(seen, choices, target)
@@ -92,6 +92,29 @@ def _by_both(
         return _by_answers_alone(seen, target, choices, options)
     other = diagnose_layout(target, seen.kind) if seen.verdict == "right" else None
     return other or seen
+
+
+def _with_small_calls(
+    kernel: Diagnosis, target: Any, choices: Sequence[Contract], options: dict[str, Any]
+) -> Diagnosis:
+    """Hear what small calls with every kind of mask say of a function in pieces that is right at every size."""
+    if kernel.verdict != "right" or not any("mask" in name for name in _parameter_names(target)):
+        return kernel
+    best, choice = _best_of(choices, target)
+    if best.verdict == "wrong" and best.is_recognised and best.explanations:
+        return dataclasses.replace(best, behaviour=(*best.behaviour, *_remarks(best, choice, target, options)))
+    if best.verdict == "right":
+        return dataclasses.replace(kernel, calls=(*kernel.calls, *best.calls))
+    masks = (name for name in _parameter_names(target) if "mask" in name and name not in kernel.untried)
+    return dataclasses.replace(kernel, untried=(*kernel.untried, *masks))
+
+
+def _parameter_names(target: Any) -> tuple[str, ...]:
+    """Return the names of what a function takes, in order; none where Python does not know."""
+    try:
+        return tuple(inspect.signature(target).parameters)
+    except (TypeError, ValueError):
+        return ()
 
 
 def _of_helper(target: Any) -> Diagnosis | None:
@@ -139,16 +162,21 @@ def _with_answers(seen: Diagnosis, choices: Sequence[Contract], target: Any) -> 
     """Add the first step that differs and the smallest case, where the answers say the same as the operations."""
     if any(word in " ".join(seen.kind) for word in _BEYOND_CONTRACTS) or not seen.names:
         return seen
+    for found in _explained(choices, target, seen.names):
+        return dataclasses.replace(found, kind=seen.kind, location=seen.location, untried=seen.untried)
+    return seen
+
+
+def _explained(choices: Sequence[Contract], target: Any, names: Sequence[str]) -> Iterator[Diagnosis]:
+    """Yield what contracts say of a target in which these faults were seen; in a layer nothing else is looked for."""
     for choice in choices:
         try:
             subject = _bound(choice, target)
         except UnjudgedError:
             continue
-        explanation = explain_by(subject, seen.names)
+        explanation = explain_by(subject, names)
         if explanation.hypotheses:
-            found = _judge(subject, explanation)
-            return dataclasses.replace(found, kind=seen.kind, location=seen.location, untried=seen.untried)
-    return seen
+            yield _judge(subject, explanation if isinstance(choice, LayerContract) else None)
 
 
 _BEYOND_CONTRACTS = ("rotary", "ALiBi", "capped", "sink", "normed", "bias for", "window")
