@@ -105,7 +105,7 @@ def test_a_page_of_before_and_after(surgeon: Surgeon, checkpoint: Path, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--fault", "no_scales"), "no operation is called 'no_scales'; did you mean no_scale?"),
+        (("--fault", "no_scales"), "no operation is called 'no_scales'; did you mean no_scale or sink_scaled?"),
         (("--fault", "no_scale", "--layers", "2"), "there is no layer 2; this model has layers 0 to 1."),
         (("--fault", "no_scale", "--heads", "3"), "there is no head 3 in layer 0; it has 3 query heads, 0 to 2."),
         (("--fault", "no_scale", "--text", "Q"), "the text holds 'Q', which is not among the"),

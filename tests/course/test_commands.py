@@ -31,7 +31,7 @@ def test_start_says_what_it_made(surgeon: Surgeon, content: Path, tmp_path: Path
     monkeypatch.chdir(tmp_path)
     done = surgeon("start", "lab", "--only", content)
     assert done.code == 0
-    assert "made: 14 files" in done.out
+    assert "made: 15 files" in done.out
     assert "problems/01-basics/  Basics: 2 exercises, 30 min" in done.out
     assert done.out.endswith("  cd lab && surgeon watch\n")
     again = surgeon("start", "lab")

@@ -175,7 +175,7 @@ class Inside:
         import resource
 
         sandlock: Any = importlib.import_module("sandlock")
-        if request["check"] is not None:
+        if Path(request["checks"]).is_file():  # its checks, and the promises of its stub
             load_checks(Path(request["checks"]))
         resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
         readable = [*map(str, self._places), *_ABOUT_THE_MACHINE]
