@@ -15,13 +15,14 @@ LONGEST = 40
 """Lines of one function of a solution; a class may have two of them."""
 
 
-def test_there_are_five_units_in_their_order() -> None:
+def test_the_units_stand_in_their_order() -> None:
     assert [str(unit.folder) for unit in course().units] == [
         "problems/02-attention-basics",
         "chapter01_attention",
         "lab1_self_attention",
         "project04_attention_surgeon",
         "m5_attention_from_scratch",
+        "modern_attention",
     ]
     assert len(course().exercises) >= 24
 
