@@ -1,8 +1,10 @@
 """What the exercises of this unit ask: the right function, a few calls, and the mistakes that the catalogue knows."""
 
 import torch
-from attention_surgeon.course.exercises import FunctionCheck, known, known_fault
+from attention_surgeon.course.exercises import FunctionCheck, known, known_fault, promises_of
 from attention_surgeon.course.exercises.examples import example
+
+PROMISES = promises_of("modern")
 
 
 def _draw(*shape, seed=0):

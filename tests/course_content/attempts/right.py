@@ -451,5 +451,83 @@ def gradients(Q, K, V, G):
     dS = torch.stack([(torch.diag(p) - torch.outer(p, p)) @ dp for p, dp in zip(P, dP)]) / d_k**0.5
     return dS @ K, dS.T @ Q, P.T @ G
 '''),
+    Attempt("modern.rotary", "complex numbers", '''
+def rotate(x, positions, base=10000.0):
+    half = x.shape[-1] // 2
+    angles = torch.outer(positions.double(), base ** (-torch.arange(half).double() / half))
+    turned = torch.complex(*x.double().split(half, dim=-1)) * torch.polar(torch.ones_like(angles), angles)
+    return torch.cat([turned.real, turned.imag], dim=-1).to(x.dtype)
+'''),
+    Attempt("modern.rotary", "the half that is turned by 90 degrees", '''
+def rotate_half(x):
+    a, b = x[..., : x.shape[-1] // 2], x[..., x.shape[-1] // 2 :]
+    return torch.cat((-b, a), dim=-1)
+
+
+def rotate(x, positions, base=10000.0):
+    d = x.shape[-1]
+    speeds = 1.0 / (base ** (torch.arange(0, d, 2, dtype=torch.float64) / d))
+    angles = torch.einsum("n,i->ni", positions.double(), speeds).repeat(1, 2)
+    return (x * angles.cos() + rotate_half(x) * angles.sin()).to(x.dtype)
+'''),
+    Attempt("modern.grouped", "places", '''
+def repeat_heads(shared, num_heads):
+    return shared[:, torch.arange(num_heads) * shared.size(1) // num_heads]
+'''),
+    Attempt("modern.grouped", "expand and reshape", '''
+def repeat_heads(shared, num_heads):
+    batch, heads, n, d = shared.shape
+    return shared.unsqueeze(2).expand(batch, heads, num_heads // heads, n, d).reshape(batch, num_heads, n, d)
+'''),
+    Attempt("modern.cache", "a mask that is added, a list", '''
+def attend_next(query, key, value, cache=None):
+    if cache is not None:
+        key, value = (torch.cat(pair, dim=-2) for pair in zip(cache, (key, value)))
+    m, n = query.size(1), key.size(1)
+    ahead = torch.full((m, n), -torch.inf, dtype=query.dtype).triu(n - m + 1)
+    scores = torch.baddbmm(ahead, query, key.mT, alpha=query.size(-1) ** -0.5)
+    return torch.bmm(scores.softmax(2), value), [key, value]
+'''),
+    Attempt("modern.cache", "token by token", '''
+def attend_next(query, key, value, cache=None):
+    keys, values = cache or (key[:, :0], value[:, :0])
+    outputs = []
+    for t in range(query.shape[1]):
+        keys = torch.cat([keys, key[:, t : t + 1]], 1)
+        values = torch.cat([values, value[:, t : t + 1]], 1)
+        scores = torch.einsum("bd,bnd->bn", query[:, t], keys) * query.shape[-1] ** -0.5
+        outputs.append(torch.einsum("bn,bnd->bd", scores.softmax(-1), values))
+    return torch.stack(outputs, 1), (keys, values)
+'''),
+    Attempt("modern.window", "two triangles", '''
+def window_mask(n_q, n_k, window):
+    last = n_k - n_q
+    return torch.ones(n_q, n_k).tril(last).triu(last - window + 1).bool()
+'''),
+    Attempt("modern.window", "loops", '''
+def window_mask(n_q, n_k, window):
+    mask = torch.zeros(n_q, n_k, dtype=torch.bool)
+    for row in range(n_q):
+        own = row + n_k - n_q
+        mask[row, max(0, own - window + 1) : own + 1] = True
+    return mask
+'''),
+    Attempt("modern.softcap", "where", '''
+def cap_scores(scores, cap, allowed):
+    return torch.where(allowed, (scores / cap).tanh() * cap, -torch.inf)
+'''),
+    Attempt("modern.sinks", "a larger denominator", '''
+def weights_with_sink(scores, sink):
+    sink = sink.view(-1, 1, 1)
+    top = torch.maximum(scores.amax(-1, keepdim=True), sink)
+    e = (scores - top).exp()
+    return e / (e.sum(-1, keepdim=True) + (sink - top).exp())
+'''),
+    Attempt("modern.sinks", "the sink first, in logarithms", '''
+def weights_with_sink(scores, sink):
+    heads, n_q, _ = scores.shape
+    both = torch.cat([sink.reshape(heads, 1, 1).repeat(1, n_q, 1), scores], dim=2)
+    return both.log_softmax(dim=2).exp()[:, :, 1:]
+'''),
 )  # fmt: skip
 """Each must pass."""

@@ -7,6 +7,14 @@ from tests.course_content.attempts.attempt import Attempt
 _OUTPUT_AND_WEIGHTS = "output: [batch, n_q, d_v], attention_weights: [batch, n_q, n_k]."
 _MASK = "mask: None, or [batch, n_q, n_k] with True (or 1) where a query may attend."
 _LAB1_MASK = "mask: booleans that fit (batch, num_heads, n, n), such as (n, n) or (batch, 1, 1, n); True = may attend."
+_TURNED = "Return x (..., n, d) with the token at positions[t] turned by angles that grow with its position."
+_GROUPED = (
+    "Return shared (batch, num_kv_heads, n, d) as (batch, num_heads, n, d): neighbours among the heads share one."
+)
+_FOUR_AND_TWO = "With 4 query heads and 2 shared heads, query heads 0 and 1 read shared head 0, query heads 2 and 3 read shared head 1."
+_CACHE = "Returns the output (batch, m, d) and the new cache, the pair (keys, values) of all n + m tokens."
+_CAPPED = "Return scores (n_q, n_k) bent softly so that none is larger than cap or smaller than -cap, hidden ones -inf."
+_DROPPED = "It takes part in the softmax of every row, and its own weight is dropped: what is left sums to less than 1."
 
 WRONG = (
     # Problem 2
@@ -319,5 +327,108 @@ def gradients(Q, K, V, G):
     Attempt("m5.heatmap", "scores, no weights", "weights = attention_scores(Q, K)[0]",
             "weights = attention_weights(attention_scores(Q, K))[0]",
             breaks="Return a figure: the heat map of a sentence of your own (position against position), by your own functions."),
+    # Modern attention
+    Attempt("modern.rotary", "a tuple", "return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1), angles",
+            "return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)", "returns_a_tuple", _TURNED),
+    Attempt("modern.rotary", "squeezed", "second * cos], dim=-1).squeeze(0)", "second * cos], dim=-1)", "other_shape", _TURNED),
+    Attempt("modern.rotary", "counted from 1", "(positions + 1).to(x.dtype)", "positions.to(x.dtype)", "rotary_positions_wrong", _TURNED),
+    Attempt("modern.rotary", "one angle for all", "* speeds[:1].expand(d // 2)", "* speeds", "", _TURNED),
+    Attempt("modern.rotary", "neighbours", """
+def rotate(x, positions, base=10000.0):
+    speeds = base ** (-torch.arange(0, x.shape[-1], 2, dtype=x.dtype) / x.shape[-1])
+    angles = positions[:, None] * speeds
+    first, second = x[..., 0::2], x[..., 1::2]
+    pairs = first * angles.cos() - second * angles.sin(), first * angles.sin() + second * angles.cos()
+    return torch.stack(pairs, dim=-1).flatten(-2)
+""", mistake="pairs_are_neighbours",
+            breaks="Entry i of the first half of a vector and entry i of the second half are one pair."),
+    Attempt("modern.rotary", "the first with the last", "second = x.chunk(2, dim=-1)[1].flip(-1)\n    first = x.chunk(2, dim=-1)[0]",
+            "first, second = x.chunk(2, dim=-1)",
+            breaks="Entry i of the first half of a vector and entry i of the second half are one pair."),
+    Attempt("modern.rotary", "half as fast", "torch.arange(0, d // 2, dtype", "torch.arange(0, d, 2, dtype",
+            breaks="The pair with index i is turned by the angle positions[t] * base ** (-2 * i / d)"),
+    Attempt("modern.rotary", "no base", "def rotate(x, positions):\n    base = 10000.0", "def rotate(x, positions, base=10000.0):",
+            "argument_missing", "The pair with index i is turned by the angle positions[t] * base ** (-2 * i / d)"),
+    Attempt("modern.rotary", "the other way round", "first * cos + second * sin, second * cos - first * sin",
+            "first * cos - second * sin, first * sin + second * cos", "rotary_direction",
+            "(a, b) becomes (a cos - b sin, a sin + b cos)."),
+    Attempt("modern.grouped", "squeezed", "dim=1).squeeze(0)\n", "dim=1)\n", "other_shape", _GROUPED),
+    Attempt("modern.grouped", "an axis of its own", "shared[:, :, None].expand(-1, -1, num_heads // shared.shape[1], -1, -1)",
+            "shared.repeat_interleave(num_heads // shared.shape[1], dim=1)", "other_shape", _GROUPED),
+    Attempt("modern.grouped", "tokens repeated", "dim=2)", "dim=1)", "other_shape", _GROUPED),
+    Attempt("modern.grouped", "in turn", "shared.repeat(1, num_heads // shared.shape[1], 1, 1)",
+            "shared.repeat_interleave(num_heads // shared.shape[1], dim=1)", "heads_tiled", _FOUR_AND_TWO),
+    Attempt("modern.grouped", "the last first", "shared.flip(1).repeat_interleave", "shared.repeat_interleave",
+            breaks=_FOUR_AND_TWO),
+    Attempt("modern.cache", "not to itself", "triu(n - m)", "triu(n - m + 1)",
+            breaks="Attend with new tokens to themselves and to everything before them"),
+    Attempt("modern.cache", "only to itself", "return value, (keys, values)", "return weights @ values, (keys, values)",
+            breaks="Attend with new tokens to themselves and to everything before them"),
+    Attempt("modern.cache", "the old ones forgotten", "(keys[:, -m:], values[:, -m:])\n", "(keys, values)\n", "cache_forgets",
+            "and remember their keys and values."),
+    Attempt("modern.cache", "no cache", "def attend_next(query, key, value):\n    cache = None",
+            "def attend_next(query, key, value, cache=None):", "argument_missing",
+            "cache is None or the pair (keys, values) of all tokens before, (batch, n, d) each."),
+    Attempt("modern.cache", "the new ones too", "triu(n)", "triu(n - m + 1)", "cache_future_seen",
+            "A new token sees all earlier ones and itself, not the new ones behind it."),
+    Attempt("modern.cache", "divided by d", "/ query.shape[-1]", "/ query.shape[-1] ** 0.5",
+            breaks="Scores are divided by the root of d."),
+    Attempt("modern.cache", "three values", "return weights @ values, keys, values", "return weights @ values, (keys, values)",
+            "other_values", _CACHE),
+    Attempt("modern.cache", "only the output", "return weights @ values", "return weights @ values, (keys, values)",
+            "other_values", _CACHE),
+    Attempt("modern.cache", "the cache first", "return (keys, values), weights @ values", "return weights @ values, (keys, values)",
+            "other_values", _CACHE),
+    Attempt("modern.cache", "keys as values", "return weights @ values, (keys, keys)", "return weights @ values, (keys, values)",
+            breaks=_CACHE),
+    Attempt("modern.cache", "the old one emptied", "if cache is not None:\n        cache[0].zero_()\n    return weights",
+            "return weights", "mutates_inputs", "The old cache stays as it is."),
+    Attempt("modern.window", "numbers", "((back >= 0) & (back < window)).float()", "(back >= 0) & (back < window)",
+            "mask_not_boolean", "Return who may attend (n_q, n_k), True = may"),
+    Attempt("modern.window", "True hides", "(back < 0) | (back >= window)", "(back >= 0) & (back < window)", "mask_inverted",
+            "Return who may attend (n_q, n_k), True = may"),
+    Attempt("modern.window", "one row", "((back >= 0) & (back < window)).squeeze(0)", "(back >= 0) & (back < window)",
+            "other_shape", "Return who may attend (n_q, n_k), True = may"),
+    Attempt("modern.window", "without its own", "(back > 0) & (back <= window)", "(back >= 0) & (back < window)",
+            breaks="each query the last `window` keys up to its own"),
+    Attempt("modern.window", "both sides", "back.abs() < window", "(back >= 0) & (back < window)",
+            breaks="each query the last `window` keys up to its own, and none behind it."),
+    Attempt("modern.window", "the first query belongs to the first key", "torch.arange(n_q)", "torch.arange(n_k - n_q, n_k)",
+            "causal_aligned_at_start", "The last query belongs to the last key, as when earlier keys come from a cache."),
+    Attempt("modern.softcap", "cut off", "torch.clamp(scores, -cap, cap)", "cap * torch.tanh(scores / cap)", "clamped", _CAPPED),
+    Attempt("modern.softcap", "only from above", "torch.where(scores > 0, cap * torch.tanh(scores / cap), scores)",
+            "cap * torch.tanh(scores / cap)", breaks=_CAPPED),
+    Attempt("modern.softcap", "a low number", "-1e9", 'float("-inf")', breaks=_CAPPED),
+    Attempt("modern.softcap", "hidden first",
+            'scores = scores.masked_fill(~allowed, float("-inf"))\n    return cap * torch.tanh(scores / cap)',
+            'capped = cap * torch.tanh(scores / cap)\n    return capped.masked_fill(~allowed, float("-inf"))',
+            "cap_after_mask", _CAPPED),
+    Attempt("modern.softcap", "another curve", "cap * scores / (cap + scores.abs())", "cap * torch.tanh(scores / cap)",
+            breaks="A small score hardly changes, a huge one becomes nearly cap: cap * tanh(score / cap)."),
+    Attempt("modern.softcap", "True hides", "masked_fill(allowed,", "masked_fill(~allowed,", "mask_inverted",
+            "allowed (n_q, n_k): True = may attend."),
+    Attempt("modern.sinks", "the sinks come too", "weights = torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)\n    return weights[..., :-1], weights[..., -1]",
+            "return torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]", "returns_a_tuple",
+            "Return the weights (heads, n_q, n_k) of scores (heads, n_q, n_k)"),
+    Attempt("modern.sinks", "one sink for all heads", "sink.mean().expand(len(scores), scores.shape[1], 1)",
+            "sink[:, None, None].expand(-1, scores.shape[1], 1)",
+            breaks="where each head has one more place for weight to go."),
+    Attempt("modern.sinks", "always 0", "torch.zeros_like(sink)[:, None, None]", "sink[:, None, None]", "softmax_plus_one",
+            "sink (heads,) is the score of that place."),
+    Attempt("modern.sinks", "its exponential", "torch.log(1 + sink.exp())[:, None, None]", "sink[:, None, None]",
+            breaks="sink (heads,) is the score of that place."),
+    Attempt("modern.sinks", "in the first row only", """
+def weights_with_sink(scores, sink):
+    sinks = torch.full((*scores.shape[:2], 1), float("-inf"), dtype=scores.dtype)
+    sinks[:, 0, 0] = sink
+    return torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+""", breaks="It takes part in the softmax of every row"),
+    Attempt("modern.sinks", "the sink's weight kept", "dim=-1)\n", "dim=-1)[..., :-1]\n", "sink_kept", _DROPPED),
+    Attempt("modern.sinks", "rows that sum to 1", """
+def weights_with_sink(scores, sink):
+    sinks = sink[:, None, None].expand(-1, scores.shape[1], 1)
+    weights = torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+    return weights / weights.sum(dim=-1, keepdim=True)
+""", mistake="sink_missing", breaks=_DROPPED),
 )  # fmt: skip
 """None may pass."""

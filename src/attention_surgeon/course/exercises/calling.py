@@ -60,12 +60,18 @@ def call_in_words(function: Any, arguments: Any, named: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a sentence can hold it: short lists and texts as they are, arrays by their shape."""
+    """Return a value as a sentence can hold it: short lists and texts as they are, arrays by their shape.
+
+    >>> shown((torch.zeros(2, 3), torch.zeros(2, 5)))
+    '(numbers of shape (2, 3), numbers of shape (2, 5))'
+    """
     shape = tuple(getattr(value, "shape", ()))
     if shape:
         return f"numbers of shape {shape}"
     if isinstance(value, float | torch.Tensor | np.number):
         return f"{float(value):.4g}"
+    if isinstance(value, tuple) and any(hasattr(each, "shape") for each in value):
+        return f"({', '.join(map(shown, value))})"
     if callable(value):
         return getattr(value, "__name__", type(value).__name__).strip("_")
     text = repr(value)

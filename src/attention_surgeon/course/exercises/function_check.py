@@ -130,7 +130,7 @@ def answer_of(function: Callable[..., Any], probe: Probe, names: Sequence[str] =
 
 def copied(probe: Probe) -> Probe:
     """Return arguments that may be spoilt."""
-    return tuple(x.clone() if isinstance(x, Tensor) else copy.copy(x) for x in probe)
+    return tuple(x.clone() if isinstance(x, Tensor) else copy.deepcopy(x) for x in probe)
 
 
 def require_unchanged(now: Any, before: Any) -> None:

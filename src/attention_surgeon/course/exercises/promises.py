@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.course.exercises.basics import SHUFFLING_GAP, STRONGEST_PAIR
-from attention_surgeon.course.exercises.calling import called
+from attention_surgeon.course.exercises.calling import called, returns_nothing
 from attention_surgeon.course.exercises.capstone import GRADIENTS, OUTPUT, PROJECTIONS, SCORES, SHAPES, WEIGHTS
 from attention_surgeon.course.exercises.chapter import MERGE_HEADS, SIMILARITY, SPLIT_HEADS
-from attention_surgeon.course.exercises.explained import CrashError, ExplainedError
+from attention_surgeon.course.exercises.explained import CrashError, ExplainedError, other_values
 from attention_surgeon.course.exercises.function_check import FunctionCheck, Probe
 from attention_surgeon.course.exercises.maps import TOKENS, sample_weights
 from attention_surgeon.course.exercises.project import NEXT_TOKEN_LOSS, TOP_K
@@ -182,6 +182,37 @@ def _soft(*shape: int) -> Tensor:
 
 def _diagonal(n: int) -> Tensor:
     return torch.full((n, n), 0.1 / max(n - 1, 1)) + torch.eye(n) * (0.8 + 0.01 * torch.arange(n))
+
+
+# Modern attention
+
+
+def _with_cache(asked: str) -> Promise:
+    """Promise two values, of which the second is a pair: after one token, after several, and after none."""
+
+    def keep(target: Any) -> None:
+        __tracebackhide__ = True
+        for earlier, new in ((3, 1), (2, 3), (0, 1)):
+            cache = _edge_tensors((2, earlier, 4), (2, earlier, 4)) if earlier else None
+            require_taken(target, {"cache": cache})
+            returned = called(target, *_edge_tensors(*[(2, new, 4)] * 3), cache=cache)
+            if returned is None:
+                raise returns_nothing(target)
+            if not (_is_pair(returned) and _is_pair(returned[1])):
+                raise other_values(
+                    "It does not return two values, the output and a pair of keys and values.",
+                    "return output, (keys, values)",
+                )
+
+    return Promise(asked, keep)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2
+
+
+def _turned_calls(*shapes: tuple[int, ...]) -> tuple[Call, ...]:
+    return tuple(Call((tensor(1, *shape), torch.arange(shape[-2])), {"turned": shape}) for shape in shapes)
 
 
 PROMISES: Mapping[str, tuple[Promise, ...]] = {
@@ -469,6 +500,52 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
         _also(
             "Return (dQ, dK, dV) for the loss whose gradient at the output is G.", GRADIENTS,
             _edge_tensors((1, 3), (4, 3), (4, 2), (1, 2)),
+        ),
+    ),
+    "modern.rotary": (
+        gives(
+            "Return x (..., n, d) with the token at positions[t] turned by angles that grow with its position.",
+            *_turned_calls((5, 6), (1, 2), (1, 1, 4), (2, 1, 3, 4)),
+        ),
+        takes("turned by the angle positions[t] * base ** (-2 * i / d)", "base"),
+    ),
+    "modern.grouped": (
+        gives(
+            "Return shared (batch, num_kv_heads, n, d) as (batch, num_heads, n, d)",
+            *(
+                Call((tensor(1, *size), heads), {"heads": (size[0], heads, *size[2:])})
+                for size, heads in (((2, 2, 3, 5), 4), ((1, 1, 1, 2), 1), ((1, 1, 3, 1), 5))
+            ),
+        ),
+    ),
+    "modern.cache": (
+        _with_cache(
+            "Returns the output (batch, m, d) and the new cache, the pair (keys, values) of all n + m tokens."
+        ),
+    ),
+    "modern.window": (
+        gives(
+            "Return who may attend (n_q, n_k), True = may",
+            *(Call(size, {"mask": size[:2]}) for size in ((5, 5, 2), (1, 7, 3), (1, 1, 1), (2, 3, 9))),
+        ),
+        is_boolean("Return who may attend (n_q, n_k), True = may", 3, 5, 2),
+    ),
+    "modern.softcap": (
+        gives(
+            "Return scores (n_q, n_k) bent softly so that none is larger than cap or smaller than -cap",
+            *(
+                Call((tensor(1, *size), 5.0, torch.ones(*size, dtype=torch.bool)), {"scores": size})
+                for size in ((3, 5), (1, 4), (1, 1))
+            ),
+        ),
+    ),
+    "modern.sinks": (
+        gives(
+            "Return the weights (heads, n_q, n_k) of scores (heads, n_q, n_k)",
+            *(
+                Call((tensor(1, *size), tensor(2, size[0])), {"weights": size})
+                for size in ((2, 3, 5), (1, 1, 4), (3, 2, 1))
+            ),
         ),
     ),
 }  # fmt: skip
