@@ -1,6 +1,6 @@
 """The promises of the shipped exercises, by exercise: what their stubs say beside the numbers.
 
-`tests/course_content/stub_sentences.py` has the other side: every sentence of every stub, and what keeps it.
+`tests/course_content/test_stub_sentences.py` has the other side: every sentence of every stub, and what keeps it.
 """
 
 from collections.abc import Mapping, Sequence
