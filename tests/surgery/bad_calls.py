@@ -8,7 +8,7 @@ BAD_CALLS = [
     BadCall(
         f"surgery.operate({_MODEL}, 'no_scales').__enter__()",
         "OptionError",
-        "operate: no operation is called 'no_scales'; did you mean no_scale?",
+        "operate: no operation is called 'no_scales'; did you mean no_scale or sink_scaled?",
     ),
     BadCall(
         f"surgery.operate({_MODEL}, 3).__enter__()",

@@ -9,12 +9,12 @@ BAD_CALLS = [
     BadCall(
         "viewer.view(3)",
         "ArgumentTypeError",
-        "view: what is a int, expected an AttentionTrace, weights (a torch.Tensor or a NumPy array of 2 to 5 axes), a model's outputs with .attentions, a PooledMap, or a list or dictionary of layers of one of these.",
+        "view: what is a int, expected an AttentionTrace, weights (a torch.Tensor or a NumPy array of 2 to 5 axes), a model's outputs with .attentions, a PooledMap, an AttentionScan, or a list or dictionary of layers of one of these.",
     ),
     BadCall(
         "viewer.view('the cat sat')",
         "ArgumentTypeError",
-        "view: what is a str, expected an AttentionTrace, weights (a torch.Tensor or a NumPy array of 2 to 5 axes), a model's outputs with .attentions, a PooledMap, or a list or dictionary of layers of one of these.",
+        "view: what is a str, expected an AttentionTrace, weights (a torch.Tensor or a NumPy array of 2 to 5 axes), a model's outputs with .attentions, a PooledMap, an AttentionScan, or a list or dictionary of layers of one of these.",
     ),
     BadCall(
         "viewer.view([])",
@@ -184,7 +184,7 @@ BAD_CALLS = [
     BadCall(
         "viewer.compare(torch.eye(3), None)",
         "ArgumentTypeError",
-        "compare: what is None, expected an AttentionTrace, weights (a torch.Tensor or a NumPy array of 2 to 5 axes), a model's outputs with .attentions, a PooledMap, or a list or dictionary of layers of one of these.",
+        "compare: what is None, expected an AttentionTrace, weights (a torch.Tensor or a NumPy array of 2 to 5 axes), a model's outputs with .attentions, a PooledMap, an AttentionScan, or a list or dictionary of layers of one of these.",
     ),
     BadCall(
         "viewer.live.serve('tiny')",

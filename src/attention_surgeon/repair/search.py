@@ -47,7 +47,7 @@ _MOST_ALIKE = 2
 """From so many texts that have the same faults left the search goes on; another way to get there seldom helps."""
 
 _LONGER = 0.1
-"""So much further in cost a smaller patch is looked for once there is one."""
+"""So much further in cost a smaller patch is looked for once there is one of one line; of more lines, much further."""
 
 _MANNERS = ("manners",)
 """What is left where every value is right and a gradient, a dtype or an argument that was changed is not."""
@@ -138,7 +138,7 @@ class Search:
             if found.num_lines > self.most_lines or (best is not None and found.size >= best.size):
                 continue
             if probe.is_right and self.verified(found.text):
-                best, last = found, min(last, cost + _LONGER)
+                best, last = found, min(last, cost + _LONGER * found.num_lines**2)
                 continue
             left = _MANNERS if probe.is_right else probe.left
             if best is not None or len(found.edits) == _MOST_EDITS or (left == _MANNERS and start and start.is_right):
@@ -149,7 +149,7 @@ class Search:
                 known[left] += 1
                 further = self._step(_Start(found, left, probe), among=among, closely=False)
                 if further is not None:
-                    best, last = further, min(last, cost + _LONGER)
+                    best, last = further, min(last, cost + _LONGER * further.num_lines**2)
         return best or self._from_near(near)
 
     def _from_near(self, near: list[_Start]) -> Fix | None:
