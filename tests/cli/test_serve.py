@@ -302,7 +302,10 @@ def test_a_request_of_the_page_reaches_the_model(loaded: LoadedModel, table: Mod
         assert (wrong.status, "there is no head 7" in wrong.sentence) == (422, True)
         long = send(serving, call(serving, number=3, model="drawn", text="a" * 18))
         document = json.loads(long.body)["document"]
-        assert (long.status, document["sides"][0]["numQueries"]) == (200, 17)  # what is longer than the model reads is cut
+        assert (long.status, document["sides"][0]["numQueries"]) == (
+            200,
+            17,
+        )  # what is longer than the model reads is cut
     assert torch.equal(numbers_of(loaded), before)
 
 

@@ -7,7 +7,7 @@ at one place (`Bump`), and what changes tells what depends on what: no gradient 
     >>> import torch
     >>> trace = record(lambda: torch.softmax(torch.eye(2) @ torch.ones(2, 3), dim=-1))
     >>> [op.name for op in trace.ops]
-    ['matmul', 'softmax']
+    ['eye', 'ones', 'matmul', 'softmax']
 """
 
 import contextlib
