@@ -67,8 +67,8 @@ def find_fault(name: str) -> Fault:
     'scale'
     >>> find_fault("scale_mising")
     Traceback (most recent call last):
-    attention_surgeon.errors.OptionError: no fault is called 'scale_mising'; did you mean scale_missing, cap_missing or causal_missing?
-causal_missing or softmax_missing?
+    attention_surgeon.errors.OptionError: no fault is called 'scale_mising'; did you mean scale_missing, \
+cap_missing or causal_missing?
     """
     if not isinstance(name, str):
         raise ArgumentTypeError(f"find_fault: name is {kind_of(name)}, expected the name of a fault as text.")
