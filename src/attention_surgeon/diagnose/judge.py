@@ -15,6 +15,7 @@ from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.diagnose.packed_functions import diagnose_packed
 from attention_surgeon.diagnose.position_functions import diagnose_positions
+from attention_surgeon.diagnose.transformers_arguments import given_arguments
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Fault, faults_of, find_fault
 from attention_surgeon.ops import Circuit
@@ -134,7 +135,27 @@ def _by_answers(
         reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
         return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
     remarks = () if contract is not None else _remarks(best, choice, target, options)
+    if best.contract_name == "transformers" and best.verdict == "right":
+        return _with_arguments(best, target)
     return dataclasses.replace(best, behaviour=(*best.behaviour, *remarks))
+
+
+def _with_arguments(best: Diagnosis, target: Any) -> Diagnosis:
+    """Give a function of transformers what only some models give it."""
+    wrong, tried = given_arguments(target)
+    if not wrong:
+        untried = [name for name in _untried(target) if name not in (*tried, "scaling", "dropout")]
+        return dataclasses.replace(best, calls=(*best.calls, *tried), untried=tuple(untried))
+    named = tuple(find_fault(each.fault) for each in wrong if each.fault is not None)
+    return diagnosed(
+        "wrong",
+        best.contract,
+        explanations=(named,),
+        behaviour=wrong,
+        contract_name=best.contract_name,
+        called_with=best.called_with,
+        calls=best.calls,
+    )
 
 
 def _by_answers_alone(seen: Diagnosis, target: Any, choices: Sequence[Contract], options: dict[str, Any]) -> Diagnosis:

@@ -331,7 +331,7 @@ def _judge_alibi(target: Any) -> Diagnosis | None:
         return None
     right = 2.0 ** (-torch.arange(1, heads + 1, dtype=torch.float64) * 8 / heads)
     if sign > 0 and _apart(slopes, right) < 1e-5:
-        return diagnosed(
+        return _of_twelve_heads(target, given, heads) or diagnosed(
             "right", "ALiBi", called_with=words, kind=("ALiBi slopes" if len(given) == 1 else "ALiBi bias",)
         )
     fault, seen = "alibi_slopes", "the slopes are not 2 ** (-8 h / heads) for h = 1, 2 and so on"
@@ -340,6 +340,26 @@ def _judge_alibi(target: Any) -> Diagnosis | None:
     elif _apart(slopes.flip(0), right) < 1e-5:
         seen = "the slopes grow from head to head; the first head must be the steepest"
     return _wrong("ALiBi", fault, seen, words, to_array(slopes[None] * sign), to_array(right[None]))
+
+
+def _of_twelve_heads(target: Any, given: Mapping[str, int], heads: int) -> Diagnosis | None:
+    """Judge the slopes of a number of heads that is no power of two: those of 8, then every second of 16's."""
+    if len(given) != 1:
+        return None
+    given = {name: 12 for name in given}
+    try:
+        returned = target(**given)
+        found = torch.as_tensor(returned if isinstance(returned, list | tuple) else arrays_in(returned)[0]).double()
+    except Exception:  # noqa: BLE001  it may take powers of two only
+        return None
+    of = lambda n: 2.0 ** (-torch.arange(1, n + 1, dtype=torch.float64) * 8 / n)  # noqa: E731
+    right = torch.cat([of(heads), of(2 * heads)[::2][: 12 - heads]])
+    slopes = found.flatten().abs()
+    if slopes.shape != right.shape or _apart(slopes.sort().values, right.sort().values) < 1e-5:
+        return None
+    seen = "the slopes of 12 heads are those of 8, and then every second of those of 16"
+    words = ", ".join(f"{name}=12" for name in given)
+    return _wrong("ALiBi", "alibi_slopes", seen, words, to_array(slopes[None]), to_array(right[None]))
 
 
 def _slopes_in(found: Tensor, heads: int, n: int) -> tuple[Tensor | None, float]:

@@ -213,6 +213,7 @@ class _Trier:
         meanings: dict[str, list[str]] = {}
         misread: list[tuple[Hidden, Array, str, str]] = []
         understood: set[str] = set()
+        as_numbers: list[str] = []
         for form in forms:
             if form == "B n m" and self.shape[1] == 1:
                 continue
@@ -221,9 +222,9 @@ class _Trier:
             understood |= {words.rpartition(" ")[2] for meaning, words in valid if meaning != "ignored"}
             for meaning, words in valid:
                 meanings.setdefault(meaning, []).append(words)
+            as_numbers += [words for _, words in wrong if words.endswith("boolean")]
             if not valid and wrong:
                 misread.append((wrong[0][0], allowed, wrong[0][1], form))
-        as_numbers = [seen for seen in misread if seen[2].endswith("boolean")]
         if (
             as_numbers
             and "additive" in meanings
@@ -231,7 +232,7 @@ class _Trier:
             and not {"keep", "hide"} & set(meanings)
         ):
             sentence = f"`{argument.name}`: True and False are added to the scores as 1 and 0; nothing is hidden"
-            return Claim(argument.name, (as_numbers[0][2],), "mask_added_as_zero_one", sentence, place=self.plain.place)
+            return Claim(argument.name, (as_numbers[0],), "mask_added_as_zero_one", sentence, place=self.plain.place)
         meant = [seen for seen in misread if not understood or seen[2].rpartition(" ")[2] in understood]
         if meant:
             return self._wrong(argument, *meant[0])
