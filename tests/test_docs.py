@@ -16,6 +16,7 @@ QUICK = (
     "python -m docs.definitions",
     "python -m docs.faults",
     "python -m tests.bad_call",
+    "python -m tests.cases.table",
     "python -m tests.course",
     "python -m tests.viewer",
 )

@@ -15,6 +15,7 @@ from attention_surgeon.witness.ending import Ending, find_ending
 from attention_surgeon.witness.flow import Flow
 from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
 from attention_surgeon.witness.mixing import find_head_mix, mixed_over_heads, with_query_bias
+from attention_surgeon.witness.positions import read_bias, read_rotations
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.roots import Root, Rows, find_root
 from attention_surgeon.witness.scores import (
@@ -128,6 +129,9 @@ _WRONG_PATTERNS = {
     "one_ahead": ("mask_off_by_one", "each query sees one key too many: the next one"),
     "window_ahead": ("causal_reversed", "the window lies ahead of the query"),
 }
+
+
+_CAUSAL = ("causal", "causal_start", "window")
 
 
 def _in_words(pattern: Pattern) -> str:
@@ -432,7 +436,7 @@ class _Reader:
             which = "queries" if norms[0] else "keys"
             self.reading.remarks.append(f"only the {which} are normed")
         turns = [next(((f, op) for f, op in root.steps if isinstance(f, Rotation)), None) for root in (query, key)]
-        self._rotations(turns, query, key)
+        self._rotations(turns, query)
         for form, op in value.steps:
             if isinstance(form, Rotation | BrokenRotation | HeadRotation):
                 self._wrong("rotary_on_values", "output", "the values are rotated by their positions too", op)
@@ -459,80 +463,15 @@ class _Reader:
                 "rotary_over_heads", "scores", "the angle of the rotation depends on the head, not on the position", op
             )
 
-    def _rotations(self, turns: "list[tuple[Rotation, int] | None]", query: Root, key: Root) -> None:
-        found = [turn for turn in turns if turn is not None]
-        if not found:
-            return
-        if len(found) == 1:
-            which = "queries" if turns[0] else "keys"
-            self._wrong("rotary_on_one_side", "scores", f"only the {which} are rotated by their positions", found[0][1])
-            return
-        (asks, op), (answers, _) = found
-        if not asks.is_by_position or not answers.is_by_position:
-            self._wrong(
-                "rotary_positions_wrong",
-                "scores",
-                "the angle does not grow by the same step from position to position",
-                op,
-            )
-            return
-        if asks.layout != answers.layout or asks.size != answers.size:
-            self._wrong(
-                "rotary_layouts_mixed",
-                "scores",
-                f"queries are turned in {asks.layout} and keys in {answers.layout}",
-                op,
-            )
-            return
-        if len(asks.steps) > 1 and np.ptp(np.abs(asks.steps)) < 1e-6 and abs(asks.steps[0]) > 1e-6:
-            self._wrong(
-                "rotary_positions_wrong",
-                "scores",
-                "all pairs of features turn by one angle; the frequencies must fall",
-                op,
-            )
-            return
-        n = min(len(asks.angles), len(answers.angles))
-        gap = np.abs((asks.angles[:n] - answers.angles[:n] + np.pi) % (2 * np.pi) - np.pi).max()
-        if gap > 1e-3:
-            opposite = np.abs(asks.steps + answers.steps).max() < 1e-3
-            self._wrong(
-                "rotary_direction",
-                "scores",
-                "queries and keys are turned in opposite directions"
-                if opposite
-                else "queries and keys of one position are turned by different angles",
-                op,
-            )
-            return
-        if (asks.steps < -1e-6).any() and asks.steps[0] < 0:
-            self._wrong(
-                "rotary_direction",
-                "scores",
-                "vectors are turned by minus their position; the sign of the sine is the wrong way round",
-                op,
-            )
-            return
-        base = asks.base
-        if not self._is_falling(asks, op):
-            return
-        part = "" if asks.size == query.features.shape[1] else f", {asks.size} of {query.features.shape[1]} features"
-        base_words = "" if base is None else f", base {base:.0f}" if base < 1e7 else f", base {base:.2g}"
-        self.reading.kind.append(f"rotary positions ({asks.layout}{base_words}{part})")
-
-    def _is_falling(self, turn: Rotation, op: int) -> bool:
-        """Whether the frequencies fall from pair to pair, and by the base that the layer was made with."""
-        steps, wanted = np.abs(turn.steps), self.expects.base
-        words = ""
-        if len(steps) > 1 and (np.diff(steps) > 1e-6).any():
-            words = "the angles grow from pair to pair; the frequencies must fall"
-        elif turn.base is not None and wanted is not None and wanted > 1 and turn.base < 1e9:
-            ratio = np.log(turn.base) / np.log(wanted)
-            if any(abs(ratio - wrong) < 0.02 for wrong in (2.0, 0.5)):
-                words = f"the base of its frequencies is {turn.base:.3g}; it was made with {wanted:g}"
-        if words:
-            self._wrong("rotary_positions_wrong", "scores", words, op)
-        return not words
+    def _rotations(self, turns: "list[tuple[Rotation, int] | None]", query: Root) -> None:
+        ops = [op for turn in turns if turn is not None for op in turn[1:]]
+        if ops:
+            asks, answers = (None if turn is None else turn[0] for turn in turns)
+            found = read_rotations(asks, answers, query.features.shape[1], self.expects.base)
+            if found.fault is not None:
+                self._wrong(found.fault, "scores", found.words, ops[0])
+            else:
+                self.reading.kind.append(found.words)
 
     def _scores(self, core: Core, canon: Canon, other: Canon, factor: float, *, is_first: bool) -> None:
         flow, reading = self.flow, self.reading
@@ -568,7 +507,7 @@ class _Reader:
             if core.is_fused
             else self._last_op(core.softmax, frozenset(("add", "sub", "baddbmm")), core.scores[0] - 1)
         )
-        self._bias(scaling, op if added is None else added, canon, is_first=is_first)
+        self._bias(scaling, op if added is None else added, is_first=is_first)
         if canon.extra is not None and is_first:
             reading.kind.append("a sink beside the keys")
             self._sink(canon, scaling, op)
@@ -766,112 +705,13 @@ class _Reader:
         self._wrong("window_off_by_one", "masked", words, op)
         return True
 
-    def _bias(self, scaling: Scaling, op: int, canon: Canon, *, is_first: bool) -> None:
-        bias, seen = scaling.bias, ~scaling.hidden[0]
-        if not bias.any():
-            return
-        heads, n_q, n_k = bias.shape
-        gap = np.arange(n_k)[None, :] - np.arange(n_q)[:, None]
-        slopes, is_linear = [], True
-        for h in range(heads):
-            cells = seen[h] & (gap != 0)
-            rest = (
-                bias[h] - np.where(seen[h], bias[h], 0.0)[seen[h] & (gap == 0)].mean()
-                if (seen[h] & (gap == 0)).any()
-                else bias[h]
-            )
-            slope = float((rest[cells] / np.abs(gap[cells])).mean()) if cells.any() else 0.0
-            row_free = np.where(seen[h], bias[h] - slope * gap, 0.0)
-            by_row = all(
-                np.ptp(row_free[i][seen[h][i]]) < 1e-5 * max(1.0, abs(slope)) for i in range(n_q) if seen[h][i].any()
-            )
-            symmetric = bool(
-                np.abs(np.where(seen[h], rest - slope * np.abs(gap), 0.0)).max() < 1e-5 * max(1.0, abs(slope))
-            )
-            signed = self._signed_slope(bias[h], gap, seen[h])
-            if symmetric:
-                slopes.append(slope)
-            elif signed is not None:
-                slopes.append(
-                    -signed if self.reading.pattern.name in ("causal", "causal_start", "window") else float("nan")
-                )
-            else:
-                is_linear = is_linear and by_row and False
-        if is_linear and len(slopes) == heads and not np.isnan(slopes).any():
-            self._alibi(np.array(slopes), op, is_first=is_first)
-            return
-        is_relative = all(
-            np.ptp(bias[h][(gap == g) & seen[h]]) < 1e-6 * max(1.0, float(np.abs(bias).max()))
-            for h in range(heads)
-            for g in np.unique(gap)
-            if ((gap == g) & seen[h]).any()
-        )
-        names = self._table_names()
-        if is_relative:
-            self.reading.kind.append("a bias for each distance") if is_first else None
-        elif self._is_relative_in_a_picture(bias, seen):
-            self.reading.kind.append("a bias for each distance in a picture") if is_first else None
-        elif any("rel" in name.lower() for name in names):
-            self._wrong(
-                "relative_bias_misplaced",
-                "masked",
-                "the relative bias is no function of the distance: the table's axes were not permuted",
-                op,
-            )
-        else:
-            self.reading.kind.append("a bias for each pair of positions") if is_first else None
-
-    def _is_relative_in_a_picture(self, bias: Array, seen: Array) -> bool:
-        """Whether positions are places in rows and columns, and the bias depends on the distance along both."""
-        n = bias.shape[1]
-        if bias.shape[2] != n:
-            return False
-        for width in (w for w in range(2, n) if n % w == 0):
-            y, x = np.divmod(np.arange(n), width)
-            apart = (y[:, None] - y[None, :]) * 2 * n + (x[:, None] - x[None, :])
-            size = max(1.0, float(np.abs(bias).max()))
-            if all(np.ptp(b[apart == g]) < 1e-6 * size for b in bias for g in np.unique(apart)):
-                values = [float(bias[0][apart == g][0]) for g in np.unique(apart)]
-                return len(np.unique(np.round(values, 9))) == len(values)  # each distance has an entry of its own
-        return False
-
-    def _signed_slope(self, bias: Array, gap: Array, seen: Array) -> float | None:
-        """Return the slope of a bias that grows with `j - i` up to a number per row, None if it does not."""
-        slopes = []
-        for i in range(bias.shape[0]):
-            cells = np.flatnonzero(seen[i])
-            if len(cells) > 1:
-                slopes += list(np.diff(bias[i][cells]) / np.diff(gap[i][cells]))
-        if not slopes or np.ptp(slopes) > 1e-5 * max(1.0, float(np.abs(slopes).max())):
-            return None
-        return float(np.mean(slopes))
-
-    def _alibi(self, slopes: Array, op: int, *, is_first: bool) -> None:
-        if (slopes > 0).any():
-            self._wrong(
-                "alibi_sign",
-                "masked",
-                f"the bias grows with the distance (slopes {', '.join(f'{s:.3g}' for s in slopes)}); it must fall",
-                op,
-            )
-            return
-        falling = np.abs(slopes)
-        heads = len(slopes)
-        usual = 2.0 ** (-8.0 * np.arange(1, heads + 1) / heads)
-        is_power = heads & (heads - 1) == 0
-        if heads > 1 and (np.ptp(falling) < 1e-9 or (is_power and np.abs(falling - usual).max() > 1e-4 * usual.max())):
-            words = (
-                f"the slopes are {', '.join(f'{s:.3g}' for s in falling)}; they are 2 ** (-8 h / heads), h = 1, 2, ..."
-            )
-            self._wrong("alibi_slopes", "masked", words, op)
-            return
-        if heads > 1 and (np.diff(falling) > 0).all():
-            self._wrong(
-                "alibi_slopes", "masked", "the slopes grow from head to head; the first head's must be the steepest", op
-            )
-            return
-        if is_first:
-            self.reading.kind.append("ALiBi")
+    def _bias(self, scaling: Scaling, op: int, *, is_first: bool) -> None:
+        is_relative = any("rel" in name.lower() for name in self._table_names())
+        found = read_bias(scaling, is_causal=self.reading.pattern.name in _CAUSAL, is_relative=is_relative)
+        if found.fault is not None:
+            self._wrong(found.fault, "masked", found.words, op)
+        elif found.words and is_first:
+            self.reading.kind.append(found.words)
 
     def _table_names(self) -> list[str]:
         made = self.flow.made
