@@ -200,7 +200,9 @@ _ARRAYS: dict[str, Callable[..., Any]] = {
 
 
 def draw_parameters(made: Any, seed: int, run: Callable[[], Any] | None) -> None:
-    """Draw every floating parameter: gains near 1 but not 1, biases and tables not 0; dropout off.
+    """Draw every floating parameter that learns: gains near 1 but not 1, biases and tables not 0; dropout off.
+
+    One that does not learn is a constant (rotary frequencies) and stays, as buffers do.
 
     Args:
         made: A module, or an object that holds arrays.
@@ -221,7 +223,7 @@ def draw_parameters(made: Any, seed: int, run: Callable[[], Any] | None) -> None
         with torch.no_grad():
             run()
     for name, parameter in made.named_parameters():
-        if parameter.is_floating_point() and parameter.numel():
+        if parameter.is_floating_point() and parameter.numel() and parameter.requires_grad:
             source = np.random.default_rng([seed, zlib.crc32(name.encode())])
             _fill(parameter, source)
 

@@ -247,7 +247,7 @@ class _Written:
         rows = _rows(flow, product, marks, "a", product.summed), _rows(flow, product, marks, "b", product.summed)
         for side, name in zip(rows, ("queries", "keys"), strict=True):
             if (side.tokens < 0).any():
-                raise _mixed(marks.a if side is rows[0] else marks.b, name, core)
+                raise _mixed(marks.rows("a" if side is rows[0] else "b", product.summed)[1], name, core)
         sizes = product.sizes
         token_a, token_b = (side.spread(side.tokens, product.out, sizes) for side in rows)
         head = rows[0].spread(rows[0].ranks, product.out, sizes)
@@ -445,7 +445,10 @@ class _Written:
 
 
 def _mixed(labels: Array, name: str, core: Core) -> Structure:
-    """Say why rows belong to no token: features of several lie in one, or each feature is made of several."""
+    """Say why rows `(..., features)` belong to no token: features of several lie in one, or each is made of several."""
+    flat = np.sort(labels.reshape(-1, labels.shape[-1]), -1)
+    if (labels >= 0).all() and labels.shape[-1] > 1 and (np.diff(flat, axis=-1) > 0).all():
+        return Structure("rows_unknown", "its rows are one feature of all tokens: it attends over the channels", core)
     if (labels >= 0).all():
         return Structure("heads_split_by_view", f"a row of the {name} holds features of several tokens", core)
     return Structure("rows_mix_tokens", f"a row of the {name} is made of several tokens", core)
