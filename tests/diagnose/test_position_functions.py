@@ -48,7 +48,10 @@ def apply_rope_of_other_layout(x, positions):
 
 
 def get_alibi_slopes(num_heads):
-    return [2 ** (-8 * (h + 1) / num_heads) for h in range(num_heads)]
+    power = 2 ** math.floor(math.log2(num_heads))
+    own = [2 ** (-8 * (h + 1) / power) for h in range(power)]
+    between = [2 ** (-4 * (h + 1) / power) for h in range(0, 2 * power, 2)]
+    return own + between[: num_heads - power]
 
 
 def build_alibi_tensor(num_heads, seq_len):

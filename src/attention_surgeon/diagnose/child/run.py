@@ -32,6 +32,8 @@ _GRACE = 0.5  # seconds in which a child stops itself, with a word where it was,
 
 _MEMORY_EVERY = 0.02 if sys.platform == "linux" else 0.25  # without /proc each look starts a program
 
+_LEEWAY = 16 * 2**20  # bytes beyond the limit in which the child says itself where it was
+
 _PACE_EVERY = 0.1  # seconds; the system counts processor time in hundredths
 
 _PIECE = 65536
@@ -227,4 +229,5 @@ class Watch:
         from attention_surgeon.diagnose.child import posix
 
         self._next_look = now + _MEMORY_EVERY
-        return (posix.memory_of(self._process.pid) or 0) > self._process.loaded + self._limits.memory_bytes
+        allowed = self._process.loaded + self._limits.memory_bytes + _LEEWAY
+        return (posix.memory_of(self._process.pid) or 0) > allowed
