@@ -262,6 +262,8 @@ def location_of_error(error: BaseException, file: Path | None) -> ErrorLocation 
         if code.co_filename == str(file):
             found = (trace.tb_lineno, code.co_name)
         trace = trace.tb_next
+    if found is None and isinstance(error, MemoryError) and error.__context__ is not None:
+        return location_of_error(error.__context__, file)  # whoever cleaned up after the first had no memory either
     return None if found is None or file is None else _location(file, *found)
 
 
