@@ -228,7 +228,7 @@ class _Trier:
         if (
             as_numbers
             and "additive" in meanings
-            and declared_polarity(self.says)
+            and declared_polarity(self._said_of(argument.name))
             and not {"keep", "hide"} & set(meanings)
         ):
             sentence = f"`{argument.name}`: True and False are added to the scores as 1 and 0; nothing is hidden"
@@ -237,6 +237,11 @@ class _Trier:
         if meant:
             return self._wrong(argument, *meant[0])
         return self._meant(argument, meanings) if meanings else Claim(argument.name)
+
+    def _said_of(self, name: str) -> str:
+        """Return what the text says of one argument: from its name and a colon to the next such."""
+        found = re.search(rf"\b{re.escape(name)}:(.*?)(?=\b\w+:|$)", self.says, re.DOTALL)
+        return found[1] if found else ""
 
     def _meant(self, argument: Any, meanings: dict[str, list[str]]) -> Claim:
         """Say what a mask means to the target: one thing in every form, and what its text says."""

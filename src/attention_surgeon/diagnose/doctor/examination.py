@@ -25,7 +25,7 @@ from attention_surgeon.diagnose.doctor.healthy import alternatives
 from attention_surgeon.diagnose.doctor.report import Nearest, Outcome, Report, Result
 from attention_surgeon.diagnose.doctor.targets import KINDS, Kind, find_kind, kinds_of
 from attention_surgeon.errors import OptionError
-from attention_surgeon.faults import catalogue
+from attention_surgeon.faults import catalogue, faults_of
 
 NUM_DRAWN = 15
 """How many pairs of faults in layers are tried in a quick examination."""
@@ -115,8 +115,10 @@ def examine(
 
 
 def _never_named(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Return the faults that no target showed; those of today's attention are read from operations, not from answers."""
+    modern = {fault.name for fault in faults_of("modern")}
     named = {outcome.target[0] for outcome in outcomes if outcome.group == "single" and outcome.result in _NAMED}
-    return tuple(fault.name for fault in catalogue() if fault.name not in named)
+    return tuple(fault.name for fault in catalogue() if fault.name not in named | modern)
 
 
 def plan(kinds: Sequence[str], drawn: int | None) -> list[Task]:
