@@ -115,7 +115,7 @@ def examine(
 
 
 def _never_named(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """Return the faults that no target showed; those of today's attention are read from operations, not from answers."""
+    """Return the faults that no target showed; those of today's attention are read from operations, not answers."""
     modern = {fault.name for fault in faults_of("modern")}
     named = {outcome.target[0] for outcome in outcomes if outcome.group == "single" and outcome.result in _NAMED}
     return tuple(fault.name for fault in catalogue() if fault.name not in named | modern)
