@@ -103,7 +103,7 @@ def _with_small_calls(
         return kernel
     best, choice = _best_of(choices, target)
     if best.verdict == "wrong" and best.is_recognised and best.explanations:
-        return dataclasses.replace(best, behaviour=(*best.behaviour, *_remarks(best, choice, target, options)))
+        return _with_remarks(best, choice, target, options)
     if best.verdict == "right":
         return dataclasses.replace(kernel, calls=(*kernel.calls, *best.calls))
     masks = (name for name in _parameter_names(target) if "mask" in name and name not in kernel.untried)
@@ -134,10 +134,9 @@ def _by_answers(
     if contract is None and best.verdict == "wrong" and not _says_what_it_is(target) and not best.is_recognised:
         reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
         return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
-    remarks = () if contract is not None else _remarks(best, choice, target, options)
     if best.contract_name == "transformers" and best.verdict == "right":
         return _with_arguments(best, target)
-    return dataclasses.replace(best, behaviour=(*best.behaviour, *remarks))
+    return best if contract is not None else _with_remarks(best, choice, target, options)
 
 
 def _with_arguments(best: Diagnosis, target: Any) -> Diagnosis:
@@ -166,7 +165,7 @@ def _by_answers_alone(seen: Diagnosis, target: Any, choices: Sequence[Contract],
     if best.verdict == "right":
         return dataclasses.replace(best, untried=_untried(target))
     if best.verdict == "wrong" and best.is_recognised and best.explanations:
-        return dataclasses.replace(best, behaviour=(*best.behaviour, *_remarks(best, choice, target, options)))
+        return _with_remarks(best, choice, target, options)
     return seen
 
 
@@ -284,6 +283,11 @@ def _how_much_is_left_open(diagnosis: Diagnosis) -> tuple[int, int]:
     if diagnosis.verdict == "unjudged":
         return 3, 0
     return (1, len(diagnosis.faults)) if diagnosis.is_recognised else (2, 0)
+
+
+def _with_remarks(diagnosis: Diagnosis, contract: Contract, target: Any, options: dict[str, Any]) -> Diagnosis:
+    remarks = _remarks(diagnosis, contract, target, options)
+    return dataclasses.replace(diagnosis, behaviour=(*diagnosis.behaviour, *remarks))
 
 
 def _remarks(diagnosis: Diagnosis, contract: Contract, target: Any, options: dict[str, Any]) -> tuple[Behaviour, ...]:

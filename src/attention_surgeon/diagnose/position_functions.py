@@ -320,16 +320,14 @@ def _judge_alibi(target: Any) -> Diagnosis | None:
         given[parameters[0].name] = heads
     if not 1 <= len(parameters) <= 3:
         return None
-    try:
-        returned = target(**given)
-        found = torch.as_tensor(returned if isinstance(returned, list | tuple) else arrays_in(returned)[0]).double()
-    except Exception:  # noqa: BLE001  somebody else's code may raise anything
+    found = _numbers_of(target, given)
+    if found is None:
         return None
     words = ", ".join(f"{name}={value}" for name, value in given.items())
     slopes, sign = _slopes_in(found, heads, n)
     if slopes is None:
         return None
-    right = 2.0 ** (-torch.arange(1, heads + 1, dtype=torch.float64) * 8 / heads)
+    right = _usual_slopes(heads)
     if sign > 0 and _apart(slopes, right) < 1e-5:
         return _of_twelve_heads(target, given, heads) or diagnosed(
             "right", "ALiBi", called_with=words, kind=("ALiBi slopes" if len(given) == 1 else "ALiBi bias",)
@@ -342,18 +340,28 @@ def _judge_alibi(target: Any) -> Diagnosis | None:
     return _wrong("ALiBi", fault, seen, words, to_array(slopes[None] * sign), to_array(right[None]))
 
 
+def _usual_slopes(heads: int) -> Tensor:
+    return 2.0 ** (-torch.arange(1, heads + 1, dtype=torch.float64) * 8 / heads)
+
+
+def _numbers_of(target: Any, given: Mapping[str, int]) -> Tensor | None:
+    """Return what comes out as one tensor, None where the call is refused."""
+    try:
+        returned = target(**given)
+        return torch.as_tensor(returned if isinstance(returned, list | tuple) else arrays_in(returned)[0]).double()
+    except Exception:  # noqa: BLE001  somebody else's code may raise anything
+        return None
+
+
 def _of_twelve_heads(target: Any, given: Mapping[str, int], heads: int) -> Diagnosis | None:
     """Judge the slopes of a number of heads that is no power of two: those of 8, then every second of 16's."""
     if len(given) != 1:
         return None
     given = {name: 12 for name in given}
-    try:
-        returned = target(**given)
-        found = torch.as_tensor(returned if isinstance(returned, list | tuple) else arrays_in(returned)[0]).double()
-    except Exception:  # noqa: BLE001  it may take powers of two only
+    found = _numbers_of(target, given)  # it may take powers of two only
+    if found is None:
         return None
-    of = lambda n: 2.0 ** (-torch.arange(1, n + 1, dtype=torch.float64) * 8 / n)  # noqa: E731
-    right = torch.cat([of(heads), of(2 * heads)[::2][: 12 - heads]])
+    right = torch.cat([_usual_slopes(heads), _usual_slopes(2 * heads)[::2][: 12 - heads]])
     slopes = found.flatten().abs()
     if slopes.shape != right.shape or _apart(slopes.sort().values, right.sort().values) < 1e-5:
         return None

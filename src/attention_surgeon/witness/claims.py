@@ -66,6 +66,12 @@ _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\
 """What a text says of a mask of numbers."""
 
 
+def _taken_apart(words: str) -> tuple[str, str]:
+    """Return the form and the kind in the words for a mask: `b 1 m` and `boolean` of `(b, 1, m) boolean`."""
+    form, _, kind = words.rpartition(" ")
+    return form.strip("()").replace(",", ""), kind
+
+
 def try_arguments(plan: Plan, made: Any, *, says: str = "") -> list[Claim]:
     """Try every optional argument of a call.
 
@@ -153,8 +159,7 @@ class _Trier:
 
     def _meant_value(self, claim: Claim, *, turned: bool) -> tuple[Array, Any]:
         """Return who may attend, and a mask that says so in the way that the target was seen to understand."""
-        form, _, kind = claim.tried[0].rpartition(" ")
-        form = form.strip("()").replace(",", "")
+        form, kind = _taken_apart(claim.tried[0])
         if form in _PADDING_FORMS or kind not in ("boolean", "additive", "integer"):
             allowed = self._allowed("b m")
         else:
@@ -271,7 +276,7 @@ class _Trier:
 
     def _adds(self, argument: Any, words: str) -> bool:
         """Whether a small number in a mask that is added only lowers a score."""
-        form = words.rpartition(" ")[0].strip("()").replace(",", "")
+        form, _ = _taken_apart(words)
         allowed = self._allowed(form)
         lowered = self._as_value(np.where(allowed, 0.0, -0.7), form, "added")
         found = self._given(argument, lowered)
@@ -285,8 +290,7 @@ class _Trier:
 
     def _renormalised(self, argument: Any, tried: tuple[str, ...], meaning: str) -> Claim:
         """Whether, with a mask, the weights that are used are the softmax over the keys that are seen."""
-        form, _, kind = tried[0].rpartition(" ")
-        form = form.strip("()").replace(",", "")
+        form, kind = _taken_apart(tried[0])
         found = self._given(argument, self._as_value(self._allowed(form), form, kind))
         if found is None:
             return Claim(argument.name, tried, meaning=meaning)

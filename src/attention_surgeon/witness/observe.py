@@ -69,14 +69,14 @@ def observe(
 
 def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:
     """Return what a target's names promise."""
-    given = {key.lower(): value for key, value in _flat(plan.constructor)}
+    made, given = plan.make(seed=0), {key.lower(): value for key, value in _flat(plan.constructor)}
     switches = [
         value != bool(_NEGATED.search(key))
         for key, value in (_defaults(plan.target) | given).items()
         if "causal" in key and isinstance(value, bool)
     ]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words) or _keeps_a_triangle(plan)
+    is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words) or _keeps_a_triangle(made)
     whole = any(isinstance(v, str) and v.lower() in ("global", "full", "full_attention") for v in given.values())
     caps = [v for k, v in given.items() if "cap" in k and isinstance(v, int | float) and v and v is not True]
     windows = [
@@ -89,7 +89,7 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         is_causal=switches[0] if switches else True if is_named and "masked" not in name.lower() else None,
         window=windows[0] if len(windows) == 1 and windows[0] and not whole else None,
         cap=caps[0] if len(caps) == 1 else None,
-        has_sink=any("sink" in key for key in _parameter_names(plan)),
+        has_sink=any("sink" in key for key in _parameter_names(made)),
         step=_one_number(given, r"dilat"),
         reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side"),
         base=_one_number(_defaults(plan.target) | given, r"(rope_?|rotary_?)?(theta|base)$"),
@@ -98,9 +98,8 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     )
 
 
-def _keeps_a_triangle(plan: Any) -> bool:
+def _keeps_a_triangle(made: Any) -> bool:
     """Whether the layer, or a part of it, registers a square buffer of ones below or above the diagonal."""
-    made = plan.make(seed=0)
     buffers = list(made.buffers()) if isinstance(made, nn.Module) else []
     squares = [b.reshape(-1, *b.shape[-2:])[0].double() for b in buffers if b.ndim >= 2 and b.shape[-1] == b.shape[-2]]
     return any(
@@ -135,8 +134,7 @@ _NEGATED = re.compile(r"disable|without|(^|_)(no|non|not|skip)_|bidirectional")
 """What turns the sense of a switch round: `disable_causal_mask`."""
 
 
-def _parameter_names(plan: Any) -> list[str]:
-    made = plan.make(seed=0)
+def _parameter_names(made: Any) -> list[str]:
     return [name for name, _ in made.named_parameters()] if isinstance(made, nn.Module) else []
 
 
