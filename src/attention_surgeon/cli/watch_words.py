@@ -10,7 +10,7 @@ _MOST_NAMED = 3
 
 
 def news(judged: Judged) -> str:
-    """Return a verdict in one line, for whoever looks at something else."""
+    """Return a verdict in one line, to be shown while another page is open."""
     verdict = judged.verdict
     if verdict.status == "passed":
         return f"✓ {verdict.object} is right."

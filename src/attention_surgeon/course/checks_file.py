@@ -36,7 +36,7 @@ def load_checks(file: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=32)
 def _loaded(file: Path, _as_of: int) -> dict[str, Any]:
-    """Run a checks file; once for each version, because whoever runs a submission may not read it any more."""
+    """Run a checks file, once for each version: a confined process cannot read it again."""
     spec = importlib.util.spec_from_file_location(f"_checks_in_{file.parent.name.replace('-', '_')}", file)
     if spec is None or spec.loader is None:
         raise LoadError(f"{file} is no Python file, and course.toml asks for it.")

@@ -143,6 +143,6 @@ def _words(mistakes: Iterable[Mistake]) -> list[tuple[str, str, str]]:
 
 
 def _words_and_stages(mistakes: Iterable[Mistake]) -> list[tuple[str, str, str, str]]:
-    """Return what is spoken of: a stage by its words, a mistake of an exercise's own by its name."""
+    """Return what a sentence is about: a stage by its words, a mistake of an exercise's own by its name."""
     stages = dict.fromkeys((each.stage, each.name) if not each.stage else (each.stage, "") for each in mistakes)
     return [(*_STAGES.get(stage, (f"`{name}`", "is", "remains")), stage) for stage, name in stages]

@@ -161,7 +161,7 @@ def given_files(course: Course) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 
 def _readme(course: Course) -> str:
-    """Return what a workspace says of itself to whoever opens its folder."""
+    """Return the README of a workspace."""
     rows = [
         f"| [{unit.title}]({quote(str(unit.folder / unit.page))}) | {len(unit.exercises)} | {unit.minutes} min |"
         for unit in course.units
