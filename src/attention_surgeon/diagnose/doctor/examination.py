@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -217,16 +218,24 @@ def _one_thread_each() -> Iterator[None]:
 def _interrupts_unheard() -> Iterator[None]:
     """Let processes that are started here never hear of Ctrl-C, not even before they reach `_begin`.
 
-    It is only held back: this process hears of it at the end.
+    It is only held back: this process hears of it at the end. Blocking alone does not do that: another thread may
+    take the signal, and Python then interrupts the main one in the middle of handing a new process its orders.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    heard: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number)) if in_main else None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _begin() -> None:
