@@ -89,6 +89,17 @@ def _next_head_first(circuit: Circuit) -> Circuit:
     return circuit.replace(merge=lambda x: usual(x.roll(1, -3)))
 
 
+def _take_apart_wrongly(circuit: Circuit) -> Circuit:
+    usual = circuit.merge
+
+    def merge(x: Tensor) -> Tensor:
+        if x.ndim < 4:
+            return usual(x)
+        return usual(x.transpose(0, -3).reshape(x.shape))  # heads come first, and are read as sequences
+
+    return circuit.replace(merge=merge)
+
+
 def _times_input(circuit: Circuit) -> Circuit:
     return circuit.replace(join=lambda x, output: x * output)
 
@@ -248,6 +259,20 @@ FAULTS: tuple[Fault, ...] = (
         MODERN,
         _OTHERS_WEIGHTS,
         operate=_next_head_first,
+    ),
+    Fault(
+        Mistake(
+            "heads_unfolded_wrongly",
+            "merge",
+            "Heads that were folded into the batch are taken apart in the other order: sequences exchange their heads.",
+            "The output of a sequence depends on the others in its batch.",
+            "Row 1 of the folded batch: which sequence is it, and which head?",
+            "Look at how heads and sequences are folded, and at how they are taken apart again.",
+            "out = torch.cat(out.split(batch, dim=0), dim=-1)  # folded as (heads * batch)",
+        ),
+        MODERN,
+        "It learns with a batch of one only.",
+        operate=_take_apart_wrongly,
     ),
     Fault(
         Mistake(

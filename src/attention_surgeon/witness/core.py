@@ -240,6 +240,9 @@ class _Written:
         product = as_product(recorded.name, recorded.inputs, recorded.options)
         if product is None:
             raise UnjudgedError(f"I cannot read its product `{recorded.name}`")
+        if product.alone:
+            words = "an axis of the queries or keys is summed before they meet: heads are mixed"
+            raise Structure("heads_averaged", words, core)
         marks = as_product(recorded.name, (flow.labels(op, -2), flow.labels(op, -1)), recorded.options)
         assert marks is not None
         if self._keys_are_left(product, marks):
@@ -247,7 +250,7 @@ class _Written:
         rows = _rows(flow, product, marks, "a", product.summed), _rows(flow, product, marks, "b", product.summed)
         for side, name in zip(rows, ("queries", "keys"), strict=True):
             if (side.tokens < 0).any():
-                raise _mixed(marks.rows("a" if side is rows[0] else "b", product.summed)[1], name, core)
+                raise _mixed(marks.rows("a" if side is rows[0] else "b", product.summed)[1], name, core, flow)
         sizes = product.sizes
         token_a, token_b = (side.spread(side.tokens, product.out, sizes) for side in rows)
         head = rows[0].spread(rows[0].ranks, product.out, sizes)
@@ -277,7 +280,8 @@ class _Written:
             return Structure(
                 "attends_over_heads", "the heads of one position meet each other, not the positions", self.core
             )
-        return self._cut_by_view(rows[0].numbers)
+        found = [self._cut_by_view(each.numbers) for each in rows]
+        return next((one for one in found if one.name == "heads_split_by_view"), found[0])
 
     def _cut_by_view(self, numbers: Array) -> Structure:
         """Heads that were cut by one view lie in memory as the projection left them."""
@@ -444,10 +448,15 @@ class _Written:
         return batch, rows.ranks.reshape(-1), np.array([t.position for t in tokens])
 
 
-def _mixed(labels: Array, name: str, core: Core) -> Structure:
+def _mixed(labels: Array, name: str, core: Core, flow: Flow) -> Structure:
     """Say why rows `(..., features)` belong to no token: features of several lie in one, or each is made of several."""
     flat = np.sort(labels.reshape(-1, labels.shape[-1]), -1)
-    if (labels >= 0).all() and labels.shape[-1] > 1 and (np.diff(flat, axis=-1) > 0).all():
+    is_apart = (labels >= 0).all() and labels.shape[-1] > 1 and bool((np.diff(flat, axis=-1) > 0).all())
+    if is_apart:
+        of = flow.tokens[int(flat.flat[0])]
+        count = sum(t.argument == of.argument and t.batch == of.batch for t in flow.tokens)
+        is_apart = labels.shape[-1] >= count
+    if is_apart:
         return Structure("rows_unknown", "its rows are one feature of all tokens: it attends over the channels", core)
     if (labels >= 0).all():
         return Structure("heads_split_by_view", f"a row of the {name} holds features of several tokens", core)
@@ -510,7 +519,7 @@ class _Fused:
         rows = _of_rows(marks)
         name = ("queries", "keys", "values")[operand]
         if (rows < 0).any():
-            raise _mixed(marks, name, self.core)
+            raise _mixed(marks, name, self.core, self.flow)
         tokens = [self.flow.tokens[t] for t in rows.flat]
         batch = np.array([t.batch for t in tokens]).reshape(rows.shape)
         position = np.array([t.position for t in tokens]).reshape(rows.shape)

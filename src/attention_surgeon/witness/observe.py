@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.caches import try_cache
 from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
@@ -93,9 +94,17 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         step=_one_number(given, r"dilat"),
         reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side"),
         base=_one_number(_defaults(plan.target) | given, r"(rope_?|rotary_?)?(theta|base)$"),
+        has_residual=bool(_RESIDUAL.search(prose_of(says))),
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
     )
+
+
+_RESIDUAL = re.compile(
+    r"\b(x|inputs?|residual)\s*\+\s*\w|\w\)?\s*\+\s*(x|inputs?|residual)\b|(?<!no )(?<!without )(?<!without a )\bresidual connection",
+    re.IGNORECASE,
+)
+"""What a text says of a layer that adds its input to its output: `LayerNorm(x + Dropout(attention(x)))`."""
 
 
 def _keeps_a_triangle(made: Any) -> bool:
@@ -210,8 +219,11 @@ class _Observer:
     def _arguments(self, reading: Reading) -> None:
         claims = try_arguments(self.plan, self.plan.make(seed=0), says=self.says)
         cache = try_cache(self.plan, is_causal=reading.pattern.name in _CAUSAL, says=self.says)
+        is_no_softmax = any(finding.step == "weights" for finding in reading.findings)
         for claim in [*claims, *([cache] if cache else [])]:
-            self._claim(claim)
+            is_of_softmax = claim.fault == "mask_misread" and "softmax" in claim.sentence
+            if not (is_no_softmax and is_of_softmax):  # what is said already
+                self._claim(claim)
         roles = {a.role: a.name for a in self.plan.arguments}
         if "need_weights" in roles:
             self._need_weights(roles["need_weights"])
