@@ -17,6 +17,7 @@ from attention_surgeon.witness.caches import try_cache
 from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
 from attention_surgeon.witness.flow import Flow, apart
+from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
 from attention_surgeon.witness.record import Array, Op, record, to_numbers
 
@@ -213,6 +214,7 @@ class _Observer:
         if not self.is_quick:
             self._other_sizes()
         self._switches()
+        self._batch()
         self._slopes(reading)
         self._modes(flow)
 
@@ -224,6 +226,10 @@ class _Observer:
             is_of_softmax = claim.fault == "mask_misread" and "softmax" in claim.sentence
             if not (is_no_softmax and is_of_softmax):  # what is said already
                 self._claim(claim)
+        tried = {claim.argument: claim for claim in try_options(self.plan)}
+        self.untried = [name for name in self.untried if name not in tried]
+        for claim in tried.values():
+            self._claim(claim)
         roles = {a.role: a.name for a in self.plan.arguments}
         if "need_weights" in roles:
             self._need_weights(roles["need_weights"])
@@ -306,6 +312,19 @@ class _Observer:
         if not np.isfinite(output).all():
             self.findings.append(Finding("nan_rows", "output", "one token alone gives NaN"))
         self.tried.append("one token")
+
+    def _batch(self) -> None:
+        """Give a function of two axes several sequences, where its text speaks of them: each must keep to itself."""
+        plan = with_batch(self.plan, self.says)
+        if plan is None:
+            return
+        try:
+            flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+            found = read(flow, expects=self.expects)
+        except Exception:  # noqa: BLE001  a size that is refused is no fault
+            return
+        if found.findings:
+            self._add(replace(found, unknown=[]), "with several sequences")
 
     def _switches(self) -> None:
         for plan in self.plan.switched():
