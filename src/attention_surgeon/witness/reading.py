@@ -17,7 +17,7 @@ from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation
 from attention_surgeon.witness.mixing import find_head_mix, mixed_over_heads, with_query_bias
 from attention_surgeon.witness.norms import norm_mistake
 from attention_surgeon.witness.positions import read_bias, read_rotations
-from attention_surgeon.witness.record import Array
+from attention_surgeon.witness.record import Array, to_numbers
 from attention_surgeon.witness.roots import Root, Rows, find_root
 from attention_surgeon.witness.scores import (
     Pattern,
@@ -369,6 +369,7 @@ class _Reader:
         """Two projections that are two calls may still be of one matrix."""
         weights = {name: self._weight(root.op) for name, root in roots.items()}
         self._own_weights = [weight for weight in weights.values() if weight is not None]
+        self._turned(roots)
         for one, two in itertools.combinations(sorted(roots), 2):
             if roots[one].op != roots[two].op and _is_one(weights[one], weights[two]):
                 self._wrong(
@@ -380,6 +381,22 @@ class _Reader:
         if said.get("keys") == "values" and said.get("values") == "keys":
             words = f"keys are made with `{names['keys']}` and values with `{names['values']}`"
             self._wrong("key_value_swapped", "projections", words, roots["keys"].op)
+
+    def _turned(self, roots: dict[str, Root]) -> None:
+        """A function that is given its matrices takes all of them as (out, in), or all as (in, out)."""
+        ways: dict[str, bool] = {}
+        for name, root in roots.items():
+            weight = self._weight(root.op)
+            if weight is None or root.op is None or weight.ndim != 2:
+                continue
+            applied = weight.T if self.flow.ops[root.op].name == "linear" else weight
+            for given in map(to_numbers, (v for v in self.flow.inputs.values() if hasattr(v, "ndim") and v.ndim == 2)):
+                if _is_one(given, applied) or _is_one(given.T, applied):
+                    ways[name] = _is_one(given, applied)
+        if len(set(ways.values())) > 1:
+            odd = min(ways, key=lambda name: list(ways.values()).count(ways[name]))
+            words = f"the matrix of the {odd} is used as ({'in, out' if ways[odd] else 'out, in'}), the others are not"
+            self._wrong("projection_transposed", "projections", words, roots[odd].op)
 
     def _parameter_of(self, weight: Array) -> str:
         """Return the name under which the layer keeps a matrix; empty where it keeps none like it."""
