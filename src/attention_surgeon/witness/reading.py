@@ -568,9 +568,13 @@ class _Reader:
             else self._last_op(core.softmax, frozenset(("add", "sub", "baddbmm")), core.scores[0] - 1)
         )
         self._bias(scaling, op if added is None else added, is_first=is_first)
-        if canon.extra is not None and is_first:
+        if canon.null_key is not None and is_first:
+            self._null(canon, core)
+        elif canon.extra is not None and is_first:
             reading.kind.append("a sink beside the keys")
             self._sink(canon, scaling, op)
+            if canon.null_value is not None:
+                self._wrong("sink_as_value", "output", "the sink stands among the values as well", core.combine)
         elif self.expects.has_sink and not core.is_fused:
             self._wrong(
                 "sink_missing", "weights", "its sink does not stand beside the keys in the softmax", core.softmax
@@ -600,6 +604,13 @@ class _Reader:
             words = "with all tokens alike, what each query adds to its scores is no function of the distance"
             self._wrong("relative_bias_misplaced", "scaled", words, core.softmax)
         return scaling
+
+    def _null(self, canon: Canon, core: Core) -> None:
+        """A key that is a parameter has a value that is another one."""
+        self.reading.kind.append("a key and a value that are parameters beside those of the tokens")
+        key, value = canon.null_key, canon.null_value
+        if key is not None and value is not None and key.shape == value.shape and not apart(key, value).any():
+            self._wrong("key_as_value", "output", "the value that is a parameter is the key that is one", core.combine)
 
     def _sink(self, canon: Canon, scaling: Scaling, op: int) -> None:
         """The sink is a parameter as it stands: neither scaled nor capped with the scores."""

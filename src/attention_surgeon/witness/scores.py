@@ -182,8 +182,8 @@ def _over_matrix(masked: Array) -> Array:
 def _over_keys(canon: Canon) -> Array:
     if canon.extra is None:
         return softmax(canon.masked)
-    extra = np.broadcast_to(canon.extra, (*canon.masked.shape[:-1], 1))
-    return softmax(np.concatenate([canon.masked, extra], -1))[..., :-1]
+    extra = np.broadcast_to(canon.extra, (*canon.masked.shape[:-1], canon.extra.shape[-1]))
+    return softmax(np.concatenate([canon.masked, extra], -1))[..., : canon.masked.shape[-1]]
 
 
 def _same(one: Array, two: Array) -> bool:
