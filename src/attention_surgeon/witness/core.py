@@ -5,7 +5,8 @@ one layout, whatever the target's: `(batch, heads, query, key)`, found from what
 """
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -142,8 +143,20 @@ def canonical(flow: Flow, core: Core, trace: Trace | None = None) -> Canon:
         Structure: rows mix tokens, sequences or heads.
         UnjudgedError: something stands between the steps that this does not read.
     """
-    reader = _Fused if core.is_fused else _Written
-    return reader(flow, core, trace or flow.base).canon()
+    return _reader(flow, core, trace).canon()
+
+
+def rows_of(flow: Flow, core: Core, trace: Trace, name: Literal["q", "key_rows", "v"]) -> Array:
+    """Return one part of what `canonical` returns, and work out no other.
+
+    Raises:
+        UnjudgedError: something stands between the steps that this does not read.
+    """
+    return _reader(flow, core, trace).rows_of(name)
+
+
+def _reader(flow: Flow, core: Core, trace: Trace | None) -> "_Fused | _Written":
+    return (_Fused if core.is_fused else _Written)(flow, core, trace or flow.base)
 
 
 def _of_rows(elements: Array) -> Array:
@@ -185,11 +198,38 @@ def _rows(flow: Flow, product: Product, marks: Product, side: str, without: str)
     return _Rows(letters, numbers, tokens, where.reshape(tokens.shape))
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where the numbers of a product belong: the same in every run of a flow, so it is worked out once.
+
+    Attributes:
+        is_turned: Whether the operands stand in the other order.
+        rows: Those of both operands (of the values alone, for the product with these).
+        place: The batch, head, query and key of every element of the scores.
+        batches: Which sequences these are.
+    """
+
+    is_turned: bool
+    rows: tuple[_Rows, ...]
+    place: tuple[Array, ...] = ()
+    batches: Array = field(default_factory=lambda: np.zeros(0))
+
+
 class _Written:
     """A core of single operations."""
 
     def __init__(self, flow: Flow, core: Core, trace: Trace) -> None:
         self.flow, self.core, self.ops = flow, core, trace.ops
+
+    def rows_of(self, name: Literal["q", "key_rows", "v"]) -> Array:
+        """Return the rows of the queries, each row of the keys once, or the values as each head met them."""
+        _, rows, place = self._scored(self.core.scores[0])
+        size = tuple(int(axis.max()) + 1 for axis in place)
+        if name == "q":
+            return _by_row(rows[0], self._token_places(rows[0]), size[:3])
+        if name == "key_rows":
+            return _by_row(rows[1], self._token_places(rows[1]), (size[0], int(rows[1].ranks.max()) + 1, size[3]))
+        return self._values(place, size)[0]
 
     def canon(self) -> Canon:
         flow, core = self.flow, self.core
@@ -210,10 +250,10 @@ class _Written:
         masked_raw, extra = self._entering(product.value().shape)
         weights_raw, used_raw = self._leaving(product.value().shape)
         scores = sum(laid(part[0].value()) for part in parts)
-        q = _by_row(rows[0], self._token_places(rows[0]), size[:3])
-        k = _by_row(rows[1], self._token_places(rows[1]), (size[0], int(rows[1].ranks.max()) + 1, size[3]))
+        q, k = self.rows_of("q"), self.rows_of("key_rows")
         key_heads = self._key_heads(rows, product, size)
-        v, output = self._combined(place, size)
+        v, weights_used = self._values(place, size)
+        output = np.einsum("bhij,bhjd->bhid", weights_used, v)
         tokens = flow.tokens
         return Canon(
             q=q,
@@ -235,14 +275,28 @@ class _Written:
 
     def _scored(self, op: int) -> tuple[Product, tuple[_Rows, _Rows], tuple[Array, ...]]:
         """Return a product with queries on its left, its rows, and where each of its elements belongs."""
-        flow, core = self.flow, self.core
-        recorded = self.ops[op]
+        flow, recorded = self.flow, self.ops[op]
         product = as_product(recorded.name, recorded.inputs, recorded.options)
         if product is None:
             raise UnjudgedError(f"I cannot read its product `{recorded.name}`")
+        layout = flow.layouts.get(("scores", op))
+        if layout is None:
+            layout = flow.layouts["scores", op] = self._laid_out(op, product)
+        self._batches = layout.batches
+        product = product.turned() if layout.is_turned else product
+        queries, keys = (
+            replace(rows, numbers=product.rows(side, product.summed)[1])
+            for side, rows in zip("ab", layout.rows, strict=True)
+        )
+        return product, (queries, keys), layout.place
+
+    def _laid_out(self, op: int, product: Product) -> _Layout:
+        """Return where the numbers of a product of queries and keys belong."""
+        flow, core, recorded = self.flow, self.core, self.ops[op]
         marks = as_product(recorded.name, (flow.labels(op, -2), flow.labels(op, -1)), recorded.options)
         assert marks is not None
-        if self._keys_are_left(product, marks):
+        is_turned = self._keys_are_left(product, marks)
+        if is_turned:
             product, marks = product.turned(), marks.turned()
         rows = _rows(flow, product, marks, "a", product.summed), _rows(flow, product, marks, "b", product.summed)
         for side, name in zip(rows, ("queries", "keys"), strict=True):
@@ -256,13 +310,13 @@ class _Written:
         if (batch_a != batch_b).any():
             raise Structure("attends_over_batch", "queries of one sequence meet keys of another", core)
         i, j = (np.array([tokens[t].position for t in part.flat]) for part in (token_a, token_b))
-        self._batches = np.unique(batch_a)
-        place = np.searchsorted(self._batches, batch_a), head.reshape(-1), i, j
+        batches = np.unique(batch_a)
+        place = np.searchsorted(batches, batch_a), head.reshape(-1), i, j
         whole = np.zeros(tuple(int(axis.max()) + 1 for axis in place), dtype=int)
         np.add.at(whole, place, 1)
         if (whole != 1).any():
             raise self._not_whole(product, rows, whole)
-        return product, rows, place
+        return _Layout(is_turned, rows, place, batches)
 
     def _not_whole(self, product: Product, rows: tuple[_Rows, _Rows], whole: Array) -> Structure:
         """Say why not every query meets every key of its head once."""
@@ -405,17 +459,21 @@ class _Written:
             raise Structure("attends_over_heads", "one query head meets keys of several heads", self.core)
         return found
 
-    def _combined(self, place: tuple[Array, ...], size: tuple[int, ...]) -> tuple[Array, Array]:
-        """Return the values as each head met them, and what came out, in one layout."""
+    def _values(self, place: tuple[Array, ...], size: tuple[int, ...]) -> tuple[Array, Array]:
+        """Return the values as each head met them, and the weights that it met them with, in one layout."""
         flow, core = self.flow, self.core
         combine = self._combine()
         assert combine is not None
         op = self.ops[core.combine]
-        marks = as_product(op.name, (flow.labels(core.combine, -2), flow.labels(core.combine, -1)), op.options)
-        assert marks is not None
-        marks = marks if core.weights_first else marks.turned()
         own = "".join(c for c in combine.right if c not in combine.left)
-        rows = _rows(flow, combine, marks, "b", own)
+        layout = flow.layouts.get(("values", core.combine))
+        if layout is None:
+            marks = as_product(op.name, (flow.labels(core.combine, -2), flow.labels(core.combine, -1)), op.options)
+            assert marks is not None
+            marks = marks if core.weights_first else marks.turned()
+            layout = _Layout(False, (_rows(flow, combine, marks, "b", own),))
+            flow.layouts["values", core.combine] = layout
+        rows = replace(layout.rows[0], numbers=combine.rows("b", own)[1])
         if (rows.tokens < 0).any():
             raise Structure("rows_mix_tokens", "a row of the values is made of several tokens", core)
         self._value_argument = flow.tokens[int(rows.tokens.flat[0])].argument
@@ -435,8 +493,7 @@ class _Written:
         numbers = rows.numbers.reshape(rows.tokens.size, -1)
         values = np.zeros((size[0], size[1], size[3], numbers.shape[-1]))
         values[place[0], place[1], place[3]] = numbers[row]
-        out = np.einsum("bhij,bhjd->bhid", _laid(combine.a, place, size), values)
-        return values, out
+        return values, _laid(combine.a, place, size)
 
     def _token_places(self, rows: _Rows) -> tuple[Array, Array, Array]:
         tokens = [self.flow.tokens[t] for t in rows.tokens.flat]
@@ -477,6 +534,13 @@ class _Fused:
 
     def __init__(self, flow: Flow, core: Core, trace: Trace) -> None:
         self.flow, self.core, self.op = flow, core, trace.ops[core.combine]
+
+    def rows_of(self, name: Literal["q", "key_rows", "v"]) -> Array:
+        """Return the rows of the queries, each row of the keys once, or the values as each head met them."""
+        if name == "v":
+            heads, (values, _) = self._rows(0)[0].shape[1], self._rows(2)
+            return values[:, np.arange(heads) * values.shape[1] // heads]
+        return self._rows(0 if name == "q" else 1)[0]
 
     def canon(self) -> Canon:
         q, k, v = (self._rows(n) for n in range(3))

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from attention_surgeon.verdict import Location
-from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores
+from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_of
 from attention_surgeon.witness.ending import Ending, find_ending
 from attention_surgeon.witness.flow import Flow
 from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
@@ -270,7 +270,7 @@ class _Reader:
                     getattr(canon, name),
                     op,
                     operand,
-                    lambda trace, name=name: getattr(canonical(flow, core, trace), name),
+                    lambda trace, name=name: rows_of(flow, core, trace, name),
                 )
                 roots[name] = find_root(flow, rows, canon.batches)
         factor = self._roots(roots, canon, core) if roots else 1.0
