@@ -5,7 +5,8 @@ one layout, whatever the target's: `(batch, heads, query, key)`, found from what
 """
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -147,8 +148,20 @@ def canonical(flow: Flow, core: Core, trace: Trace | None = None) -> Canon:
         Structure: rows mix tokens, sequences or heads.
         UnjudgedError: something stands between the steps that this does not read.
     """
-    reader = _Fused if core.is_fused else _Written
-    return reader(flow, core, trace or flow.base).canon()
+    return _reader(flow, core, trace).canon()
+
+
+def rows_of(flow: Flow, core: Core, trace: Trace, name: Literal["q", "key_rows", "v"]) -> Array:
+    """Return one part of what `canonical` returns, and work out no other.
+
+    Raises:
+        UnjudgedError: something stands between the steps that this does not read.
+    """
+    return _reader(flow, core, trace).rows_of(name)
+
+
+def _reader(flow: Flow, core: Core, trace: Trace | None) -> "_Fused | _Written":
+    return (_Fused if core.is_fused else _Written)(flow, core, trace or flow.base)
 
 
 def _of_rows(elements: Array) -> Array:
@@ -221,6 +234,25 @@ def _null_rows(product: Product, marks: Product, without: str) -> _Null | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where the numbers of a product belong: the same in every run of a flow, so it is worked out once.
+
+    Attributes:
+        is_turned: Whether the operands stand in the other order.
+        rows: Those of both operands (of the values alone, for the product with these).
+        place: The batch, head, query and key of every element of the scores.
+        batches: Which sequences these are.
+        null: The keys (or values) that are no tokens, if there are any.
+    """
+
+    is_turned: bool
+    rows: tuple[_Rows, ...]
+    place: tuple[Array, ...] = ()
+    batches: Array = field(default_factory=lambda: np.zeros(0))
+    null: _Null | None = None
+
+
 class _Written:
     """A core of single operations."""
 
@@ -228,6 +260,16 @@ class _Written:
         self.flow, self.core, self.ops = flow, core, trace.ops
         self._null: _Null | None = None
         self._null_value: _Null | None = None
+
+    def rows_of(self, name: Literal["q", "key_rows", "v"]) -> Array:
+        """Return the rows of the queries, each row of the keys once, or the values as each head met them."""
+        _, rows, place = self._scored(self.core.scores[0])
+        size = tuple(int(axis.max()) + 1 for axis in place)
+        if name == "q":
+            return _by_row(rows[0], self._token_places(rows[0]), size[:3])
+        if name == "key_rows":
+            return _by_row(rows[1], self._token_places(rows[1]), (size[0], int(rows[1].ranks.max()) + 1, size[3]))
+        return self._values(place, size)[0]
 
     def canon(self) -> Canon:
         flow, core = self.flow, self.core
@@ -254,10 +296,9 @@ class _Written:
             extra = np.concatenate([laid(np.broadcast_to(c, masked_raw.shape))[..., :1] for c in columns], -1)
         weights_raw, used_raw = self._leaving(whole, product)
         scores = sum(laid(part[0].value()) for part in parts)
-        q = _by_row(rows[0], self._token_places(rows[0]), size[:3])
-        k = _by_row(rows[1], self._token_places(rows[1]), (size[0], int(rows[1].ranks.max()) + 1, size[3]))
+        q, k = self.rows_of("q"), self.rows_of("key_rows")
         key_heads = self._key_heads(rows, product, size)
-        v, output = self._combined(place, size)
+        v, weights_used = self._values(place, size)
         tokens = flow.tokens
         return Canon(
             q=q,
@@ -269,7 +310,7 @@ class _Written:
             masked=laid(masked_raw),
             weights=laid(weights_raw),
             used=laid(used_raw),
-            output=output,
+            output=self._output(v, weights_used, place),
             key_heads=key_heads,
             extra=extra,
             null_key=None if self._null is None else self._null.rows,
@@ -286,21 +327,36 @@ class _Written:
 
     def _scored(self, op: int) -> tuple[Product, tuple[_Rows, _Rows], tuple[Array, ...]]:
         """Return a product with queries on its left, its rows, and where each of its elements belongs."""
-        flow, core = self.flow, self.core
-        recorded = self.ops[op]
+        flow, recorded = self.flow, self.ops[op]
         product = as_product(recorded.name, recorded.inputs, recorded.options)
         if product is None:
             raise UnjudgedError(f"I cannot read its product `{recorded.name}`")
         if product.alone:
             words = "an axis of the queries or keys is summed before they meet: heads are mixed"
-            raise Structure("heads_averaged", words, core)
+            raise Structure("heads_averaged", words, self.core)
+        layout = flow.layouts.get(("scores", op))
+        if layout is None:
+            layout = flow.layouts["scores", op] = self._laid_out(op, product)
+        self._batches, self._null = layout.batches, layout.null
+        product = product.turned() if layout.is_turned else product
+        product = product if layout.null is None else layout.null.without(product)
+        queries, keys = (
+            replace(rows, numbers=product.rows(side, product.summed)[1])
+            for side, rows in zip("ab", layout.rows, strict=True)
+        )
+        return product, (queries, keys), layout.place
+
+    def _laid_out(self, op: int, product: Product) -> _Layout:
+        """Return where the numbers of a product of queries and keys belong."""
+        flow, core, recorded = self.flow, self.core, self.ops[op]
         marks = as_product(recorded.name, (flow.labels(op, -2), flow.labels(op, -1)), recorded.options)
         assert marks is not None
-        if self._keys_are_left(product, marks):
+        is_turned = self._keys_are_left(product, marks)
+        if is_turned:
             product, marks = product.turned(), marks.turned()
-        self._null = _null_rows(product, marks, product.summed)
-        if self._null is not None:
-            product, marks = self._null.without(product), self._null.without(marks)
+        null = _null_rows(product, marks, product.summed)
+        if null is not None:
+            product, marks = null.without(product), null.without(marks)
         rows = _rows(flow, product, marks, "a", product.summed), _rows(flow, product, marks, "b", product.summed)
         for side, name in zip(rows, ("queries", "keys"), strict=True):
             if (side.tokens < 0).any():
@@ -313,13 +369,13 @@ class _Written:
         if (batch_a != batch_b).any():
             raise Structure("attends_over_batch", "queries of one sequence meet keys of another", core)
         i, j = (np.array([tokens[t].position for t in part.flat]) for part in (token_a, token_b))
-        self._batches = np.unique(batch_a)
-        place = np.searchsorted(self._batches, batch_a), head.reshape(-1), i, j
+        batches = np.unique(batch_a)
+        place = np.searchsorted(batches, batch_a), head.reshape(-1), i, j
         whole = np.zeros(tuple(int(axis.max()) + 1 for axis in place), dtype=int)
         np.add.at(whole, place, 1)
         if (whole != 1).any():
             raise self._not_whole(product, rows, whole)
-        return product, rows, place
+        return _Layout(is_turned, rows, place, batches, null)
 
     def _not_whole(self, product: Product, rows: tuple[_Rows, _Rows], whole: Array) -> Structure:
         """Say why not every query meets every key of its head once."""
@@ -484,17 +540,18 @@ class _Written:
             marks if core.weights_first else marks.turned()
         )
 
-    def _combined(self, place: tuple[Array, ...], size: tuple[int, ...]) -> tuple[Array, Array]:
-        """Return the values as each head met them, and what came out, in one layout."""
+    def _values(self, place: tuple[Array, ...], size: tuple[int, ...]) -> tuple[Array, Array]:
+        """Return the values as each head met them, and the weights that it met them with, in one layout."""
         flow, core = self.flow, self.core
         combine = self._combine()
         assert combine is not None
-        own, marks = self._combine_marks(combine)
-        given = combine.value()
-        self._null_value = _null_rows(combine, marks, own)
-        if self._null_value is not None:
-            combine, marks = self._null_value.without(combine), self._null_value.without(marks)
-        rows = _rows(flow, combine, marks, "b", own)
+        own = "".join(c for c in combine.right if c not in combine.left)
+        layout = flow.layouts.get(("values", core.combine))
+        if layout is None:
+            layout = flow.layouts["values", core.combine] = self._values_laid_out(combine)
+        self._null_value = layout.null
+        combine = combine if layout.null is None else layout.null.without(combine)
+        rows = replace(layout.rows[0], numbers=combine.rows("b", own)[1])
         if (rows.tokens < 0).any():
             raise Structure("rows_mix_tokens", "a row of the values is made of several tokens", core)
         self._value_argument = flow.tokens[int(rows.tokens.flat[0])].argument
@@ -514,14 +571,30 @@ class _Written:
         numbers = rows.numbers.reshape(rows.tokens.size, -1)
         values = np.zeros((size[0], size[1], size[3], numbers.shape[-1]))
         values[place[0], place[1], place[3]] = numbers[row]
-        out = np.einsum("bhij,bhjd->bhid", _laid(combine.a, place, size), values)
-        if self._null_value is not None:
-            kept = [c for c in combine.left if c in combine.out]
-            axis = tuple(n for n, c in enumerate(combine.left) if c not in combine.out)
-            where = tuple(np.moveaxis(p.reshape(shape), axis, range(len(axis)))[(0,) * len(axis)] for p in place[:3])
-            moved = given.transpose([combine.out.index(c) for c in (*kept, *own)])
-            out[where] = moved.reshape(*(sizes[c] for c in kept), -1)
-        return values, out
+        return values, _laid(combine.a, place, size)
+
+    def _values_laid_out(self, combine: Product) -> _Layout:
+        own, marks = self._combine_marks(combine)
+        null = _null_rows(combine, marks, own)
+        if null is not None:
+            combine, marks = null.without(combine), null.without(marks)
+        return _Layout(False, (_rows(self.flow, combine, marks, "b", own),), null=null)
+
+    def _output(self, values: Array, weights: Array, place: tuple[Array, ...]) -> Array:
+        """Return what came out, in the layout of the values; values that are no tokens are in it."""
+        out = np.einsum("bhij,bhjd->bhid", weights, values)
+        whole = self._combine()
+        if self._null_value is None or whole is None:
+            return out
+        combine = self._null_value.without(whole)
+        shape = tuple(combine.sizes[c] for c in combine.left)
+        kept = [c for c in combine.left if c in combine.out]
+        own = [c for c in combine.right if c not in combine.left]
+        axis = tuple(n for n, c in enumerate(combine.left) if c not in combine.out)
+        where = tuple(np.moveaxis(p.reshape(shape), axis, range(len(axis)))[(0,) * len(axis)] for p in place[:3])
+        moved = whole.value().transpose([whole.out.index(c) for c in (*kept, *own)])
+        out[where] = moved.reshape(*(combine.sizes[c] for c in kept), -1)
+        return out
 
     def _token_places(self, rows: _Rows) -> tuple[Array, Array, Array]:
         tokens = [self.flow.tokens[t] for t in rows.tokens.flat]
@@ -567,6 +640,13 @@ class _Fused:
 
     def __init__(self, flow: Flow, core: Core, trace: Trace) -> None:
         self.flow, self.core, self.op = flow, core, trace.ops[core.combine]
+
+    def rows_of(self, name: Literal["q", "key_rows", "v"]) -> Array:
+        """Return the rows of the queries, each row of the keys once, or the values as each head met them."""
+        if name == "v":
+            heads, (values, _) = self._rows(0)[0].shape[1], self._rows(2)
+            return values[:, np.arange(heads) * values.shape[1] // heads]
+        return self._rows(0 if name == "q" else 1)[0]
 
     def canon(self) -> Canon:
         q, k, v = (self._rows(n) for n in range(3))

@@ -59,7 +59,13 @@ def _scale(plan: Plan, name: str) -> Iterator[Claim]:
         if abs(ratio - by) < 1e-3 * abs(by):
             does = "on top of the usual one" if fault == "scale_twice" else "not at all"
             words = f"`{name}={_GIVEN}` is applied {does}"
-            yield Claim(name, (f"{_GIVEN}",), "scale_twice" if fault == "scale_twice" else "scale_flag_ignored", words, place=place)
+            yield Claim(
+                name,
+                (f"{_GIVEN}",),
+                "scale_twice" if fault == "scale_twice" else "scale_flag_ignored",
+                words,
+                place=place,
+            )
 
 
 def _slope(one: Array, two: Array) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from attention_surgeon.verdict import Location
-from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, softmax
+from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_of, softmax
 from attention_surgeon.witness.ending import Ending, find_ending
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
@@ -275,7 +275,13 @@ class _Reader:
         self.reading.findings.append(Finding(fault, step, sentence, place, yours, expected))
 
     def _structure(self, found: Structure) -> None:
-        named = {"attends_over_batch", "attends_over_heads", "heads_split_by_view", "weights_transposed", "heads_averaged"}
+        named = {
+            "attends_over_batch",
+            "attends_over_heads",
+            "heads_split_by_view",
+            "weights_transposed",
+            "heads_averaged",
+        }
         if found.name not in named:
             if found.name != "rows_mix_tokens" or not found.core.scores or not self._norm(found.core):
                 self.reading.unknown.append(found.sentence)
@@ -302,7 +308,7 @@ class _Reader:
                     getattr(canon, name),
                     op,
                     operand,
-                    lambda trace, name=name: getattr(canonical(flow, core, trace), name),
+                    lambda trace, name=name: rows_of(flow, core, trace, name),
                 )
                 roots[name] = find_root(flow, rows, canon.batches)
         query = roots.get("q")
