@@ -51,8 +51,8 @@ class Site:
 
     @property
     def is_numpy(self) -> bool:
-        """Whether the file speaks NumPy and no torch."""
-        return "np" in self.source.imported and "torch" not in self.source.imported
+        """Whether NumPy is spoken here and not torch."""
+        return self.scope.is_numpy
 
 
 def tight(code: str, node: cst.CSTNode) -> str:

@@ -1,6 +1,7 @@
 """A file as text that can be edited: which statements the target is made of, and where each expression stands."""
 
 import builtins
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -158,6 +159,7 @@ class Scope:
         called: Attributes of `self` that are called somewhere in the file: `q_proj`.
         held: Its other attributes: `num_heads`.
         read: Attributes that somebody uses after they were made.
+        is_numpy: Whether NumPy is spoken here and not torch.
     """
 
     names: tuple[str, ...] = ()
@@ -165,6 +167,7 @@ class Scope:
     called: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     read: frozenset[str] = frozenset()
+    is_numpy: bool = False
 
 
 @dataclass
@@ -189,7 +192,7 @@ class Scopes:
     def _of_function(self, function: cst.FunctionDef | None) -> Scope:
         called, held, read = self._attributes
         if function is None:
-            return Scope(called=called, held=held, read=read)
+            return Scope(called=called, held=held, read=read, is_numpy=self._is_numpy(None))
         around = [function, *(one for one in self.source.around(function) if isinstance(one, cst.FunctionDef))]
         parameters = [
             one.name.value
@@ -199,7 +202,20 @@ class Scopes:
         ]
         assigned = [name for outer in around for name in _assigned_in(outer)]
         names = tuple(dict.fromkeys([*parameters, *assigned]))
-        return Scope(names, tuple(dict.fromkeys(parameters)), called, held, read)
+        return Scope(names, tuple(dict.fromkeys(parameters)), called, held, read, self._is_numpy(function))
+
+    def _is_numpy(self, function: cst.FunctionDef | None) -> bool:
+        """Whether the definition around speaks NumPy and not torch; one that speaks neither, as the others do."""
+        if not {"np", "numpy"} & self.source.imported or "torch" not in self.source.imported:
+            return "np" in self.source.imported
+        outer = [function, *self.source.around(function)][-2:-1] if function is not None else []
+        texts = [self.source.code(one) for one in outer if one is not None]
+        statements = (self.source.module.body[index] for index in self.closure.indices)
+        texts.append("\n".join(self.source.code(one) for one in statements))
+        for text in texts:
+            if _NUMPY.search(text) or _TORCH.search(text):
+                return not _TORCH.search(text)
+        return False
 
     @cached_property
     def _attributes(self) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
@@ -216,6 +232,9 @@ class Scopes:
                 if not isinstance(parent, cst.AssignTarget):
                     read.add(one.attr.value)
         return tuple(called), tuple(name for name in held if name not in called), frozenset(read)
+
+
+_NUMPY, _TORCH = re.compile(r"\bnp\.|\bnumpy\."), re.compile(r"\btorch\.|\bnn\.|\bF\.")
 
 
 def _assigned_in(function: cst.FunctionDef) -> list[str]:
