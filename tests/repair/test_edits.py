@@ -97,6 +97,9 @@ PROPOSED = {
         "s = f(Q) / c\n    s = s + mask\n    return s",
     ),
     "no gradient": ("with torch.no_grad():\n        s = f(Q)", "s = f(Q)"),
+    "an operand in parentheses": ("s = (Q + K) / 8", "s = (Q + K) * 8"),
+    "a call of what is in parentheses": ("w = (Q + K).softmax(-1)", "w = (Q + K).softmax(-2)"),
+    "one call in two places": ("s = f(unit(Q), unit(K).mT)", "s = f(Q, K.mT)"),
     "a reshape for a transpose": ("k = K.reshape(b, d, n)", "k = K.transpose(-2, -1)"),
 }
 IN_A_LAYER = {
@@ -137,6 +140,11 @@ def test_the_right_line_of_a_layer_is_proposed(name):
     found = [source.spliced(edit.splices) for edit in edits_of(source.closure("Layer"))]
     found = [ast.dump(ast.parse(text)) for text in found if _is_python(text)]
     assert ast.dump(ast.parse(HEAD + LAYER.format(after))) in found
+
+
+def test_an_attribute_is_no_function_of_the_file():
+    source = Source("def softmax(x):\n    return x * 3\n\n\ndef attention(x):\n    return x.softmax(-1)\n")
+    assert len(source.closure("attention").indices) == 1
 
 
 def test_the_gradient_is_let_through_a_function():

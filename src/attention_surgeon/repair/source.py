@@ -51,7 +51,11 @@ class Source:
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         """Return where a node starts and ends, its parentheses included."""
         found = self._spans[node]
-        return found.start, found.start + found.length
+        start, end = found.start, found.start + found.length
+        if isinstance(node, cst.BaseExpression) and node.lpar:  # libcst counts from what is inside of them
+            last = self._spans[node.rpar[-1]]
+            start, end = self._spans[node.lpar[0]].start, last.start + last.length
+        return start, end
 
     def code(self, node: cst.CSTNode) -> str:
         """Return a node's own text."""
@@ -117,9 +121,18 @@ class Source:
             index = waiting.pop()
             if index not in found:
                 found.add(index)
-                used = {one.value for one in m.findall(self.module.body[index], m.Name()) if isinstance(one, cst.Name)}
-                waiting += [self.definitions[one] for one in used if one in self.definitions]
+                waiting += [self.definitions[one] for one in self._used_in(index) if one in self.definitions]
         return Closure(self, tuple(sorted(found)), self.definitions[first])
+
+    def _used_in(self, index: int) -> set[str]:
+        """Return the names that a statement reads: not attributes, `torch.softmax` is no `softmax` of the file."""
+        found = m.findall(self.module.body[index], m.Name())
+        return {one.value for one in found if isinstance(one, cst.Name) and not self._is_a_part(one)}
+
+    def _is_a_part(self, name: cst.Name) -> bool:
+        parent = self.parent(name)
+        is_attribute = isinstance(parent, cst.Attribute) and parent.attr is name
+        return is_attribute or (isinstance(parent, cst.Arg) and parent.keyword is name)
 
 
 @dataclass(frozen=True)
