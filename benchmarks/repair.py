@@ -169,8 +169,8 @@ def _check(text: str, patient: Patient) -> bool:
     if patient.contract is None:
         seen = OperationsJudge(mended)
         return seen.first.status == "right" and seen.holds(mended, DRAW)
-    judge = AnswersJudge(mended, patient.contract, patient.options)
-    return judge.first.status == "right" and judge.holds(mended, DRAW)
+    judge = AnswersJudge(loaded.object, patient.contract, patient.options)
+    return judge.is_right(mended) and judge.holds(mended, DRAW)
 
 
 def _answers_as_its_twin(text: str, file: Path) -> bool:

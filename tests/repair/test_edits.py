@@ -142,6 +142,17 @@ def test_the_right_line_of_a_layer_is_proposed(name):
     assert ast.dump(ast.parse(HEAD + LAYER.format(after))) in found
 
 
+def test_a_helper_that_others_use_is_changed_last():
+    helper, own = "def scale(x):\n    return x * 2\n\n\n", "def attention(x):\n    return scale(x)\n"
+    other = "\n\ndef other(x):\n    return scale(x)\n"
+
+    def cost(text: str) -> float:
+        source = Source(text)
+        return min(one.cost for one in edits_of(source.closure("attention")) if one.splices[0].text == "x / 2")
+
+    assert cost(helper + own + other) > cost(helper + own)
+
+
 def test_an_attribute_is_no_function_of_the_file():
     source = Source("def softmax(x):\n    return x * 3\n\n\ndef attention(x):\n    return x.softmax(-1)\n")
     assert len(source.closure("attention").indices) == 1

@@ -130,11 +130,13 @@ _TOGETHER = 4
 _FOREIGN = 0.5
 """What is added to the cost of an edit in a helper that the target uses."""
 
+_SHARED = 1.0
+"""What is added where others of the file use the helper too."""
+
 
 def edits_of(closure: Closure) -> list[Edit]:
     """Return every edit that the catalogue proposes for the statements of a target, no text twice."""
     source, scopes = closure.source, Scopes(closure)
-    own_start, own_end = closure.spans[closure.own]
     found: dict[tuple[Splice, ...], Edit] = {}
     copied: list[Edit] = []
     for node in closure.nodes():
@@ -142,7 +144,8 @@ def edits_of(closure: Closure) -> list[Edit]:
         if not rules:
             continue
         site = Site(source, node, scopes.of(node))
-        extra = 0.0 if own_start <= source.span(node)[0] < own_end else _FOREIGN
+        place = closure.index_at(source.span(node)[0])
+        extra = 0.0 if place == closure.own else _SHARED if place in closure.shared else _FOREIGN
         for edit in _proposed(site, rules, extra):
             found.setdefault(edit.splices, edit)
             if edit.detail:

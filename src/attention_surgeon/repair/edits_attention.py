@@ -343,7 +343,8 @@ def transposed(site: Site) -> Iterator[Proposal]:
 def _turned(site: Site, node: cst.CSTNode) -> Iterator[str]:
     tight = site.tight(node)
     yield f"{tight}.swapaxes(-2, -1)" if site.is_numpy else f"{tight}.transpose(-2, -1)"
-    yield f"{tight}.swapaxes(1, 2)" if site.is_numpy else f"{tight}.transpose(1, 2)"
+    if not is_product(site.parent or node):  # there the last two are meant, however many there are
+        yield f"{tight}.swapaxes(1, 2)" if site.is_numpy else f"{tight}.transpose(1, 2)"
 
 
 @proposes("shape", cst.Call, cost=0.9, is_repeated=True)

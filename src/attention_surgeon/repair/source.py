@@ -154,6 +154,22 @@ class Closure:
         """Where each statement starts and ends, its decorators included."""
         return {index: self.source.span(self.source.module.body[index]) for index in self.indices}
 
+    def index_at(self, place: int) -> int:
+        """Return which of the statements a place of the text is in."""
+        return next((index for index, (start, end) in self.spans.items() if start <= place < end), self.own)
+
+    @cached_property
+    def shared(self) -> frozenset[int]:
+        """The statements that others of the file use too: what is changed in them changes for everybody."""
+        body = self.source.module.body
+        others = "\n".join(self.source.code(one) for index, one in enumerate(body) if index not in self.indices)
+        return frozenset(
+            index
+            for index in self.indices
+            for name in _defined_by(body[index])
+            if index != self.own and re.search(rf"\b{re.escape(name)}\b", others)
+        )
+
     def nodes(self) -> Iterator[cst.CSTNode]:
         """Yield every node of these statements that may be edited, those of the object itself first."""
         for index in sorted(self.indices, key=lambda index: index != self.own):
