@@ -182,7 +182,10 @@ def _over_matrix(masked: Array) -> Array:
 def _over_keys(canon: Canon) -> Array:
     if canon.extra is None:
         return softmax(canon.masked)
-    extra = np.broadcast_to(canon.extra, (*canon.masked.shape[:-1], canon.extra.shape[-1]))
+    extra = canon.extra
+    if extra.ndim == canon.masked.ndim - 1:  # one for all heads
+        extra = extra[:, None]
+    extra = np.broadcast_to(extra, (*canon.masked.shape[:-1], extra.shape[-1]))
     return softmax(np.concatenate([canon.masked, extra], -1))[..., : canon.masked.shape[-1]]
 
 
