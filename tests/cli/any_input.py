@@ -28,9 +28,6 @@ from attention_surgeon.models import trace_text
 
 LENGTHS = {"1": 1, "2": 2, "512": 512, "2000": 2_000, "20000": 20_000}
 INPUTS = (*LENGTHS, "picture", "sound", "batch")
-QUICK = ("1", "2", "picture", "sound", "batch")
-"""Inputs that every command answers fast."""
-
 _WORDS = "the cat sat on a mat and the bat spat at the rat that sat in the hat".split()
 
 
@@ -147,18 +144,15 @@ COMMANDS: dict[str, Arguments] = {
     "serve --model": lambda of, _, out: ["serve", "--model", of.text, "--port", "0"],
 }
 
-SLOW = ("report", "view --write")
-"""Commands of which the quick form tries one input alone."""
 
-
-def make_inputs(folder: Path) -> dict[str, Files]:
-    """Write every input in each of its forms into a folder.
+def make_inputs(folder: Path, names: Sequence[str] = INPUTS) -> dict[str, Files]:
+    """Write inputs, each in all of its forms, into a folder.
 
     Texts of many tokens are words of a few letters; the batch is thirty texts, one a line, tensors with a batch axis,
     and a trace of a batch.
     """
     made = {}
-    for name in INPUTS:
+    for name in names:
         at = folder / name
         at.mkdir()
         made[name] = _files(name, at)
@@ -257,7 +251,7 @@ def outcomes(chosen: Sequence[str], inputs: Sequence[str]) -> Iterator[tuple[str
     with tempfile.TemporaryDirectory() as scratch:
         for folder in ("inputs", "models", "out"):
             (Path(scratch) / folder).mkdir()
-        made, models = make_inputs(Path(scratch) / "inputs"), make_models(Path(scratch) / "models")
+        made, models = make_inputs(Path(scratch) / "inputs", inputs), make_models(Path(scratch) / "models")
         for command in chosen:
             for name in inputs:
                 out = Path(tempfile.mkdtemp(dir=Path(scratch) / "out"))

@@ -504,7 +504,7 @@ def test_the_stack_of_an_encoder_decoder_is_picked_in_the_page(opened: Opener):
 
 
 def _of_a_picture(opened: Opener, **options: Any) -> Any:
-    """Open a page of two heads over a class token and 2 x 3 patches: they look at the next position, and at patch 1,2."""
+    """Open a page of two heads over a class token and 2 x 3 patches: one looks at the next, one at patch 1,2."""
     after = torch.eye(7).roll(1, 1)
     last = torch.zeros(7, 7)
     last[:, 6] = 1.0

@@ -23,7 +23,8 @@ from attention_surgeon.surgery import (
     read_picture,
     written,
 )
-from attention_surgeon.surgery.inputs import read_ids
+from attention_surgeon.surgery.inputs import context_length, read_ids
+from attention_surgeon.surgery.vision import picture_part
 from attention_surgeon.viewer import Page, view
 
 _MOST_WEIGHTS = 50_000_000
@@ -52,7 +53,9 @@ def subject_of(
         known = ", ".join(filter(None, stacks)) or "one stack only, which has no name"
         raise OptionError(f"--stack is {stack!r}; {loaded.name} has {known}.")
     chosen = stacks if stack is None else [stack]
-    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer)
+    longest = context_length(loaded.model)
+    room = None if write is None or longest is None else max(longest - write, 1)  # for what it is to write
+    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer, room)
     if left_out is not None:
         note(left_out)
     prompt_length = None
@@ -132,7 +135,8 @@ def picture_of(name: str, image: Path) -> ShownPicture:
         SurgeonError: as `load_model`, `read_picture` and `capture`.
     """
     loaded = load_model(name, note)
+    reader = picture_part(loaded.model)
     folder = Path(name) if Path(name).is_dir() else None
-    pixels, shown = read_picture(image, loaded.model, folder)
-    captured = capture(loaded.model, {"pixel_values": pixels})
-    return ShownPicture(captured, shown, Patches(loaded.model), f"{loaded.name}: {image.name}")
+    pixels, shown = read_picture(image, reader, folder)
+    captured = capture(reader, {"pixel_values": pixels})
+    return ShownPicture(captured, shown, Patches(reader), f"{Path(loaded.name).name}: {image.name}")
