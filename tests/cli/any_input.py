@@ -28,6 +28,9 @@ from attention_surgeon.models import trace_text
 
 LENGTHS = {"1": 1, "2": 2, "512": 512, "2000": 2_000, "20000": 20_000}
 INPUTS = (*LENGTHS, "picture", "sound", "batch")
+_LONGEST = 700
+"""Signs of a sentence that is to be read."""
+
 _WORDS = "the cat sat on a mat and the bat spat at the rat that sat in the hat".split()
 
 
@@ -42,9 +45,10 @@ class Files(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a command did: its exit code, what it said of an error, and the seconds it took."""
+    """What a command did: its exit code, what it showed, what it said beside that, and the seconds it took."""
 
     code: int
+    shown: str
     said: str
     seconds: float
 
@@ -56,8 +60,8 @@ class Outcome(NamedTuple):
         if "Traceback" in self.said:
             return f"a traceback: {self.said[-300:]}"
         errors = [line for line in self.said.splitlines() if line.startswith("error: ")]
-        if self.code == 2 and (len(errors) != 1 or len(errors[0]) > 600):
-            return f"{len(errors)} lines of errors where one was expected: {self.said[-300:]}"
+        if self.code == 2 and not (self.shown and not errors) and (len(errors) != 1 or len(errors[0]) > _LONGEST):
+            return f"{len(errors)} errors of {max(map(len, errors), default=0)} signs: {self.said[:300]}"
         return ""
 
 
@@ -229,21 +233,20 @@ def _copy_tokenizer(folder: Path) -> None:
 def ran(name: str, files: Files, models: Path, out: Path) -> Outcome:
     """Run one command in this process and return how it ended."""
     began = time.perf_counter()
-    code, said = _quietly(COMMANDS[name](files, models, out), files.text)
-    return Outcome(code, said, time.perf_counter() - began)
+    return Outcome(*_quietly(COMMANDS[name](files, models, out), files.text), time.perf_counter() - began)
 
 
-def _quietly(arguments: Sequence[str | Path], stdin: Path | None = None) -> tuple[int, str]:
-    """Run a command without its output, and return its exit code and what it wrote to the standard error."""
-    said = io.StringIO()
+def _quietly(arguments: Sequence[str | Path], stdin: Path | None = None) -> tuple[int, str, str]:
+    """Run a command, and return its exit code and what it wrote to the standard output and to the standard error."""
+    shown, said = io.StringIO(), io.StringIO()
     before = sys.stdin
     sys.stdin = io.TextIOWrapper(io.BytesIO(b"" if stdin is None else stdin.read_bytes()))
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(said):
             code = run([str(argument) for argument in arguments])
     finally:
         sys.stdin = before
-    return code, said.getvalue()
+    return code, shown.getvalue(), said.getvalue()
 
 
 def outcomes(chosen: Sequence[str], inputs: Sequence[str]) -> Iterator[tuple[str, str, Outcome]]:

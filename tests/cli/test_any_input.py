@@ -1,4 +1,4 @@
-"""The quick form of `tests.cli.any_input`: short texts, a picture, a sound and a batch, for the commands that are fast."""
+"""The quick form of `tests.cli.any_input`: a word, a picture, a sound and a batch, for the commands that are fast."""
 
 from pathlib import Path
 
