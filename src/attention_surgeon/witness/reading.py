@@ -275,7 +275,13 @@ class _Reader:
         self.reading.findings.append(Finding(fault, step, sentence, place, yours, expected))
 
     def _structure(self, found: Structure) -> None:
-        named = {"attends_over_batch", "attends_over_heads", "heads_split_by_view", "weights_transposed", "heads_averaged"}
+        named = {
+            "attends_over_batch",
+            "attends_over_heads",
+            "heads_split_by_view",
+            "weights_transposed",
+            "heads_averaged",
+        }
         if found.name not in named:
             if found.name != "rows_mix_tokens" or not found.core.scores or not self._norm(found.core):
                 self.reading.unknown.append(found.sentence)
