@@ -1,4 +1,4 @@
-"""What stands beside the five steps: norms of queries and keys, added positions, sinks, residuals, the order of heads."""
+"""What stands beside the five steps: norms, added positions, sinks, residuals, the order of heads."""
 
 from collections.abc import Callable
 from typing import Any

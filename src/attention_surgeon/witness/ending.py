@@ -290,7 +290,7 @@ def _same_matrix(flow: Flow, one: int, two: int) -> bool:
 
 
 def _normed(flow: Flow, op: int, value: Array, output: Array) -> Ending | None:
-    """Say what was added before a norm at the end, or without one: the input, or another projection; None for nothing."""
+    """Say what was added at the end, before a norm or without one: the input, or a projection; None for nothing."""
     inputs = [to_numbers(flow.inputs[name]) for name in flow.arguments]
     others = [(k, flow.ops[k].value) for k in flow.projections if k < op]
     for k, part in [*((None, part) for part in inputs), *others]:

@@ -102,7 +102,8 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
 
 
 _RESIDUAL = re.compile(
-    r"\b(x|inputs?|residual)\s*\+\s*\w|\w\)?\s*\+\s*(x|inputs?|residual)\b|(?<!no )(?<!without )(?<!without a )\bresidual connection",
+    r"\b(x|inputs?|residual)\s*\+\s*\w|\w\)?\s*\+\s*(x|inputs?|residual)\b|"
+    r"(?<!no )(?<!without )(?<!without a )\bresidual connection",
     re.IGNORECASE,
 )
 """What a text says of a layer that adds its input to its output: `LayerNorm(x + Dropout(attention(x)))`."""
