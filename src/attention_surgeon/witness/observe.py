@@ -78,7 +78,9 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         if "causal" in key and isinstance(value, bool)
     ]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words) or _keeps_a_triangle(made)
+    is_masked = any(a.role in ("mask", "causal") for a in plan.arguments)  # what a decoder hides may be said in each call
+    signs = ("causal", "masked") if is_masked else ("causal", "masked", "decoder")
+    is_named = any(word.lower() in signs for word in words) or _keeps_a_triangle(made)
     whole = any(isinstance(v, str) and v.lower() in ("global", "full", "full_attention") for v in given.values())
     caps = [v for k, v in given.items() if "cap" in k and isinstance(v, int | float) and v and v is not True]
     windows = [
