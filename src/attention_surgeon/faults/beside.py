@@ -333,8 +333,8 @@ FAULTS: tuple[Fault, ...] = (
         Mistake(
             "residual_of_projection",
             "output",
-            "Not the input is added to the output but a projection of it.",
-            "With an attention that gives 0 the output is the queries, not the input.",
+            "Not the input is added to the output but what was made of it: a projection or a norm.",
+            "With an attention that gives 0 the output is not the input but its queries, or its norm.",
             "What is added to the output: what came in, or what became of it?",
             "Look at where the residual is remembered: before anything is done to the input.",
             "before = x",

@@ -152,7 +152,7 @@ _ENDINGS = {
     "residual_added_to_layer": "the input is added more than once",
     "residual_missing": "its text says that the input is added to the output, and it is not",
     "residual_multiplied": "the input is multiplied with the output",
-    "residual_of_projection": "what is added to the output is a projection of the input, not the input",
+    "residual_of_projection": "what is added to the output is a projection or a norm of the input, not the input",
 }
 """What is said of a fault behind the heads."""
 
@@ -459,8 +459,9 @@ class _Reader:
 
     def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
         heads = canon.q.shape[1]
-        groups = _groups([key.features[int(r) % len(key.features)] for r in canon.key_heads])
-        given = _groups([value.features[h % len(value.features)] for h in range(heads)])
+        order = range(heads) if self._order is None else self._order  # of the heads by the features that they take
+        groups = _groups([key.features[int(canon.key_heads[h]) % len(key.features)] for h in order])
+        given = _groups([value.features[h % len(value.features)] for h in order])
         self.reading.key_heads = shared = len(set(groups))
         op = core.combine if core.is_fused else core.scores[0]
         if len(set(given)) == shared and given != groups and not core.is_fused:
@@ -844,7 +845,8 @@ class _Reader:
         """Return what is wrong behind the heads, and where."""
         if ending.fault is not None:
             return ending.fault, ending.op
-        if any(_is_one(self._weight(ending.added), own) for own in self._own_weights):
+        is_projected = any(_is_one(self._weight(ending.added), own) for own in self._own_weights)
+        if is_projected or (ending.is_of_normed and self.expects.has_residual):
             return "residual_of_projection", ending.added
         if ending.is_known and self.expects.has_residual and not ending.has_residual:
             return "residual_missing", ending.projection
