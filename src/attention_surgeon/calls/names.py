@@ -79,9 +79,11 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     (
         "context_width",
         r"""
-        (context|cross|memory|cond|enc|encoder|kv|text|key_value|crossattn|source|src|ctx)(_attention)?_?(d|
+        (context|cross|memory|cond|enc|encoder|kv|text|key_value|crossattn|source|src|ctx|visual|vision|media|
+        audio)(_attention)?_?(d|
         dim|features|width|channels|embed_dim|hidden_size|size|input_dim)| kdim|
-        d_?(context|cond|cross|mem|memory|enc|kv_in)| dim_(context|kv|cond|cross)| cross_attention_dim|
+        d_?(context|cond|cross|mem|memory|enc|kv_in)| cross_attention_dim|
+        dim_(context|kv|cond|cross|visual|vision|media|audio|text|enc|memory)|
         kv_(dim|in_dim|channels)
         """,
     ),
@@ -309,7 +311,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         "context",
         r"""
         (encoder|enc|cross|memory|mem|cond|conditioning|context|ctx|key_?value|kv|source|src|text|encoded|
-        other|cross_attn|encodings?|audio|image|external)_?(_?(hidden_?states?|out|outputs?|outs|states?|
+        other|cross_attn|encodings?|audio|image|external|media|visual|vision)_?(_?(hidden_?states?|out|outputs?|outs|states?|
         emb|embs|embeddings?|inputs?|features?|feats?|seq|context|x|tokens|memory))?| inputs?_kv| kv| y| xa|
         x_?2| x_?kv| context| ctx| memory| x_cond| x_context| x_(enc|src|other|y)| key_value_states| z| c
         """,

@@ -217,6 +217,8 @@ class _Trier:
         given = {name: self._piece(name, value, first, size) for name, value in self.inputs.items()}
         for argument in self.plan.arguments:
             value = self.inputs.get(argument.name)
+            if argument.role == "start" and argument.name not in given:
+                given[argument.name] = first  # how many tokens went before may be left out at the start only
             if argument.role == "positions" and argument.name not in given and place:
                 given[argument.name] = torch.arange(first, first + size)
             is_boolean = isinstance(value, Tensor) and value.dtype == torch.bool and value.ndim >= 2

@@ -78,7 +78,12 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         if "causal" in key and isinstance(value, bool)
     ]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words) or _keeps_a_triangle(made)
+    is_masked = any(
+        a.role in ("mask", "causal") for a in plan.arguments
+    )  # what a decoder hides may be said in each call
+    signs = ("causal", "masked") if is_masked else ("causal", "masked", "decoder")
+    is_said = not is_masked and bool(_CAUSAL_WORDS.search(prose_of(says)))
+    is_named = any(word.lower() in signs for word in words) or is_said or _keeps_a_triangle(made)
     whole = any(isinstance(v, str) and v.lower() in ("global", "full", "full_attention") for v in given.values())
     caps = [v for k, v in given.items() if "cap" in k and isinstance(v, int | float) and v and v is not True]
     windows = [
@@ -95,15 +100,20 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         step=_one_number(given, r"dilat"),
         reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side"),
         base=_one_number(_defaults(plan.target) | given, r"(rope_?|rotary_?)?(theta|base)$"),
-        has_residual=bool(_RESIDUAL.search(prose_of(says))),
+        has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
     )
 
 
+_CAUSAL_WORDS = re.compile(r"(?:^|[\"'#.,(]\s*)causal\b(?!\s+(?:or|if|mask|only|when|switch|flag|[:=]))", re.IGNORECASE)
+"""What a text says of a layer that hides the future: a sentence, or part of one, that begins with the word."""
+
 _RESIDUAL = re.compile(
-    r"\b(x|inputs?|residual)\s*\+\s*\w|\w\)?\s*\+\s*(x|inputs?|residual)\b|(?<!no )(?<!without )(?<!without a )\bresidual connection",
-    re.IGNORECASE,
+    r"\b(x|inputs?|residual)\s*\+\s*\w[\w.]*(\(|\s*\*)|\)\s*\+\s*(x|inputs?|residual)\b", re.IGNORECASE
+)
+_NOT_HERE = re.compile(
+    r"caller|outside|elsewhere|added (by|in|around)|block adds|adds? it|\bnot\b|without|\bno\b", re.IGNORECASE
 )
 """What a text says of a layer that adds its input to its output: `LayerNorm(x + Dropout(attention(x)))`."""
 

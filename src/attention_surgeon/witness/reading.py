@@ -152,7 +152,7 @@ _ENDINGS = {
     "residual_added_to_layer": "the input is added more than once",
     "residual_missing": "its text says that the input is added to the output, and it is not",
     "residual_multiplied": "the input is multiplied with the output",
-    "residual_of_projection": "what is added to the output is a projection of the input, not the input",
+    "residual_of_projection": "what is added to the output is a projection or a norm of the input, not the input",
 }
 """What is said of a fault behind the heads."""
 
@@ -459,8 +459,9 @@ class _Reader:
 
     def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
         heads = canon.q.shape[1]
-        groups = _groups([key.features[int(r) % len(key.features)] for r in canon.key_heads])
-        given = _groups([value.features[h % len(value.features)] for h in range(heads)])
+        order = range(heads) if self._order is None else self._order  # of the heads by the features that they take
+        groups = _groups([key.features[int(canon.key_heads[h]) % len(key.features)] for h in order])
+        given = _groups([value.features[h % len(value.features)] for h in order])
         self.reading.key_heads = shared = len(set(groups))
         op = core.combine if core.is_fused else core.scores[0]
         if len(set(given)) == shared and given != groups and not core.is_fused:
@@ -574,6 +575,11 @@ class _Reader:
             else self._last_op(core.softmax, frozenset(("add", "sub", "baddbmm")), core.scores[0] - 1)
         )
         self._bias(scaling, op if added is None else added, is_first=is_first)
+        self._columns(core, canon, scaling, op, is_first=is_first)
+
+    def _columns(self, core: Core, canon: Canon, scaling: Scaling, op: int, *, is_first: bool) -> None:
+        """Judge what entered the softmax beside the keys of the tokens: parameters that are keys, or a sink."""
+        reading = self.reading
         if canon.null_key is not None and is_first:
             self._null(canon, core)
         elif canon.extra is not None and is_first:
@@ -835,6 +841,17 @@ class _Reader:
         else:
             self.reading.unknown.append("something happens to the weights before they meet the values")
 
+    def _ending_fault(self, ending: Ending) -> tuple[str | None, int | None]:
+        """Return what is wrong behind the heads, and where."""
+        if ending.fault is not None:
+            return ending.fault, ending.op
+        is_projected = any(_is_one(self._weight(ending.added), own) for own in self._own_weights)
+        if is_projected or (ending.is_of_normed and self.expects.has_residual):
+            return "residual_of_projection", ending.added
+        if ending.is_known and self.expects.has_residual and not ending.has_residual:
+            return "residual_missing", ending.projection
+        return None, None
+
     def _ending(self, ending: Ending, cores: Sequence[Core]) -> None:
         reading = self.reading
         if ending.projection is not None:
@@ -842,12 +859,9 @@ class _Reader:
             if any(_is_one(weight, own) for own in self._own_weights):
                 words = "the output goes through the matrix of the queries, keys or values"
                 self._wrong("projection_shared", "output", words, ending.projection)
-        if ending.fault is not None:
-            self._wrong(ending.fault, "output", _ENDINGS.get(ending.fault, _NOT_MERGED), ending.op)
-        elif any(_is_one(self._weight(ending.added), own) for own in self._own_weights):
-            self._wrong("residual_of_projection", "output", _ENDINGS["residual_of_projection"], ending.added)
-        elif ending.is_known and self.expects.has_residual and not ending.has_residual:
-            self._wrong("residual_missing", "output", _ENDINGS["residual_missing"], ending.projection)
+        fault, op = self._ending_fault(ending)
+        if fault is not None:
+            self._wrong(fault, "output", _ENDINGS.get(fault, _NOT_MERGED), op)
         elif not ending.is_known:
             reading.unknown.append("I cannot follow its output from the heads to what is returned")
         if ending.beyond:
