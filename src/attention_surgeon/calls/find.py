@@ -274,7 +274,7 @@ class _Search:
                         )
                         plan = Plan(self.target, given, sizes, tried, self.library, method=self.method)
                         self.attempts += 1
-                        if self._tried(plan, made, layout) is not None:
+                        if self._tried(plan, made, layout) is not None or time.process_time() > self.end + _SECONDS:
                             return
                         if self.reached > reached:
                             reached, arguments = self.reached, tried

@@ -480,8 +480,8 @@ class _Reader:
             found = read_rotations(asks, answers, query.features.shape[1], self.expects.base)
             if found.is_mirrored and not self._promises_a_turn(ops[0]):
                 self.reading.unknown.append(
-                    "queries and keys are turned by minus their position: right for weights that were trained so, wrong "
-                    "for those of others"
+                    "queries and keys are turned by minus their position: right for weights that were trained so, "
+                    "wrong for those of others"
                 )
             elif found.fault is not None:
                 self._wrong(found.fault, "scores", found.words, ops[0])
