@@ -32,7 +32,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     (
         "config",
         r"""
-        config| cfg| conf| args| params| hparams| hp| opt| options| c| model_args| model_config|
+        configs?| cfg| conf| args| params| hparams| hp| opt| options| c| model_args| model_config|
         configuration| .*_config| .*_cfg| hyperparams
         """,
     ),
@@ -50,7 +50,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         (d|dim|size)_?(per_)?head(_dim|_size)?|
         (attn_|attention_)?head_?(size|dim|width|features|channels|embd_dim|embed_dim|hidden_dim)|
         .*head_(dim|size|width|channels)| dims?_per_head| dim_heads?| d_?h(ead)?| d_?kv| hs|
-        num_head_channels| size_per_head| channels_per_head| depth_per_head
+        (rope|rotary|rot)_?(n_?elem|n?dims?|size)| num_head_channels| size_per_head| channels_per_head| depth_per_head
         """,
     ),
     (
@@ -145,7 +145,13 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         """,
     ),
     ("groups", r"num_?groups| groups"),
-    ("patch", r"patch(_?size)?| image_?size| img_?size| resolution| input_resolution"),
+    (
+        "patch",
+        r"""
+        patch(_?size)?| image_?size| img_?size| resolution| input_resolution| spa[ct]ial_?(dim|size)|
+        (fmap|feat|feature_map|grid|halo|num_?slots)_?(size|res|resolution)?
+        """,
+    ),
 )
 _MODULE = r"""
     (w|to|linear|proj|fc|dense)_?(q|k|v|o|qkv|kv|out|query|key|value)(_proj)?|
@@ -216,7 +222,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         "bias",
         r"""
         .*(attn|attention|position|pos|rel|relative|rel_pos|relative_position|alibi|edge|pair|
-        score)_?_?(bias|biases|enc_bias)| bias| alibi| .*_bias| slopes
+        score)_?_?(bias|biases|enc_bias)| bias| alibi| .*_bias| slopes| rel(ative)?_pos(ition)?
         """,
     ),
     ("mask", r".*mask(s|ed|ing)?| .*_mask_.*| .*mask.*| can_attend| allowed"),
