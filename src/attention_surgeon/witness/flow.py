@@ -1,7 +1,7 @@
 """What depends on what in a target: found by changing one token, or one result, and watching what changes.
 
-A `Flow` is one target, made and called at one size, run again and again: once as it is, once with other numbers, once
-with each single token changed. From that every element of every recorded array gets its tokens: the element of the
+A `Flow` is one target, made and called at one size, run again and again: once as it is, once with other numbers, and
+with halves of the tokens changed. From that every element of every recorded array gets its tokens: the element of the
 scores that belongs to query 3 of sequence 1 is the one that changes with that token, whatever the layout.
 """
 
@@ -57,7 +57,8 @@ class Flow:
         _, others = _in_double(plan, made, dict(others))
         self._others = self.inputs | {name: others[name] for name in self.arguments}  # weights and masks stay
         self._labels: dict[tuple[int, int | None], Array] = {}
-        self._disturbed: dict[int, Trace] = {}
+        self._disturbed: dict[tuple[int, ...], Trace] = {}
+        self.layouts: dict[tuple[str, int], Any] = {}
         self._source: Flow | None = None
         self.base = self.run(with_places=True)
         self.other = self._run_with(self._others)
@@ -131,34 +132,38 @@ class Flow:
         return found
 
     @cached_property
-    def _token_runs(self) -> list[Trace]:
-        return [self._run_with(self.inputs | {token.argument: self._bumped(token)}) for token in self.tokens]
+    def _token_runs(self) -> list[tuple[Trace, Trace]]:
+        """For each binary digit of a token's number, the runs in which those that have it, and those that do not, change.
 
-    def _bumped(self, token: Token) -> Any:
-        """Return the argument with other numbers in this token."""
-        axes, value = self.arguments[token.argument], self.inputs[token.argument]
-        across = value.shape[axes.index("x")] if "x" in axes else 1
-        where = {"b": token.batch, "n": token.position, "m": token.position}
-        where |= {"y": token.position // across, "x": token.position % across}
-        place = tuple(where.get(axis, slice(None)) for axis in axes)
-        source = np.random.default_rng(7)
-        if isinstance(value, Tensor):
-            value = value.clone()
-            value[place] += torch.as_tensor(source.normal(size=tuple(value[place].shape))).to(value.dtype)
-        else:
-            value = value.copy()
-            value[place] += source.normal(size=value[place].shape)
-        return value
+        What depends on one token changes in one run of each pair, and the pairs spell its number; what depends on
+        several changes in both runs of some pair. So a few runs say what one run a token would.
+        """
+        numbers = range(len(self.tokens))
+        digits = range(max(1, (len(numbers) - 1).bit_length()))
+        halves = [[[n for n in numbers if n >> digit & 1 == has] for has in (1, 0)] for digit in digits]
+        return [(self._run_with(self._bumped(with_it)), self._run_with(self._bumped(rest))) for with_it, rest in halves]
 
-    def tokens_of(self, op: int, operand: int | None = None) -> Array:
-        """Return, for each token, which elements of a result (or of an operand) depend on it: `(tokens, *shape)`."""
+    def _bumped(self, numbers: list[int]) -> dict[str, Any]:
+        """Return the inputs with other numbers in these tokens."""
+        changed = dict(self.inputs)
+        for argument, axes in self.arguments.items():
+            value = changed[argument]
+            changed[argument] = value = value.clone() if isinstance(value, Tensor) else value.copy()
+            noise = np.random.default_rng(7).normal(size=tuple(value.shape))
+            across = value.shape[axes.index("x")] if "x" in axes else 1
+            for token in (self.tokens[number] for number in numbers if self.tokens[number].argument == argument):
+                where = {"b": token.batch, "n": token.position, "m": token.position}
+                where |= {"y": token.position // across, "x": token.position % across}
+                place = tuple(where.get(axis, slice(None)) for axis in axes)
+                own = noise[place]
+                value[place] += torch.as_tensor(own).to(value.dtype) if isinstance(value, Tensor) else own
+        return changed
+
+    def _changed(self, trace: Trace, op: int, operand: int | None) -> Array:
         before = self._array(self.base, op, operand)
-        changed = []
-        for trace in self._token_runs:
-            if len(trace.ops) <= op or self._array(trace, op, operand).shape != before.shape:
-                raise UnjudgedError("it does other operations when one token changes")
-            changed.append(apart(before, self._array(trace, op, operand)))
-        return np.stack(changed)
+        if len(trace.ops) <= op or self._array(trace, op, operand).shape != before.shape:
+            raise UnjudgedError("it does other operations when one token changes")
+        return apart(before, self._array(trace, op, operand))
 
     def labels(self, op: int, operand: int | None = None) -> Array:
         """Return for each element of an array the number of its token, `NONE` or `SEVERAL`."""
@@ -169,9 +174,11 @@ class Flow:
                 raise UnjudgedError("with this argument it does other operations")
             return self._source.labels(twin, operand)
         if key not in self._labels:
-            changed = self.tokens_of(op, operand)
-            count = changed.sum(0)
-            self._labels[key] = np.where(count == 0, NONE, np.where(count == 1, changed.argmax(0), SEVERAL))
+            pairs = [[self._changed(trace, op, operand) for trace in pair] for pair in self._token_runs]
+            number = sum((one.astype(int) << digit for digit, (one, _) in enumerate(pairs)), start=np.array(0))
+            is_several = np.any([one & two for one, two in pairs], axis=0)
+            depends = np.any([one | two for one, two in pairs], axis=0)
+            self._labels[key] = np.where(is_several, SEVERAL, np.where(depends, number, NONE))
         return self._labels[key]
 
     def is_constant(self, op: int, operand: int | None = None) -> bool:
@@ -202,9 +209,22 @@ class Flow:
 
     def disturbed(self, op: int) -> Trace:
         """Return the run in which the result of an operation was disturbed."""
-        if op not in self._disturbed:
-            self._disturbed[op] = self.run({op: disturb})
-        return self._disturbed[op]
+        return self._kept((op,), disturb)
+
+    def disturbed_at(self, op: int, places: Array) -> Trace:
+        """Return the run in which these elements of the result of an operation, by their place in it, were disturbed."""
+
+        def bump(value: Array) -> Array:
+            flat = value.reshape(-1).copy()
+            flat[places.reshape(-1)] += np.random.default_rng(3).normal(size=places.size)
+            return flat.reshape(value.shape)
+
+        return self._kept((op, *places.reshape(-1).tolist()), bump)
+
+    def _kept(self, key: tuple[int, ...], bump: Bump) -> Trace:
+        if key not in self._disturbed:
+            self._disturbed[key] = self.run({key[0]: bump})
+        return self._disturbed[key]
 
     def reaches(self, op: int, other: int, operand: int | None = None) -> bool:
         """Whether a result (or an operand) depends on the result of an earlier operation."""
@@ -230,15 +250,15 @@ def apart(one: Array, two: Array) -> Array:
         return np.ones(one.shape, dtype=bool)
     if one.dtype.kind == "b":
         return one != two
+    same = one == two
+    if same.all():
+        return ~same
     with np.errstate(invalid="ignore"):
         finite = np.abs(one[np.isfinite(one)])
-        scale = max(1e-30, float(np.quantile(finite, 0.9)) if finite.size else 1.0)
-        same = (
-            (one == two)
-            | (np.isnan(one) & np.isnan(two))
-            | (np.abs(one - two) <= _APART * np.maximum(scale, np.abs(one)))
-        )
-    return ~same
+        high = 9 * (finite.size - 1) // 10
+        scale = max(1e-30, float(np.partition(finite, high)[high]) if finite.size else 1.0)
+        near = np.abs(one - two) <= _APART * np.maximum(scale, np.abs(one))
+        return ~(same | near | (np.isnan(one) & np.isnan(two)))
 
 
 def _holds_tokens(argument: Any) -> bool:

@@ -261,7 +261,7 @@ def to_numbers(value: Any) -> Array:
             value = value.double()
         value = value.cpu().resolve_conj().resolve_neg().numpy()
     array = np.array(value)
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+    return array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
 
 
 def _copy(result: Any) -> Array | None:

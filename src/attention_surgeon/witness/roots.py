@@ -162,7 +162,7 @@ def _features(flow: Flow, rows: Rows, op: int, places: Array) -> Array | None:
     for width in dict.fromkeys(w for w in (size, 1) if count % w == 0):
         depends = []
         for first in range(0, count, width):
-            trace = flow.run({op: _bump_of(places[..., first : first + width])})
+            trace = flow.disturbed_at(op, places[..., first : first + width])
             moved = np.abs(rows.of(trace) - rows.numbers) > 1e-7 * np.abs(rows.numbers).max()
             depends.append(moved.any((0, 2, 3)))
         table = np.stack(depends)  # (blocks, heads)
@@ -171,15 +171,6 @@ def _features(flow: Flow, rows: Rows, op: int, places: Array) -> Array | None:
         if width == 1 and len({int(n) for n in table.sum(0)}) == 1 and table.any():
             return np.stack([np.flatnonzero(table[:, head]) for head in range(table.shape[1])])
     return None
-
-
-def _bump_of(places: Array) -> Callable[[Array], Array]:
-    def bump(value: Array) -> Array:
-        flat = value.reshape(-1).copy()
-        flat[places.reshape(-1)] += np.random.default_rng(3).normal(size=places.size)
-        return flat.reshape(value.shape)
-
-    return bump
 
 
 def _of_argument(flow: Flow, rows: Rows, batches: Array) -> Root | None:
