@@ -1,6 +1,6 @@
 """A client without a language model mends files through `surgeon mcp`: it calls `diagnose` and `fix`, and nothing else.
 
-python -m benchmarks.client --measure             every file of `benchmarks.repair`, one line of JSON each
+python -m benchmarks.client --measure             every file of `benchmarks.repair` that is not measured yet
 python -m benchmarks.client --measure --every 10  a tenth of them
 python -m benchmarks.client                       the table, from the lines that are there
 python -m benchmarks.client --transcript          one conversation, held anew, as Markdown
@@ -65,15 +65,23 @@ async def mend(call: Call, target: str, contract: str | None, mask: object) -> d
 
 
 async def measure(chosen: list[Patient]) -> None:
-    """Mend a copy of each file, and write a line about each."""
-    with OUT.open("w", encoding="utf-8") as out:
+    """Mend a copy of each file, and write a line about each as soon as it is known."""
+    known = {row["target"] for row in read()}
+    with OUT.open("a", encoding="utf-8") as out:
         async with server() as call:
             for patient in chosen:
                 row = {"target": patient.target.removeprefix(f"{ROOT}/"), "group": patient.group}
+                if row["target"] in known:
+                    continue
                 with _copy_of(patient.target) as target:
                     row |= await mend(call, target, patient.contract, patient.options.get("mask"))
                 print(json.dumps(row), file=out, flush=True)
                 print(*row.values(), flush=True)
+
+
+def read() -> list[dict[str, Any]]:
+    """Return what was measured so far."""
+    return [json.loads(line) for line in OUT.read_text(encoding="utf-8").splitlines()] if OUT.exists() else []
 
 
 @contextmanager
@@ -130,7 +138,7 @@ def main() -> None:
     if asked.measure:
         chosen = [one for one in patients() if asked.group in ("", one.group)]
         anyio.run(measure, chosen[:: asked.every])
-    print(table([json.loads(line) for line in OUT.read_text(encoding="utf-8").splitlines()]))
+    print(table(read()))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import resource
 import statistics
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -197,6 +198,7 @@ def table(rows: list[dict]) -> str:
         "| wrong in | files | line right | mended | in at most 3 lines | right on held-back calls | median | longest |"
     ]
     lines += ["|---|---|---|---|---|---|---|---|"]
+    there = Counter((one.group, len(one.faults) == 1) for one in patients())
     for title, group in groups(rows):
         fixed = [row for row in group if row["result"] == "fixed"]
         short = [row for row in fixed if row["num_lines"] <= SHORT]
@@ -205,8 +207,10 @@ def table(rows: list[dict]) -> str:
         right = [row for row in told if is_line_right(row)]
         times = [row["seconds"] for row in group]
         said = f"{len(right)} of {len(told)} ({share(right, told)})" if told else "not written down"
+        whole = there[group[0]["group"], len(group[0]["claimed"]) == 1]
+        files = str(whole) if len(group) == whole else f"{len(group)} of {whole}"
         lines.append(
-            f"| {title} | {len(group)} | {said} | {len(fixed)} ({share(fixed, group)}) | "
+            f"| {title} | {files} | {said} | {len(fixed)} ({share(fixed, group)}) | "
             f"{len(short)} ({share(short, group)}) | {len(held)} of {len(fixed)} | "
             f"{statistics.median(times):.1f} s | {max(times):.1f} s |"
         )

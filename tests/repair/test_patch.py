@@ -53,3 +53,10 @@ def test_only_parentheses_of_the_patch_go():
     before = "s = (a + b) * c\n"
     assert without_needless_parentheses(before, "s = ((a + b) * c) / d\n") == "s = (a + b) * c / d\n"
     assert without_needless_parentheses("s = (a * b)\n", "s = (a * b) + 1\n") == "s = (a * b) + 1\n"
+
+
+def test_a_tab_is_shown_as_a_tab():
+    from attention_surgeon.cli.fix import diff_lines
+
+    shown = [line.plain for line in diff_lines("-\tx = 1\n+\tx = 2\x1b\n")]
+    assert shown == ["-\tx = 1", "+\tx = 2\\x1b"]

@@ -130,7 +130,7 @@ _TOGETHER = 4
 _FOREIGN = 0.5
 """What is added to the cost of an edit in a helper that the target uses."""
 
-_SHARED = 1.0
+_SHARED = 1.5
 """What is added where others of the file use the helper too."""
 
 

@@ -1,5 +1,6 @@
 """Judging candidates by their answers, beside those of circuits that have the faults: exact where a contract fits."""
 
+import contextlib
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from attention_surgeon.testing.function_subject import AskableFunction
 from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.layer.build import LayerSizes
 from attention_surgeon.testing.layer.cases import LayerSpec
+from attention_surgeon.testing.layer.subject import AskableLayer
 from attention_surgeon.testing.steadiness import surroundings_kept
 
 _FARTHEST = 2.0
@@ -60,6 +62,7 @@ class AnswersJudge(Judge):
         self._answers: dict[Hashable, tuple[Any, Answer]] = {}
         with surroundings_kept():
             self._asked = asked_of(self._contracts, target)
+            self._subject = _bound(self._contracts, target)
         self._worst = 1 + max((len(one) for one in self._faults), default=0)
 
     @property
@@ -75,7 +78,7 @@ class AnswersJudge(Judge):
     def probe(self, target: Any, *, closely: bool) -> Probe | None:
         """Ask the calls of the first probe, those that told most so far first."""
         with surroundings_kept():
-            subject = _bound(self._contracts, target)
+            subject = self._candidate(target)
             if subject is None:
                 return None
             cases = sorted(subject.cases(0), key=lambda case: case.name not in self._telling)
@@ -110,6 +113,14 @@ class AnswersJudge(Judge):
                 except UnjudgedError:
                     continue
         return False
+
+    def _candidate(self, target: Any) -> Subject | None:
+        """Return a candidate that can be asked; of a layer as the first one was asked, which saves most of the time."""
+        if isinstance(self._subject, AskableLayer) and _TAKES_ANY_MASK.isdisjoint(self.first.names):
+            with contextlib.suppress(SurgeonError):
+                return self._subject.again(target)
+            return None
+        return _bound(self._contracts, target)
 
     def _left_in(self, subject: Subject, wrong: Any, cases: Iterable[Any]) -> tuple[Fault, ...] | None:
         """Return which of the faults give the answers of this candidate; None where no part of them does."""

@@ -53,6 +53,7 @@ def judges_of(
         answers = _answers(target, contract, options, _SECOND * seconds)
         if answers is not None and answers.is_recognised:
             answers.beside = seen
+            answers.places, answers.words = seen.places, seen.words
             yield answers, _SECOND * seconds
     else:
         answers = _answers(target, contract, options, seconds)

@@ -1,9 +1,10 @@
 """An attention layer that can be asked: how it is called, how its parameters are read, what it answers."""
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Hashable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,20 @@ class AskableLayer(Subject[LayerSpec]):
         self._weights_place: int | None = None
         self._choose_reading()
         self._choose_forms()
+
+    def again(self, target: Any) -> Self:
+        """Bind another text of the same layer: it is asked for the same forms of masks, which are not looked for anew.
+
+        Raises:
+            UnjudgedError: as binding it.
+        """
+        other = copy.copy(self)
+        other.target, other.remarks = target, []
+        other._held = tuple(hold(target, self.contract, probe) for probe in range(2))
+        other._call = read_forward(other._held[0].layer, is_cross=self._is_cross)
+        other._mean_weights, other._weights_place = False, None
+        other._choose_reading()
+        return other
 
     @property
     def reading(self) -> Reading:
