@@ -119,7 +119,7 @@ quarter.__name__ = "rotate_half"
         (quarter, ("rotary_direction",)),
         (apply_rope_of_other_layout, ("rotary_layouts_mixed",)),
         (alibi_of_equal_steps, ("alibi_slopes",)),
-        (bucket_of_two_directions_only, ()),
+        (bucket_of_two_directions_only, ("relative_bucket_wrong",)),
     ],
 )
 def test_a_wrong_one_is_wrong(wrong, names):

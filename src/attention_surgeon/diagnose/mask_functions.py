@@ -233,6 +233,7 @@ def _mistakes(meaning: str, allowed: Array) -> Iterator[tuple[str, Array]]:
         yield "mask_diagonal_hidden", (j < i) & (i - j <= width)
         yield "causal_reversed", (j >= i) & (j - i < width)
         yield "causal_missing", i - j < width
+        yield "causal_missing", i - j <= width
         yield "causal_missing", np.abs(i - j) < width
         yield "window_ignored", j <= i
     elif meaning == "causal":

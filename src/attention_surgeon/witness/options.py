@@ -19,6 +19,7 @@ from attention_surgeon.witness.record import Array, to_numbers
 
 _SCALES = ("scale", "scaling", "softmax_scale", "sm_scale")
 _GIVEN = 0.37  # a scale that nobody has by default
+_CAP = 2.0  # small enough to be felt
 
 
 def try_options(plan: Plan) -> Iterator[Claim]:
@@ -33,6 +34,8 @@ def try_options(plan: Plan) -> Iterator[Claim]:
         try:
             if argument.name in _SCALES:
                 yield from _scale(plan, argument.name)
+            elif argument.role == "cap":
+                yield from _cap(plan, argument.name)
             elif _POSITIONS.fullmatch(argument.name):
                 yield from _positions(plan, argument.name)
         except Exception:  # noqa: BLE001  an argument that is refused is not tried
@@ -69,6 +72,27 @@ def _slope(one: Array, two: Array) -> float | None:
     x, y = (part - np.nanmean(part, -1, keepdims=True) for part in (x, y))
     by = float(np.nansum(x * y) / max(np.nansum(x * x), 1e-30))
     return by if np.nanmax(np.abs(y - by * x)) < 1e-4 * np.nanmax(np.abs(y)) else None
+
+
+def _cap(plan: Plan, name: str) -> Iterator[Claim]:
+    """Whether scores are limited by the cap that is given, and what a mask hides stays hidden."""
+    _, plain = _run(plan)
+    flow, given = _run(plan, **{name: _CAP})
+    place = flow.ops[find_cores(flow)[0].softmax].place
+    if not apart(given.masked, plain.masked).any():
+        yield Claim(name, (f"{_CAP}",), "cap_missing", f"`{name}={_CAP}` changes nothing", place=place)
+        return
+    n_q, n_k = plain.masked.shape[-2:]
+    seen = torch.from_numpy(np.random.default_rng(5).random((n_q, n_k)) < 0.6)
+    for mask in (a.name for a in plan.arguments if a.role == "mask" and not a.required):
+        hidden, both = (_run(plan, **{mask: seen} | more)[1].masked for more in ({}, {name: _CAP}))
+        with np.errstate(invalid="ignore"):
+            lost = ((hidden < -1e3) & (both > -1e3)).any()
+        if lost:
+            words = f"with `{name}` and `{mask}` given, hidden scores are {-_CAP:g}, not -inf"
+            yield Claim(name, (f"{_CAP}",), "cap_after_mask", words, place=place)
+            return
+    yield Claim(name, (f"{_CAP}",))
 
 
 _POSITIONS = re.compile(r"(src_|x_)?(pos|positions?)(_?(emb|embs|embed|embeds|embedding|embeddings|enc|encoding))?")
