@@ -75,8 +75,9 @@ cases: .venv/.ready ## judge attention as people write it, and compare with what
 course: .venv/.ready ## examine the course: every stub fails, every solution passes, every mistake is named
 	$(BIN)/surgeon course check
 
-docs: .venv/.ready ## build the site into site/
+docs: .venv/.ready ## build the site into site/, and see that every link of it leads somewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m docs.links site
 
 figures: .venv/.ready ## make again every picture, table and output that README and docs show
 	$(BIN)/python -m docs.generate

@@ -15,8 +15,8 @@ from attention_surgeon.stats import PER_HEAD, head_statistics, pool_weights, sca
 from benchmarks.rows import Row, rows_of
 from benchmarks.side_by_side import Work, alternate, peak_extra_memory
 
-SIZES = (4096, 16384, 65536)
-QUICK_SIZES = (1024, 2048, 4096)
+SIZES = (512, 1024, 2048, 4096, 16384, 65536)
+QUICK_SIZES = (512, 1024, 2048)
 HEAD_SIZE = 64
 WINDOW = 256
 LONGEST = 25.0

@@ -2,7 +2,7 @@
 
     python -m benchmarks.table                     measure everything, store it, and print the table
     python -m benchmarks.table --quick             small sizes and few turns, in a minute or two; nothing is stored
-    python -m benchmarks.table --only attention    one part (also: kernels, scan, start-up, diagnosis, verdict)
+    python -m benchmarks.table --only attention    one part (also: short, kernels, scan, start-up, diagnosis, verdict)
     python -m benchmarks.table --stored            print what is stored; docs/benchmarks.md shows that
     python -m benchmarks.table --headlines         the same, the lines for the README alone
 
@@ -30,6 +30,7 @@ from benchmarks.rows import Row, Stored
 RESULTS = Path(__file__).parent / "results" / "table.json"
 PARTS = {
     "attention": "benchmarks.attention",
+    "short": "benchmarks.short",
     "kernels": "benchmarks.kernels",
     "scan": "benchmarks.scan",
     "start-up": "benchmarks.startup",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import BLOCK, PAGES, ROOT, block
+from docs.links import broken_links
 
 QUICK = (
     "surgeon ",
@@ -59,3 +60,24 @@ def test_no_picture_lies_unused():
     text = "".join(page.read_text() for page in PAGES)
     unused = [path.name for path in (ROOT / "docs" / "images").iterdir() if path.name not in text]
     assert not unused
+
+
+def test_the_link_checker_sees_what_leads_nowhere(tmp_path: Path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "one" / "index.html").write_text('<h2 id="here">x</h2><img src="../a.png"><img src="a.png">')
+    links = "".join(f'<a href="{link}"></a>' for link in ("one/", "one/#here", "one/#there", "https://a.org/", "two"))
+    (tmp_path / "index.html").write_text(f'{links}<source srcset="a.png 1x, b.png 2x">')
+    found = [(str(page), link) for page, link in broken_links(tmp_path)]
+    assert found == [
+        ("index.html", "one/#there"),
+        ("index.html", "two"),
+        ("index.html", "b.png"),
+        ("one/index.html", "a.png"),
+    ]
+
+
+def test_no_page_brings_pictures_of_its_own_kind():
+    """The site stands a folder deeper than the page: only a picture in Markdown is found from there."""
+    raw = [page.name for page in PAGES if page.parent != ROOT and re.search(r"<(?:img|source)\b", page.read_text())]
+    assert raw == []

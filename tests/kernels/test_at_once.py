@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.kernels import autograd, forward, tiled_attention
-from attention_surgeon.kernels.forward import at_once
+from attention_surgeon.kernels.forward import ForwardResult, at_once
 from attention_surgeon.kernels.operands import read_operands
+from attention_surgeon.kernels.problem import Problem
 from attention_surgeon.ops import share_heads
 from tests.kernels.probes import Operands, assert_same, draw, operands, tiled, truth
 
@@ -28,10 +29,26 @@ def test_same_as_the_oracle(n_k: int, spread: float, dtype: torch.dtype) -> None
     assert_same([x.double() for x in tiled(given)[compared]], truth(given)[compared], error)
 
 
-def test_shared_heads_are_not_repeated() -> None:
-    query, key, value = draw(6, 3, 5, seed=1), draw(1, 37, 5, seed=2), draw(1, 37, 7, seed=3)
-    shared = tiled_attention(query, key, value, use_shared_heads=True)
-    torch.testing.assert_close(shared, tiled_attention(query, share_heads(key, 6), share_heads(value, 6)))
+@pytest.mark.parametrize("shared", [1, 2, 3])
+def test_shared_heads_are_one_product_each(shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ForwardResult | None] = []
+    usual = autograd.at_once
+
+    def watched(problem: Problem) -> ForwardResult | None:
+        made.append(usual(problem))
+        return made[-1]
+
+    monkeypatch.setattr(autograd, "at_once", watched)
+    query, key, value = draw(5, 6, 3, 7, seed=1), draw(5, shared, 37, 7, seed=2), draw(5, shared, 37, 4, seed=3)
+    output = tiled_attention(query, key, value, use_shared_heads=True)
+    assert made[0] is not None, "the tiles have done it"
+    torch.testing.assert_close(output, tiled_attention(query, share_heads(key, 6), share_heads(value, 6)))
+
+
+def test_keys_that_all_share_and_values_of_no_width() -> None:
+    query, key = draw(5, 6, 3, 7, seed=1), draw(37, 7, seed=2)
+    torch.testing.assert_close(tiled_attention(query, key, key), tiled_attention(query, key.expand(5, 6, 37, 7), key))
+    assert tiled_attention(query, key, key[:, :0]).shape == (5, 6, 3, 0)
 
 
 def test_what_needs_more_care_goes_through_the_tiles() -> None:

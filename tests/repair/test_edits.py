@@ -49,12 +49,127 @@ PROPOSED = {
         "return softmax_of(Q @ K.mT / math.sqrt(Q.shape[-1]))",
     ),
     "sign": ("s = -(Q @ K.mT)", "s = (Q @ K.mT)"),
+    "a gate for a softmax": ("w = 0.5 * (1 + torch.tanh(Q / 2))", "w = Q.softmax(dim=-1)"),
+    "a function handed on": ("w = compose(torch.sigmoid)", "w = compose(lambda scores: scores.softmax(dim=-1))"),
+    "a softmax in logarithms": ("return Q - Q.exp().sum(-1).log()", "return (Q - Q.exp().sum(-1).log()).exp()"),
+    "not divided by its sum": (
+        "w = torch.exp(Q)",
+        "w = torch.exp(Q)\n    w = w / w.sum(-1, keepdim=True).clamp(min=1e-30)",
+    ),
+    "base two": ("w = 2 ** Q", "w = Q.exp()"),
+    "a sink": ("w = torch.cat([Q, z], -1).softmax(-1)[..., :-1]", "w = Q.softmax(dim=-1)"),
+    "a distance": ("s = -((Q - K) ** 2).sum(-1)", "s = (Q * K).sum(-1)"),
+    "two names": ("s = torch.bmm(K, Q.transpose(1, 2))", "s = torch.bmm(Q, K.transpose(1, 2))"),
+    "an expression for a name": ('o = torch.einsum("qk,kd->qd", K * 0, V)', 'o = torch.einsum("qk,kd->qd", K, V)'),
+    "a summand in a product": ("return torch.baddbmm(Q, K, V)", "return torch.bmm(K, V)"),
+    "weights that nobody reads": ("return V.mean(dim=1)", "return Q @ V"),
+    "zero log zero": ("e = Q * torch.log(Q)", "e = torch.xlogy(Q, Q)"),
+    "a sum of everything": ("e = Q.sum()", "e = Q.sum(-1).mean()"),
+    "the other sign": ("e = f(Q)", "e = -f(Q)"),
+    "dropout that does not rescale": (
+        "w = Q * (torch.rand(3) > p)\n    p = 1",
+        "w = Q * (torch.rand(3) > p) / (1 - p)\n    p = 1",
+    ),
+    "rows as lists": (
+        "rows.append(Q.tolist())\n    return torch.tensor(rows, dtype=d)",
+        "rows.append(Q)\n    return torch.stack(rows)",
+    ),
+    "a mask that multiplies": ("s = Q * mask", "s = Q.masked_fill(mask == 0, -1e9)"),
+    "a mask that is added": ("s = Q + mask.to(Q.dtype)", "s = Q.masked_fill(mask == 0, -1e9)"),
+    "zero for hidden": ("s = s * 0", "s = s - 1e9"),
+    "the wrong corner": (
+        "m = torch.ones(n, n_k).tril()\n    n = n_k = 1",
+        "m = torch.ones(n, n_k).tril(n_k - n)\n    n = n_k = 1",
+    ),
+    "a mask after the loop": (
+        "s = [f(j) for j in r]\n    for j in r:\n        if mask[j]:\n            g(j)",
+        "s = [f(j) if mask[j] else -1e9 for j in r]\n    for j in r:\n        if mask[j]:\n            g(j)",
+    ),
+    "one more": ("n = i + shift", "n = i + shift + 1"),
+    "the other part": ("m[n:] = 1", "m[:n] = 1"),
+    "positions of keys": ("m = torch.arange(Q.shape[1])[None, :, None]", "m = torch.arange(K.shape[1])[None, None, :]"),
+    "turned and back": ("y = f(Q.transpose(0, 1)).transpose(0, 1)", "y = f(Q)"),
+    "heads stacked": ("y = torch.stack(heads).mean(0)", "y = torch.cat(heads, dim=-1)"),
+    "heads averaged": ("y = Q.mean(2).repeat(1, 1, h)", "y = Q.flatten(2)"),
+    "expanded": ("k = K[:, None].expand(-1, r, -1, -1, -1).flatten(1, 2)", "k = K.repeat_interleave(r, dim=1)"),
+    "scale after an added mask": (
+        "s = f(Q)\n    s = s + mask\n    return s / c",
+        "s = f(Q) / c\n    s = s + mask\n    return s",
+    ),
+    "no gradient": ("with torch.no_grad():\n        s = f(Q)", "s = f(Q)"),
+    "an operand in parentheses": ("s = (Q + K) / 8", "s = (Q + K) * 8"),
+    "a call of what is in parentheses": ("w = (Q + K).softmax(-1)", "w = (Q + K).softmax(-2)"),
+    "one call in two places": ("s = f(unit(Q), unit(K).mT)", "s = f(Q, K.mT)"),
+    "a reshape for a transpose": ("k = K.reshape(b, d, n)", "k = K.transpose(-2, -1)"),
 }
+IN_A_LAYER = {
+    "a constant scale": ("self.scale = 1.0", "self.scale = (dim // heads) ** -0.5"),
+    "heads that are not split": (
+        "y = self.k(x).unsqueeze(1)",
+        "y = self.k(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)",
+    ),
+    "one head": ("for i in range(1):\n            y = x", "for i in range(self.heads):\n            y = x"),
+    "keys for values": ("k = self.k(x)\n        return x @ k", "k = self.k(x)\n        return x @ self.v(x)"),
+    "one projection for all": (
+        "h = self.q(x)\n        return h, h, h",
+        "h = self.q(x)\n        return self.q(x), self.k(x), self.v(x)",
+    ),
+    "a part of a head": ("y = x.k(heads)", "y = x(heads)"),
+}
+
+
+LAYER = """class Layer(nn.Module):
+    def __init__(self, dim, heads):
+        self.q, self.k, self.v, self.heads = a(dim), b(dim), c(dim), heads
+
+    def forward(self, x, dim, heads):
+        z = self.q(x), self.k(x), self.v(x), self.heads
+        {}
+"""
 
 
 def texts(line: str) -> list[str]:
     source = Source(HEAD + FUNCTION.format(line))
     return [source.spliced(edit.splices) for edit in edits_of(source.closure("attention"))]
+
+
+@pytest.mark.parametrize("name", IN_A_LAYER)
+def test_the_right_line_of_a_layer_is_proposed(name):
+    before, after = IN_A_LAYER[name]
+    source = Source(HEAD + LAYER.format(before))
+    found = [source.spliced(edit.splices) for edit in edits_of(source.closure("Layer"))]
+    found = [ast.dump(ast.parse(text)) for text in found if _is_python(text)]
+    assert ast.dump(ast.parse(HEAD + LAYER.format(after))) in found
+
+
+def test_a_helper_that_others_use_is_changed_last():
+    helper, own = "def scale(x):\n    return x * 2\n\n\n", "def attention(x):\n    return scale(x)\n"
+    other = "\n\ndef other(x):\n    return scale(x)\n"
+
+    def cost(text: str) -> float:
+        source = Source(text)
+        return min(one.cost for one in edits_of(source.closure("attention")) if one.splices[0].text == "x / 2")
+
+    assert cost(helper + own + other) > cost(helper + own)
+
+
+def test_an_attribute_is_no_function_of_the_file():
+    source = Source("def softmax(x):\n    return x * 3\n\n\ndef attention(x):\n    return x.softmax(-1)\n")
+    assert len(source.closure("attention").indices) == 1
+
+
+def test_the_gradient_is_let_through_a_function():
+    source = Source("import torch\n\n\n@torch.no_grad()\ndef attention(x):\n    return x\n")
+    changed = [source.spliced(edit.splices) for edit in edits_of(source.closure("attention"))]
+    assert "import torch\n\n\ndef attention(x):\n    return x\n" in changed
+
+
+def test_numpy_is_told_by_the_definition_in_a_file_of_both():
+    both = "import numpy as np\nimport torch\n\n\n"
+    source = Source(f"{both}def attention(Q, K):\n    return np.exp(Q.reshape(2, 3))\n")
+    changed = [source.spliced(edit.splices) for edit in edits_of(source.closure("attention"))]
+    assert any("Q.swapaxes(-2, -1)" in one for one in changed)
+    assert not any("Q.transpose(-2, -1)" in one for one in changed)
 
 
 @pytest.mark.parametrize("name", PROPOSED)
@@ -90,6 +205,9 @@ def test_the_catalogue_is_in_force():
     assert {module.__name__.rpartition(".")[2] for module in CATALOGUE} == {
         "edits_small",
         "edits_attention",
+        "edits_weights",
+        "edits_hiding",
+        "edits_layers",
         "edits_positions",
         "edits_statements",
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from attention_surgeon.repair import fix_file
+from attention_surgeon.repair.judge_answers import AnswersJudge
 from attention_surgeon.repair.judge_operations import OperationsJudge
 from tests.cases.calls import load
 
@@ -56,3 +57,39 @@ def test_a_cache_that_raises_now_is_no_patch(tmp_path: Path):
     assert judge.first.names == ("causal_aligned_at_start",)
     assert not judge.is_right(judged(tmp_path, CACHE.replace("torch.ones(n, m)", "torch.ones(m, n)")))
     assert judge.is_right(judged(tmp_path, CACHE.replace("triu(1)", "triu(m - n + 1)")))
+
+
+MASKED = """import torch
+from torch import nn
+
+
+class Layer(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.h = num_heads
+        self.q, self.k, self.v, self.o = (nn.Linear(d_model, d_model) for _ in range(4))
+
+    def forward(self, x, mask=None):
+        b, n, d = x.shape
+        q, k, v = (one(x).view(b, n, self.h, -1).transpose(1, 2) for one in (self.q, self.k, self.v))
+        scores = q @ k.mT
+        if mask is not None:
+            scores = scores + mask.clamp(min=-1e9)
+        scores = scores / q.shape[-1] ** 0.5
+        return self.o((scores.softmax(-1) @ v).transpose(1, 2).reshape(b, n, d))
+"""
+"""An added mask is divided with the scores: it hides less than it should."""
+
+
+@pytest.mark.parametrize("kind", [OperationsJudge, AnswersJudge])
+def test_a_mask_that_raises_now_is_no_patch(tmp_path: Path, kind):
+    def layer(text: str):
+        file = tmp_path / "mine.py"
+        file.write_text(text)
+        return load(file).Layer
+
+    judge = kind(layer(MASKED), "multihead", {"mask": "additive"})
+    assert judge.first.status == "wrong"
+    assert not judge.is_right(layer(MASKED.replace("scores + mask", "scores + (~mask)")))
+    right = MASKED.replace("q @ k.mT", "q @ k.mT / q.shape[-1] ** 0.5").replace("scores / q.shape[-1] ** 0.5", "scores")
+    assert judge.is_right(layer(right))

@@ -216,3 +216,23 @@ def test_letters_that_stand_for_bytes_are_read_back():
     names = token_names(torch.arange(6), _Bytes())
     assert names == ("Se", "án", " 中", "\n", "\ufffd", "<|end|>")
     assert token_names(torch.tensor([1]), _Bytes()) == ("Ã¡n",)  # nothing says that these are bytes
+
+
+def test_a_text_that_is_too_long_is_cut_with_a_warning():
+    model = make("gpt2")  # of 29 positions
+    ids = [3 + place % 30 for place in range(40)]
+    with pytest.warns(UserWarning, match="the text has 40 tokens and this model reads 29 at once; the first 29 are"):
+        captured = capture(model, ids)
+    assert len(captured.tokens) == 29
+    assert captured.logits is not None
+    with torch.no_grad():
+        torch.testing.assert_close(captured.logits, model(torch.tensor([ids[:29]])).logits[0])
+    with pytest.warns(UserWarning, match="the first 29 are read"):
+        batch = capture_batch(model, [ids, ids[:5]])
+    assert [len(one.tokens) for one in batch] == [29, 5]
+
+
+def test_a_model_of_pictures_refuses_a_text():
+    told = r"reads pictures, no text: pass \{'pixel_values': \.\.\.\} in place of the text; surgeon view --image FILE"
+    with pytest.raises(OptionError, match=told):
+        capture(make("vit"), [3, 4, 5])

@@ -1,5 +1,7 @@
 """What a page holds: of every kind of attention, at the size it keeps to, with the numbers that are true."""
 
+import base64
+import io
 import math
 from collections import OrderedDict
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError, ShapeError
 from attention_surgeon.stats import compare_patterns, head_statistics, pool_weights, scan_attention
@@ -114,12 +117,13 @@ def test_a_model_that_gives_no_attentions_is_explained(given_attentions: object)
         view(SimpleNamespace(attentions=given_attentions))
 
 
-def test_an_encoder_decoder_names_what_it_has():
+def test_a_comparison_of_encoder_decoders_wants_one_stack():
     outputs = SimpleNamespace(attentions=None, cross_attentions=(weights(1, 2, 3, 5),), decoder_attentions=None)
+    assert names_of(view(outputs)) == ["layer 0, head 0", "layer 0, head 1"]
     with pytest.raises(
-        OptionError, match=r"have cross_attentions; give one of them, for example view\(outputs.cross_attentions\)"
+        OptionError, match=r"have cross_attentions; give one of them, for example compare\(outputs.cross_attentions\)"
     ):
-        view(outputs)
+        compare(outputs, outputs)
 
 
 def test_shared_heads_are_found_in_a_trace_and_taken_by_number():
@@ -311,3 +315,50 @@ def test_what_generate_returned_is_one_map_for_each_head_and_knows_its_steps():
     assert side_of(view(torch.eye(3)))["promptLength"] is None
     with pytest.raises(OptionError, match="view: prompt_length is 4, but there are 3 queries"):
         view(torch.eye(3), prompt_length=4)
+
+
+def _crosses() -> SimpleNamespace:
+    """Return what an encoder-decoder of one layer gives: 5 tokens that are read, 3 that are written."""
+    return SimpleNamespace(
+        attentions=None,
+        encoder_attentions=(weights(1, 2, 5, 5),),
+        decoder_attentions=(weights(1, 2, 3, 3),),
+        cross_attentions=(weights(1, 2, 3, 5),),
+    )
+
+
+def test_an_encoder_decoder_is_one_page_of_three_stacks():
+    page = view(_crosses(), tokens=["a", "b", "c"], key_tokens=["v", "w", "x", "y", "z"])
+    documents = [page.document, *page.document["others"]]
+    assert [each["stack"] for each in documents] == ["encoder", "decoder", "cross"]
+    sides = [each["sides"][0] for each in documents]
+    assert [(side["numQueries"], side["numKeys"]) for side in sides] == [(5, 5), (3, 3), (3, 5)]
+    named = [("".join(side["queryTokens"]), "".join(side["keyTokens"])) for side in sides]
+    assert named == [("vwxyz", "vwxyz"), ("abc", "abc"), ("abc", "vwxyz")]
+    assert repr(page) == "Page('v w x y z', 6 maps)"
+    assert len(page.html()) < 5e6
+
+
+def test_stacks_by_name_share_the_room_of_a_page():
+    stacks = {"long": [weights(2, 600, 600)], "short": [weights(2, 5, 5)]}
+    page = view(stacks, max_megabytes=0.6)
+    assert len(page.html()) <= 0.6e6
+    assert [each["stack"] for each in (page.document, *page.document["others"])] == ["long", "short"]
+    with pytest.raises(
+        OptionError, match=r"in_full names \(9, 0\), but the maps are layer 0, head 0 to layer 0, head 1"
+    ):
+        view(stacks, in_full=[(9, 0)])
+
+
+def test_a_picture_names_the_patches_and_goes_to_who_has_them():
+    picture = np.zeros((8, 12, 3))
+    picture[:4] = 2.0
+    page = view({"text": [weights(2, 5, 5)], "seen": [weights(2, 7, 7)]}, picture=picture, patches=(2, 3))
+    text, seen = page.document["sides"][0], page.document["others"][0]["sides"][0]
+    assert text["picture"] is None
+    assert seen["queryTokens"] == ["[CLS]", "0,0", "0,1", "0,2", "1,0", "1,1", "1,2"]
+    entry = seen["picture"]
+    assert [entry[name] for name in ("rows", "columns", "inFront", "width", "height")] == [2, 3, 1, 12, 8]
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(entry["image"].partition(",")[2]))))
+    assert shown[1, 1].min() > 240
+    assert shown[6, 6].max() < 15

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Browser
@@ -451,6 +452,16 @@ AXE = Path(__file__).parent / "page" / "node_modules" / "axe-core" / "axe.min.js
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there (make check fetches it with npm)")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_about_in_a_picture(scheme: str, opened: Opener):
+    shown = _of_a_picture(opened, color_scheme=scheme, bypass_csp=True)
+    shown.page.evaluate(AXE.read_text(encoding="utf-8"))
+    shown.go("picture")
+    found = shown.page.evaluate("axe.run().then(({ violations }) => violations)")
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there (make check fetches it with npm)")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_to_complain_about(scheme: str, opened: Opener):
     shown = opened(view(trace()), color_scheme=scheme, bypass_csp=True)
     shown.page.evaluate(AXE.read_text(encoding="utf-8"))
@@ -477,3 +488,57 @@ def test_the_steps_of_a_written_text_have_a_slider(opened: Opener):
     shown.settle()
     assert "The last step." in shown.says
     assert shown.page.locator(".running .unwritten").count() == 0
+
+
+def test_the_stack_of_an_encoder_decoder_is_picked_in_the_page(opened: Opener):
+    stacks = {"encoder": {"0": torch.eye(4).expand(2, 4, 4)}, "cross": {"cross 0": torch.eye(3, 4).expand(2, 3, 4)}}
+    shown = opened(view(stacks, tokens=["a", "b", "c"], key_tokens=["w", "x", "y", "z"]))
+    shown.go("map")
+    assert shown.says.startswith(words_of(1.0, "w", "w"))
+    shown.choose("Stack", "cross")
+    assert shown.page.locator("#page").get_attribute("data-drawn") == "map"  # the view stays
+    assert shown.says.startswith(words_of(1.0, "a", "w"))
+    assert "layer cross 0, head 0" in shown.says
+    shown.choose("Stack", "encoder")
+    assert shown.says.startswith(words_of(1.0, "w", "w"))
+
+
+def _of_a_picture(opened: Opener, **options: Any) -> Any:
+    """Open a page of two heads over a class token and 2 x 3 patches: one looks at the next, one at patch 1,2."""
+    after = torch.eye(7).roll(1, 1)
+    last = torch.zeros(7, 7)
+    last[:, 6] = 1.0
+    picture = np.zeros((20, 30, 3))
+    return opened(view(torch.stack([after, last]), picture=picture, patches=(2, 3)), **options)
+
+
+def test_the_weights_lie_over_the_picture(opened: Opener):
+    shown = _of_a_picture(opened)
+    assert not shown.page.locator("#tab-text").count()  # patches are no text
+    shown.choose_tab_and_map("picture", "head 0")
+    shown.page.get_by_role("button", name="[CLS]").click()
+    assert "'[CLS]' gives most to '0,0' (1.00)." in shown.says
+    box = shown.stage.locator("canvas").bounding_box()
+    assert box
+    point = (box["width"] * 0.5, box["height"] * 0.25)  # the middle of patch 0,1
+    shown.stage.hover(position={"x": point[0], "y": point[1]})
+    assert "'0,1' gives most to '0,2' (1.00)." in shown.says
+    strong, weak = shown.pixel(box["width"] * 0.9, point[1]), shown.pixel(box["width"] * 0.1, point[1])
+    assert weak[2] > strong[2]  # the strongest weight is the darkest blue
+    shown.stage.focus()
+    shown.page.keyboard.press("ArrowDown")
+    assert "'1,1' gives most to '1,2' (1.00)." in shown.says
+    shown.page.get_by_role("button", name="What it gets").click()
+    shown.page.keyboard.press("Tab")
+    shown.page.get_by_label("All heads of this layer").get_by_role("button").nth(1).click()
+    shown.stage.hover(position={"x": box["width"] * 0.9, "y": box["height"] * 0.75})
+    assert "'1,2' gets most from '[CLS]' (1.00)" in shown.says
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_picture_fits_the_window(width: int, opened: Opener):
+    shown = _of_a_picture(opened)
+    shown.page.set_viewport_size({"width": width, "height": 800})
+    shown.go("picture")
+    shown.settle()
+    assert shown.overflow() <= 0

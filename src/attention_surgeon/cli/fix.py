@@ -78,6 +78,8 @@ def fix_lines(found: "Repair", kept: str, width: int) -> Iterator["Text"]:
         is_judged = found.result == "not_found"
         yield from text_lines("NO PATCH" if is_judged else "? COULD NOT JUDGE", width, "bad")
         yield from text_lines(found.reason, width, indent=2)
+        if found.line:
+            yield from text_lines(f"line {found.line} is the first that goes wrong", width, indent=2)
         if found.num_tried:
             yield from text_lines(
                 f"{count(found.num_tried, 'change')} tried; the file is as it was", width, "quiet", indent=2
@@ -101,8 +103,9 @@ def diff_lines(diff: str) -> Iterator["Text"]:
 
     from attention_surgeon.cli.cells import visible
 
-    for line in diff.splitlines():
-        yield Text(visible(line), _style_of(line))
+    for line in diff.split("\n")[:-1]:
+        shown = "\t".join(visible(part) if part else "" for part in line.split("\t"))  # a tab is no strange character
+        yield Text(shown, _style_of(line))
 
 
 def _style_of(line: str) -> str:

@@ -78,7 +78,7 @@ def _show_picture(request: ViewRequest) -> str:
     assert request.image is not None
     shown = picture_of(request.model, request.image)
     if request.out.suffix.lower() in (".html", ".htm"):
-        page = view(shown.captured, tokens=shown.names, title=shown.title, max_megabytes=request.megabytes)
+        page = shown.page(request.megabytes)
         page.save(request.out)
         return f"{visible(page.title)}, {_maps(page)}"
     shown.save(request.out, request.layer)
@@ -127,8 +127,7 @@ def _subject(request: ViewRequest) -> tuple[Any, int | None]:
 
 
 def _maps(page: Page) -> str:
-    count = len(page.document["sides"][0]["maps"])
-    return f"{count} map{'s' if count > 1 else ''}"
+    return f"{page.num_maps} map{'s' if page.num_maps > 1 else ''}"
 
 
 def _words(size: int) -> str:

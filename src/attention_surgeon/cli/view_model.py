@@ -1,5 +1,6 @@
 """What `surgeon view` shows of a model: every weight of a text, or cells of many weights where there are too many."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -22,7 +23,9 @@ from attention_surgeon.surgery import (
     read_picture,
     written,
 )
-from attention_surgeon.surgery.inputs import read_ids
+from attention_surgeon.surgery.inputs import context_length, read_ids
+from attention_surgeon.surgery.vision import picture_part
+from attention_surgeon.viewer import Page, view
 
 _MOST_WEIGHTS = 50_000_000
 """Of all heads together; a capture holds each four times, 4 bytes each."""
@@ -31,14 +34,14 @@ _RESOLUTION = 512
 
 def subject_of(
     name: str, text: str, target: str | None, stack: str | None, write: int | None = None
-) -> tuple[Capture | dict[str, AttentionScan], int | None]:
+) -> tuple[Capture | dict[str, dict[str, AttentionScan]], int | None]:
     """Return what a page shows of a model that reads a text, and how many tokens it was given, where it then wrote.
 
     Args:
         name: As `load_model` takes it.
         text: Of any length; what the model cannot read at once is cut, and that is said.
         target: What an encoder-decoder is to write; None: the text.
-        stack: Which of several stacks of layers; None: the first, and the others are named.
+        stack: Which of several stacks of layers; None: all, to be picked in the page.
         write: How many tokens it is to write; None: none.
 
     Raises:
@@ -49,10 +52,10 @@ def subject_of(
     if stack is not None and stack not in stacks:
         known = ", ".join(filter(None, stacks)) or "one stack only, which has no name"
         raise OptionError(f"--stack is {stack!r}; {loaded.name} has {known}.")
-    chosen = stacks[0] if stack is None else stack
-    if stack is None and len(stacks) > 1:
-        note(f"{chosen} is shown; --stack {' or --stack '.join(stacks[1:])} shows the others.")
-    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer)
+    chosen = stacks if stack is None else [stack]
+    longest = context_length(loaded.model)
+    room = None if write is None or longest is None else max(longest - write, 1)  # for what it is to write
+    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer, room)
     if left_out is not None:
         note(left_out)
     prompt_length = None
@@ -61,25 +64,31 @@ def subject_of(
         shortened = written(loaded.model, shortened, write, tokenizer=loaded.tokenizer)
     if _count_weights(loaded, shortened, chosen) > _MOST_WEIGHTS:
         return _pooled(loaded, shortened, target, chosen), prompt_length
-    captured = capture(loaded.model, shortened, tokenizer=loaded.tokenizer, target=target, layers=chosen or None)
-    return captured.of_stack(chosen), prompt_length
+    captured = capture(loaded.model, shortened, tokenizer=loaded.tokenizer, target=target, layers=stack or None)
+    return captured if stack is None else captured.of_stack(stack), prompt_length
 
 
-def _count_weights(loaded: LoadedModel, text: Any, stack: str) -> int:
-    num_heads = sum(layer.num_heads or 1 for layer in attention_layers(loaded.model) if layer.stack == stack)
+def _count_weights(loaded: LoadedModel, text: Any, stacks: Sequence[str]) -> int:
+    num_heads = sum(layer.num_heads or 1 for layer in attention_layers(loaded.model) if layer.stack in stacks)
     return num_heads * read_ids(text, loaded.tokenizer).shape[1] ** 2
 
 
-def _pooled(loaded: LoadedModel, text: Any, target: str | None, stack: str) -> dict[str, AttentionScan]:
+def _pooled(
+    loaded: LoadedModel, text: Any, target: str | None, stacks: Sequence[str]
+) -> dict[str, dict[str, AttentionScan]]:
     length = read_ids(text, loaded.tokenizer).shape[1]
     note(f"with {length:,} tokens the page shows cells of many weights each, as surgeon scan makes them.")
-    found: dict[str, AttentionScan] = {}
+    found: dict[str, dict[str, AttentionScan]] = {}
 
     def scan(layer: Layer) -> None:
         parts = (layer.query, layer.key, layer.value, layer.mask)
-        found[layer.name.removeprefix("layer ")] = scan_attention(*parts, scale=layer.scale, resolution=_RESOLUTION)
+        name = layer.name.removeprefix("layer ")
+        stack = name.rpartition(" ")[0]
+        scans = found.setdefault(stack, {})
+        scans[name] = scan_attention(*parts, scale=layer.scale, resolution=_RESOLUTION)
 
-    Running(loaded, text, stack or None, target).visit(scan, note)
+    for stack in stacks:
+        Running(loaded, text, stack or None, target).visit(scan, note)
     if not found:
         raise OptionError(
             f"{loaded.name}: no layer of {length:,} tokens can be shown in cells; a shorter text shows every weight."
@@ -104,19 +113,17 @@ class ShownPicture:
     patches: Patches
     title: str
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """One name for each position: what stands in front of the patches, then row and column of each."""
-        num_before = self.captured.layers[0].trace.weights.shape[-1] - len(self.patches.names)
-        before = ("[CLS]", *(f"[{number}]" for number in range(1, num_before)))[:num_before]
-        return (*before, *self.patches.names)
+    def page(self, max_megabytes: float) -> Page:
+        """Return the page that lays the weights over the picture."""
+        cut = (self.patches.rows, self.patches.columns)
+        return view(self.captured, picture=self.picture, patches=cut, title=self.title, max_megabytes=max_megabytes)
 
     def save(self, path: Path, layer: str | None) -> None:
         """Write the weights of one layer over the picture; None: the last layer."""
         from attention_surgeon.plots import plot_over_picture, save_figure  # here, because it loads matplotlib
 
         shown = self.captured.layers[-1] if layer is None else self.captured.layer(layer)
-        has_class = self.names[0] == "[CLS]"
+        has_class = shown.trace.weights.shape[-1] > len(self.patches.names)
         weights = over_patches(shown, self.patches.rows, self.patches.columns, query=0 if has_class else None)
         save_figure(plot_over_picture(self.picture, weights, title=f"{self.title}, layer {shown.name}"), path)
 
@@ -128,7 +135,8 @@ def picture_of(name: str, image: Path) -> ShownPicture:
         SurgeonError: as `load_model`, `read_picture` and `capture`.
     """
     loaded = load_model(name, note)
+    reader = picture_part(loaded.model)
     folder = Path(name) if Path(name).is_dir() else None
-    pixels, shown = read_picture(image, loaded.model, folder)
-    captured = capture(loaded.model, {"pixel_values": pixels})
-    return ShownPicture(captured, shown, Patches(loaded.model), f"{loaded.name}: {image.name}")
+    pixels, shown = read_picture(image, reader, folder)
+    captured = capture(reader, {"pixel_values": pixels})
+    return ShownPicture(captured, shown, Patches(reader), f"{Path(loaded.name).name}: {image.name}")

@@ -6,7 +6,6 @@ answered at once whatever the learner's file does.
 
 import contextlib
 import queue
-import subprocess
 import sys
 import threading
 import time
@@ -20,7 +19,14 @@ from rich.text import Text
 
 from attention_surgeon.cli.console import make_console, say
 from attention_surgeon.cli.terminal import Terminal
-from attention_surgeon.cli.watch_pages import asked, differing_lines, markdown_lines, readings, solution_lines
+from attention_surgeon.cli.watch_pages import (
+    asked,
+    differing_lines,
+    markdown_lines,
+    readings,
+    solution_lines,
+    trained_lines,
+)
 from attention_surgeon.cli.watch_screen import View, frame
 from attention_surgeon.cli.watch_words import missing, news
 from attention_surgeon.course import Exercise
@@ -79,9 +85,7 @@ _TICK = 0.25  # seconds between two looks at the size of the window and at the c
 _SETTLE_MS = 20  # an editor writes a file in more than one step
 
 
-_SURGEON = [sys.executable, "-P", "-c", "from attention_surgeon.cli import main; main()"]
-
-_LONGEST_TRAINING = 180.0
+_LONGEST_TRAINING = 9.0  # it ends by itself after 5
 
 _KEPT = 2  # lines of a page that stay when one goes on by a page
 
@@ -247,6 +251,13 @@ class Watcher:
         judged = judge_exercise(self.workspace, self._judge, exercise, self._allowance)
         self._judge.prepare(request_for(exercise, self.workspace.file(exercise)))
         return judged
+
+    def train(self, exercise: Exercise) -> dict[str, Any]:
+        """Train a small model with the learner's file, and return what was measured; of a crash the sentence."""
+        request = request_for(exercise, self.workspace.file(exercise), Allowance(_LONGEST_TRAINING))
+        return self._judge.ask(
+            {**request, "what": "train", "solution": str((exercise.content / exercise.solution).absolute())}
+        )
 
     def _happen(self, event: Event) -> None:
         self._events.put(event)
@@ -443,25 +454,19 @@ class Keys:
 
     def _see(self) -> None:
         watcher, judged = self._watcher, self._watcher.view.judged
-        if judged is None or not judged.verdict.mistakes:
-            watcher.view.message = "s trains a mistake that has a name; there is none at the moment"
+        if judged is None or judged.verdict.status != "mistake":
+            watcher.view.message = "s shows what a mistake does; there is none at the moment"
             return
-        name = judged.verdict.mistakes[0].name
+        exercise, title = watcher.view.exercise, f"what your {watcher.view.exercise.object} does"
         own = list(differing_lines(judged.verdict, watcher.size()[0]))
-        waiting = Text(f"a small model with {name} is being trained beside a healthy one …", "quiet")
+        waiting = Text("a small model with your file is being trained beside one with the course's solution …", "quiet")
         watcher.view.links = []
-        self._show(f"what {name} does", [*own, waiting])
-        watcher.do(f"training a small model with {name}, and a healthy one", lambda: self._trained(name, own))
+        self._show(title, [*own, waiting])
+        watcher.do("training a small model with your file", lambda: self._trained(exercise, title, own))
 
-    def _trained(self, name: str, own: list[Text]) -> Event:
-        """Train a model with the mistake in a process of its own, and return its report below one's own numbers."""
-        runs = self._watcher.workspace.root / "runs"
-        command = [*_SURGEON, "experiment", "run", "fault", "--name", name, "--quick", "--out", str(runs)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_TRAINING, check=False)
-        except subprocess.TimeoutExpired:
-            return Failed(f"training took longer than {_LONGEST_TRAINING:.0f} s and was stopped")
-        if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            return Failed(lines[-1].removeprefix("error: ") if lines else f"it ended with code {done.returncode}")
-        return Told(f"what {name} does", [*own, *(Text(line) for line in done.stdout.splitlines())])
+    def _trained(self, exercise: Exercise, title: str, own: list[Text]) -> Event:
+        """Have a model trained with the learner's file, and return what it does below one's own numbers."""
+        found = self._watcher.train(exercise)
+        if found["status"] == "stopped" and found.get("sentence"):
+            return Failed(found["sentence"])
+        return Told(title, [*own, *trained_lines(found, exercise.object, self._watcher.size()[0])])

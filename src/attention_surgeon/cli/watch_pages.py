@@ -2,9 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -21,6 +22,7 @@ _BESIDE = 100
 """From this width on two files stand beside each other."""
 
 _SAME = 1e-6
+_SEEN = 0.05  # a share of right answers; less is chance
 _AROUND = 2  # equal lines that are shown before and after a difference
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]*)\)")
 _HEADING = re.compile(r"^(#+) ", re.MULTILINE)
@@ -100,6 +102,40 @@ def differing_lines(verdict: ExerciseVerdict, width: int) -> Iterator[Text]:
         yield from text_lines(f"in the call {difference.call}", width, "quiet")
     yield from compared_lines(yours[rows], expected[rows], width)
     yield Text("")
+
+
+def trained_lines(found: Mapping[str, Any], name: str, width: int) -> Iterator[Text]:
+    """Yield what a model learned with the course's solution and with the learner's file, only where the two differ.
+
+    Args:
+        found: As `course.beside.train_beside` returns it.
+        name: Of what the learner wrote.
+        width: Of the window.
+    """
+    if not found.get("steps"):
+        yield from text_lines(f"Nothing is trained here: `{name}` alone cannot stand in a model.", width)
+        return
+    steps = f"{found['steps']} steps of training, once with the course's solution and once with your file"
+    yield from text_lines(f"A small model learned a game: {steps}.", width)
+    differ = [row for row in found["measured"] if abs(row[1] - row[2]) >= _SEEN]
+    if not differ:
+        yield from text_lines("Both answer alike: this game does not show your mistake. The verdict does.", width)
+        return
+    yield Text("")
+    yield Text(shortened("solution  yours   right answers to", width), "quiet")
+    for label, healthy, yours in differ:
+        yield Text(shortened(f"{healthy:>8.0%}{yours:>7.0%}   {label}", width), "heading")
+    yield from text_lines(_why(differ), width)
+
+
+def _why(differ: Sequence[Sequence[Any]]) -> str:
+    """Return one sentence about the numbers that differ."""
+    looks_ahead = any("before anybody can know" in label and yours > healthy for label, healthy, yours in differ)
+    if looks_ahead:
+        return "Yours answers what nobody can know yet: it looks at what follows, which is not there when it writes."
+    if all(yours > healthy for _, healthy, yours in differ):
+        return "Yours learned this game faster. It computes something else all the same."
+    return ""
 
 
 def _beside(mine: list[str], theirs: list[str], room: int) -> Iterator[Text]:

@@ -186,8 +186,10 @@ def _keys_of_verdict(view: View) -> Iterator[str]:
     if judged is not None and judged.verdict.status == "passed":
         yield "n next"
         yield "d compare with the solution"
-    elif judged is not None and judged.verdict.mistakes:
-        if judged.level != "fix":
+    elif judged is not None and judged.verdict.status == "mistake":
+        if not judged.verdict.mistakes:
+            yield "h hint"
+        elif judged.level != "fix":
             yield "h pointer" if judged.level == "question" else "h fix"
         yield "s see your bug"
         yield "n next"

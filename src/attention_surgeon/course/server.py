@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, final
 
+from attention_surgeon.course.beside import train_beside
 from attention_surgeon.course.checks_file import load_checks
 from attention_surgeon.course.inside import examine_checks, judge
 from attention_surgeon.course.prepare import prepare
@@ -66,6 +67,9 @@ class Server:
             return
         if request["what"] == "examine":
             _write(_as_answer(_run_work(request, partial(examine_checks, request))))
+            return
+        if request["what"] == "train":
+            _write(_as_answer(_run_work(request, partial(train_beside, request))))
             return
         found = _verdict(request, self._inside, is_prepared=key in self._prepared or has_check)
         if self._inside is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
@@ -91,8 +92,18 @@ def _by_both(
         return kernel if kernel.verdict == "wrong" or seen.verdict == "unjudged" else _with_sizes(seen, kernel)
     if seen.verdict == "unjudged":
         return _by_answers_alone(seen, target, choices, options)
-    other = diagnose_layout(target, seen.kind) if seen.verdict == "right" else None
+    other = diagnose_layout(target, seen.kind) or _beside(target) if seen.verdict == "right" else None
     return other or seen
+
+
+def _beside(target: Any) -> Diagnosis | None:
+    """Judge the functions beside an attention in its file that make masks; None where none of them is known wrong."""
+    for name, function in others_of_file(target, "mask").items():
+        found = diagnose_mask(function, words_of(function)) if inspect.isroutine(function) else None
+        if found is not None and found.verdict == "wrong" and found.names:
+            seen = Behaviour(found.names[0], f"the mask that `{name}` makes, beside it in the file, is wrong")
+            return dataclasses.replace(found, behaviour=(*found.behaviour, seen))
+    return None
 
 
 def _with_small_calls(

@@ -61,14 +61,16 @@ def diagnose_mask(target: Any, says: str) -> Diagnosis | None:
     if meaning is None:
         return None
     for library in ("torch", "numpy"):
+        answers = []
         for case in _cases(target, meaning, says, library):
             try:
                 returned = to_numbers(target(**case.arguments))
             except Exception:  # noqa: BLE001  somebody else's code may raise anything
                 continue
             found = _judged(returned, case, meaning, says)
-            if found is not None:
-                return found
+            answers += [] if found is None else [found]
+        if answers:
+            return next((found for found in answers if found.verdict == "right"), answers[0])
     return None
 
 
@@ -77,7 +79,10 @@ def _meaning(target: Any) -> str | None:
     words = set(re.split(r"[_\d]+", name)) | ({name} if "block_diagonal" in name else set())
     if not inspect.isroutine(target) or not words & {"mask", "masks", "subsequent"}:
         return None
-    return next((kind for kind, signs in _MEANS.items() if words & set(signs)), None)
+    said = words | set(inspect.signature(target).parameters) if words & {"std", "make", "create", "get"} else words
+    return next((kind for kind, signs in _MEANS.items() if words & set(signs)), None) or next(
+        (kind for kind, signs in _MEANS.items() if kind in ("target", "padding") and said & set(signs)), None
+    )
 
 
 def _cases(target: Any, meaning: str, says: str, library: str) -> Iterator[_Case]:
@@ -87,7 +92,7 @@ def _cases(target: Any, meaning: str, says: str, library: str) -> Iterator[_Case
     parameters = inspect.signature(target).parameters.values()
     for parameter in sorted(parameters, key=lambda p: "pad" not in p.name.lower()):
         name = parameter.name.lower()
-        if "pad" in name and ("id" in name or "token" in name or "idx" in name):
+        if name == "pad" or ("pad" in name and ("id" in name or "token" in name or "idx" in name)):
             pad = parameter.default if isinstance(parameter.default, int) else _PAD
             if parameter.default is parameter.empty:
                 own[parameter.name] = pad
@@ -98,9 +103,9 @@ def _cases(target: Any, meaning: str, says: str, library: str) -> Iterator[_Case
         if value is None:
             return
         own[parameter.name] = value
-    allowed = _allowed(meaning, says)
     make: Callable[[Any], Any] = torch.as_tensor if library == "torch" else np.asarray
-    yield _Case({k: make(v.copy()) if isinstance(v, np.ndarray) else v for k, v in own.items()}, allowed)
+    for allowed in _allowed(meaning, says):
+        yield _Case({k: make(v.copy()) if isinstance(v, np.ndarray) else v for k, v in own.items()}, allowed)
 
 
 def _value(name: str, meaning: str, pad: int) -> Any:
@@ -119,69 +124,128 @@ def _value(name: str, meaning: str, pad: int) -> Any:
     return None
 
 
-def _allowed(meaning: str, says: str) -> Array:
+def _allowed(meaning: str, says: str) -> Iterator[Array]:
+    """Yield who may attend; of two readings that a name leaves open, both."""
     i, j = np.arange(_N)[:, None], np.arange(_N)[None, :]
     if meaning == "window":
-        return (j <= i) & (i - j < _WINDOW)
-    if meaning == "prefix":
-        return (j <= i) | ((j < _PREFIX) & (i >= 0))
-    if meaning == "causal":
-        return j <= i
-    if meaning == "documents":
+        yield (j <= i) & (i - j < _WINDOW)
+    elif meaning == "prefix":
+        yield (j <= i) | ((j < _PREFIX) & (i >= 0))
+    elif meaning == "causal":
+        yield j <= i
+    elif meaning == "documents":
         same = _DOCUMENTS[:, :, None] == _DOCUMENTS[:, None, :]
-        return same & (j <= i) if "causal" in says.lower() else same
-    real = _IDS != _PAD
-    return real[:, None, :] & (j <= i) if meaning == "target" else real
+        if not re.search("causal|tril|future", says, re.IGNORECASE):
+            yield same
+        yield same & (j <= i)
+    else:
+        real = _IDS != _PAD
+        yield real[:, None, :] & (j <= i) if meaning == "target" else real
 
 
 def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis | None:
-    allowed = case.allowed
+    allowed, name = case.allowed, f"{meaning} mask"
     if any(
         isinstance(v, torch.Tensor | np.ndarray) and np.array_equal(to_numbers(v), _LENGTHS)
         for v in case.arguments.values()
     ):
         allowed = np.arange(_N)[None, :] < _LENGTHS[:, None]
+    if meaning == "padding" and returned.ndim == 4 and returned.shape[-1] == 1 < returned.shape[-2]:
+        return _wrong(name, "mask_hides_queries", case, returned[0, 0], np.broadcast_to(allowed[:1], (1, _N)))
     is_additive = returned.dtype.kind == "f" and bool((returned < _HIDES).any() or not np.isfinite(returned).all())
     given = returned > _HIDES if is_additive else returned.astype(bool)
     given = _squeezed(given, allowed.ndim)
     if given is None or given.shape != allowed.shape:
         return None
+    numbers = returned.reshape(given.shape)
+    if numbers.dtype.kind == "f" and numbers.min() < 0 and not is_additive:
+        is_weak = ((numbers > numbers.min()) == allowed).all()
+        return _wrong(name, "mask_fill_too_small" if is_weak else None, case, numbers, allowed.astype(float))
     declared = None if is_additive else declared_polarity(says)
-    name = f"{meaning} mask"
+    if meaning == "window" and not _PAST.search(says) and _is_symmetric(given):
+        return diagnosed("right", name, called_with=_call(case), kind=("window mask, to both sides",))
     if (given == allowed).all() and declared != "hide":
         return diagnosed("right", name, called_with=_call(case), kind=(f"{meaning} mask",))
     if (given == ~allowed).all() and declared != "keep" and not is_additive:
         seen = () if declared else (Behaviour(None, "True hides in this mask", is_fault=False),)
         return diagnosed("right", name, called_with=_call(case), kind=(f"{meaning} mask, True hides",), behaviour=seen)
     fault = _fault(given, allowed, meaning, declared)
-    step = Difference("mask", (), _call(case), _matrix(given), _matrix(allowed if declared != "hide" else ~allowed))
+    return _wrong(name, fault, case, given, allowed if declared != "hide" else ~allowed)
+
+
+def _wrong(name: str, fault: str | None, case: _Case, yours: Array, expected: Array) -> Diagnosis:
+    step = Difference("mask", (), _call(case), _matrix(yours), _matrix(expected))
     explanation = ((find_fault(fault),),) if fault else ()
     return diagnosed("wrong", name, explanations=explanation, difference=step, called_with=_call(case))
+
+
+_PAST = re.compile(r"causal|past|before|previous|preceding|tril|look.?back|<= *i\b|i *>=", re.IGNORECASE)
+"""Words of a text, or of a line, that a window looks back only."""
+
+
+def _is_symmetric(seen: Array) -> bool:
+    """Whether a mask is a band of one width to each side of the diagonal, a window of so many keys or so many a side."""
+    apart = np.abs(np.arange(_N)[:, None] - np.arange(_N)[None, :])
+    return any((seen == (apart <= reach)).all() for reach in (_WINDOW, _WINDOW - 1, _WINDOW // 2))
 
 
 def _fault(given: Array, allowed: Array, meaning: str, declared: str | None) -> str | None:
     """Name what is wrong with a mask."""
     if (given == allowed).all() or (given == ~allowed).all():
         return "padding_inverted" if meaning == "padding" else "mask_inverted"
+    readings = {"keep": (given,), "hide": (~given,)}.get(declared or "", (given, ~given))
+    for name, mistaken in _mistakes(meaning, allowed):
+        if any(mistaken.shape == seen.shape and (seen == mistaken).all() for seen in readings):
+            return name
+    for seen in readings:
+        if meaning == "documents" and (seen | ~allowed).all():
+            same = _DOCUMENTS[:, :, None] == _DOCUMENTS[:, None, :]
+            return "documents_mixed" if (seen & ~same).any() else "causal_missing"
+    rows_alike = given.ndim >= 2 and meaning in ("causal", "window", "prefix") and (given == given[..., :1, :]).all()
+    return "mask_rows_alike" if rows_alike else None
+
+
+def _mistakes(meaning: str, allowed: Array) -> Iterator[tuple[str, Array]]:
+    """Yield what people make in the place of a mask: the name of the mistake, and who may then attend."""
     i, j = np.arange(_N)[:, None], np.arange(_N)[None, :]
-    one_more = {
-        "window": ((j <= i) & (i - j <= _WINDOW), "window_off_by_one"),
-        "causal": (j <= i + 1, "mask_off_by_one"),
-    }
-    other = {
-        "window": ((j >= i) & (j - i < _WINDOW), "causal_reversed"),
-        "causal": (j >= i, "causal_reversed"),
-    }
-    hidden_self = {
-        "causal": (j < i, "mask_diagonal_hidden"),
-        "window": ((j < i) & (i - j <= _WINDOW), "mask_diagonal_hidden"),
-    }
-    for table in (one_more, other, hidden_self):
-        if meaning in table and any((seen == table[meaning][0]).all() for seen in (given, ~given)):
-            return table[meaning][1]
-    if given.ndim == 3 and any((seen == seen[:, :1]).all() for seen in (given,)):
-        return "causal_missing" if meaning == "target" else None
-    return None
+    if meaning == "padding":
+        yield "pad_id_wrong", np.ones_like(allowed)
+        for shift in (1, -1):
+            yield "padding_off_by_one", np.arange(_N)[None, :] < _LENGTHS[:, None] + shift
+        return
+    if meaning == "target":
+        real = _IDS != _PAD
+        keys, queries = real[:, None, :], real[:, :, None]
+        yield "masks_joined_by_or", keys | (j <= i)
+        yield "mask_hides_queries", queries & (j <= i)
+        yield "causal_missing", keys & (j <= _N)
+        yield "mask_ignored", np.broadcast_to(j <= i, allowed.shape)
+        yield from ((name, keys & seen) for name, seen in _of_triangles(i, j))
+        return
+    width = _WINDOW if meaning == "window" else _N
+    if meaning == "prefix":
+        yield "prefix_misplaced", (j <= i) | ((i < _PREFIX) & (j >= 0))
+        yield "mask_off_by_one", (j <= i) | ((j <= _PREFIX) & (i >= 0))
+        yield "prefix_misplaced", j <= i
+    elif meaning == "window":
+        yield "window_off_by_one", (j <= i) & (i - j <= width)
+        yield "window_off_by_one", (j <= i) & (i - j < width - 1)
+        yield "mask_diagonal_hidden", (j < i) & (i - j <= width)
+        yield "causal_reversed", (j >= i) & (j - i < width)
+        yield "causal_missing", i - j < width
+        yield "causal_missing", np.abs(i - j) < width
+        yield "window_ignored", j <= i
+    elif meaning == "causal":
+        yield from _of_triangles(i, j)
+        yield "causal_missing", np.ones_like(allowed)
+
+
+def _of_triangles(i: Array, j: Array) -> Iterator[tuple[str, Array]]:
+    """Yield the wrong triangles."""
+    yield "mask_off_by_one", j <= i + 1
+    yield "causal_reversed", j >= i
+    yield "mask_diagonal_hidden", j < i
+    yield "causal_reversed", j > i
 
 
 def _squeezed(given: Array, ndim: int) -> Array | None:

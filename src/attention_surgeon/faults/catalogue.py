@@ -6,11 +6,13 @@ from typing import get_args
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.faults import (
+    beside,
     causal,
     combine,
     heads,
     mask,
     mask_content,
+    masks_made,
     modern,
     normalise,
     normalise_axis,
@@ -36,7 +38,9 @@ _SHELVES = (
     mask_content,
     mask,
     causal,
+    masks_made,
     modern,
+    beside,
     normalise_axis,
     normalise,
     combine,

@@ -73,7 +73,7 @@ def _call(
 
 def _modern_calls(fault: Fault) -> Iterator[Call]:
     """Yield the calls of functions, then those of layers, with what the fault needs in the circuit that is right."""
-    for call in (*_function_calls(), _padded_heads_call(), *_layer_calls()):
+    for call in (*_function_calls(), _padded_heads_call(), *_layer_calls(), _padded_causal_call()):
         if fault.needs is None:
             yield call
         else:
@@ -106,6 +106,11 @@ def _padding_calls() -> Iterator[Call]:
 
 def _padded_heads_call() -> Call:
     return _call("two padded sequences, two heads", _three(2, 2), allowed=_padding()[:, None], heads=2)
+
+
+def _padded_causal_call() -> Call:
+    at_end = Circuit(pattern=lambda n_q, n_k: causal_mask(n_q, n_k).dense())
+    return _call("causal attention, the last two tokens padding", _three(), allowed=_padding()[0], base=at_end)
 
 
 def _padding() -> Tensor:

@@ -24,7 +24,6 @@ from attention_surgeon.kernels.scores import (
     Reach,
     Scratch,
     exact_above,
-    expand_units,
     exponentials,
     scaled_query,
     tile_scores,
@@ -78,14 +77,15 @@ def at_once(problem: Problem) -> ForwardResult | None:
     The largest score of each row decides, not a bound on it, so keys are read once only: a score far below it has no
     weight whose rounding could show.
     """
-    kv = places(problem.kv_of) if problem.kv_of else []
-    is_plain = problem.visible is None and not problem.dropout and isinstance(kv, slice)
-    if not is_plain or not 0 < math.prod(problem.sizes) <= DIRECT_CELLS:
-        return None
     units, num_queries, num_keys = problem.sizes
-    query = problem.query
-    key, value = (expand_units(x[kv], units) for x in (problem.key, problem.value))
-    scores = query.new_empty(units, num_queries, num_keys)  # given to `bmm`, because autocast would round its own
+    if problem.visible is not None or problem.dropout or not 0 < units * num_queries * num_keys <= DIRECT_CELLS:
+        return None
+    together = _sharing(problem.kv_of, problem.key.shape[0])
+    if together is None:
+        return None
+    key, value = problem.key, problem.value
+    query = problem.query.reshape(key.shape[0], together * num_queries, -1)  # queries of the same keys: one product
+    scores = query.new_empty(*query.shape[:2], num_keys)  # given to `bmm`, because autocast would round its own
     torch.bmm(query * problem.factor, key.mT, out=scores)  # (u, q, d) @ (u, d, k) -> (u, q, k)
     shift = scores.amax(-1, keepdim=True)
     largest = max(abs(float(end)) for end in torch.aminmax(shift))
@@ -97,9 +97,20 @@ def at_once(problem: Problem) -> ForwardResult | None:
         scores -= shift
     weights = scores.exp2_()
     total = weights.sum(-1, keepdim=True)
-    output = query.new_empty(units, num_queries, value.shape[-1])
+    output = query.new_empty(*query.shape[:2], value.shape[-1])
     torch.bmm(weights, value, out=output)  # (u, q, k) @ (u, k, v) -> (u, q, v)
-    return ForwardResult(output.div_(total), shift.double(), total)
+    made = output.div_(total), shift.double(), total
+    return ForwardResult(*(x.view(units, num_queries, x.shape[-1]) for x in made))
+
+
+def _sharing(kv_of: list[int], num_kv: int) -> int | None:
+    """Return how many neighbouring units read each entry of key and value; None where it is not so regular.
+
+    >>> _sharing([0, 1], 2), _sharing([0, 0, 1, 1], 2), _sharing([0, 1, 0, 1], 2)
+    (1, 2, None)
+    """
+    together = len(kv_of) // num_kv
+    return together if kv_of == [entry for entry in range(num_kv) for _ in range(together)] else None
 
 
 @final

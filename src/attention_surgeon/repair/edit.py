@@ -51,8 +51,8 @@ class Site:
 
     @property
     def is_numpy(self) -> bool:
-        """Whether the file speaks NumPy and no torch."""
-        return "np" in self.source.imported and "torch" not in self.source.imported
+        """Whether NumPy is spoken here and not torch."""
+        return self.scope.is_numpy
 
 
 def tight(code: str, node: cst.CSTNode) -> str:
@@ -130,30 +130,44 @@ _TOGETHER = 4
 _FOREIGN = 0.5
 """What is added to the cost of an edit in a helper that the target uses."""
 
+_SHARED = 1.0
+"""What is added where others of the file use the helper too."""
+
 
 def edits_of(closure: Closure) -> list[Edit]:
     """Return every edit that the catalogue proposes for the statements of a target, no text twice."""
     source, scopes = closure.source, Scopes(closure)
-    own_start, own_end = closure.spans[closure.own]
     found: dict[tuple[Splice, ...], Edit] = {}
+    copied: list[Edit] = []
     for node in closure.nodes():
         rules = RULES.get(type(node), ())
         if not rules:
             continue
         site = Site(source, node, scopes.of(node))
-        extra = 0.0 if own_start <= source.span(node)[0] < own_end else _FOREIGN
+        place = closure.index_at(source.span(node)[0])
+        extra = 0.0 if place == closure.own else _SHARED if place in closure.shared else _FOREIGN
         for edit in _proposed(site, rules, extra):
             found.setdefault(edit.splices, edit)
-    return [*found.values(), *_made_together(found.values())]
+            if edit.detail:
+                copied.append(edit)
+    return [*found.values(), *_made_together(copied)]
 
 
 def _proposed(site: Site, rules: Iterable[Rule], extra: float) -> Iterator[Edit]:
     for rule in rules:
         for place, proposal in enumerate(rule.propose(site)):
             splices = (site.splice(_fitted(site, proposal)),) if isinstance(proposal, str) else proposal
-            detail = (rule.propose.__name__, place) if rule.is_repeated else ()
+            detail = (rule.propose.__name__, place, _likeness(site)) if rule.is_repeated else ()
             if any(site.source.content[one.start : one.end].decode() != one.text for one in splices):
                 yield Edit(splices, rule.kind, rule.propose.__name__, rule.cost + extra + 0.01 * place, detail)
+
+
+def _likeness(site: Site) -> str:
+    """Return what a copied mistake has in common: the function that is called, the operator, the number."""
+    node = site.node
+    if isinstance(node, cst.Call):
+        return site.code(node.func).rpartition(".")[2]
+    return type(node.operator).__name__ if isinstance(node, cst.BinaryOperation) else site.code()
 
 
 def _fitted(site: Site, text: str) -> str:

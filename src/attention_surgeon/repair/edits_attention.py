@@ -1,6 +1,7 @@
 """Edits that know attention: the scale, the mask, the softmax, heads, projections."""
 
 import itertools
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -37,19 +38,22 @@ def subject_of(node: cst.Call) -> cst.BaseExpression | None:
     return node.args[0].value if node.args else None
 
 
-def _widths(site: Site) -> Iterator[str]:
+def widths(site: Site) -> Iterator[str]:
     """Yield what may be the width of a key, the likeliest first."""
     names = sorted(site.scope.names, key=_is_no_operand)[:_MOST_NAMES]
     yield from (f"{name}.shape[-1]" for name in names)
     yield from (name for name in site.scope.names if name in ("d", "d_k", "dk", "head_dim", "dim", "D", "hd", "d_head"))
     yield from (f"self.{name}" for name in site.scope.held if "d" in name or "size" in name)
+    for heads in (name for name in site.scope.parameters if re.fullmatch(r"(num_|n_)?(heads?|h)", name)):
+        yield from (f"({name} // {heads})" for name in site.scope.parameters if "d" in name and name != heads)
 
 
 def _is_no_operand(name: str) -> int:
     return 0 if name.lower()[:1] in ("k", "q") and "mask" not in name else 1
 
 
-def _root(site: Site, width: str) -> str:
+def root_of(site: Site, width: str) -> str:
+    """Return how the root of a width is written here."""
     return f"math.sqrt({width})" if "math" in site.source.imported else f"{width}**0.5"
 
 
@@ -60,8 +64,8 @@ def divided(site: Site) -> Iterator[Proposal]:
     is_returned = isinstance(parent, cst.Return) and isinstance(node, cst.Name)
     if not (is_product(node) or is_returned or _is_in_softmax(site)):
         return
-    for width in _widths(site):
-        yield f"{site.tight(node)} / {_root(site, width)}"
+    for width in widths(site):
+        yield f"{site.tight(node)} / {root_of(site, width)}"
 
 
 def _is_in_softmax(site: Site) -> bool:
@@ -81,8 +85,8 @@ def divided_by_another(site: Site) -> Iterator[Proposal]:
     node = site.node
     assert isinstance(node, cst.BinaryOperation)
     if isinstance(node.operator, cst.Divide | cst.Multiply):
-        for width in _widths(site):
-            yield f"{site.code(node.left)} / {_root(site, width)}"
+        for width in widths(site):
+            yield f"{site.code(node.left)} / {root_of(site, width)}"
 
 
 @proposes("scale", cst.Call, cost=0.8)
@@ -91,10 +95,10 @@ def argument_is_a_width(site: Site) -> Iterator[Proposal]:
     node = site.node
     assert isinstance(node, cst.Call)
     if called(node) == "sqrt" and len(node.args) == 1:
-        yield from ((site.splice(width, node.args[0]),) for width in _widths(site))
+        yield from ((site.splice(width, node.args[0]),) for width in widths(site))
     if called(node) in ("mul", "div", "mul_", "div_") and len(node.args) == 1:
         root = "0.5" if "div" in called(node) else "-0.5"
-        yield from ((site.splice(f"{width} ** {root}", node.args[0]),) for width in _widths(site))
+        yield from ((site.splice(f"{width} ** {root}", node.args[0]),) for width in widths(site))
 
 
 @proposes("scale", cst.BinaryOperation, cost=0.8)
@@ -105,7 +109,7 @@ def power_of_a_width(site: Site) -> Iterator[Proposal]:
     if not isinstance(node.operator, cst.Power):
         return
     yield from ((site.splice(exponent, node.right),) for exponent in ("-0.5", "0.5", "-0.25", "0.25"))
-    yield from ((site.splice(width, node.left),) for width in _widths(site))
+    yield from ((site.splice(width, node.left),) for width in widths(site))
 
 
 @proposes("scale", cst.Assign, cost=0.9)
@@ -172,6 +176,10 @@ def scores_masked(site: Site) -> Iterator[Proposal]:
         yield f"{code} if {name} is None else {hidden}"
         yield f"np.where({name}, -1e9, {code})" if site.is_numpy else f"{tight}.masked_fill({name}, -1e9)"
         yield f"{code} if {name} is None else {code} + {name}"
+        if site.scope.held and not site.is_numpy:
+            of_heads = f"({name} if {name}.dim() != 3 else {name}[:, None])"
+            yield f"{code} if {name} is None else {tight}.masked_fill({of_heads} == 0, -1e9)"
+            yield f"{code} if {name} is None else {code} + {of_heads}"
     for name in (name for name in site.scope.held if "mask" in name.lower() or name in ("tril", "bias")):
         yield f"{tight}.masked_fill(self.{name}[..., :{tight}.shape[-2], :{tight}.shape[-1]] == 0, -1e9)"
     if site.is_numpy:
@@ -322,6 +330,10 @@ def transposed(site: Site) -> Iterator[Proposal]:
         if inner is not None:
             yield site.code(inner)
             yield from _turned(site, inner)
+    elif called(node) in ("reshape", "view") and isinstance(node, cst.Call):
+        inner = subject_of(node)
+        if inner is not None:
+            yield from _turned(site, inner)
     elif isinstance(parent, cst.BinaryOperation | cst.Return | cst.Assign) or (
         isinstance(parent, cst.Arg) and parent.value is node
     ):
@@ -331,7 +343,8 @@ def transposed(site: Site) -> Iterator[Proposal]:
 def _turned(site: Site, node: cst.CSTNode) -> Iterator[str]:
     tight = site.tight(node)
     yield f"{tight}.swapaxes(-2, -1)" if site.is_numpy else f"{tight}.transpose(-2, -1)"
-    yield f"{tight}.swapaxes(1, 2)" if site.is_numpy else f"{tight}.transpose(1, 2)"
+    if not is_product(site.parent or node):  # there the last two are meant, however many there are
+        yield f"{tight}.swapaxes(1, 2)" if site.is_numpy else f"{tight}.transpose(1, 2)"
 
 
 @proposes("shape", cst.Call, cost=0.9, is_repeated=True)
@@ -477,7 +490,7 @@ def _layers(site: Site) -> Iterator[str]:
     yield from dict.fromkeys(sorted(named, key=lambda name: "o" not in name.lower()))
 
 
-@proposes("state", cst.Call, cost=0.8)
+@proposes("state", cst.Call, cost=0.8, is_repeated=True)
 def gradient_kept(site: Site) -> Iterator[Proposal]:
     """`x.detach()`, `x.float()`, `x.data` -> `x`."""
     node = site.node
@@ -570,6 +583,8 @@ def parameters_turned(site: Site) -> Iterator[Proposal]:
     names = [one.name for one in node.params if one.default is None and one.name.value != "self"]
     for first, second in itertools.combinations(names[:4], 2):
         yield site.splice(second.value, first), site.splice(first.value, second)
+    for turned in (names[1:3] + names[:1], names[2:3] + names[:2]) if len(names) >= 3 else ():
+        yield tuple(site.splice(other.value, one) for one, other in zip(names[:3], turned, strict=True))
 
 
 @proposes("number", cst.Call, cst.Attribute, cst.UnaryOperation, cost=0.9)

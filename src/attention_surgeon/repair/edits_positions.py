@@ -19,13 +19,13 @@ _LENGTH = re.compile(
 """A name of a number of tokens, or of the position at which they start."""
 
 
-@proposes("operand", cst.Tuple, cost=0.7)
+@proposes("operand", cst.Tuple, cst.Dict, cost=0.7)
 def as_its_neighbour(site: Site) -> Iterator[Proposal]:
     """`f(q), k` -> `f(q), f(k)`: what is done to one of two is done to the other, its own name in it."""
     node = site.node
-    assert isinstance(node, cst.Tuple)
+    assert isinstance(node, cst.Tuple | cst.Dict)
     items = [one.value for one in node.elements]
-    if not 2 <= len(items) <= 3 or isinstance(site.parent, cst.AssignTarget):
+    if not 2 <= len(items) <= 4 or isinstance(site.parent, cst.AssignTarget):
         return
     for place, item in enumerate(items):
         for other in (one for one in items if one is not item):

@@ -53,6 +53,8 @@ def _hides(site: Site) -> bool:
     parent = site.parent
     if not isinstance(parent, cst.Arg):
         return isinstance(parent, cst.Assign) and isinstance(site.node, cst.Float | cst.Integer | cst.UnaryOperation)
+    if parent.keyword is not None and "fill" in parent.keyword.value:
+        return True
     call = site.source.parent(parent)
     return isinstance(call, cst.Call) and site.code(call.func).split(".")[-1] in (
         "masked_fill",
@@ -88,7 +90,7 @@ def _sign(site: Site, node: cst.BinaryOperation) -> str:
     return site.source.content[left:right].decode().strip()
 
 
-@proposes("operator", cst.BinaryOperation, cost=1.1)
+@proposes("operator", cst.BinaryOperation, cost=1.1, is_repeated=True)
 def one_operand(site: Site) -> Iterator[Proposal]:
     """`a + b` -> `a` or `b`: something is there once too often."""
     node = site.node
@@ -286,7 +288,7 @@ _EXTRA = {
 }
 
 
-@proposes("call", cst.Call, cost=1.1)
+@proposes("call", cst.Call, cost=1.1, is_repeated=True)
 def call_dropped(site: Site) -> Iterator[Proposal]:
     """`f(x)` -> `x`, `x.detach()` -> `x`: a call too many."""
     node = site.node
@@ -332,6 +334,7 @@ _FUNCTIONS = {
     "min": ("max",),
     "amin": ("amax",),
     "mean": ("sum",),
+    "sum": ("mean",),
     "prod": ("sum",),
     "any": ("all",),
     "all": ("any",),

@@ -46,6 +46,7 @@ def not_in_place(site: Site) -> Iterator[Proposal]:
     if sign in others:
         yield f"{target} {others[sign]}= {site.code(node.value)}"
         yield f"{target} = {target} {others[sign]} {value}"
+        yield f"{target} = {site.code(node.value)}"
 
 
 @proposes("statement", cst.SimpleStatementLine, cst.If, cst.For, cost=1.0)
@@ -59,7 +60,7 @@ def taken_out(site: Site) -> Iterator[Proposal]:
     else:
         yield (Splice(*site.source.span(node), "pass"),)
     if isinstance(node, cst.If) and node.orelse is None:
-        yield (_dedented(site, node),)
+        yield (dedented(site, node),)
 
 
 @proposes("statement", cst.SimpleStatementLine, cst.If, cost=0.9)
@@ -153,8 +154,8 @@ def indent_of(site: Site, node: cst.CSTNode) -> str:
     return content[content.rfind(b"\n", 0, start) + 1 : start].decode()
 
 
-def _dedented(site: Site, node: cst.If) -> Splice:
-    """Return the splice that leaves of an `if` what it does."""
+def dedented(site: Site, node: cst.If | cst.With) -> Splice:
+    """Return the splice that leaves of an `if` or a `with` what it does."""
     lines, inner = lines_of(site, node), node.body
     text = site.source.content[lines.start : lines.end].decode().splitlines(keepends=True)
     if not isinstance(inner, cst.IndentedBlock):

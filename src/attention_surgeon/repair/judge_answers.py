@@ -1,7 +1,7 @@
 """Judging candidates by their answers, beside those of circuits that have the faults: exact where a contract fits."""
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,10 @@ from attention_surgeon.testing.steadiness import surroundings_kept
 
 _FARTHEST = 2.0
 """The distance of a call that raises, or whose answer has another shape; between shapes that fit it is 0 to 1."""
+
+
+_TAKES_ANY_MASK = frozenset(("mask_ignored", "mask_first_only"))
+"""Faults of objects that take masks of every form, because they do not look at them."""
 
 
 class AnswersJudge(Judge):
@@ -54,6 +58,8 @@ class AnswersJudge(Judge):
         ]
         self._telling: set[str] = set()
         self._answers: dict[Hashable, tuple[Any, Answer]] = {}
+        with surroundings_kept():
+            self._asked = asked_of(self._contracts, target)
         self._worst = 1 + max((len(one) for one in self._faults), default=0)
 
     @property
@@ -69,10 +75,12 @@ class AnswersJudge(Judge):
     def probe(self, target: Any, *, closely: bool) -> Probe | None:
         """Ask the calls of the first probe, those that told most so far first."""
         with surroundings_kept():
-            subject = self._bound(target)
+            subject = _bound(self._contracts, target)
             if subject is None:
                 return None
             cases = sorted(subject.cases(0), key=lambda case: case.name not in self._telling)
+            if not takes_as_much(self._asked, frozenset(case.name for case in cases), self.first.names):
+                return None
             wrong = next((case for case in cases if not self._accepts(subject, case)), None)
             if wrong is None:
                 return Probe(0)
@@ -88,7 +96,8 @@ class AnswersJudge(Judge):
     def is_right(self, target: Any) -> bool:
         """Whether the whole judge finds nothing wrong."""
         with surroundings_kept():
-            is_right = any(right_as(contract, target) for contract in self._contracts)
+            is_right = takes_as_much(self._asked, asked_of(self._contracts, target), self.first.names)
+            is_right = is_right and any(right_as(contract, target) for contract in self._contracts)
         return is_right and (self.beside is None or self.beside.is_right(target))
 
     def holds(self, target: Any, draw: int = 0) -> bool:
@@ -101,14 +110,6 @@ class AnswersJudge(Judge):
                 except UnjudgedError:
                     continue
         return False
-
-    def _bound(self, target: Any) -> Subject | None:
-        for contract in self._contracts:
-            try:
-                return contract.bind(target)
-            except SurgeonError:
-                continue
-        return None
 
     def _left_in(self, subject: Subject, wrong: Any, cases: Iterable[Any]) -> tuple[Fault, ...] | None:
         """Return which of the faults give the answers of this candidate; None where no part of them does."""
@@ -152,6 +153,36 @@ class AnswersJudge(Judge):
         with np.errstate(all="ignore"):
             gap = float(np.abs(ours - theirs).mean() / (np.abs(theirs).mean() + 1e-12))
         return 1e-3 + gap / (1 + gap)
+
+
+def _bound(contracts: Iterable[Contract], target: Any) -> Subject | None:
+    for contract in contracts:
+        try:
+            return contract.bind(target)
+        except SurgeonError:
+            continue
+    return None
+
+
+def asked_of(contracts: Iterable[Contract], target: Any) -> frozenset[str]:
+    """Return the calls that can be asked of an object, by name: which forms of masks it takes is tried."""
+    subject = _bound(contracts, target)
+    return frozenset() if subject is None else frozenset(case.name for case in subject.cases(0))
+
+
+def takes_as_much(before: Set[str], now: Set[str], faults: Iterable[str]) -> bool:
+    """Whether a candidate takes every form of mask that the object takes: one that raises now is not mended.
+
+    What the object ignores it takes in every form; then one form is enough.
+
+    >>> takes_as_much({"plain", "masked n n"}, {"plain"}, ["mask_inverted"])
+    False
+    >>> takes_as_much({"masked n n", "masked b n n"}, {"masked n n"}, ["mask_ignored"])
+    True
+    """
+    if _TAKES_ANY_MASK.isdisjoint(faults):
+        return before <= now
+    return any("mask" in name for name in now) or not any("mask" in name for name in before)
 
 
 def _holds(contract: Contract, target: Any, draw: int) -> bool:

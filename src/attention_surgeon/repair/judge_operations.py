@@ -17,6 +17,7 @@ from attention_surgeon.diagnose.judge import right_as
 from attention_surgeon.diagnose.observed import as_diagnosis, words_of
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.repair.judge import Judge, Probe
+from attention_surgeon.repair.judge_answers import asked_of, takes_as_much
 from attention_surgeon.testing import contracts_for
 from attention_surgeon.testing.contract import Contract
 from attention_surgeon.testing.steadiness import surroundings_kept
@@ -78,6 +79,7 @@ class OperationsJudge(Judge):
         self._plain: _Plain | None = None
         with surroundings_kept():
             self.first = self._judge(target)
+            self._asked = asked_of(self._contracts, target)
 
     @property
     def is_named(self) -> bool:
@@ -105,7 +107,11 @@ class OperationsJudge(Judge):
             plan = self._plan(target, says=words_of(target))
             probe = None if plan is None else self._observed(plan)
             is_right = probe is not None and probe.is_right
-            return is_right and (not self._contracts or any(right_as(one, target) for one in self._contracts))
+            return is_right and (not self._contracts or self._is_as_asked(target))
+
+    def _is_as_asked(self, target: Any) -> bool:
+        takes = takes_as_much(self._asked, asked_of(self._contracts, target), self.first.names)
+        return takes and any(right_as(one, target) for one in self._contracts)
 
     def holds(self, target: Any, draw: int = 0) -> bool:
         """Whether it is read without a fault at other sizes and numbers, with other heads too where it can be."""

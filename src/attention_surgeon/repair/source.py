@@ -1,6 +1,7 @@
 """A file as text that can be edited: which statements the target is made of, and where each expression stands."""
 
 import builtins
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,7 +51,11 @@ class Source:
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         """Return where a node starts and ends, its parentheses included."""
         found = self._spans[node]
-        return found.start, found.start + found.length
+        start, end = found.start, found.start + found.length
+        if isinstance(node, cst.BaseExpression) and node.lpar:  # libcst counts from what is inside of them
+            last = self._spans[node.rpar[-1]]
+            start, end = self._spans[node.lpar[0]].start, last.start + last.length
+        return start, end
 
     def code(self, node: cst.CSTNode) -> str:
         """Return a node's own text."""
@@ -116,9 +121,18 @@ class Source:
             index = waiting.pop()
             if index not in found:
                 found.add(index)
-                used = {one.value for one in m.findall(self.module.body[index], m.Name()) if isinstance(one, cst.Name)}
-                waiting += [self.definitions[one] for one in used if one in self.definitions]
+                waiting += [self.definitions[one] for one in self._used_in(index) if one in self.definitions]
         return Closure(self, tuple(sorted(found)), self.definitions[first])
+
+    def _used_in(self, index: int) -> set[str]:
+        """Return the names that a statement reads: not attributes, `torch.softmax` is no `softmax` of the file."""
+        found = m.findall(self.module.body[index], m.Name())
+        return {one.value for one in found if isinstance(one, cst.Name) and not self._is_a_part(one)}
+
+    def _is_a_part(self, name: cst.Name) -> bool:
+        parent = self.parent(name)
+        is_attribute = isinstance(parent, cst.Attribute) and parent.attr is name
+        return is_attribute or (isinstance(parent, cst.Arg) and parent.keyword is name)
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,22 @@ class Closure:
         """Where each statement starts and ends, its decorators included."""
         return {index: self.source.span(self.source.module.body[index]) for index in self.indices}
 
+    def index_at(self, place: int) -> int:
+        """Return which of the statements a place of the text is in."""
+        return next((index for index, (start, end) in self.spans.items() if start <= place < end), self.own)
+
+    @cached_property
+    def shared(self) -> frozenset[int]:
+        """The statements that others of the file use too: what is changed in them changes for everybody."""
+        body = self.source.module.body
+        others = "\n".join(self.source.code(one) for index, one in enumerate(body) if index not in self.indices)
+        return frozenset(
+            index
+            for index in self.indices
+            for name in _defined_by(body[index])
+            if index != self.own and re.search(rf"\b{re.escape(name)}\b", others)
+        )
+
     def nodes(self) -> Iterator[cst.CSTNode]:
         """Yield every node of these statements that may be edited, those of the object itself first."""
         for index in sorted(self.indices, key=lambda index: index != self.own):
@@ -158,6 +188,7 @@ class Scope:
         called: Attributes of `self` that are called somewhere in the file: `q_proj`.
         held: Its other attributes: `num_heads`.
         read: Attributes that somebody uses after they were made.
+        is_numpy: Whether NumPy is spoken here and not torch.
     """
 
     names: tuple[str, ...] = ()
@@ -165,6 +196,7 @@ class Scope:
     called: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     read: frozenset[str] = frozenset()
+    is_numpy: bool = False
 
 
 @dataclass
@@ -189,7 +221,7 @@ class Scopes:
     def _of_function(self, function: cst.FunctionDef | None) -> Scope:
         called, held, read = self._attributes
         if function is None:
-            return Scope(called=called, held=held, read=read)
+            return Scope(called=called, held=held, read=read, is_numpy=self._is_numpy(None))
         around = [function, *(one for one in self.source.around(function) if isinstance(one, cst.FunctionDef))]
         parameters = [
             one.name.value
@@ -199,7 +231,20 @@ class Scopes:
         ]
         assigned = [name for outer in around for name in _assigned_in(outer)]
         names = tuple(dict.fromkeys([*parameters, *assigned]))
-        return Scope(names, tuple(dict.fromkeys(parameters)), called, held, read)
+        return Scope(names, tuple(dict.fromkeys(parameters)), called, held, read, self._is_numpy(function))
+
+    def _is_numpy(self, function: cst.FunctionDef | None) -> bool:
+        """Whether the definition around speaks NumPy and not torch; one that speaks neither, as the others do."""
+        if not {"np", "numpy"} & self.source.imported or "torch" not in self.source.imported:
+            return "np" in self.source.imported
+        outer = [function, *self.source.around(function)][-2:-1] if function is not None else []
+        texts = [self.source.code(one) for one in outer if one is not None]
+        statements = (self.source.module.body[index] for index in self.closure.indices)
+        texts.append("\n".join(self.source.code(one) for one in statements))
+        for text in texts:
+            if _NUMPY.search(text) or _TORCH.search(text):
+                return not _TORCH.search(text)
+        return False
 
     @cached_property
     def _attributes(self) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
@@ -216,6 +261,9 @@ class Scopes:
                 if not isinstance(parent, cst.AssignTarget):
                     read.add(one.attr.value)
         return tuple(called), tuple(name for name in held if name not in called), frozenset(read)
+
+
+_NUMPY, _TORCH = re.compile(r"\bnp\.|\bnumpy\."), re.compile(r"\btorch\.|\bnn\.|\bF\.")
 
 
 def _assigned_in(function: cst.FunctionDef) -> list[str]:

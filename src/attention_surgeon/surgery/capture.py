@@ -181,7 +181,8 @@ def capture(
 
     Args:
         model: As for `operate`.
-        text: A text, token ids `(n,)` or `(1, n)`, or a mapping of the model's arguments.
+        text: A text, token ids `(n,)` or `(1, n)`, or a mapping of the model's arguments. Of a text that is longer than
+            the model reads at once the beginning is read, and a warning says so.
         layers: As for `operate`.
         heads: As for `operate`.
         tokenizer: Needed for a text; for ids it names the tokens.

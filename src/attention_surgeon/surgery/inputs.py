@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class ModelOutput:
 
 
 def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: TextLike | None = None) -> ModelInput:
-    """Return what the model is to be called with.
+    """Return what the model is to be called with; a text that it cannot read at once is cut, with a warning.
 
     Args:
         model: The model.
@@ -67,18 +68,17 @@ def prepare(model: nn.Module, text: TextLike, tokenizer: Any = None, target: Tex
         target: What an encoder-decoder is to write; None: the same as `text`.
 
     Raises:
-        ArgumentTypeError, OptionError, ShapeError: a text without a tokenizer, no text, more than one sequence.
+        ArgumentTypeError, OptionError, ShapeError: a text without a tokenizer, no text, more than one sequence; a model
+            that reads no text.
     """
     if isinstance(text, Mapping):
         return _from_arguments(text, tokenizer)
-    ids = read_ids(text, tokenizer)
-    _require_readable(model, ids)
+    ids = _fitting_ids(model, text, tokenizer)
     names = token_names(ids[0], tokenizer)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if not is_encoder_decoder(model):
         return ModelInput({_name_of_ids(model): ids.to(device)}, names, names, ids)
-    labels = ids if target is None else read_ids(target, tokenizer)
-    _require_readable(model, labels)
+    labels = ids if target is None else _fitting_ids(model, target, tokenizer)
     starts = (getattr(model.config, name, None) for name in ("decoder_start_token_id", "pad_token_id"))
     start = next((one for one in starts if one is not None), 0)
     written = torch.cat([torch.full_like(labels[:, :1], start), labels[:, :-1]], dim=1)
@@ -333,23 +333,50 @@ def context_length(model: nn.Module) -> int | None:
     return min(counts, default=None)
 
 
-def fit_to_context(model: nn.Module, text: str, tokenizer: Any, most: int | None = None) -> tuple[TextLike, str | None]:
+def _fitting_ids(model: nn.Module, text: TextLike, tokenizer: Any) -> Tensor:
+    """Return the ids of a text, no more of them than the model reads at once; what is left out is said in a warning."""
+    fitting, left_out = fit_to_context(model, text, tokenizer)
+    if left_out is not None:
+        warnings.warn(left_out, stacklevel=4)
+    ids = read_ids(fitting, tokenizer)
+    _require_known(model, ids)
+    return ids
+
+
+def _require_reader_of_text(model: nn.Module) -> None:
+    """Refuse a text for a model that reads pictures or sounds alone."""
+    wanted = getattr(model, "main_input_name", "input_ids")
+    if wanted == "input_ids" or "input_ids" in inspect.signature(model.forward).parameters:
+        return
+    what = {"pixel_values": "pictures", "input_features": "sounds", "input_values": "sounds"}.get(wanted, wanted)
+    way = "; surgeon view --image FILE shows it a picture" if what == "pictures" else ""
+    raise OptionError(f"{model_name(model)} reads {what}, no text: pass {{{wanted!r}: ...}} in place of the text{way}.")
+
+
+def fit_to_context(
+    model: nn.Module, text: TextLike, tokenizer: Any, most: int | None = None
+) -> tuple[TextLike, str | None]:
     """Return a text as the model can read it, and a sentence that says what was left out; None: nothing was.
 
     What is kept is the beginning, with the signs that the tokenizer puts around a text.
 
     Args:
         model: The model.
-        text: The text.
-        tokenizer: The model's; None: the text is handed on as it is.
+        text: A text, or ids; what else a model may be given is handed on as it is, as is a text without a tokenizer.
+        tokenizer: The model's; None: there is none.
         most: Tokens that are to be read at most, where the model could read more; None: as many as it can.
+
+    Raises:
+        OptionError: the model reads pictures or sounds, no text.
     """
+    if not isinstance(text, Mapping):
+        _require_reader_of_text(model)
     counts = [count for count in (context_length(model), most) if count is not None]
-    if tokenizer is None or not counts:
+    if not counts:
         return text, None
     longest = min(counts)
     try:
-        ids = encoded(text, tokenizer)
+        ids = read_ids(text, tokenizer)[0].tolist()
     except SurgeonError:  # a text that it cannot read is told about where it is read
         return text, None
     if len(ids) <= longest:
@@ -361,14 +388,9 @@ def fit_to_context(model: nn.Module, text: str, tokenizer: Any, most: int | None
     return kept, f"the text has {len(ids):,} tokens and {who} {longest} {rest} first {longest} are read."
 
 
-def _require_readable(model: nn.Module, ids: Tensor) -> None:
-    """Refuse more positions than the model has, and tokens that it does not know."""
-    longest, size = context_length(model), _vocabulary_size(model)
-    if longest is not None and ids.shape[1] > longest:
-        raise OptionError(
-            f"the text has {ids.shape[1]} tokens, and {model_name(model)} reads {longest} positions at once; "
-            f"surgery.fit_to_context cuts it, and surgeon sweep reads it in windows."
-        )
+def _require_known(model: nn.Module, ids: Tensor) -> None:
+    """Refuse tokens that the model does not know."""
+    size = _vocabulary_size(model)
     if size is not None and int(ids.max()) >= size:
         raise OptionError(
             f"the text holds token {int(ids.max())}, and {model_name(model)} knows {size}; its tokenizer is of "

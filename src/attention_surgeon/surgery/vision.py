@@ -48,6 +48,13 @@ class Patches:
         return tuple(f"{row},{column}" for row in range(self.rows) for column in range(self.columns))
 
 
+def picture_part(model: nn.Module) -> nn.Module:
+    """Return what of a model reads the picture: its vision part, where it reads a text as well (CLIP), or all of it."""
+    part = getattr(model, "vision_model", None)
+    reads_text = getattr(model, "main_input_name", "") == "input_ids"
+    return part if reads_text and isinstance(part, nn.Module) else model
+
+
 def over_patches(
     layer: CapturedLayer, rows: int, columns: int, *, query: int | None = 0
 ) -> Float[Tensor, "heads rows columns"]:

@@ -243,8 +243,20 @@ def _axis_argument(function: Callable[..., Any]) -> str | None:
 
 def softmax_behaviour(subject: SoftmaxSubject, circuit: Circuit | None) -> list[Behaviour]:
     """Return what was seen; with None for a circuit only what needs no knowledge of what is computed."""
-    looks = [_caller, _dtype] if circuit is None else [_extremes, _axis, _hidden, _caller, _gradient, _dtype]
+    looks = [_columns, _caller, _dtype] if circuit is None else [_extremes, _axis, _hidden, _caller, _gradient, _dtype]
     return [seen for look in looks for seen in look(subject, circuit)]
+
+
+def _columns(subject: SoftmaxSubject, circuit: Circuit | None) -> Iterator[Behaviour]:
+    """Look for columns that sum to 1 in the place of rows, whatever was subtracted before."""
+    found = [subject.ask(case) for case in subject.cases(0)] if subject.layout > 1 else []
+    values = [answer.values[0] for answer in found if answer.values and answer.values[0] is not None]
+    if values and all(_sum_to_one(each, -2) and not _sum_to_one(each, -1) for each in values):
+        yield Behaviour("softmax_over_queries", "every column sums to 1")
+
+
+def _sum_to_one(values: np.ndarray, axis: int) -> bool:
+    return bool(values.ndim > 1 and np.allclose(values.sum(axis), 1.0, atol=1e-4))
 
 
 def _extremes(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Behaviour]:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from attention_surgeon.testing.answer import Answer, Array, same_answer, same_numbers, to_array
 from attention_surgeon.testing.contract import Subject
@@ -73,6 +74,8 @@ def _mask_is_remembered(subject: Subject, cases: Sequence[Any]) -> bool:
 
 def _chance_or_memory(subject: Subject, case: object) -> Behaviour:
     answers = []
+    if _makes_parameters(subject, case):
+        return Behaviour(None, "each call makes a layer with new random numbers; make it once, in `__init__`")
     for _ in range(2):
         torch.manual_seed(0)
         np.random.seed(0)  # noqa: NPY002  the target may draw from the old global source
@@ -82,6 +85,17 @@ def _chance_or_memory(subject: Subject, case: object) -> Behaviour:
             "dropout_in_eval", "the same call gives another answer each time, and the same with the same seed"
         )
     return Behaviour("shares_state", "the same call gives another answer the second time, whatever the seed")
+
+
+def _makes_parameters(subject: Subject, case: object) -> bool:
+    """Whether a call makes parameters: they are random, and no optimizer knows them."""
+    made: list[str] = []
+    heard = register_module_parameter_registration_hook(lambda module, name, parameter: made.append(name))
+    try:
+        subject.ask(case)
+    finally:
+        heard.remove()
+    return bool(made)
 
 
 def _to_the_rest(weights: Array, near: npt.NDArray[np.bool_]) -> float:

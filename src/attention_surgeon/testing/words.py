@@ -1,7 +1,10 @@
 """What people call things: the parts of a name, and which role they stand for. Names are an interface, not evidence."""
 
 import inspect
+import io
 import re
+import textwrap
+import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -145,6 +148,23 @@ def _is_number(parameter: inspect.Parameter) -> bool:
     return any(
         word in parameter.name.lower() for word in ("drop", "scal", "temp", "eps", "dim", "axis", "dtype", "device")
     )
+
+
+def prose_of(source: str) -> str:
+    """Return what a source says in its comments and docstrings, not in its code.
+
+    >>> prose_of("def f(x):  # adds one\\n    'More by one.'\\n    y = 'z'\\n    return x + 1")
+    "# adds one 'More by one.'"
+    """
+    found, before = [], tokenize.NEWLINE
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(textwrap.dedent(source)).readline):
+            is_docstring = token.type == tokenize.STRING and before in (tokenize.NEWLINE, tokenize.INDENT)
+            found += [token.string] if is_docstring or token.type == tokenize.COMMENT else []
+            before = before if token.type in (tokenize.NL, tokenize.COMMENT, tokenize.DEDENT) else token.type
+    except (tokenize.TokenError, IndentationError):
+        pass
+    return " ".join(found)
 
 
 _TRUE = r"(?:\bTrue|\b1|\bones?)\b(?:(?!\b(?:0|False|zeros?)\b)[^.;\n]){0,30}?"

@@ -27,6 +27,7 @@ ORDER = (
     "aside",
     "map_view",
     "heads_view",
+    "picture_view",
     "text_view",
     "lines_view",
     "arithmetic",

@@ -25,10 +25,11 @@ def document_of(
     """Return everything that a page shows of one subject, or of two that are compared.
 
     Keys: `format`, `version`, `title`, `axes`, `comparison` (null, or distances map by map and where to begin),
-    `operation` (null; who operated puts there what was done, as `types.d.ts` says) and `sides`, one for each subject:
+    `operation` (null; who operated puts there what was done, as `types.d.ts` says), `stack` and `others` (empty; a page
+    of several stacks puts there its name and the documents of the others) and `sides`, one for each subject:
     `label`, `source`, `numQueries`, `numKeys`, `queryTokens` and `keyTokens` (null: positions), `promptLength` (null:
-    nothing was written), `statistics` (definitions), `frames` (the edges of the cells) and `maps`, each with `place`,
-    `name`, `group`, its cells and its numbers.
+    nothing was written), `picture` (null: no picture was read), `statistics` (definitions), `frames` (the edges of the
+    cells) and `maps`, each with `place`, `name`, `group`, its cells and its numbers.
 
     Args:
         subjects: One, or two with the same places and sizes.
@@ -53,6 +54,8 @@ def document_of(
         "sides": sides,
         "comparison": distances(*subjects) if len(subjects) == 2 else None,
         "operation": None,
+        "stack": "",
+        "others": [],
     }
 
 
@@ -80,6 +83,7 @@ def _side(subject: Subject, label: str, contents: Contents, steps: Sequence[dict
         "queryTokens": _names(subject.query_tokens),
         "keyTokens": _names(subject.key_tokens),
         "promptLength": subject.prompt_length,
+        "picture": subject.picture,
         "statistics": numbers.definitions,
         "frames": contents.frames,
         "maps": maps,

@@ -35,7 +35,12 @@ class Page:
 
     def __repr__(self) -> str:
         """Return the title and the number of maps."""
-        return f"Page({self.title!r}, {len(self.document['sides'][0]['maps'])} maps)"
+        return f"Page({self.title!r}, {self.num_maps} maps)"
+
+    @property
+    def num_maps(self) -> int:
+        """How many maps it shows, of all stacks; of a comparison those of one side."""
+        return sum(len(each["sides"][0]["maps"]) for each in (self.document, *self.document["others"]))
 
     @property
     def title(self) -> str:
@@ -81,6 +86,10 @@ class Page:
         if target.suffix.lower() in _PICTURES:
             from attention_surgeon.viewer.picture import save_picture  # here, because it loads matplotlib
 
+            if self.document["comparison"] is not None:
+                raise OptionError(
+                    f"Page.save: {target} would show a comparison, which needs a page; write it to an .html file."
+                )
             save_picture(self._subjects, self.title, place, target)
         else:
             write_file(target, self.html())

@@ -17,16 +17,19 @@ _MOST_MAPS = 64
 def save_picture(subjects: Sequence[Subject], title: str, place: Sequence[int | str], target: Path) -> None:
     """Write the maps at a place as a picture; of pooled maps the largest weight of each cell.
 
+    Args:
+        subjects: One for each stack of layers; the first that has maps at the place is drawn.
+        title: Stands above.
+        place: Which maps.
+        target: The file.
+
     Raises:
-        OptionError: a comparison, no map there, or too many.
+        OptionError: no map there, or too many.
         FileAccessError: the file cannot be written.
     """
-    if len(subjects) != 1:
-        raise OptionError(
-            f"Page.save: {target} would show a comparison, which needs a page; write it to an .html file."
-        )
-    subject = subjects[0]
-    maps = _chosen(subject, tuple(str(at) for at in place))
+    wanted = tuple(str(at) for at in place)
+    subject = next((each for each in subjects if any(at[: len(wanted)] == wanted for at in each.places)), subjects[0])
+    maps = _chosen(subject, wanted)
     queries, keys = (None, None) if subject.is_pooled else (subject.query_tokens, subject.key_tokens)
     if len(maps) == 1:
         where = name_of(subject.axes, subject.places[maps[0]])

@@ -41,12 +41,12 @@ def read(what: Any, axes: Sequence[str] | None, caller: str) -> Subject:
         return _of_weights(what, axes, caller)
     if isinstance(what, AttentionScan):
         return _of_scan(what, axes, caller)
-    if _is_capture(what):
+    if is_capture(what):
         return replace(
             _of_layers([layer.trace for layer in what.layers], [layer.name for layer in what.layers], None, caller),
             source=what.source,
         )
-    if _is_outputs(what):
+    if is_outputs(what):
         attentions = _attentions(what, caller)
         if isinstance(attentions[0], tuple | list):
             return _of_generation(attentions, axes, caller)
@@ -180,7 +180,7 @@ _EAGER = (
 )
 
 
-def _is_capture(what: Any) -> bool:
+def is_capture(what: Any) -> bool:
     """Tell what `surgery.capture` returns, which stands in a room beside this one."""
     layers = getattr(what, "layers", None)
     return isinstance(layers, tuple) and bool(layers) and all(hasattr(layer, "trace") for layer in layers)
@@ -202,19 +202,25 @@ def _of_generation(steps: Sequence[Any], axes: Sequence[str] | None, caller: str
     return replace(read(layers, axes, caller), prompt_length=first[0].shape[-2])
 
 
-def _is_outputs(what: Any) -> bool:
+def is_outputs(what: Any) -> bool:
+    """Tell what a model of transformers returns, with its attentions or without."""
     return any(hasattr(what, name) for name in ("attentions", *_OF_A_PAIR))
+
+
+def pair_of_attentions(outputs: Any) -> dict[str, Any]:
+    """Return the attentions of an encoder-decoder's outputs by stack: encoder, decoder, cross; empty ones left out."""
+    return {name.removesuffix("_attentions"): found for name in _OF_A_PAIR if (found := getattr(outputs, name, None))}
 
 
 def _attentions(outputs: Any, caller: str) -> Any:
     attentions = getattr(outputs, "attentions", None)
     if attentions:
         return attentions
-    others = [name for name in _OF_A_PAIR if getattr(outputs, name, None)]
+    others = list(pair_of_attentions(outputs))
     if others:
         raise OptionError(
-            f"{caller}: the outputs have {', '.join(others)}; give one of them, for example "
-            f"{caller}(outputs.{others[0]})."
+            f"{caller}: the outputs have {', '.join(f'{name}_attentions' for name in others)}; give one of them, for "
+            f"example {caller}(outputs.{others[0]}_attentions)."
         )
     given = "None" if attentions is None else "empty"
     raise ArgumentTypeError(f"{caller}: the outputs' attentions are {given}; {_EAGER}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 from torch import Tensor
 
@@ -32,6 +32,7 @@ class Subject:
         source: Where this comes from, in words.
         prompt_length: How many tokens were given to a model that wrote the others; None: nothing was written.
         measured: For each place the statistics that are known already, where the weights are not there to measure.
+        picture: What a vision model read, as the page's document holds it; None: nothing of the kind.
     """
 
     axes: tuple[str, ...]
@@ -44,6 +45,7 @@ class Subject:
     source: str = ""
     prompt_length: int | None = None
     measured: Sequence[HeadStatistics] = ()
+    picture: dict[str, Any] | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:

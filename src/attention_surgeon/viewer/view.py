@@ -1,14 +1,17 @@
 """From attention to a page: `view` for one, `compare` for before and after."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError, ShapeError
 from attention_surgeon.require import kind_of, require_count
 from attention_surgeon.viewer.document import document_of
 from attention_surgeon.viewer.page import Page
 from attention_surgeon.viewer.read import read
+from attention_surgeon.viewer.seen import SeenPicture, seen_picture, with_picture
+from attention_surgeon.viewer.stacks import Stacks, read_stacks, shares, with_names, with_prompt
 from attention_surgeon.viewer.subject import Subject, name_of, with_tokens
 
 _PROGRAM = 130_000
@@ -26,6 +29,8 @@ def view(
     title: str | None = None,
     key_value_heads: int | None = None,
     prompt_length: int | None = None,
+    picture: np.ndarray | None = None,
+    patches: tuple[int, int] | None = None,
     in_full: Sequence[Sequence[int | str]] = (),
     max_megabytes: int | float = 5.0,
 ) -> Page:
@@ -40,14 +45,21 @@ def view(
             - weights as a `torch.Tensor` or NumPy array of any floating dtype: `(n_q, n_k)`, `(heads, n_q, n_k)`,
               `(batch, heads, n_q, n_k)` or `(layers, batch, heads, n_q, n_k)`, or a list of these, one for each layer;
             - what a model of transformers returned, with its `attentions`, from `generate(...)` too;
-            - a `stats.PooledMap`, of which only the cells are known, or a `stats.AttentionScan`, a map with statistics.
-        tokens: One string for each query; for the keys too, where there are as many.
-        key_tokens: One string for each key.
+            - what `surgery.capture` returned;
+            - a `stats.PooledMap`, of which only the cells are known, or a `stats.AttentionScan`, a map with statistics;
+            - a dictionary of stacks, such as `{"encoder": ..., "cross": ...}`, of layers each; the page has a list to
+              choose from. A capture or the outputs of an encoder-decoder are that by themselves.
+        tokens: One string for each query; for the keys too, where there are as many. Of an encoder-decoder: what is
+            written.
+        key_tokens: One string for each key. Of an encoder-decoder: what is read.
         axes: Names of the axes before queries and keys, where they are not the usual ones: `("layer", "head")`.
         title: Stands above everything; None: the beginning of the text.
         key_value_heads: How many heads of keys and values the heads share; found by itself in a trace.
         prompt_length: How many of the tokens were given to a model that wrote the others: the text then has a slider
             over its steps. Found by itself in what `generate` returned.
+        picture: What a vision model read, `(height, width, 3)`, as `surgery.read_picture` gives it: the page then draws
+            the weights over it. Its patches stand last among the positions.
+        patches: How many rows and columns of patches the picture was cut into.
         in_full: Places, such as `[(0, 3)]` for layer 0, head 3, that are held weight by weight in 255 steps, whatever
             the others lose.
         max_megabytes: The size that the page keeps to, in 10⁶ bytes.
@@ -64,12 +76,20 @@ def view(
     >>> page.title
     'cat sat'
     """
-    subject = with_tokens(read(what, axes, "view"), tokens, key_tokens, key_value_heads, "view")
+    stacks = with_names(read_stacks(what, axes, "view"), tokens, key_tokens, key_value_heads, "view")
     if prompt_length is not None:
-        subject = replace(subject, prompt_length=_prompt_length(prompt_length, subject))
-    room = _room([subject], max_megabytes, "view")
-    words = _title(title, subject, "view")
-    return Page(document_of([subject], words, [""], _places(subject, in_full, "view"), room, "view"), [subject])
+        require_count(prompt_length, "prompt_length", "view")
+        stacks = with_prompt(stacks, prompt_length, "view")
+    if (seen := seen_picture(picture, patches, "view")) is not None:
+        stacks = _over_picture(stacks, seen)
+    subjects = list(stacks.values())
+    room, parts = _room(subjects, max_megabytes, "view"), shares(stacks)
+    words, full = _title(title, subjects[0], "view"), _in_full(stacks, in_full, "view")
+    documents = [
+        document_of([subject], words, [""], full[name], parts[name] * room, "view") | {"stack": name}
+        for name, subject in stacks.items()
+    ]
+    return Page(documents[0] | {"others": documents[1:]}, subjects)
 
 
 def compare(
@@ -118,28 +138,39 @@ def compare(
     return Page(document_of(sides, _title(title, sides[0], "compare"), labels, frozenset(), room, "compare"), sides)
 
 
-def _prompt_length(given: int, subject: Subject) -> int:
-    require_count(given, "prompt_length", "view")
-    if given > subject.sizes[0]:
-        raise OptionError(f"view: prompt_length is {given}, but there are {subject.sizes[0]} queries.")
-    return given
-
-
-def _places(subject: Subject, in_full: Sequence[Sequence[int | str]], caller: str) -> frozenset[int]:
-    """Return the numbers of the maps at the places of `in_full`.
+def _over_picture(stacks: Stacks, seen: SeenPicture) -> Stacks:
+    """Return the stacks, those that read the picture with it.
 
     Raises:
-        OptionError: there is no map at one of them.
+        ShapeError: none has as many positions as there are patches.
     """
-    known = {place: number for number, place in enumerate(subject.places)}
-    found = set()
+    found = {name: with_picture(subject, seen) for name, subject in stacks.items()}
+    if all(subject.picture is None for subject in found.values()):
+        n_q, n_k = next(iter(stacks.values())).sizes
+        raise ShapeError(
+            f"view: patches is {(seen.rows, seen.columns)}, which are {seen.rows * seen.columns} positions, but there "
+            f"are {n_q} queries and {n_k} keys."
+        )
+    return found
+
+
+def _in_full(stacks: Stacks, in_full: Sequence[Sequence[int | str]], caller: str) -> dict[str, frozenset[int]]:
+    """Return for each stack the numbers of the maps at the places of `in_full`.
+
+    Raises:
+        OptionError: there is no map at one of them in any stack.
+    """
+    found: dict[str, set[int]] = {name: set() for name in stacks}
     for wanted in in_full:
         place = tuple(str(at) for at in wanted) if isinstance(wanted, Sequence) else (str(wanted),)
-        if place not in known:
+        where = [(name, subject.places.index(place)) for name, subject in stacks.items() if place in subject.places]
+        if not where:
+            subject = next(iter(stacks.values()))
             first, last = (name_of(subject.axes, subject.places[end]) for end in (0, -1))
             raise OptionError(f"{caller}: in_full names {wanted!r}, but the maps are {first} to {last}.")
-        found.add(known[place])
-    return frozenset(found)
+        for name, number in where:
+            found[name].add(number)
+    return {name: frozenset(numbers) for name, numbers in found.items()}
 
 
 def _room(subjects: Sequence[Subject], max_megabytes: int | float, caller: str) -> float:
@@ -151,9 +182,11 @@ def _room(subjects: Sequence[Subject], max_megabytes: int | float, caller: str) 
             f"{caller}: max_megabytes is {max_megabytes}, expected at least {_LEAST_MEGABYTES}: the program takes "
             f"{_PROGRAM / 1e6} of it."
         )
-    first = subjects[0]
-    texts = sum(len(token.encode("utf-8", "surrogatepass")) + 8 for token in first.all_tokens)
-    return max_megabytes * 1e6 - _PROGRAM - len(subjects) * (texts + _PER_MAP * len(first.maps))
+    taken = 0
+    for subject in subjects:
+        taken += sum(len(token.encode("utf-8", "surrogatepass")) + 8 for token in subject.all_tokens)
+        taken += _PER_MAP * len(subject.maps) + (0 if subject.picture is None else len(subject.picture["image"]))
+    return max_megabytes * 1e6 - _PROGRAM - taken
 
 
 def _check_alike(before: Subject, after: Subject) -> None:

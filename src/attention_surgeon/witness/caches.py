@@ -5,7 +5,7 @@ is filled, or buffers inside the layer with a start position.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,9 @@ def _tried(trier: "_Trier", name: str, ways: Sequence[str]) -> Claim:
         fault, sentence, place = trier.what_is_wrong(_PIECES[words])
         said = f"fed as {words}, the output is another than at once: {sentence}"
         return Claim(name, tried, fault, said, place=place)
+    if any(trier.keeps_mask(_PIECES[words]) is False for words in outcomes):
+        said = "with kept keys, the mask of the whole sequence is cut at its first rows, not at those of the new tokens"
+        return Claim(name, tried, "causal_aligned_at_start", said)
     return Claim(name, tried)
 
 
@@ -111,6 +114,8 @@ class _Trier:
         """Whether the pieces give what the whole gives; None where no way of handing the cache on works."""
         best: bool | None = None
         for way in self._ways() if self.way is None else [self.way]:
+            if self._is_cross and best is not None and not (way.is_returned or way.place or way.start() is not None):
+                break  # nothing kept is right in cross-attention, too, and says nothing of what is
             try:
                 whole = self._whole(is_masked=bool(way.place))
                 parts = [self._output(part) for part in self._fed(way, pieces)]
@@ -177,14 +182,34 @@ class _Trier:
         if not self.names["cache"] or place is not None or _has_buffers(self.plan.make()):
             yield _Way(lambda: None)
 
-    def _fed(self, way: _Way, pieces: Sequence[int]) -> Iterator[Any]:
-        """Yield what each piece gives, the cache handed on as `way` says."""
+    def keeps_mask(self, pieces: Sequence[int]) -> bool | None:
+        """Whether a causal mask of the whole sequence, given with every piece, gives what it gives at once.
+
+        None where it takes no such mask: most want the rows of the new queries only.
+        """
+        names = [a.name for a in self.plan.arguments if a.role == "mask" and a.name not in self.inputs]
+        if self.way is None or self.is_causal or self.plan.library != "torch" or not names:
+            return None
+        mask = {names[0]: torch.full((_LENGTH, _LENGTH), -torch.inf).triu(1)}
+        try:
+            with torch.no_grad():
+                whole = self._output(self.plan.call(self.plan.make(), self._given(0, _LENGTH, "") | mask))
+            parts = [self._output(part) for part in self._fed(self.way, pieces, mask)]
+        except Exception:  # noqa: BLE001  somebody else's code may raise anything
+            return None
+        if any(part.shape[self._axis] != size for part, size in zip(parts, pieces, strict=True)):
+            return None
+        joined = np.concatenate(parts, self._axis)
+        return joined.shape == whole.shape and bool(np.abs(joined - whole).max() < 1e-4 * float(np.abs(whole).max()))
+
+    def _fed(self, way: _Way, pieces: Sequence[int], extra: Mapping[str, Any] | None = None) -> Iterator[Any]:
+        """Yield what each piece gives, the cache handed on as `way` says, with more arguments in every call."""
         made, state, first = self.plan.make(), way.start(), 0
         if way.place:
             setattr(made, way.place, state)
         for size in pieces:
             given = self._given(first, size, way.place)
-            given |= {name: True for name in self.names["use_cache"]}
+            given |= {name: True for name in self.names["use_cache"]} | dict(extra or {})
             if self.names["cache"] and not way.place:
                 given[self.names["cache"][0]] = state
             with torch.no_grad():

@@ -111,6 +111,9 @@ class Canon:
         query_argument: Which argument the queries come from.
         key_argument: Which the keys come from.
         value_argument: Which the values come from.
+        extra: What else entered the softmax beside the keys: a sink, or the scores of keys that are parameters.
+        null_key: `(columns, d)`, the keys that are parameters and no tokens; None where there are none.
+        null_value: `(columns, d_v)`, the values that are.
     """
 
     q: Array
@@ -128,6 +131,8 @@ class Canon:
     key_argument: str = ""
     value_argument: str = ""
     extra: Array | None = None
+    null_key: Array | None = None
+    null_value: Array | None = None
 
 
 class Structure(Exception):
@@ -202,6 +207,37 @@ def _rows(flow: Flow, product: Product, marks: Product, side: str, without: str)
 
 
 @dataclass(frozen=True)
+class _Null:
+    """Where in an operand rows stand that are parameters and no tokens: along a letter, which places are tokens."""
+
+    letter: str
+    kept: Array
+    rows: Array
+
+    def without(self, product: Product) -> Product:
+        """Return a product without them, on whichever sides have the letter."""
+        a, b = (
+            np.compress(self.kept, array, letters.index(self.letter)) if self.letter in letters else array
+            for array, letters in ((product.a, product.left), (product.b, product.right))
+        )
+        return replace(product, a=a, b=b)
+
+
+def _null_rows(product: Product, marks: Product, without: str) -> _Null | None:
+    """Return the rows of the right operand that depend on no token, where they fill places along one axis."""
+    letters, numbers = product.rows("b", without)
+    is_null = _of_rows(marks.rows("b", without)[1]) == NONE
+    if not is_null.any() or is_null.all():
+        return None
+    for axis, letter in enumerate(letters):
+        along = np.moveaxis(is_null, axis, -1).reshape(-1, is_null.shape[axis])
+        if (along == along[:1]).all():
+            rows = np.moveaxis(numbers, axis, 0)[along[0]]
+            return _Null(letter, ~along[0], rows.reshape(len(rows), -1, rows.shape[-1])[:, 0])
+    return None
+
+
+@dataclass(frozen=True)
 class _Layout:
     """Where the numbers of a product belong: the same in every run of a flow, so it is worked out once.
 
@@ -210,12 +246,14 @@ class _Layout:
         rows: Those of both operands (of the values alone, for the product with these).
         place: The batch, head, query and key of every element of the scores.
         batches: Which sequences these are.
+        null: The keys (or values) that are no tokens, if there are any.
     """
 
     is_turned: bool
     rows: tuple[_Rows, ...]
     place: tuple[Array, ...] = ()
     batches: Array = field(default_factory=lambda: np.zeros(0))
+    null: _Null | None = None
 
 
 class _Written:
@@ -223,6 +261,8 @@ class _Written:
 
     def __init__(self, flow: Flow, core: Core, trace: Trace) -> None:
         self.flow, self.core, self.ops = flow, core, trace.ops
+        self._null: _Null | None = None
+        self._null_value: _Null | None = None
 
     def rows_of(self, name: Part) -> Array:
         """Return the rows of the queries, each row of the keys once, or the values as each head met them."""
@@ -251,13 +291,18 @@ class _Written:
             return out
 
         product, rows = parts[0][0], parts[0][1]
-        masked_raw, extra = self._entering(product.value().shape)
-        weights_raw, used_raw = self._leaving(product.value().shape)
+        whole = tuple(self._whole_sizes(product)[c] for c in product.out)
+        masked_raw, extra = self._entering(whole)
+        if self._null is not None:
+            axis = product.out.index(self._null.letter)
+            columns = [np.take(masked_raw, [c], axis) for c in np.flatnonzero(~self._null.kept)]
+            masked_raw = np.compress(self._null.kept, masked_raw, axis)
+            extra = np.concatenate([laid(np.broadcast_to(c, masked_raw.shape))[..., :1] for c in columns], -1)
+        weights_raw, used_raw = self._leaving(whole, product)
         scores = sum(laid(part[0].value()) for part in parts)
         q, k = self.rows_of("q"), self.rows_of("key_rows")
         key_heads = self._key_heads(rows, product, size)
         v, weights_used = self._values(place, size)
-        output = np.einsum("bhij,bhjd->bhid", weights_used, v)
         tokens = flow.tokens
         return Canon(
             q=q,
@@ -269,13 +314,20 @@ class _Written:
             masked=laid(masked_raw),
             weights=laid(weights_raw),
             used=laid(used_raw),
-            output=output,
+            output=self._output(v, weights_used, place),
             key_heads=key_heads,
             extra=extra,
+            null_key=None if self._null is None else self._null.rows,
+            null_value=None if self._null_value is None else self._null_value.rows,
             query_argument=tokens[int(rows[0].tokens.flat[0])].argument,
             key_argument=tokens[int(rows[1].tokens.flat[0])].argument,
             value_argument=self._value_argument,
         )
+
+    def _whole_sizes(self, product: Product) -> dict[str, int]:
+        """Return how long each axis of the scores is, with the keys that are no tokens."""
+        sizes = product.sizes
+        return sizes if self._null is None else sizes | {self._null.letter: len(self._null.kept)}
 
     def _scored(self, op: int) -> tuple[Product, tuple[_Rows, _Rows], tuple[Array, ...]]:
         """Return a product with queries on its left, its rows, and where each of its elements belongs."""
@@ -283,11 +335,15 @@ class _Written:
         product = as_product(recorded.name, recorded.inputs, recorded.options)
         if product is None:
             raise UnjudgedError(f"I cannot read its product `{recorded.name}`")
+        if product.alone:
+            words = "an axis of the queries or keys is summed before they meet: heads are mixed"
+            raise Structure("heads_averaged", words, self.core)
         layout = flow.layouts.get(("scores", op))
         if layout is None:
             layout = flow.layouts["scores", op] = self._laid_out(op, product)
-        self._batches = layout.batches
+        self._batches, self._null = layout.batches, layout.null
         product = product.turned() if layout.is_turned else product
+        product = product if layout.null is None else layout.null.without(product)
         queries, keys = (
             replace(rows, numbers=product.rows(side, product.summed)[1])
             for side, rows in zip("ab", layout.rows, strict=True)
@@ -302,10 +358,13 @@ class _Written:
         is_turned = self._keys_are_left(product, marks)
         if is_turned:
             product, marks = product.turned(), marks.turned()
+        null = _null_rows(product, marks, product.summed)
+        if null is not None:
+            product, marks = null.without(product), null.without(marks)
         rows = _rows(flow, product, marks, "a", product.summed), _rows(flow, product, marks, "b", product.summed)
         for side, name in zip(rows, ("queries", "keys"), strict=True):
             if (side.tokens < 0).any():
-                raise _mixed(marks.rows("a" if side is rows[0] else "b", product.summed)[1], name, core)
+                raise _mixed(marks.rows("a" if side is rows[0] else "b", product.summed)[1], name, core, flow)
         sizes = product.sizes
         token_a, token_b = (side.spread(side.tokens, product.out, sizes) for side in rows)
         head = rows[0].spread(rows[0].ranks, product.out, sizes)
@@ -321,7 +380,7 @@ class _Written:
         np.add.at(whole, place, 1)
         if (whole != 1).any():
             raise self._not_whole(product, rows, whole)
-        return _Layout(is_turned, rows, place, batches)
+        return _Layout(is_turned, rows, place, batches, null)
 
     def _not_whole(self, product: Product, rows: tuple[_Rows, _Rows], whole: Array) -> Structure:
         """Say why not every query meets every key of its head once."""
@@ -336,7 +395,8 @@ class _Written:
             return Structure(
                 "attends_over_heads", "the heads of one position meet each other, not the positions", self.core
             )
-        return self._cut_by_view(rows[0].numbers)
+        found = [self._cut_by_view(each.numbers) for each in rows]
+        return next((one for one in found if one.name == "heads_split_by_view"), found[0])
 
     def _cut_by_view(self, numbers: Array) -> Structure:
         """Heads that were cut by one view lie in memory as the projection left them."""
@@ -438,12 +498,23 @@ class _Written:
                 break
         return entered
 
-    def _leaving(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
-        """Return what the softmax gave, and what of it met the values, both in the shape of the scores."""
+    def _leaving(self, shape: tuple[int, ...], product: Product) -> tuple[Array, Array]:
+        """Return what the softmax gave, and what of it met the values, both in the shape of the scores of tokens."""
+        if self._null is None:
+            return self._weights_in(shape)
+        axis = product.out.index(self._null.letter)
+        weights, used = self._weights_in(shape)
+        return np.compress(self._null.kept, weights, axis), np.compress(self._null.kept, used, axis)
+
+    def _weights_in(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
         combine = self._combine()
         if combine is None:
             raise UnjudgedError(f"I cannot read its product `{self.ops[self.core.combine].name}` of weights and values")
         op = self.ops[self.core.softmax]
+        if self._null is None and combine.a.size != int(np.prod(shape)):  # a sink that has a value as well
+            _, marks = self._combine_marks(combine)
+            null = _null_rows(combine, marks, "".join(c for c in combine.right if c not in combine.left))
+            combine = combine if null is None else null.without(combine)
         used = _in_shape(combine.a, shape)
         if op.name == "softmax":
             assert op.value is not None
@@ -464,20 +535,27 @@ class _Written:
             raise Structure("attends_over_heads", "one query head meets keys of several heads", self.core)
         return found
 
+    def _combine_marks(self, combine: Product) -> tuple[str, Product]:
+        """Return the letters of a value's size, and the product of weights and values with labels for numbers."""
+        flow, core = self.flow, self.core
+        op = self.ops[core.combine]
+        marks = as_product(op.name, (flow.labels(core.combine, -2), flow.labels(core.combine, -1)), op.options)
+        assert marks is not None
+        return "".join(c for c in combine.right if c not in combine.left), (
+            marks if core.weights_first else marks.turned()
+        )
+
     def _values(self, place: tuple[Array, ...], size: tuple[int, ...]) -> tuple[Array, Array]:
         """Return the values as each head met them, and the weights that it met them with, in one layout."""
         flow, core = self.flow, self.core
         combine = self._combine()
         assert combine is not None
-        op = self.ops[core.combine]
         own = "".join(c for c in combine.right if c not in combine.left)
         layout = flow.layouts.get(("values", core.combine))
         if layout is None:
-            marks = as_product(op.name, (flow.labels(core.combine, -2), flow.labels(core.combine, -1)), op.options)
-            assert marks is not None
-            marks = marks if core.weights_first else marks.turned()
-            layout = _Layout(False, (_rows(flow, combine, marks, "b", own),))
-            flow.layouts["values", core.combine] = layout
+            layout = flow.layouts["values", core.combine] = self._values_laid_out(combine)
+        self._null_value = layout.null
+        combine = combine if layout.null is None else layout.null.without(combine)
         rows = replace(layout.rows[0], numbers=combine.rows("b", own)[1])
         if (rows.tokens < 0).any():
             raise Structure("rows_mix_tokens", "a row of the values is made of several tokens", core)
@@ -500,6 +578,29 @@ class _Written:
         values[place[0], place[1], place[3]] = numbers[row]
         return values, _laid(combine.a, place, size)
 
+    def _values_laid_out(self, combine: Product) -> _Layout:
+        own, marks = self._combine_marks(combine)
+        null = _null_rows(combine, marks, own)
+        if null is not None:
+            combine, marks = null.without(combine), null.without(marks)
+        return _Layout(False, (_rows(self.flow, combine, marks, "b", own),), null=null)
+
+    def _output(self, values: Array, weights: Array, place: tuple[Array, ...]) -> Array:
+        """Return what came out, in the layout of the values; values that are no tokens are in it."""
+        out = np.einsum("bhij,bhjd->bhid", weights, values)
+        whole = self._combine()
+        if self._null_value is None or whole is None:
+            return out
+        combine = self._null_value.without(whole)
+        shape = tuple(combine.sizes[c] for c in combine.left)
+        kept = [c for c in combine.left if c in combine.out]
+        own = [c for c in combine.right if c not in combine.left]
+        axis = tuple(n for n, c in enumerate(combine.left) if c not in combine.out)
+        where = tuple(np.moveaxis(p.reshape(shape), axis, range(len(axis)))[(0,) * len(axis)] for p in place[:3])
+        moved = whole.value().transpose([whole.out.index(c) for c in (*kept, *own)])
+        out[where] = moved.reshape(*(combine.sizes[c] for c in kept), -1)
+        return out
+
     def _token_places(self, rows: _Rows) -> tuple[Array, Array, Array]:
         tokens = [self.flow.tokens[t] for t in rows.tokens.flat]
         batch = np.searchsorted(self._batches, [t.batch for t in tokens])
@@ -511,10 +612,15 @@ def _one_or_all(positions: Array) -> Array:
     return np.zeros_like(positions) if (positions == positions.flat[0]).all() else positions
 
 
-def _mixed(labels: Array, name: str, core: Core) -> Structure:
+def _mixed(labels: Array, name: str, core: Core, flow: Flow) -> Structure:
     """Say why rows `(..., features)` belong to no token: features of several lie in one, or each is made of several."""
     flat = np.sort(labels.reshape(-1, labels.shape[-1]), -1)
-    if (labels >= 0).all() and labels.shape[-1] > 1 and (np.diff(flat, axis=-1) > 0).all():
+    is_apart = (labels >= 0).all() and labels.shape[-1] > 1 and bool((np.diff(flat, axis=-1) > 0).all())
+    if is_apart:
+        of = flow.tokens[int(flat.flat[0])]
+        count = sum(t.argument == of.argument and t.batch == of.batch for t in flow.tokens)
+        is_apart = labels.shape[-1] >= count
+    if is_apart:
         return Structure("rows_unknown", "its rows are one feature of all tokens: it attends over the channels", core)
     if (labels >= 0).all():
         return Structure("heads_split_by_view", f"a row of the {name} holds features of several tokens", core)
@@ -584,7 +690,7 @@ class _Fused:
         rows = _of_rows(marks)
         name = ("queries", "keys", "values")[operand]
         if (rows < 0).any():
-            raise _mixed(marks, name, self.core)
+            raise _mixed(marks, name, self.core, self.flow)
         tokens = [self.flow.tokens[t] for t in rows.flat]
         batch = np.array([t.batch for t in tokens]).reshape(rows.shape)
         position = np.array([t.position for t in tokens]).reshape(rows.shape)

@@ -8,6 +8,7 @@ import numpy as np
 
 from attention_surgeon.witness.core import Canon, Core
 from attention_surgeon.witness.flow import Flow, apart
+from attention_surgeon.witness.forms import find_norm
 from attention_surgeon.witness.products import as_product
 from attention_surgeon.witness.record import Array, Trace, to_numbers
 
@@ -24,6 +25,7 @@ class Ending:
         tail: The names of what is done after the projection.
         op: The operation at which the fault shows.
         beyond: What was done to the merged heads before the projection, in words; empty for nothing.
+        added: The projection whose result is added in the place of the input, None for none.
     """
 
     fault: str | None = None
@@ -33,6 +35,7 @@ class Ending:
     tail: tuple[str, ...] = ()
     op: int | None = None
     beyond: str = ""
+    added: int | None = None
 
 
 _QUIET = frozenset(
@@ -70,8 +73,15 @@ _LAYOUTS: Mapping[str | None, Callable[[Array], Array]] = {
     "heads_merged_without_transpose": lambda heads: heads,
     "heads_reversed": lambda heads: heads.transpose(0, 2, 1, 3)[:, :, ::-1],
     "heads_merged_by_feature": lambda heads: heads.transpose(0, 2, 3, 1),
+    "heads_unfolded_wrongly": lambda heads: _refolded(heads).transpose(0, 2, 1, 3),
 }
 """How heads `(b, h, n, d)` are put side by side, token by token: rightly, and by what else."""
+
+
+def _refolded(heads: Array) -> Array:
+    """Fold heads `(b, h, n, d)` into one axis, heads first, and take them apart as if sequences came first."""
+    b, h, n, d = heads.shape
+    return heads.transpose(1, 0, 2, 3).reshape(b, h, n, d)
 
 
 def _beyond_merging(flow: Flow, op: int, core: Core, canon: Canon) -> tuple[str, str | None] | None:
@@ -177,8 +187,8 @@ def merge_fault(heads: Array, merged: Array) -> str | None:
         for fault, value in (*options.items(), *orders.items()):
             if _same(merged, value):
                 return fault
-        first = np.zeros_like(right)
-        first[:, :, 0] = right[:, :, 0]
+        if _are_whole_heads(right, merged.reshape(b, n, h, d)):
+            return "heads_out_of_order"
         if _same(np.sort(merged, None), np.sort(heads, None)):
             return "heads_merged_without_transpose"
     if merged.shape == (b * n, d) and h > 1:
@@ -186,6 +196,13 @@ def merge_fault(heads: Array, merged: Array) -> str | None:
             if _same(merged, value.reshape(b * n, d)):
                 return fault
     return "unknown"
+
+
+def _are_whole_heads(right: Array, given: Array) -> bool:
+    """Whether heads `(b, n, h, d)` are all there, at their tokens, in another order."""
+    heads = range(right.shape[2])
+    found = [next((g for g in heads if _same(right[:, :, h], given[:, :, g])), -1) for h in heads]
+    return sorted(found) == list(heads)
 
 
 def _same(one: Array, two: Array) -> bool:
@@ -205,6 +222,10 @@ def _unprojected(flow: Flow, heads: Array, output: Array, last: int) -> Ending:
         heads.transpose(0, 3, 2, 1),
     ]
     flat = output.reshape(-1)
+    if h > 1 and sorted(axes) == sorted("bhnd") and output.ndim == 4 and h != n:
+        placed = output.transpose([axes.index(letter) for letter in "bnhd"])
+        fault = None if placed.shape != rows[1].shape else merge_fault(heads, placed.reshape(b * n, h * d))
+        return Ending(None if fault == "unknown" else fault, fault != "unknown", op=last)
     if h == 1 or "h" in axes:
         if any(_same(flat, x.reshape(-1)) for x in rows):
             return Ending()
@@ -252,8 +273,36 @@ def _tail(flow: Flow, op: int, output: Array) -> Ending:
     for name, changed in (("residual_added_to_layer", _twice), ("residual_multiplied", _times)):
         if any(_same(np.sort(given, None), np.sort(value, None)) for given in changed(flow, [*points, output], value)):
             return Ending(name, projection=op, has_residual=True, tail=("add",), op=op)
-    has_product = any(k > op and flow.reaches(op, k) for k in (*flow.projections, *flow.products))
+    after = [k for k in (*flow.projections, *flow.products) if k > op and flow.reaches(op, k)]
+    if after and _same_matrix(flow, op, after[0]):
+        return Ending("output_projected_twice", projection=op, tail=others, op=after[0])
+    if value.shape == output.shape and (found := _normed(flow, op, value, output)) is not None:
+        return replace(found, tail=others)
+    has_product = bool(after)
     return Ending(projection=op, has_residual="add" in others, tail=others, is_known=not has_product)
+
+
+def _same_matrix(flow: Flow, one: int, two: int) -> bool:
+    """Whether two projections have one matrix."""
+    pairs = ([x for x in flow.ops[op].inputs[:2] if x.ndim == 2] for op in (one, two))
+    first, second = ((x[-1] if x else None) for x in pairs)
+    return first is not None and second is not None and first.shape == second.shape and bool((first == second).all())
+
+
+def _normed(flow: Flow, op: int, value: Array, output: Array) -> Ending | None:
+    """Say what was added before a norm at the end, or without one: the input, or another projection; None for nothing."""
+    inputs = [to_numbers(flow.inputs[name]) for name in flow.arguments]
+    others = [(k, flow.ops[k].value) for k in flow.projections if k < op]
+    for k, part in [*((None, part) for part in inputs), *others]:
+        if part is not None and part.shape == value.shape and _is_normed(value + part, output):
+            return Ending(projection=op, has_residual=True, added=k)
+    return None
+
+
+def _is_normed(value: Array, output: Array) -> bool:
+    """Whether one is the other, or a norm of it over its features."""
+    rows = [x.reshape(1, -1, 1, x.shape[-1]) for x in (value, output)]
+    return _same(value, output) or find_norm(*rows) is not None
 
 
 def _twice(flow: Flow, points: Sequence[Array], value: Array) -> Iterator[Array]:

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from attention_surgeon.calls.names import size_of
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.caches import try_cache
 from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
 from attention_surgeon.witness.flow import Flow, apart
+from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
 
@@ -96,12 +98,20 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         step=_one_number(given, r"dilat"),
         reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side"),
         base=_one_number(_defaults(plan.target) | given, r"(rope_?|rotary_?)?(theta|base)$"),
+        has_residual=bool(_RESIDUAL.search(prose_of(says))),
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
         rotates_values=bool(
             re.search(r"(rotary|rope|pos\w*)_?values?|values?_?(pe|rotary|rope|pos)", name, re.IGNORECASE)
         ),
     )
+
+
+_RESIDUAL = re.compile(
+    r"\b(x|inputs?|residual)\s*\+\s*\w|\w\)?\s*\+\s*(x|inputs?|residual)\b|(?<!no )(?<!without )(?<!without a )\bresidual connection",
+    re.IGNORECASE,
+)
+"""What a text says of a layer that adds its input to its output: `LayerNorm(x + Dropout(attention(x)))`."""
 
 
 def _keeps_a_triangle(made: Any) -> bool:
@@ -228,6 +238,7 @@ class _Observer:
         if not self.is_quick:
             self._other_sizes()
         self._switches()
+        self._batch()
         self._slopes(reading)
         self._modes(flow)
 
@@ -236,7 +247,14 @@ class _Observer:
         self.hiding = frozenset(claim.argument for claim in claims if claim.meaning == "hide")
         is_causal = reading.pattern.name in _CAUSAL
         cache = try_cache(self.plan, is_causal=is_causal, says=self.says, hiding=self.hiding)
+        is_no_softmax = any(finding.step == "weights" for finding in reading.findings)
         for claim in [*claims, *([cache] if cache else [])]:
+            is_of_softmax = claim.fault == "mask_misread" and "softmax" in claim.sentence
+            if not (is_no_softmax and is_of_softmax):  # what is said already
+                self._claim(claim)
+        tried = {claim.argument: claim for claim in try_options(self.plan)}
+        self.untried = [name for name in self.untried if name not in tried]
+        for claim in tried.values():
             self._claim(claim)
         roles = {a.role: a.name for a in self.plan.arguments}
         if "need_weights" in roles:
@@ -327,6 +345,19 @@ class _Observer:
         if not np.isfinite(output).all():
             self.findings.append(Finding("nan_rows", "output", "one token alone gives NaN"))
         self.tried.append("one token")
+
+    def _batch(self) -> None:
+        """Give a function of two axes several sequences, where its text speaks of them: each must keep to itself."""
+        plan = with_batch(self.plan, self.says)
+        if plan is None:
+            return
+        try:
+            flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+            found = read(flow, expects=self.expects)
+        except Exception:  # noqa: BLE001  a size that is refused is no fault
+            return
+        if found.findings:
+            self._add(replace(found, unknown=[]), "with several sequences")
 
     def _switches(self) -> None:
         for plan in self.plan.switched():

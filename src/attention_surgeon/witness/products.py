@@ -32,6 +32,11 @@ class Product:
         return "".join(c for c in self.left if c in self.right and c not in self.out)
 
     @property
+    def alone(self) -> str:
+        """The letters of one operand that are summed over without the other."""
+        return "".join(c for c in set(self.left) ^ set(self.right) if c not in self.out)
+
+    @property
     def sizes(self) -> dict[str, int]:
         """How long each axis is."""
         return dict(zip(self.left + self.right, self.a.shape + self.b.shape, strict=True))

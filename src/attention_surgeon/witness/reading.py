@@ -4,7 +4,7 @@ import itertools
 import linecache
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,14 @@ import numpy as np
 from torch import Tensor
 
 from attention_surgeon.verdict import Location
-from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_of
+from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_of, softmax
 from attention_surgeon.witness.ending import Ending, find_ending
-from attention_surgeon.witness.flow import Flow
+from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
 from attention_surgeon.witness.mixing import find_head_mix, mixed_over_heads, with_query_bias
+from attention_surgeon.witness.norms import norm_mistake
 from attention_surgeon.witness.positions import read_bias, read_rotations
-from attention_surgeon.witness.record import Array
+from attention_surgeon.witness.record import Array, to_numbers
 from attention_surgeon.witness.roots import Root, Rows, find_root
 from attention_surgeon.witness.scores import (
     Pattern,
@@ -133,6 +134,31 @@ _WRONG_PATTERNS = {
 }
 
 
+_NORMALISERS = {
+    "bias_after_softmax": "a bias is added to the weights after the softmax; their rows do not sum to 1",
+    "exp_divided_by_mean": "exponentials are divided by the mean of the row, not by its sum",
+    "mask_after_softmax": "weights are set to 0 after the softmax; their rows do not sum to 1",
+    "scale_after_softmax": "the weights are divided by √d_k after the softmax",
+    "sink_column_wrong": "the column of the first key is cut off and that of the sink stays",
+    "sink_missing": "the rows are divided by their sum once the sink is gone",
+    "softmax_twice": "the weights go through the softmax a second time",
+    "sum_without_keepdim": "column j is divided by the sum of row j: an axis is missing in the sum",
+}
+"""What is said of weights that are no softmax of the scores."""
+
+_NOT_MERGED = "the outputs of the heads are not put side by side, token by token"
+_ENDINGS = {
+    "heads_out_of_order": "the heads are put side by side in another order than their features have",
+    "heads_unfolded_wrongly": "heads that were folded into the batch are taken apart in the other order",
+    "output_projected_twice": "the output goes through one projection twice",
+    "residual_added_to_layer": "the input is added more than once",
+    "residual_missing": "its text says that the input is added to the output, and it is not",
+    "residual_multiplied": "the input is multiplied with the output",
+    "residual_of_projection": "what is added to the output is a projection of the input, not the input",
+}
+"""What is said of a fault behind the heads."""
+
+
 _CAUSAL = ("causal", "causal_start", "window")
 
 
@@ -201,6 +227,7 @@ class Expected:
         reach: How many keys a window sees to each side, in steps.
         base: Of the rotary frequencies.
         rotates_values: Its name says that positions turn the values, too.
+        has_residual: Its text says that the input is added to the output.
     """
 
     is_causal: bool | None = None
@@ -214,6 +241,7 @@ class Expected:
     reach: int | None = None
     base: float | None = None
     rotates_values: bool = False
+    has_residual: bool = False
 
 
 class _Reader:
@@ -222,6 +250,7 @@ class _Reader:
         self._own_weights: list[Array] = []
         self._has_one_value = False
         self._num_products = 1
+        self._order: Array | None = None
 
     def read(self) -> Reading:
         flow, reading = self.flow, self.reading
@@ -236,6 +265,8 @@ class _Reader:
         reading.heads = heads
         for core, canon, other in zip(cores, canons, others, strict=True):
             self._one(core, canon, other, is_first=core is cores[0])
+        if len(canons) == 1 and self._order is not None:  # the heads by the features that they take
+            canons = [replace(canons[0], output=canons[0].output[:, self._order], q=canons[0].q[:, self._order])]
         self._ending(find_ending(flow, cores, canons), cores)
         return reading
 
@@ -250,9 +281,16 @@ class _Reader:
         self.reading.findings.append(Finding(fault, step, sentence, place, yours, expected))
 
     def _structure(self, found: Structure) -> None:
-        named = {"attends_over_batch", "attends_over_heads", "heads_split_by_view", "weights_transposed"}
+        named = {
+            "attends_over_batch",
+            "attends_over_heads",
+            "heads_split_by_view",
+            "weights_transposed",
+            "heads_averaged",
+        }
         if found.name not in named:
-            self.reading.unknown.append(found.sentence)
+            if found.name != "rows_mix_tokens" or not found.core.scores or not self._norm(found.core):
+                self.reading.unknown.append(found.sentence)
             return
         op = (
             found.core.combine
@@ -279,17 +317,28 @@ class _Reader:
                     partial(rows_of, flow, core, name),  # pyright: ignore[reportArgumentType]
                 )
                 roots[name] = find_root(flow, rows, canon.batches)
+        query = roots.get("q")
+        if query is not None and len(set(query.features[:, 0])) == len(query.features) == canon.q.shape[1]:
+            self._order = np.argsort(query.features[:, 0])
         factor = self._roots(roots, canon, core) if roots else 1.0
         self._num_products = len(core.scores)
         self._scores(core, canon, other, factor, is_first=is_first)
-        self._weights(core, canon)
+        self._weights(core, canon, other)
+
+    def _norm(self, core: Core) -> bool:
+        """Whether a wrong norm of queries or keys was seen."""
+        found = norm_mistake(self.flow, core.scores[0])
+        if found is not None:
+            fault, words, op = found
+            self._wrong(fault, "scores", words, op)
+        return found is not None
 
     def _roots(self, roots: "dict[str, Root | None]", canon: Canon, core: Core) -> float:
         words = {"q": "queries", "key_rows": "keys", "v": "values"}
         for name, root in roots.items():
             if root is None:
                 self.reading.unknown.append(f"I cannot see which projection the {words[name]} come from")
-            elif not root.is_known:
+            elif not root.is_known and not (name != "v" and core.scores and self._norm(core)):
                 self.reading.unknown.append(
                     f"something happens to the {words[name]} before the product that I do not know"
                 )
@@ -333,6 +382,7 @@ class _Reader:
         """Two projections that are two calls may still be of one matrix."""
         weights = {name: self._weight(root.op) for name, root in roots.items()}
         self._own_weights = [weight for weight in weights.values() if weight is not None]
+        self._turned(roots)
         for one, two in itertools.combinations(sorted(roots), 2):
             if roots[one].op != roots[two].op and _is_one(weights[one], weights[two]):
                 self._wrong(
@@ -344,6 +394,22 @@ class _Reader:
         if said.get("keys") == "values" and said.get("values") == "keys":
             words = f"keys are made with `{names['keys']}` and values with `{names['values']}`"
             self._wrong("key_value_swapped", "projections", words, roots["keys"].op)
+
+    def _turned(self, roots: dict[str, Root]) -> None:
+        """A function that is given its matrices takes all of them as (out, in), or all as (in, out)."""
+        ways: dict[str, bool] = {}
+        for name, root in roots.items():
+            weight = self._weight(root.op)
+            if weight is None or root.op is None or weight.ndim != 2:
+                continue
+            applied = weight.T if self.flow.ops[root.op].name == "linear" else weight
+            for given in map(to_numbers, (v for v in self.flow.inputs.values() if hasattr(v, "ndim") and v.ndim == 2)):
+                if _is_one(given, applied) or _is_one(given.T, applied):
+                    ways[name] = _is_one(given, applied)
+        if len(set(ways.values())) > 1:
+            odd = min(ways, key=lambda name: list(ways.values()).count(ways[name]))
+            words = f"the matrix of the {odd} is used as ({'in, out' if ways[odd] else 'out, in'}), the others are not"
+            self._wrong("projection_transposed", "projections", words, roots[odd].op)
 
     def _parameter_of(self, weight: Array) -> str:
         """Return the name under which the layer keeps a matrix; empty where it keeps none like it."""
@@ -506,18 +572,7 @@ class _Reader:
             reading.unknown.append("something happens to the scores before the softmax that I do not know")
             return
         self._factor(scaling, factor, canon, core)
-        if scaling.cap is not None:
-            if scaling.cap_is_last:
-                self._wrong(
-                    "cap_after_mask",
-                    "masked",
-                    f"the soft cap comes after the mask: hidden scores are {scaling.fill:g}, not -inf",
-                    self._op_named("tanh", core),
-                )
-            else:
-                reading.kind.append(f"scores capped at {scaling.cap:g}") if is_first else None
-        elif self.expects.cap is not None:
-            self._wrong("cap_missing", "scaled", f"no cap is laid, though it was made with {self.expects.cap:g}", op)
+        self._cap(core, scaling, is_first=is_first)
         op = self._mask_op(core)
         pattern = find_pattern(scaling.hidden)
         reading.pattern = pattern if is_first else reading.pattern
@@ -528,12 +583,33 @@ class _Reader:
             else self._last_op(core.softmax, frozenset(("add", "sub", "baddbmm")), core.scores[0] - 1)
         )
         self._bias(scaling, op if added is None else added, is_first=is_first)
-        if canon.extra is not None and is_first:
+        if canon.null_key is not None and is_first:
+            self._null(canon, core)
+        elif canon.extra is not None and is_first:
             reading.kind.append("a sink beside the keys")
             self._sink(canon, scaling, op)
+            if canon.null_value is not None:
+                self._wrong("sink_as_value", "output", "the sink stands among the values as well", core.combine)
         elif self.expects.has_sink and not core.is_fused:
             self._wrong(
                 "sink_missing", "weights", "its sink does not stand beside the keys in the softmax", core.softmax
+            )
+
+    def _cap(self, core: Core, scaling: Scaling, *, is_first: bool) -> None:
+        """Judge the soft cap of the scores."""
+        if scaling.cap is not None:
+            if scaling.cap_is_last:
+                self._wrong(
+                    "cap_after_mask",
+                    "masked",
+                    f"the soft cap comes after the mask: hidden scores are {scaling.fill:g}, not -inf",
+                    self._op_named("tanh", core),
+                )
+            else:
+                self.reading.kind.append(f"scores capped at {scaling.cap:g}") if is_first else None
+        elif self.expects.cap is not None:
+            self._wrong(
+                "cap_missing", "scaled", f"no cap is laid, though it was made with {self.expects.cap:g}", core.softmax
             )
 
     def _beyond(self, core: Core, canon: Canon) -> Scaling | None:
@@ -542,6 +618,11 @@ class _Reader:
         if mixed is not None:
             self.reading.kind.append("heads mixed before the softmax")
             return mixed
+        if canon.masked.shape[-1] == canon.masked.shape[-2]:
+            mixed = mixed_over_heads(self.flow, core, replace(canon, masked=canon.masked.swapaxes(-1, -2)))
+            if mixed is not None:
+                self._wrong("scores_transposed", "scores", "queries and keys are exchanged in the scores", core.softmax)
+                return mixed
         found = with_query_bias(self.flow, core, canon)
         if found is None:
             return None
@@ -555,6 +636,13 @@ class _Reader:
             words = "with all tokens alike, what each query adds to its scores is no function of the distance"
             self._wrong("relative_bias_misplaced", "scaled", words, core.softmax)
         return scaling
+
+    def _null(self, canon: Canon, core: Core) -> None:
+        """A key that is a parameter has a value that is another one."""
+        self.reading.kind.append("a key and a value that are parameters beside those of the tokens")
+        key, value = canon.null_key, canon.null_value
+        if key is not None and value is not None and key.shape == value.shape and not apart(key, value).any():
+            self._wrong("key_as_value", "output", "the value that is a parameter is the key that is one", core.combine)
 
     def _sink(self, canon: Canon, scaling: Scaling, op: int) -> None:
         """The sink is a parameter as it stands: neither scaled nor capped with the scores."""
@@ -634,6 +722,9 @@ class _Reader:
         if np.abs(total - total.mean()).max() > 1e-4 * abs(total.mean()):
             if self._is_normed:
                 self.reading.kind.append("a learned scale for each head")
+            elif "only the queries are normed" in self.reading.remarks:
+                words = "only the queries are normed, under a learned scale for each head"
+                self._wrong("norm_missing_on_keys", "scores", words, core.combine if core.is_fused else core.scores[0])
             else:
                 self.reading.unknown.append("each head has a scale of its own")
             return
@@ -745,57 +836,49 @@ class _Reader:
         made = self.flow.made
         return [name for name, _ in made.named_parameters()] if hasattr(made, "named_parameters") else []
 
-    def _weights(self, core: Core, canon: Canon) -> None:
+    def _weights(self, core: Core, canon: Canon, other: Canon) -> None:
         if core.is_fused:
             return
         normaliser = find_normaliser(canon)
         if not normaliser.is_known:
             self.reading.unknown.append("its weights are no softmax of its scores over the keys")
         elif normaliser.fault is not None:
-            self._wrong(
-                normaliser.fault,
-                "weights",
-                "rows of the weights do not sum to 1"
-                if normaliser.fault != "softmax_twice"
-                else "the weights go through the softmax a second time",
-                core.softmax,
-            )
-        with np.errstate(invalid="ignore"):
-            if (
-                np.nanmax(np.abs(np.nan_to_num(canon.used) - np.nan_to_num(canon.weights))) > 1e-6
-                and normaliser.fault is None
-            ):
-                ratio = np.nan_to_num(canon.used) / np.where(canon.weights > 1e-12, canon.weights, np.inf)
-                if ((np.abs(ratio) < 1e-9) | (np.abs(ratio - 1) < 1e-6)).all():
-                    self._wrong(
-                        "mask_after_softmax",
-                        "weights",
-                        "weights are set to 0 after the softmax; their rows do not sum to 1",
-                        core.combine,
-                    )
-                elif np.abs(ratio * canon.q.shape[-1] ** 0.5 - 1)[canon.weights > 1e-9].max() < 1e-5:
-                    self._wrong(
-                        "scale_after_softmax",
-                        "weights",
-                        "the weights are divided by √d_k after the softmax",
-                        core.combine,
-                    )
-                elif canon.extra is not None and np.abs(np.nan_to_num(canon.used).sum(-1) - 1).max() < 1e-6:
-                    words = "the rows are divided by their sum once the sink is gone"
-                    self._wrong("sink_missing", "weights", words, core.combine)
-                elif find_head_mix(canon.weights, canon.used) is not None:
-                    self.reading.kind.append("heads mixed after the softmax")
-                else:
-                    self.reading.unknown.append("something happens to the weights before they meet the values")
+            words = _NORMALISERS.get(normaliser.fault, "rows of the weights do not sum to 1")
+            self._wrong(normaliser.fault, "weights", words, core.softmax)
+        elif np.abs(np.nan_to_num(canon.used) - np.nan_to_num(canon.weights)).max() > 1e-6:
+            self._changed_weights(core, canon, other)
+
+    def _changed_weights(self, core: Core, canon: Canon, other: Canon) -> None:
+        """Say what was done to the weights between the softmax and the values."""
+        used, weights = np.nan_to_num(canon.used), np.nan_to_num(canon.weights)
+        gap = used - weights
+        ratio = used / np.where(weights > 1e-12, weights, np.inf)
+        faults = {
+            "mask_after_softmax": ((np.abs(ratio) < 1e-9) | (np.abs(ratio - 1) < 1e-6)).all(),
+            "scale_after_softmax": np.abs(ratio * canon.q.shape[-1] ** 0.5 - 1)[weights > 1e-9].max() < 1e-5,
+            "sink_column_wrong": canon.extra is not None and np.abs(used[..., :-1] - weights[..., 1:]).max() < 1e-6,
+            "sink_missing": canon.extra is not None and np.abs(used.sum(-1) - 1).max() < 1e-6,
+            "softmax_twice": np.abs(used - softmax(weights)).max() < 1e-6,
+            "bias_after_softmax": not apart(gap, np.nan_to_num(other.used) - np.nan_to_num(other.weights)).any(),
+        }
+        fault = next((name for name, is_so in faults.items() if is_so), None)
+        if fault is not None:
+            self._wrong(fault, "weights", _NORMALISERS[fault], core.combine)
+        elif find_head_mix(canon.weights, canon.used) is not None:
+            self.reading.kind.append("heads mixed after the softmax")
+        else:
+            self.reading.unknown.append("something happens to the weights before they meet the values")
 
     def _merged(self, ending: Ending) -> None:
         """Judge how the outputs of the heads become one."""
         if ending.fault == "head_outputs_averaged" and self._has_one_value:
             self.reading.kind.append("the mean of its heads, which share their values")
         elif ending.fault is not None:
-            self._wrong(
-                ending.fault, "output", "the outputs of the heads are not put side by side, token by token", ending.op
-            )
+            self._wrong(ending.fault, "output", _ENDINGS.get(ending.fault, _NOT_MERGED), ending.op)
+        elif any(_is_one(self._weight(ending.added), own) for own in self._own_weights):
+            self._wrong("residual_of_projection", "output", _ENDINGS["residual_of_projection"], ending.added)
+        elif ending.is_known and self.expects.has_residual and not ending.has_residual:
+            self._wrong("residual_missing", "output", _ENDINGS["residual_missing"], ending.projection)
         elif not ending.is_known:
             self.reading.unknown.append("I cannot follow its output from the heads to what is returned")
 

@@ -152,6 +152,7 @@ def find_normaliser(canon: Canon) -> Normaliser:
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         if _same(weights, _over_keys(canon)):
             return Normaliser(None)
+        raised = np.nan_to_num(np.exp(masked - masked.max(-1, keepdims=True)))  # as it is written out by hand
         options = {
             "softmax_over_queries": softmax(masked.swapaxes(-1, -2)).swapaxes(-1, -2),
             "softmax_over_heads": np.moveaxis(softmax(np.moveaxis(masked, 1, -1)), -1, 1),
@@ -161,8 +162,12 @@ def find_normaliser(canon: Canon) -> Normaliser:
             "log_softmax_used": np.log(softmax(masked)),
             "softmax_plus_one": np.exp(masked) / (1 + np.exp(masked).sum(-1, keepdims=True)),
             "exp_not_normalised": np.exp(masked),
+            "exp_divided_by_mean": raised / raised.mean(-1, keepdims=True),
         }
-        for name, value in options.items():
+        by_hand = {"softmax_over_everything": raised / raised.sum((-1, -2), keepdims=True)}
+        if masked.shape[-1] == masked.shape[-2]:
+            by_hand["sum_without_keepdim"] = raised / raised.sum(-1)[..., None, :]
+        for name, value in (*options.items(), *by_hand.items()):
             if _same(weights, value):
                 return Normaliser(name)
     return Normaliser(None, is_known=False)
@@ -177,8 +182,11 @@ def _over_matrix(masked: Array) -> Array:
 def _over_keys(canon: Canon) -> Array:
     if canon.extra is None:
         return softmax(canon.masked)
-    extra = np.broadcast_to(canon.extra, (*canon.masked.shape[:-1], 1))
-    return softmax(np.concatenate([canon.masked, extra], -1))[..., :-1]
+    extra = canon.extra
+    if extra.ndim == canon.masked.ndim - 1:  # one for all heads
+        extra = extra[:, None]
+    extra = np.broadcast_to(extra, (*canon.masked.shape[:-1], extra.shape[-1]))
+    return softmax(np.concatenate([canon.masked, extra], -1))[..., : canon.masked.shape[-1]]
 
 
 def _same(one: Array, two: Array) -> bool:

@@ -110,7 +110,7 @@ def plot_weights(weights, tokens):
     axes.set_yticks(range(len(tokens)), labels=tokens)
     axes.set_xlabel("key")
     axes.set_ylabel("query")
-    return figure, axes
+    return figure
 '''),
     Attempt("chapter01.entropy", "a small number in the logarithm", '''
 def compute_attention_entropy(weights):

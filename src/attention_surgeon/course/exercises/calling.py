@@ -21,6 +21,16 @@ def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """
     __tracebackhide__ = True
     if not callable(function):
+        names = [name for name, value in vars(type(function)).items() if inspect.isfunction(value)]
+        if names:
+            others = ", ".join(f"`{name}`" for name in names if not name.startswith("__"))
+            raise ExplainedError(
+                "call_missing",
+                f"An object of `{type(function).__name__}` cannot be called: it has no method `__call__`"
+                f"{f'; it has {others}' if others else ''}.",
+                question="Which method runs when you write `layer(x)`?",
+                pointer="Keep the names of the methods as they were given.", fix="def __call__(self, x):",
+            )  # fmt: skip
         raise ExplainedError(None, f"It is a {type(function).__name__}, expected a function.")
     try:
         with quietly(), torch.enable_grad():  # an experiment may want gradients

@@ -1,6 +1,7 @@
 """Chapter 1: the dot product, heads in NumPy, and PyTorch's own layer."""
 
 import copy
+import functools
 import math
 from collections.abc import Callable
 from itertools import permutations
@@ -16,6 +17,7 @@ from attention_surgeon.testing.answer import Array, arrays_in
 from attention_surgeon.testing.draw import generator, numbers, ragged_mask
 
 _MILESTONE = 1e-5
+_AS_GOOD_AS_INFINITY = -1e9
 
 
 def check_similarity(function: Callable[..., Any]) -> None:
@@ -55,7 +57,27 @@ def check_to_torch_mask(function: Callable[..., Any]) -> None:
         ExplainedError: the mask does not say the same to PyTorch.
     """
     __tracebackhide__ = True
-    TO_TORCH_MASK(function)
+
+    @functools.wraps(function)
+    def hidden(allowed: Tensor) -> Any:
+        return _hidden_by(function(allowed))
+
+    TO_TORCH_MASK(hidden)
+
+
+def _hidden_by(mask: Any) -> Any:
+    """Return where a mask of PyTorch's hides: what is True, or -inf where numbers are added to the scores."""
+    if not isinstance(mask, Tensor) or mask.dtype == torch.bool:
+        return mask
+    if mask.is_floating_point() and bool(((mask == 0) | (mask <= _AS_GOOD_AS_INFINITY)).all()):
+        return mask != 0
+    raise ExplainedError(
+        "mask_of_numbers",
+        f"The mask holds numbers ({str(mask.dtype).removeprefix('torch.')}), and PyTorch adds numbers to the scores.",
+        question="What happens to a score to which 1 is added, and what to one to which -inf is added?",
+        pointer="Return booleans, True where a key is hidden; or numbers, 0 where it is seen and -inf where not.",
+        fix="return ~allowed",
+    )  # fmt: skip
 
 
 def check_from_torch(function: Callable[..., Any]) -> None:
@@ -237,11 +259,11 @@ def _without_biases(layer: nn.MultiheadAttention) -> None:
     layer.out_proj.bias.zero_()
 
 
-def _in_order(*order: int) -> Callable[[nn.MultiheadAttention], None]:
-    """Return a change that takes the packed thirds for others."""
+def _in_order(*order: int, of: str = "weight bias") -> Callable[[nn.MultiheadAttention], None]:
+    """Return a change that takes the packed thirds for others: those of the weights, of the biases, or of both."""
 
     def change(layer: nn.MultiheadAttention) -> None:
-        for parameter in (layer.in_proj_weight, layer.in_proj_bias):
+        for parameter in (getattr(layer, f"in_proj_{each}") for each in of.split()):
             thirds = parameter.clone().chunk(3)
             parameter.copy_(torch.cat([thirds[place] for place in order]))
 
@@ -251,6 +273,10 @@ def _in_order(*order: int) -> Callable[[nn.MultiheadAttention], None]:
 def _transposed(layer: nn.MultiheadAttention) -> None:
     thirds = [third.T for third in layer.in_proj_weight.clone().chunk(3)]
     layer.in_proj_weight.copy_(torch.cat(thirds))
+
+
+def _all_transposed(layer: nn.MultiheadAttention) -> None:
+    _transposed(layer)
     layer.out_proj.weight.copy_(layer.out_proj.weight.clone().T)
 
 
@@ -281,15 +307,19 @@ FROM_TORCH = FunctionCheck(
         ),
         *(
             known_fault(
-                "chunk_order_wrong", _changed(_in_order(*order)),
+                "chunk_order_wrong", _changed(_in_order(*order, of=of)),
                 "Query, key and value have changed places.", "w_q, w_k, w_v = theirs.in_proj_weight.chunk(3)",
             )
+            for of in ("weight bias", "weight", "bias")
             for order in permutations(range(3))
             if order != (0, 1, 2)
         ),
-        known_fault(
-            "projection_transposed", _changed(_transposed),
-            "Your weights are the transpose of PyTorch's.", "layer.query.weight.copy_(w_q)",
+        *(
+            known_fault(
+                "projection_transposed", _changed(transposed),
+                "Your weights are the transpose of PyTorch's.", "layer.query.weight.copy_(w_q)",
+            )
+            for transposed in (_all_transposed, _transposed)
         ),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.course.exercises.calling import called
+from attention_surgeon.course.exercises.calling import called, returns_nothing
 from attention_surgeon.course.exercises.explained import ExplainedError
 from attention_surgeon.course.exercises.function_check import require_unchanged
 from attention_surgeon.testing.answer import Array, same_numbers
@@ -250,30 +250,31 @@ def _check_colours(maps: Sequence[SeenMap], largest: float) -> None:
 
 
 def drawn(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call somebody's plot function and return its figure: the one it returned, or the one it left behind in pyplot.
+    """Call somebody's plot function and return its figure.
 
     The figures that it made are closed in pyplot; what they show can still be read.
 
     Raises:
-        ExplainedError: it raises, or there is no figure.
+        CrashError: it stops with an error.
+        ExplainedError: something else than a figure comes back.
     """
     __tracebackhide__ = True
     before = _open_figures()
     try:
         returned = called(function, *arguments)
-        left = _left_behind(before)
     finally:
         for figure in _left_behind(before):
             sys.modules["matplotlib.pyplot"].close(figure)
-    figure = _figure_of(returned) or (left[-1] if left else None)
-    if figure is None:
+    if returned is None:
+        raise returns_nothing(function)
+    if not (hasattr(returned, "axes") and hasattr(returned, "savefig")):
         raise ExplainedError(
-            "returns_no_figure", f"It returns {_kind(returned)} and leaves no figure behind.",
+            "returns_no_figure", f"It returns {_kind(returned)}, expected a figure.",
             question="Who will save or show what you drew?",
-            pointer="Make a figure with `plt.subplots()` and return it.",
+            pointer="Make a figure with `plt.subplots()` and return the figure, not its axes.",
             fix="figure, axes = plt.subplots()\n...\nreturn figure",
         )  # fmt: skip
-    return figure
+    return returned
 
 
 def seen_maps(figure: Any) -> list[SeenMap]:
@@ -286,16 +287,6 @@ def seen_maps(figure: Any) -> list[SeenMap]:
 def other_axes(figure: Any) -> list[Any]:
     """Return the axes of a figure that hold lines, bars or points."""
     return [axes for axes in figure.axes if axes.lines or axes.patches or (axes.collections and not _artists(axes))]
-
-
-def _figure_of(returned: Any) -> Any:
-    candidates = returned if isinstance(returned, tuple) else (returned,)
-    for candidate in candidates:
-        figure = candidate if hasattr(candidate, "axes") and hasattr(candidate, "savefig") else None
-        figure = figure or getattr(candidate, "figure", None)
-        if hasattr(figure, "savefig"):
-            return figure
-    return None
 
 
 def _open_figures() -> list[int]:
@@ -312,7 +303,10 @@ def _left_behind(before: list[int]) -> list[Any]:
 
 
 def _kind(returned: Any) -> str:
-    return "nothing" if returned is None else f"a {type(returned).__name__}"
+    if isinstance(returned, tuple | list):
+        return f"a {type(returned).__name__} of {len(returned)}"
+    name = type(returned).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 def _artists(axes: Any) -> list[Any]:

@@ -258,10 +258,12 @@ def _values_in(returned: Any, call: Call, kind: type, where: str) -> tuple[Any, 
     values = (returned,) if len(names) == 1 else returned
     if len(names) == 1 and isinstance(returned, tuple | list):
         raise _other_values(
-            "returns_a_tuple", f"It returns a tuple of {len(returned)}, expected one value: the {names[0]}.", names
+            "returns_a_tuple",
+            f"It returns a {type(returned).__name__} of {len(returned)}, expected one value: the {names[0]}.",
+            names,
         )
     if not isinstance(values, tuple | list) or len(values) != len(names):
-        count = f"a tuple of {len(values)}" if isinstance(values, tuple | list) else "one value"
+        count = f"a {type(values).__name__} of {len(values)}" if isinstance(values, tuple | list) else "one value"
         raise _other_values(
             "returns_too_few", f"It returns {count}, expected {len(names)}: {' and '.join(names)}.", names
         )

@@ -17,6 +17,8 @@ from attention_surgeon.testing.steadiness import random_state_kept
 WIDTH, HEADS = 12, 3
 """Of the layers that are called."""
 
+_DRAWS = 16  # a weight that is dropped half the time is missed once in 32,000 times
+
 
 def tensor(seed: int, *shape: int) -> Tensor:
     """Return random numbers in float32."""
@@ -110,14 +112,31 @@ def drops_in_training(asked: str) -> Promise:
         with random_state_kept():
             torch.manual_seed(0)
             first, again = (to_array(_first(called(layer.train(), x))) for _ in range(2))
-        if np.array_equal(first, again):
-            raise ExplainedError(
-                "dropout_ignored", "In training two calls give the same, though dropout is 0.5.",
-                question="Where in `forward` does the dropout act?", pointer="Hand the weights through it.",
-                fix="gathered = self.dropout(weights) @ V",
-            )  # fmt: skip
+            if np.array_equal(first, again):
+                raise _not_dropped("In training two calls give the same, though dropout is 0.5.")
+            if not _drops_weights(target):
+                raise _not_dropped("In training something is set to 0 by chance, and it is not the weights.")
 
     return Promise(asked, keep)
+
+
+def _not_dropped(symptom: str) -> ExplainedError:
+    return ExplainedError(
+        "dropout_ignored", symptom, question="Where in `forward` does the dropout act?",
+        pointer="Hand the weights through it.", fix="gathered = self.dropout(weights) @ V",
+    )  # fmt: skip
+
+
+def _drops_weights(target: Any) -> bool:
+    """Whether a lone token's only weight is dropped at times: two different tokens then give the same output.
+
+    Dropout anywhere else leaves a trace of the token, but for one chance in thousands.
+    """
+    layer = called(target, WIDTH, 1, 0.5).train()
+    draws = [
+        [to_array(_first(called(layer, tensor(seed, 1, 1, WIDTH)))).ravel() for _ in range(_DRAWS)] for seed in (6, 7)
+    ]
+    return any(np.allclose(one, other, atol=1e-6) for one in draws[0] for other in draws[1])
 
 
 def _first(returned: Any) -> Any:
@@ -149,16 +168,7 @@ def without_biases(asked: str) -> Promise:
 
     def keep(target: Any) -> None:
         __tracebackhide__ = True
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            theirs = nn.MultiheadAttention(WIDTH, HEADS, bias=False, batch_first=True).eval()
-        ours = called(target, theirs)
-        if ours is None:
-            raise returns_nothing(target)
-        x = tensor(5, 2, 5, WIDTH)
-        with torch.no_grad():
-            expected = theirs(x, x, x, need_weights=False)[0]
-        if not np.allclose(to_array(_first(called(ours, x))), to_array(expected), atol=1e-5):
+        if not _is_taken_over(target, bias=False) and _is_taken_over(target, bias=True):
             raise ExplainedError(
                 "biases_left_over", "For a layer with bias=False the outputs are others.",
                 question="Which numbers stand in a new nn.Linear before you write into it?",
@@ -166,6 +176,20 @@ def without_biases(asked: str) -> Promise:
             )  # fmt: skip
 
     return Promise(asked, keep)
+
+
+def _is_taken_over(target: Any, *, bias: bool) -> bool:
+    """Whether a new layer of PyTorch's, whose biases are 0 where it has them, and its copy answer alike."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        theirs = nn.MultiheadAttention(WIDTH, HEADS, bias=bias, batch_first=True).eval()
+    ours = called(target, theirs)
+    if ours is None:
+        raise returns_nothing(target)
+    x = tensor(5, 2, 5, WIDTH)
+    with torch.no_grad():
+        expected = theirs(x, x, x, need_weights=False)[0]
+    return np.allclose(to_array(_first(called(ours, x))), to_array(expected), atol=1e-5)
 
 
 def with_default_width(asked: str) -> Promise:

@@ -6,6 +6,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -119,6 +120,23 @@ def _on_its_device(asked: str) -> Promise:
             question="Where should the mask lie if the scores lie on a GPU?",
             pointer="Hand `device` to whatever makes the tensor.", fix="torch.full(..., device=device)",
         )  # fmt: skip
+
+    return Promise(asked, keep)
+
+
+def _is_minus_infinity(asked: str) -> Promise:
+    """Promise -inf, not a low number, where a mask hides."""
+
+    def keep(target: Any) -> None:
+        __tracebackhide__ = True
+        mask = to_array(called(target, 5))
+        finite = mask[np.isfinite(mask) & (mask < -1.0)]
+        if finite.size:
+            raise ExplainedError(
+                "mask_fill_finite", f"Where the mask hides stands {finite.min():.3g}, expected -inf.",
+                question="What is left of a low number in float16, and what of -inf?",
+                pointer="Fill with infinity itself.", fix='torch.full((seq_len, seq_len), float("-inf"))',
+            )  # fmt: skip
 
     return Promise(asked, keep)
 
@@ -400,9 +418,13 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
         ),
     ),
     "project04.causal_mask": (
+        _is_minus_infinity("Return [seq_len, seq_len]: 0 in the lower triangle with the diagonal, -inf above."),
         _on_its_device("masks that are added to the scores: 0 where a query may attend, -inf where it may not."),
     ),
     "project04.reverse_mask": (
+        _is_minus_infinity(
+            "Return the mirror image, a mistake on purpose: 0 in the upper triangle with the diagonal, -inf below."
+        ),
         _on_its_device("masks that are added to the scores: 0 where a query may attend, -inf where it may not."),
     ),
     "project04.two_models": (
@@ -479,6 +501,7 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
         _also(
             "Return the weights (batch, n_q, n_k); mask (n_q, n_k), True = may attend.", WEIGHTS,
             (tensor(1, 2, 1, 5),), (tensor(2, 2, 5, 1), torch.ones(5, 1, dtype=torch.bool)),
+            (tensor(3, 2, 5, 5), causal(5)),
         ),
     ),
     "m5.output": (

@@ -4,6 +4,7 @@ import ast
 import inspect
 import linecache
 import sysconfig
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ def crash_of(error: BaseException, call: str = "") -> Crash | None:
     found = [trace for trace in _traces(error) if _is_theirs(trace.tb_frame.f_code.co_filename)]
     if not found:
         return None
-    trace = found[-1]
+    trace = _again_and_again(found) if isinstance(error, RecursionError) else found[-1]
     scene = Scene(error, trace.tb_frame, trace.tb_lineno, trace.tb_lasti)
     return Crash(_location(scene.file, scene.line), message_of(error, trace.tb_frame), meaning_of(scene), call)
 
@@ -88,7 +89,8 @@ def crash_in_call(error: BaseException, target: Any, call: str = "") -> Crash | 
     'TypeError: half() takes 1 positional argument but 2 were given'
     """
     is_object = not inspect.isroutine(target) and not inspect.isclass(target)
-    written = getattr(type(target), "forward", type(target)) if is_object else target
+    called_by = getattr(type(target), "forward", type(target).__call__)
+    written = called_by if is_object else target
     for code in _codes_of(written):
         if _is_theirs(code.co_filename):
             location = _location(code.co_filename, code.co_firstlineno)
@@ -121,6 +123,13 @@ def last_line_of(target: Any) -> Location | None:
         if isinstance(node, ast.FunctionDef) and code.co_firstlineno in _lines_of(node):
             return _location(code.co_filename, node.body[-1].lineno)
     return None
+
+
+def _again_and_again(traces: list[TracebackType]) -> TracebackType:
+    """Return the place that an endless recursion comes by most often: where it ended is chance."""
+    counted = Counter((trace.tb_frame.f_code, trace.tb_lineno) for trace in traces)
+    (place, _), *_ = counted.most_common(1)
+    return next(trace for trace in traces if (trace.tb_frame.f_code, trace.tb_lineno) == place)
 
 
 def _lines_of(node: ast.FunctionDef) -> range:

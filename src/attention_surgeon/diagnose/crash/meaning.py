@@ -27,6 +27,8 @@ _MODULES = {
 }
 
 
+_CLOSE = 0.8  # `__int__` is a slip for `__init__`, `forward` is none
+
 _WITHOUT_SELF = "The first argument of a method is `self`."
 _LARGEST = "`max(dim=...)` of a tensor gives the largest numbers and their places; take `amax(dim=..., keepdim=True)`."
 _IN_PLACE = "make a new one (`x = x / 2`, not `x /= 2`)."
@@ -44,6 +46,27 @@ _BY_MESSAGE = tuple(
         ),
         (r"return_types", _LARGEST),
         (r"maximum recursion depth", "The function calls itself without an end."),
+        (r"'torch.Size' object is not callable", "`shape` is no function: `x.shape[-1]`, or `x.size(-1)`."),
+        (
+            r"'builtin_function_or_method' object is not subscriptable",
+            "A method is followed by `[`; it is called with `(`.",
+        ),
+        (
+            r"sqrt\(\).*must be Tensor, not (?:int|float)",
+            "`torch.sqrt` wants a tensor; of a plain number take `** 0.5`.",
+        ),
+        (
+            r"only (?:0-dimensional|length-1|size-1) arrays can be converted",
+            "A function of `math` takes one number, and this is an array of many; take NumPy's own, such as `np.exp`.",
+        ),
+        (r"unexpected keyword argument 'keepdim'$", "NumPy's word is `keepdims`, with an s; PyTorch's is `keepdim`."),
+        (r"unexpected keyword argument 'dim'$", "NumPy's word is `axis`; PyTorch's is `dim`."),
+        (r"masked_fill.*\(Tensor, str\)", 'Infinity is a number, and this is a text; write `float("-inf")`.'),
+        (
+            r"but got float\"|must be (?:tuple of ints|int), not float|'float' object cannot be interpreted",
+            "A shape is made of whole numbers, and `/` gives a float; write `//`.",
+        ),
+        (r"EOF when reading a line", "Nobody is there to answer `input` while the file is judged; leave it out."),
         (
             r"leaf Variable that requires grad",
             f"A tensor that gradients are wanted for may not be changed in place: {_IN_PLACE}",
@@ -109,6 +132,12 @@ def meaning_of_call(error: BaseException, target: object, first: Sequence[str] =
         names = [name for name in vars(type(target)) if not name.startswith("_")]
         meant = near("forward", names)
         return "The class has no method `forward`" + (f"; it has `{meant}`." if meant else ".")
+    if "__init__() should return None" in str(error):
+        return "`__init__` fills the object and returns nothing; leave its `return` out."
+    if inspect.isclass(target) and "__init__" not in vars(target):
+        meant = near("__init__", [name for name in vars(target) if inspect.isfunction(vars(target)[name])], _CLOSE)
+        if meant:
+            return f"The class has no method `__init__`; it has `{meant}`."
     if not inspect.isroutine(target) and first and first[0] != "self":
         return _WITHOUT_SELF
     return "The arguments must stay as the text of the exercise gives them."

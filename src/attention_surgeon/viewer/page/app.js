@@ -7,6 +7,7 @@ import { HeadsView } from "./heads_view.js";
 import { LinesView } from "./lines_view.js";
 import { MapView } from "./map_view.js";
 import { NumbersView } from "./numbers_view.js";
+import { PictureView } from "./picture_view.js";
 import { said } from "./results.js";
 import { Source } from "./source.js";
 import { StepsView } from "./steps_view.js";
@@ -21,6 +22,7 @@ const VIEWS = [
   ["compare", "Compare", CompareView],
   ["heads", "Heads", HeadsView],
   ["map", "Map", MapView],
+  ["picture", "Picture", PictureView],
   ["text", "Text", TextView],
   ["lines", "Lines", LinesView],
   ["steps", "Steps", StepsView],
@@ -32,14 +34,16 @@ export class App {
   /**
    * @param {HTMLElement} host
    * @param {PageDocument} data
+   * @param {PageDocument[]} stacks all of which one is shown, the shown one among them
    */
-  constructor(host, data) {
+  constructor(host, data, stacks = [data, ...data.others]) {
     this.source = new Source(data);
     this.host = host;
+    this.stacks = stacks;
     /** @type {Map<ViewName, View>} */
     this.views = new Map();
     this.panel = make("div", { id: "view", role: "tabpanel" });
-    this.offered = VIEWS.filter(([name]) => name !== "compare" || data.sides.length > 1);
+    this.offered = VIEWS.filter(([name]) => isOffered(name, data));
     this.tabs = make(
       "div",
       { class: "tabs", role: "tablist", "aria-label": "Views" },
@@ -97,7 +101,7 @@ export class App {
       (state) => state.theme,
       (chosen) => store.set({ theme: chosen === "light" || chosen === "dark" ? chosen : "auto" }),
     );
-    if (data.sides.length < 2) return [theme];
+    if (data.sides.length < 2) return [...this.stackChoice(), theme];
     const sides = data.sides.map(({ label }, i) => /** @type {const} */ ([String(i), label]));
     return [
       chooser(
@@ -108,6 +112,22 @@ export class App {
       ),
       theme,
     ];
+  }
+
+  /** @returns {import("./controls.js").Control[]} the list of stacks of layers; nothing where there is one */
+  stackChoice() {
+    const { data, store } = this.source;
+    if (this.stacks.length < 2) return [];
+    const options = this.stacks.map(({ stack }) => /** @type {const} */ ([stack, stack]));
+    const choose = (/** @type {string} */ name) => {
+      const next = this.stacks.find(({ stack }) => stack === name) ?? data;
+      this.close();
+      const app = new App(this.host, next, this.stacks);
+      const { theme, scale, view } = store.state;
+      app.source.store.set({ theme, scale, view: isOffered(view, next) ? view : "heads" });
+      this.host.querySelector("select")?.focus();
+    };
+    return [chooser("Stack", options, () => data.stack, choose)];
   }
 
   /** @param {ViewName} name @param {string} title @returns {HTMLElement} */
@@ -169,4 +189,16 @@ export class App {
     this.views.set(name, view);
     return view;
   }
+}
+
+/**
+ * Tells whether a page has a view: two sides to compare, a picture in place of a text.
+ * @param {ViewName} name
+ * @param {PageDocument} data
+ * @returns {boolean}
+ */
+function isOffered(name, { sides }) {
+  if (name === "compare") return sides.length > 1;
+  if (name === "picture") return sides[0].picture !== null;
+  return name !== "text" || sides[0].picture === null;
 }

@@ -124,7 +124,7 @@ export class Source {
    */
   openAtItsBest(map) {
     const [query, key] = this.side.maps[map].start;
-    this.store.set({ map, query, key, view: "map", camera: null });
+    this.store.set({ map, query, key, view: this.side.picture ? "picture" : "map", camera: null });
   }
 
   /**
@@ -274,6 +274,7 @@ function beginning(data) {
     hasAllLines: false,
     others: [],
     isReceived: false,
+    isBare: false,
     camera: null,
   };
 }

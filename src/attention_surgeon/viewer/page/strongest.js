@@ -1,7 +1,12 @@
 /** @file The strongest partners of a token. */
 
+import { keyName, queryName } from "./names.js";
+import { number } from "./words.js";
+
 /** @typedef {import("./types").Level} Level */
 /** @typedef {{cell: number, weight: number}} Partner */
+
+const NAMED = 4;
 
 /**
  * Returns the columns that get most from a row, the strongest first.
@@ -34,6 +39,27 @@ export function strongestRows(values, level, column, count) {
  */
 export function worthAWord(partners) {
   return partners.filter(({ weight }, i) => i === 0 || weight >= 0.01);
+}
+
+/**
+ * Says to whom the chosen token gives most, or from whom it gets most.
+ * @param {import("./source.js").Source} source
+ * @param {Level} level
+ * @returns {string}
+ */
+export function partnersWords({ state, frame, cell }, level) {
+  const values = level[state.pooling];
+  const { isReceived } = state;
+  const partners = isReceived
+    ? strongestRows(values, level, cell.column, NAMED)
+    : strongestColumns(values, level, cell.row, NAMED);
+  const name = isReceived ? keyName(frame, cell.column) : queryName(frame, cell.row);
+  const named = worthAWord(partners).map((partner) => {
+    const other = isReceived ? queryName(frame, partner.cell) : keyName(frame, partner.cell);
+    return `'${other}' (${number(partner.weight)})`;
+  });
+  const verb = isReceived ? "gets most from" : "gives most to";
+  return `'${name}' ${verb} ${named.length > 0 ? named.join(", ") : "nobody"}.`;
 }
 
 /**

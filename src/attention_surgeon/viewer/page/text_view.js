@@ -5,16 +5,15 @@ import { css, isBright } from "./colour.js";
 import { mapChoice, poolingChoice, scaleChoice, stepChoice, toggle, Toolbar, wordsChoice } from "./controls.js";
 import { make } from "./dom.js";
 import { legend } from "./legend.js";
-import { detailWords, hiddenWords, keyName, meaningOf, queryName, stepWords } from "./names.js";
+import { detailWords, hiddenWords, meaningOf, stepWords } from "./names.js";
 import { pixelOf } from "./paint.js";
-import { strongestColumns, strongestRows, worthAWord } from "./strongest.js";
-import { number, visible } from "./words.js";
+import { partnersWords } from "./strongest.js";
+import { visible } from "./words.js";
 
 /** @typedef {import("./source.js").Source} Source */
 /** @typedef {import("./types").Level} Level */
 /** @typedef {import("./axes.js").Axis} Axis */
 
-const NAMED = 4;
 const LONGEST = 40;
 const CLOSES = /^[.,;:!?)\]}%'\u2019\u201d]/u;
 
@@ -133,21 +132,8 @@ export class TextView {
   /** @param {Level} level */
   say(level) {
     const { source } = this;
-    const { state, frame, cell } = source;
-    const values = level[state.pooling];
-    const isReceived = state.isReceived;
-    const partners = isReceived
-      ? strongestRows(values, level, cell.column, NAMED)
-      : strongestColumns(values, level, cell.row, NAMED);
-    const name = isReceived ? keyName(frame, cell.column) : queryName(frame, cell.row);
-    const named = worthAWord(partners).map((partner) => {
-      const other = isReceived ? queryName(frame, partner.cell) : keyName(frame, partner.cell);
-      return `'${other}' (${number(partner.weight)})`;
-    });
-    const verb = isReceived ? "gets most from" : "gives most to";
-    const told = named.length > 0 ? `'${name}' ${verb} ${named.join(", ")}.` : `'${name}' ${verb} nobody.`;
-    const words = told + stepWords(source);
-    this.says.replaceChildren(words, make("small", {}, source.nameOf(state.map)));
+    const words = partnersWords(source, level) + stepWords(source);
+    this.says.replaceChildren(words, make("small", {}, source.nameOf(source.state.map)));
     source.tell(words);
   }
 

@@ -52,6 +52,11 @@ export interface Frame extends Cells {
   keyWords?: string[];
 }
 
+/** What a vision model read: the picture, how many patches it was cut into, and how many positions stand before them. */
+export interface Picture {
+  image: string; width: number; height: number; rows: number; columns: number; inFront: number;
+}
+
 export interface Side {
   label: string;
   numQueries: number;
@@ -60,6 +65,8 @@ export interface Side {
   keyTokens: string[] | null;
   /** How many tokens were given to a model that wrote the others step by step; null: nothing was written. */
   promptLength: number | null;
+  /** Null: no picture was read. */
+  picture: Picture | null;
   frames: Cells[];
   statistics: Statistic[];
   source: string;
@@ -98,6 +105,9 @@ export interface PageDocument {
   sides: Side[];
   comparison: Comparison | null;
   operation: Operation | null;
+  /** The name of this stack of layers, and the other stacks; "" and none where there is one. */
+  stack: string;
+  others: PageDocument[];
 }
 
 /** The cells of one map at one fineness: the largest and the mean weight of each. */
@@ -119,7 +129,7 @@ export interface Box { left: number; top: number; width: number; height: number 
 
 export type Pooling = "largest" | "mean";
 export type Scale = "linear" | "log";
-export type ViewName = "map" | "heads" | "text" | "lines" | "steps" | "numbers" | "compare";
+export type ViewName = "map" | "heads" | "picture" | "text" | "lines" | "steps" | "numbers" | "compare";
 export type Theme = "auto" | "light" | "dark";
 
 export interface State {
@@ -143,5 +153,7 @@ export interface State {
   others: number[];
   /** Whether the text shows what the chosen token gets, not what it gives. */
   isReceived: boolean;
+  /** Whether the picture is shown without the weights. */
+  isBare: boolean;
   camera: Camera | null;
 }
