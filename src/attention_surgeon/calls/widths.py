@@ -86,8 +86,8 @@ def _of_layer(
         value_size=known.get("value_size", head),
     )
     main = _different(known.get("width", 0), *found["query"], *found["all"], head)
-    if not found["all"] and _PACKED.search(maker.text.source):
-        main = [3 * known.get("width", head), *main]
+    if not found["all"] and "width" in known and _PACKED.search(maker.text.source):
+        main = [3 * known["width"], *main]
     beside = _different(*found["key"], known.get("context_width", 0), *found["all"])
     for width, other in _pairs(main, beside, has_context=bool({"key", "context"} & set(roles.values()))):
         values = found["value"][0] if found["value"] else other

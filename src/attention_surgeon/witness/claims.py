@@ -86,7 +86,8 @@ def try_arguments(plan: Plan, made: Any, *, says: str = "") -> list[Claim]:
         says: The text around it (docstring, comments), in which a polarity may be declared.
     """
     trier = _Trier(plan, made, says)
-    found = []
+    found: list[Claim] = []
+    beside: list[Claim] = []  # said of calls with a context, which the others are not compared with
     for argument in plan.arguments:
         if argument.axes and argument.role in ("x", "query", "key", "value", "context"):
             continue
@@ -94,11 +95,14 @@ def try_arguments(plan: Plan, made: Any, *, says: str = "") -> list[Claim]:
         if claim is not None and not claim.tried and argument.role in ("mask", "padding", "lengths"):
             claim = _where_square(plan, made, says, argument) or claim
         if claim is not None and argument.role in ("mask", "padding") and claim.fault in (None, "mask_ignored"):
-            claim = _with_context(plan, made, says, argument, claim)
+            other = _with_context(plan, made, says, argument, claim)
+            if other is not None:
+                beside.append(other)
+                continue
         if claim is not None:
             found.append(claim)
     both = trier.together([claim for claim in found if claim.meaning and claim.fault is None])
-    return [*found, *both]
+    return [*found, *beside, *both]
 
 
 def _where_square(plan: Plan, made: Any, says: str, argument: Any) -> Claim | None:
@@ -111,17 +115,21 @@ def _where_square(plan: Plan, made: Any, says: str, argument: Any) -> Claim | No
         return None
 
 
-def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim) -> Claim:
-    """Try a mask that hid nothing once more beside the tokens that a plain call leaves out: it may be theirs."""
+def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim) -> Claim | None:
+    """Try a mask that hid nothing once more beside the tokens that a plain call leaves out: it may be theirs.
+
+    Returns:
+        What came of it; None where it was not tried, or says no more.
+    """
     names = [a.name for a in plan.arguments if a.axes and a.role in ("context", "key", "value") and not a.required]
     names = [name for name in names if set(words_of(name)) & set(words_of(argument.name))] or names
     if not names or (claim.tried and claim.fault is None):
-        return claim
+        return None
     try:
         other = _Trier(plan.giving(*names), made, says).claim(argument)
     except Exception:  # noqa: BLE001  somebody else's code may raise anything
-        return claim
-    return other if other is not None and other.tried and other.fault != "mask_ignored" else claim
+        return None
+    return other if other is not None and other.tried and other.fault != "mask_ignored" else None
 
 
 class _Trier:

@@ -573,18 +573,7 @@ class _Reader:
             reading.unknown.append("something happens to the scores before the softmax that I do not know")
             return
         self._factor(scaling, factor, canon, core)
-        if scaling.cap is not None:
-            if scaling.cap_is_last:
-                self._wrong(
-                    "cap_after_mask",
-                    "masked",
-                    f"the soft cap comes after the mask: hidden scores are {scaling.fill:g}, not -inf",
-                    self._op_named("tanh", core),
-                )
-            else:
-                reading.kind.append(f"scores capped at {scaling.cap:g}") if is_first else None
-        elif self.expects.cap is not None:
-            self._wrong("cap_missing", "scaled", f"no cap is laid, though it was made with {self.expects.cap:g}", op)
+        self._cap(core, scaling, is_first=is_first)
         op = self._mask_op(core)
         pattern = find_pattern(scaling.hidden)
         reading.pattern = pattern if is_first else reading.pattern
@@ -610,6 +599,23 @@ class _Reader:
         elif self.expects.has_sink and not core.is_fused:
             self._wrong(
                 "sink_missing", "weights", "its sink does not stand beside the keys in the softmax", core.softmax
+            )
+
+    def _cap(self, core: Core, scaling: Scaling, *, is_first: bool) -> None:
+        """Judge the soft cap of the scores."""
+        if scaling.cap is not None:
+            if scaling.cap_is_last:
+                self._wrong(
+                    "cap_after_mask",
+                    "masked",
+                    f"the soft cap comes after the mask: hidden scores are {scaling.fill:g}, not -inf",
+                    self._op_named("tanh", core),
+                )
+            else:
+                self.reading.kind.append(f"scores capped at {scaling.cap:g}") if is_first else None
+        elif self.expects.cap is not None:
+            self._wrong(
+                "cap_missing", "scaled", f"no cap is laid, though it was made with {self.expects.cap:g}", core.softmax
             )
 
     def _beyond(self, core: Core, canon: Canon) -> Scaling | None:

@@ -146,13 +146,14 @@ def gather(flow: Flow, value: Array, labels: Array) -> tuple[Array, Array] | Non
     counts = {int((labels == t).sum()) for t in present}
     if len(counts) > 1:
         return None
-    batch, position = max(t.batch for t in tokens) + 1, max(t.position for t in tokens) + 1
+    is_one = len({t.position for t in tokens}) == 1  # of a sequence, wherever it stands: the last token alone may ask
+    batch, position = max(t.batch for t in tokens) + 1, 1 if is_one else max(t.position for t in tokens) + 1
     if batch * position != len(tokens):
         return None
     places = np.zeros((batch, position, counts.pop()), dtype=int)
     flat = labels.reshape(-1)
     for number, token in zip(present, tokens, strict=True):
-        places[token.batch, token.position] = np.flatnonzero(flat == number)
+        places[token.batch, 0 if is_one else token.position] = np.flatnonzero(flat == number)
     return value.reshape(-1)[places], places
 
 
