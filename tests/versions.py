@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,23 +58,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         wheel = _built(Path(folder))
         for python, torch, numpy in itertools.product(
-            chosen.python or [sys.executable], chosen.torch or ["2.13.0"], chosen.numpy or [None]
+            chosen.python or [sys.executable], chosen.torch or ["2.13.*"], chosen.numpy or [None]
         ):
             row = _tried(Path(folder) / "tried", wheel, python, torch, numpy)
             print(json.dumps(row), flush=True)
-            asked = [(other["asked"]) for other in known]
-            known = [other for other, one in zip(known, asked, strict=True) if one != row["asked"]] + [row]
+            known = [other for other in known if other["asked"] != row["asked"]] + [row]
             STORED.write_text(json.dumps(sorted(known, key=lambda row: row["asked"]), indent=1) + "\n")
 
 
 def _built(folder: Path) -> Path:
     """Build the wheel as it would be published."""
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(folder), str(ROOT)]
-    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
-        uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
-        command = [uv, "build", "--wheel", "--quiet", "--out-dir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True)
+    subprocess.run([_uv(), "build", "--wheel", "--quiet", "--out-dir", str(folder), str(ROOT)], check=True)
     return next(folder.glob("*.whl"))
+
+
+def _uv() -> str:
+    """Return the uv that `make setup` found or installed."""
+    return shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
 
 
 def _tried(place: Path, wheel: Path, python: str, torch: str, numpy: str | None) -> dict[str, Any]:
@@ -84,7 +83,7 @@ def _tried(place: Path, wheel: Path, python: str, torch: str, numpy: str | None)
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     try:
-        _make(place / "env", python)
+        subprocess.run([_uv(), "venv", "--quiet", "--python", python, str(place / "env")], check=True)
         own = str(place / "env" / "bin" / "python")
         pins = [f"torch=={torch}", *([f"numpy=={numpy}"] if numpy else [])]
         row |= _installed(own, [*pins, str(wheel), *_BESIDES])
@@ -97,19 +96,12 @@ def _tried(place: Path, wheel: Path, python: str, torch: str, numpy: str | None)
     return row
 
 
-def _make(folder: Path, python: str) -> None:
-    if python == sys.executable:
-        venv.create(folder, with_pip=True)
-    else:
-        subprocess.run([python, "-m", "venv", str(folder)], check=True)
-
-
 def _installed(own: str, what: list[str]) -> dict[str, str]:
-    done = subprocess.run([own, "-m", "pip", "install", "--quiet", *what], capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return {}
-    said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-    return {"missing": (said or [done.stderr.strip()[-200:]])[0].removeprefix("ERROR: ")[:160]}
+    command = [_uv(), "pip", "install", "--quiet", "--python", own]
+    found = os.environ.get("PIP_FIND_LINKS")  # wheels that pip is told to find are found by uv too
+    given = {"UV_FIND_LINKS": ",".join(found.split())} if found else {}
+    done = subprocess.run([*command, *what], env=_environment() | given, capture_output=True, text=True, check=False)
+    return {} if done.returncode == 0 else {"missing": " ".join(done.stderr.split())[:160]}
 
 
 def _versions(own: str) -> dict[str, str]:
@@ -121,7 +113,8 @@ def _versions(own: str) -> dict[str, str]:
 def _tests(place: Path, own: str) -> dict[str, Any]:
     """Run the tests of what is computed against the installed wheel: the checkout's own package is not there."""
     there = place / "tests_of_wheel"
-    shutil.copytree(ROOT / "tests", there / "tests", ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    for folder in ("tests", "benchmarks"):  # what some tests draw from lies among the benchmarks
+        shutil.copytree(ROOT / folder, there / folder, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     shutil.copy(ROOT / "pyproject.toml", there)
     rooms = (f"tests/{room}" for room in _ROOMS)
     command = [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", *rooms]

@@ -166,12 +166,12 @@ def make_inputs(folder: Path, names: Sequence[str] = INPUTS) -> dict[str, Files]
 def _files(name: str, at: Path) -> Files:
     if name == "picture":
         Image.linear_gradient("L").convert("RGB").resize((60, 40)).save(at / "cat.png")
-        return Files(*[at / "cat.png"] * 4, "cat.png")
+        return Files(at / "cat.png", at / "cat.png", at / "cat.png", at / "cat.png", "cat.png")
     if name == "sound":
         with wave.open(str(at / "cat.wav"), "wb") as sound:
             sound.setparams((1, 2, 16_000, 0, "NONE", ""))
             sound.writeframes(bytes(range(256)) * 64)
-        return Files(*[at / "cat.wav"] * 4, "cat.wav")
+        return Files(at / "cat.wav", at / "cat.wav", at / "cat.wav", at / "cat.wav", "cat.wav")
     if name == "batch":
         words = "\n".join(" ".join(_WORDS[: 1 + row % 7]) for row in range(30))
         query = torch.randn(3, 2, 7, 5)
@@ -191,14 +191,19 @@ def make_models(folder: Path) -> Path:
 
     Those that read texts get the word model's tokenizer.
     """
-    tokens = {"vocab_size": 4_096, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-    width = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 16}
+    tokens: dict[str, Any] = {"vocab_size": 4_096, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    width: dict[str, Any] = {
+        "hidden_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "intermediate_size": 16,
+    }
     kinds: dict[str, Any] = {
         "vit": transformers.ViTForImageClassification(transformers.ViTConfig(**width, image_size=32, patch_size=8)),
         "llama": transformers.LlamaForCausalLM(transformers.LlamaConfig(**width, **tokens)),
         "t5": transformers.T5ForConditionalGeneration(
             transformers.T5Config(
-                d_model=24, d_kv=8, d_ff=16, num_heads=3, num_layers=2, decoder_start_token_id=0, **tokens
+                d_model=24, d_kv=8, d_ff=16, num_heads=3, num_layers=2, **tokens | {"decoder_start_token_id": 0}
             )
         ),
         "whisper": transformers.WhisperForConditionalGeneration(

@@ -73,6 +73,7 @@ def probes() -> Iterator[Probe]:
     yield Probe("equal, ragged", usual, given(*equal, allowed=ragged(BATCH, HEADS, 5, 5)))
     yield Probe("equal, padded", usual, given(*equal, allowed=padding(5, 5)))
     yield Probe("equal, causal", causal, given(*equal))
+    yield Probe("equal, causal and padded", causal, given(*equal, allowed=padding(5, 5)))
     huge = given(1e3 * draw(5, 1), draw(7, 1, seed=1), draw(7, 3, seed=2))
     yield Probe("huge", usual, huge)
     yield Probe("huge and negative", usual, given(-huge.query.abs(), huge.key.abs(), huge.value))

@@ -16,7 +16,7 @@ operands: query_key_swapped key_value_swapped query_value_swapped operands_rotat
     key_as_value query_as_value value_as_key value_as_query context_ignored context_as_query chunk_order_wrong
 score: key_not_transposed key_reshaped scores_transposed scores_negated cosine_scores distance_scores
     rotary_layouts_mixed rotary_over_heads rotary_on_one_side rotary_direction rotary_positions_wrong
-    rotary_before_split norm_missing_on_keys
+    rotary_before_split norm_missing_on_keys norm_axis_wrong norm_inverted positions_on_one_side
 scale: scale_missing scale_multiplied scale_by_key_size scale_twice scale_by_fourth_root scale_by_model_width
     scale_by_value_size scale_by_num_keys scale_by_num_queries scale_by_num_heads scale_hard_coded scale_after_softmax
     scale_flag_ignored scale_flag_inverted scale_not_asked cap_missing
@@ -25,17 +25,21 @@ mask: mask_ignored mask_inverted mask_after_softmax mask_multiplied mask_filled_
     mask_diagonal_hidden mask_transposed mask_first_only mask_hides_queries none_mask_is_causal causal_missing
     causal_reversed causal_aligned_at_start causal_aligned_at_end nan_rows padding_inverted padding_off_by_one
     alibi_sign alibi_slopes relative_bias_misplaced window_off_by_one window_ignored cap_after_mask mask_batch_order
-    mask_misread causal_ignored cache_future_seen tail_dropped pad_id_wrong
+    mask_misread causal_ignored cache_future_seen tail_dropped pad_id_wrong documents_mixed prefix_misplaced
+    masks_joined_by_or mask_rows_alike relative_bucket_wrong
 normalise: softmax_over_queries softmax_over_heads softmax_over_batch softmax_over_everything softmax_missing
     exp_not_normalised softmax_no_max_subtraction global_max_subtracted softmax_twice softmax_plus_one softmax_base_two
     log_softmax_used sigmoid_used scores_divided_by_sum hard_max sum_without_keepdim renormalised_over_queries
     l2_normalised weights_divided_by_num_keys sink_missing sink_scaled online_softmax_not_rescaled
-    running_maximum_finite
+    running_maximum_finite bias_after_softmax sink_column_wrong exp_divided_by_mean
+    softmax_axis_ignored
 combine: weights_transposed weights_ignored value_returned output_zero residual_added scores_combined scores_returned
     returns_swapped weights_before_mask_returned rotary_on_values values_out_of_order weights_returned_differ
-    weights_returned_transposed
+    weights_returned_transposed positions_on_values sink_as_value
 merge: heads_merged_without_transpose head_outputs_averaged first_head_only heads_reversed heads_merged_by_feature
+    heads_out_of_order heads_unfolded_wrongly
 output: output_projection_missing output_bias_dropped residual_added_to_layer output_projected_twice
+    residual_multiplied residual_missing residual_of_projection
 state: mutates_inputs cuts_gradient wrong_dtype dropout_in_eval dropout_not_rescaled shares_state cache_changes_output
     dropout_before_softmax
 statistics: entropy_negated entropy_in_bits entropy_nan_at_zero entropy_summed entropy_over_queries diagonal_summed
@@ -48,7 +52,7 @@ attn_mask dropout_p head_size is_causal k_linear k_proj key_proj key_rows n_k n_
 has_torch_function has_torch_function_unary has_torch_function_variadic layer_norm log_softmax named_parameters
 repeat_interleave rms_norm scaled_dot_product_attention true_divide
 causal_start diagonal_hidden full_attention one_ahead reversed_without_diagonal window_ahead
-rows_mix_tokens rows_unknown key_size kv_heads value_size residual_multiplied
+rows_mix_tokens rows_unknown key_size kv_heads value_size sm_scale softmax_scale
 """
 """What the witness has in quotes beside names of faults: arguments, operations, patterns, its own states."""
 
@@ -58,7 +62,7 @@ by_name = pytest.mark.parametrize("fault", catalogue(), ids=lambda fault: fault.
 def test_every_fault_has_its_name_and_its_stage():
     stages = re.findall(r"^(\w+):((?:.*\n)(?:    .*\n)*)", NAMES, re.MULTILINE)
     named = {name: stage for stage, names in stages for name in names.split()}
-    assert len(named) == 150
+    assert len(named) == 169
     assert {fault.name: fault.stage for fault in catalogue()} == named
 
 

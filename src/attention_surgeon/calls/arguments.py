@@ -42,6 +42,7 @@ class Layout:
     value: str
     is_equal: bool = False
     is_said: bool = False
+    is_against: bool = False
     is_likely: bool = False
 
     def axes(self, role: Role, *, has_query: bool) -> str:
@@ -160,7 +161,12 @@ def layouts(
             for layout in _of_family(family, is_equal, has_keys):
                 is_fitting = family in fitting
                 likely = is_fitting if said and fitting else family in families[:4]
-                yield dataclasses.replace(layout, is_said=bool(said) and is_fitting, is_likely=likely)
+                yield dataclasses.replace(
+                    layout,
+                    is_said=bool(said) and is_fitting,
+                    is_against=bool(said) and not is_fitting,
+                    is_likely=likely,
+                )
 
 
 def _of_family(family: str, is_equal: bool, has_keys: bool) -> Iterator[Layout]:
@@ -194,6 +200,8 @@ def _fits(family: str, said: list[str]) -> bool:
     """Whether a layout is what the text says, as far as it says something."""
     for axes in said:
         plain = axes.replace("m", "n")
+        if plain.endswith("*"):  # `b, c, *rest = x.shape`
+            plain = plain[:-1] + family[len(plain) - 1 :]
         if len(plain) == len(family) and all(
             a in ("?", b) or {a, b} <= {"y", "x", "n"} or {a, b} <= {"h", "d", "x"}
             for a, b in zip(plain, family, strict=True)
@@ -240,6 +248,7 @@ _FORMS: dict[Role, tuple[str, ...]] = {
         "cos_sin:1nd",
         "turn:ne",
         "cos_sin:1n1d",
+        "cos_sin:1n1e",
         "angles:nd",
         "none",
     ),
@@ -252,7 +261,7 @@ _FORMS: dict[Role, tuple[str, ...]] = {
     "dropout": ("none", "literal:0.0", "dropout"),
     "cap": ("none", "literal:5.0"),
     "sinks": ("drawn:h", "none"),
-    "window": ("literal:3", "none"),
+    "window": ("literal:3", "none", "literal:sides"),
     "length": ("number:n_q",),
     "ids": ("ids:bn", "ids:n"),
     "rows": ("number:rows",),

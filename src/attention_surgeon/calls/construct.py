@@ -6,6 +6,7 @@ the file holds one, with the proposed sizes in it.
 
 import copy
 import dataclasses
+import enum
 import functools
 import inspect
 import re
@@ -128,6 +129,11 @@ class Maker:
         name, role = parameter.name, self.roles[parameter.name]
         if isinstance(self.text.names.get(name), int | float | str):
             return self.text.names[name]
+        if _is_enum(parameter.annotation):
+            return next(iter(parameter.annotation))
+        inner = self._inner_attention(name)
+        if inner is not None:
+            return inner
         if role in ("tensor", "module"):
             return self._tensor(name, proposal) if role == "tensor" else self._module(name, proposal)
         if self.text.choices(name):
@@ -140,6 +146,17 @@ class Maker:
         for value in _habits(name, str(parameter.annotation)):
             return value
         raise LookupError(f"I do not know what the constructor's `{name}` should be")
+
+    def _inner_attention(self, name: str) -> Any:
+        """Return an attention of the same file for a parameter that is called one, made as its defaults say."""
+        if not re.fullmatch(r"(inner_|self_)?(attn|attention)(_layer|_fn|_module)?", name.lower()):
+            return None
+        for other, kind in (dict(self.text.names) | others_of_file(self.target, "(?i)attention")).items():
+            if inspect.isclass(kind) and kind is not self.target and "attention" in other.lower():
+                made = _instance(kind)
+                if not inspect.isclass(made) and callable(made):
+                    return made
+        return None
 
     @functools.cached_property
     def written_width(self) -> int:
@@ -224,7 +241,7 @@ class Maker:
             self.roles.setdefault(name, role)
             return self._made_up(made, proposal)
         except LookupError:
-            return False
+            return None  # not False, which would say that it is a switch
 
     def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
         """Return the author's own configuration of this kind: the default, an instance or a class in the file."""
@@ -308,6 +325,10 @@ def _is_own_class(note: Any) -> bool:
         and note.__module__ not in ("builtins", "typing", "torch", "numpy")
         and not note.__module__.startswith("torch.")
     )
+
+
+def _is_enum(note: Any) -> bool:
+    return inspect.isclass(note) and issubclass(note, enum.Enum)
 
 
 def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:

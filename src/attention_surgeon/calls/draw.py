@@ -94,7 +94,7 @@ def _number(sizes: Sizes, rest: str) -> Any:
 
 def _literal(_: Sizes, rest: str) -> Any:
     return {"False": False, "True": True, "0": 0, "1": 1, "2": 2, "3": 3, "0.0": 0.0, "1.0": 1.0, "5.0": 5.0,
-            "cpu": "cpu", "dict": {}, "list": []}[rest]  # fmt: skip
+            "cpu": "cpu", "dict": {}, "list": [], "sides": (-1, -1)}[rest]  # fmt: skip
 
 
 def _identity(*_: Any) -> Any:
@@ -202,7 +202,8 @@ _ARRAYS: dict[str, Callable[..., Any]] = {
 def draw_parameters(made: Any, seed: int, run: Callable[[], Any] | None) -> None:
     """Draw every floating parameter that learns: gains near 1 but not 1, biases and tables not 0; dropout off.
 
-    One that does not learn is a constant (rotary frequencies) and stays, as buffers do.
+    One that does not learn is a constant (rotary frequencies) and stays, as buffers do; a frozen matrix of weights is
+    none (low-rank adapters freeze it, and leave it unfilled).
 
     Args:
         made: A module, or an object that holds arrays.
@@ -223,7 +224,8 @@ def draw_parameters(made: Any, seed: int, run: Callable[[], Any] | None) -> None
         with torch.no_grad():
             run()
     for name, parameter in made.named_parameters():
-        if parameter.is_floating_point() and parameter.numel() and parameter.requires_grad:
+        is_matrix = parameter.ndim == 2 and name.endswith("weight")
+        if parameter.is_floating_point() and parameter.numel() and (parameter.requires_grad or is_matrix):
             source = np.random.default_rng([seed, zlib.crc32(name.encode())])
             _fill(parameter, source)
 

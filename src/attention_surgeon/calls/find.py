@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import itertools
 import re
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ _STAGES = (  # numbers of tokens, whether in likely layouts, with tokens that ma
     (OTHER_LENGTHS, True, False, False),
 )
 _USUAL = 2  # of the combinations of arguments that are no tokens
+_NO_NUMBERS = 2  # faults of a call that gives none: a mask of the wrong polarity hides everything
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
 
@@ -88,6 +90,8 @@ class _Search:
     library: Library = "torch"
     attempts: int = 0
     best: tuple[tuple[bool, bool, int], Plan] | None = None
+    made: list[_Made] = field(default_factory=list)
+    reached: int = 0
 
     def result(self) -> Plan | Refusal:
         """Search, with warnings off and the state of gradients and of random numbers as before."""
@@ -120,6 +124,8 @@ class _Search:
                 return plan
             if self.attempts >= _ATTEMPTS or time.process_time() > self.end:
                 break
+        if self.best is None and self.made:
+            self._climb(*self.made[0])
         if self.best is not None:
             return self.best[1]
         return self._refusal("")
@@ -140,7 +146,7 @@ class _Search:
 
     def _plans(self) -> Iterator[Plan | None]:
         """Yield what came of each attempt: first in likely layouts at all sizes, then in others."""
-        made: list[_Made] = []
+        made = self.made
         for lengths, is_likely, with_optional, is_usual in _STAGES:
             self.required = self._given(with_optional=with_optional)
             if with_optional and len(self.required) == len(self._given(with_optional=False)):
@@ -151,7 +157,7 @@ class _Search:
                     yield plan
                     if self.attempts - before > _ATTEMPTS // 4:  # what its comments say may be said of a helper
                         break
-                if self.best is not None and (not is_usual or not self.best[0][0]):
+                if self.best is not None and (not is_usual or (not self.best[0][0] and self.best[0][2] < _NO_NUMBERS)):
                     return
                 if self.attempts - before > _ATTEMPTS // 4:
                     break
@@ -195,7 +201,7 @@ class _Search:
             return self.target
         self.attempts += 1
         try:
-            made = Plan(self.target, given, Sizes(), ())._bare()
+            made = Plan(self.target, given, Sizes(), ()).bare()
         except Exception as error:  # noqa: BLE001  somebody else's code may raise anything
             self._note(error)
             return None
@@ -212,24 +218,28 @@ class _Search:
         is_likely: bool,
         is_usual: bool,
     ) -> Iterator[Plan | None]:
-        for arguments, sizes, is_said in self._argument_lists(made, proposal, lengths, is_likely, is_usual):
+        for arguments, sizes, layout in self._argument_lists(made, proposal, lengths, is_likely, is_usual):
             plan = Plan(self.target, given, sizes, arguments, self.library, method=self.method)
             self.attempts += 1
-            found = self._tried(plan, made, is_said=is_said)
+            found = self._tried(plan, made, layout)
             if found is not None:
                 yield self._finished(found)
             yield None
 
-    def _tried(self, plan: Plan, made: Any, *, is_said: bool) -> Plan | None:
+    def _tried(self, plan: Plan, made: Any, layout: Layout) -> Plan | None:
         """Return the plan with its output where the target behaves as the layout says."""
         try:
             seen = behaviour_of(plan, made)
         except Exception as error:  # noqa: BLE001  somebody else's code may raise anything
             self._note(error)
+            self.reached = _line_reached(error, plan)
             return None
+        self.reached = sys.maxsize
         plan = dataclasses.replace(plan, output=seen.output, output_axes=seen.axes)
         is_grouped = any("g" in a.axes for a in plan.arguments)
-        rank = not is_said, is_grouped and seen.faults > 0, seen.faults
+        if seen.faults and layout.is_against:  # what runs in a layout that its text does not have proves nothing
+            return None
+        rank = not layout.is_said, is_grouped and seen.faults > 0, seen.faults
         if self.best is None or rank < self.best[0]:
             self.best = rank, self._finished(plan)
         return self.best[1] if seen.faults == 0 else None
@@ -249,14 +259,34 @@ class _Search:
             reason, tried, "add a function example() that returns the object and its arguments: return layer, (x,)"
         )
 
+    def _climb(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> None:
+        """Change one argument at a time and keep what gets further down the text, where all at once are too many."""
+        self.required = self._given(with_optional=False)
+        others = [p for p in self.parameters if p.name in self.required and self.roles[p.name] not in TOKENS]
+        lists = self._argument_lists(made, proposal, FIRST_LENGTHS, True, True)
+        for arguments, sizes, layout in itertools.islice(lists, 0, 3 * _USUAL, _USUAL):
+            reached = -1
+            for _ in range(2):
+                for parameter in others:
+                    for form in forms(parameter, self.roles[parameter.name], self.roles, self.text)[:12]:
+                        tried = tuple(
+                            dataclasses.replace(a, form=form) if a.name == parameter.name else a for a in arguments
+                        )
+                        plan = Plan(self.target, given, sizes, tried, self.library, method=self.method)
+                        self.attempts += 1
+                        if self._tried(plan, made, layout) is not None or time.process_time() > self.end + _SECONDS:
+                            return
+                        if self.reached > reached:
+                            reached, arguments = self.reached, tried
+
     # What is given.
 
     def _argument_lists(
         self, made: Any, proposal: Proposal, some: Sequence[tuple[int, int]], is_likely: bool, is_usual: bool
-    ) -> Iterator[tuple[tuple[Argument, ...], Sizes, bool]]:
+    ) -> Iterator[tuple[tuple[Argument, ...], Sizes, Layout]]:
         others = [p for p in self.parameters if p.name in self.required and self.roles[p.name] not in TOKENS]
         options = [forms(p, self.roles[p.name], self.roles, self.text) for p in others]
-        ranked = _by_rank(options)
+        ranked = _by_rank(options, [self.roles[p.name] for p in others])
         combinations = ranked[:_USUAL] if is_usual else ranked[_USUAL:]
         is_function = inspect.isroutine(self.target)
         is_picture = _has_picture_layers(made)
@@ -273,7 +303,7 @@ class _Search:
                     yield (
                         tuple(self._argument(p, layout, widths, chosen) for p in self.parameters),
                         sizes,
-                        layout.is_said,
+                        layout,
                     )
 
     def _argument(
@@ -338,13 +368,25 @@ class _Search:
         return _Search(self.target, self.text, self.hints, sizes).result()
 
 
-def _by_rank(options: Sequence[Sequence[str]], most: int = 60) -> list[tuple[str, ...]]:
-    """Return the combinations of options, those that differ least from all first ones first."""
+def _by_rank(options: Sequence[Sequence[str]], roles: Sequence[Role], most: int = 60) -> list[tuple[str, ...]]:
+    """Return the combinations of options, those that differ least from all first ones first; cos and sin lie alike."""
     if not options:
         return [()]
     cut = [list(enumerate(option))[: max(4, 40 // len(options))] for option in options]
-    found = sorted(itertools.islice(itertools.product(*cut), 5000), key=lambda c: sum(rank for rank, _ in c))
+    tables = [place for place, role in enumerate(roles) if role in ("cos", "sin")]
+    alike = (c for c in itertools.product(*cut) if len({c[place][0] for place in tables}) < 2)
+    found = sorted(itertools.islice(alike, 5000), key=lambda c: sum(rank for rank, _ in c))
     return [tuple(form for _, form in combination) for combination in found[:most]]
+
+
+def _line_reached(error: BaseException, plan: Plan) -> int:
+    """Return the line of the method that is called at which it raised; 0 where it raised before it began."""
+    name = plan.method or ("forward" if hasattr(plan.target, "forward") else getattr(plan.target, "__name__", ""))
+    place, found = error.__traceback__, 0
+    while place is not None:
+        found = place.tb_lineno if place.tb_frame.f_code.co_name == name else found
+        place = place.tb_next
+    return found
 
 
 def _has_picture_layers(made: Any) -> bool:

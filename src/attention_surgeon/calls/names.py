@@ -32,7 +32,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     (
         "config",
         r"""
-        config| cfg| conf| args| params| hparams| hp| opt| options| c| model_args| model_config|
+        configs?| cfg| conf| args| params| hparams| hp| opt| options| c| model_args| model_config|
         configuration| .*_config| .*_cfg| hyperparams
         """,
     ),
@@ -50,7 +50,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         (d|dim|size)_?(per_)?head(_dim|_size)?|
         (attn_|attention_)?head_?(size|dim|width|features|channels|embd_dim|embed_dim|hidden_dim)|
         .*head_(dim|size|width|channels)| dims?_per_head| dim_heads?| d_?h(ead)?| d_?kv| hs|
-        num_head_channels| size_per_head| channels_per_head| depth_per_head
+        (rope|rotary|rot)_?(n_?elem|n?dims?|size)| num_head_channels| size_per_head| channels_per_head| depth_per_head
         """,
     ),
     (
@@ -79,9 +79,11 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     (
         "context_width",
         r"""
-        (context|cross|memory|cond|enc|encoder|kv|text|key_value|crossattn|source|src|ctx)(_attention)?_?(d|
+        (context|cross|memory|cond|enc|encoder|kv|text|key_value|crossattn|source|src|ctx|visual|vision|media|
+        audio)(_attention)?_?(d|
         dim|features|width|channels|embed_dim|hidden_size|size|input_dim)| kdim|
-        d_?(context|cond|cross|mem|memory|enc|kv_in)| dim_(context|kv|cond|cross)| cross_attention_dim|
+        d_?(context|cond|cross|mem|memory|enc|kv_in)| cross_attention_dim|
+        dim_(context|kv|cond|cross|visual|vision|media|audio|text|enc|memory)|
         kv_(dim|in_dim|channels)
         """,
     ),
@@ -143,7 +145,13 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         """,
     ),
     ("groups", r"num_?groups| groups"),
-    ("patch", r"patch(_?size)?| image_?size| img_?size| resolution| input_resolution"),
+    (
+        "patch",
+        r"""
+        patch(_?size)?| image_?size| img_?size| resolution| input_resolution| spa[ct]ial_?(dim|size)|
+        (fmap|feat|feature_map|grid|halo|num_?slots)_?(size|res|resolution)?
+        """,
+    ),
 )
 _MODULE = r"""
     (w|to|linear|proj|fc|dense)_?(q|k|v|o|qkv|kv|out|query|key|value)(_proj)?|
@@ -214,7 +222,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         "bias",
         r"""
         .*(attn|attention|position|pos|rel|relative|rel_pos|relative_position|alibi|edge|pair|
-        score)_?_?(bias|biases|enc_bias)| bias| alibi| .*_bias| slopes
+        score)_?_?(bias|biases|enc_bias)| bias| alibi| .*_bias| slopes| rel(ative)?_pos(ition)?
         """,
     ),
     ("mask", r".*mask(s|ed|ing)?| .*_mask_.*| .*mask.*| can_attend| allowed"),
@@ -309,7 +317,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         "context",
         r"""
         (encoder|enc|cross|memory|mem|cond|conditioning|context|ctx|key_?value|kv|source|src|text|encoded|
-        other|cross_attn|encodings?|audio|image|external)_?(_?(hidden_?states?|out|outputs?|outs|states?|
+        other|cross_attn|encodings?|audio|image|external|media|visual|vision)_?(_?(hidden_?states?|out|outputs?|outs|states?|
         emb|embs|embeddings?|inputs?|features?|feats?|seq|context|x|tokens|memory))?| inputs?_kv| kv| y| xa|
         x_?2| x_?kv| context| ctx| memory| x_cond| x_context| x_(enc|src|other|y)| key_value_states| z| c
         """,

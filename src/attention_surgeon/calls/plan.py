@@ -59,14 +59,18 @@ class Plan:
     def make(self, seed: int = 0) -> Any:
         """Return a fresh object in evaluation mode whose parameters hold drawn numbers; a function is itself."""
 
-        made = self._bare()
+        made = self.bare()
         if made is not self.target or not callable(getattr(made, "__code__", None)):
             draw_parameters(made, seed, lambda: self.call(made, self.draw()))
         return made
 
-    def _bare(self) -> Any:
+    def bare(self) -> Any:
+        """Return a fresh object as its constructor leaves it; what it holds in half precision is widened."""
         if inspect.isclass(self.target):
-            return self.target(**{name: fresh(value) for name, value in self.constructor.items()})
+            made: Any = self.target(**{name: fresh(value) for name, value in self.constructor.items()})
+            held = [*made.parameters()] if hasattr(made, "parameters") and hasattr(made, "float") else []
+            is_half = any(str(p.dtype) in ("torch.bfloat16", "torch.float16") for p in held)
+            return made.float() if is_half else made
         return self.target if inspect.isroutine(self.target) else copy.deepcopy(self.target)
 
     def draw(

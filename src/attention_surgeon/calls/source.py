@@ -153,7 +153,7 @@ class Text:
         return bool(re.search(rf"(\+=?|add\w*\()\s*{re.escape(name)}\b", self.source))
 
     def unpacked(self, name: str) -> str:
-        """Return the axes that `b, n, d = name.shape` give an argument; `?` for an axis of another name."""
+        """Return the axes that `b, n, d = name.shape` give an argument; `?` for another name, `*` for any more."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
                 axes = _unpacking(node.targets[0], node.value, name)
@@ -174,15 +174,22 @@ class Text:
 
 
 def _unpacking(targets: ast.Tuple, value: ast.expr, name: str) -> str:
-    """Return the axes of one unpacking: `b, n, _ = x.shape`, `b, n, h = *q.shape[:-1], heads`, `(b, n), d = ...`."""
+    """Return the axes of one unpacking: `b, n, _ = x.shape`; `b, c, *rest = x.shape` ends with `*`."""
     text = ast.unparse(value)
     if not re.match(rf"\*?\(?{re.escape(name)}\.(shape|size\(\))", text.strip("(")):
         return ""
     if text not in (f"{name}.shape", f"{name}.size()"):
         return ""
-    if any(isinstance(part, ast.Starred) for part in targets.elts):
+    *firsts, last = targets.elts
+    if any(isinstance(part, ast.Starred) for part in firsts) or not firsts:
         return ""
-    return "".join(axis_of(part.id) if isinstance(part, ast.Name) else "?" for part in targets.elts)
+    axes = [axis_of(part.id) if isinstance(part, ast.Name) else "?" for part in firsts]
+    rest = "*" if isinstance(last, ast.Starred) else axis_of(last.id) if isinstance(last, ast.Name) else "?"
+    named = [part.id.lower().strip("_") if isinstance(part, ast.Name) else "" for part in firsts]
+    for rows, columns in (("h", "w"), ("height", "width")):  # `b, h, w, _`: a picture, no heads
+        if rows in named and columns in named:
+            axes[named.index(rows)], axes[named.index(columns)] = "y", "x"
+    return "".join([*axes, rest])
 
 
 def axis_of(word: str) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from attention_surgeon.calls.sizes import Proposal
 
 FIRST_LENGTHS = ((5, 7),)
 OTHER_LENGTHS = ((6, 6), (9, 9), (8, 8), (64, 64), (49, 49))
+_PACKED = re.compile(r"//?\s*3\b|\.(chunk|split|reshape|view)\([^)\n]*\b3\b")
+"""What a layer without parameters does with queries, keys and values that lie side by side in its one argument."""
 _PICTURE = ((12, 7),)  # points of a picture, and keys beside it
 
 
@@ -71,8 +74,9 @@ def _of_layer(
 ) -> Iterator[tuple[Sizes, dict[Role, int]]]:
     known = maker.numbers(proposal) if inspect.isclass(maker.target) else _attributes(made)
     found = module_widths(made)
-    head = known.get("head_size") or proposal.head_size
-    if "width" in known and not {"heads", "head_size", "key_size", "out_width"} & known.keys():
+    own = _attributes(made).get("head_size") if hasattr(made, "__dict__") else None
+    head = own or known.get("head_size") or proposal.head_size
+    if own is None and "width" in known and not {"heads", "head_size", "key_size", "out_width"} & known.keys():
         head = known["width"]
     sizes = dataclasses.replace(
         sizes,
@@ -82,6 +86,8 @@ def _of_layer(
         value_size=known.get("value_size", head),
     )
     main = _different(known.get("width", 0), *found["query"], *found["all"], head)
+    if not found["all"] and _PACKED.search(maker.text.source):
+        main = [3 * known.get("width", head), *main]
     beside = _different(*found["key"], known.get("context_width", 0), *found["all"])
     for width, other in _pairs(main, beside, has_context=bool({"key", "context"} & set(roles.values()))):
         values = found["value"][0] if found["value"] else other

@@ -20,7 +20,7 @@ from attention_surgeon.errors import FileAccessError
 
 _FORMAT, _VERSION = "attention-surgeon verdicts", 2
 _EXIT_CODES = {"passed": 0, "mistake": 1, "unfinished": 1, "untouched": 1, "stopped": 2}
-SIGNS = {"passed": ("✓", "good"), "mistake": ("✗", "bad"), "stopped": ("✗", "bad")}
+SIGNS = {"passed": ("✓", "good"), "covered": ("↷", "quiet"), "mistake": ("✗", "bad"), "stopped": ("✗", "bad")}
 _IN_A_WORD = {"untouched": "not begun", "unfinished": "not finished", "passed": "right"}
 
 

@@ -130,5 +130,6 @@ def _grade_line(each: Grade, width: int) -> Text:
     sign, style = SIGNS.get(each.status, ("○", "quiet"))
     points = f"{each.points:>2}/{each.exercise.points:<2}"
     late = f"{count(round(each.late.total_seconds() / 3600), 'hour')} late: " if each.late else ""
-    told_of = f"{each.exercise.name:<24} {points} {late}{', '.join(each.names) or each.sentence}"
+    words = each.sentence if each.covered_by else ", ".join(each.names) or each.sentence
+    told_of = f"{each.exercise.name:<24} {points} {late}{words}"
     return Text.assemble("  ", (sign, style), " ", fit(told_of.replace("\n", " "), max(width - 4, 8)))

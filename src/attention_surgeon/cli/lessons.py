@@ -16,7 +16,7 @@ from attention_surgeon.course.evidence import checklist
 from attention_surgeon.course.journal import entries, num_questions, unanswered
 from attention_surgeon.course.page import progress_page
 from attention_surgeon.course.registry import CHECKS
-from attention_surgeon.course.session import Judged, last_verdict, raise_level
+from attention_surgeon.course.session import Judged, covered, last_verdict, passed_in, raise_level
 from attention_surgeon.course.solutions import ask_for_solution
 from attention_surgeon.course.source import find_definition
 from attention_surgeon.course.state import Standing, State
@@ -101,21 +101,34 @@ def list_lines(workspace: Workspace, width: int) -> Iterator[Text]:
     """Yield every unit with its exercises; the current one has an arrow."""
     state = workspace.state.read()
     now = current(workspace, state)
+    spared = covered(workspace.course.exercises, state.exercises)
     for unit in workspace.course.units:
         yield from text_lines(f"{unit.title} · {unit.folder}", width, "heading")
         for exercise in unit.exercises:
-            yield exercise_line(exercise, state.exercises.get(exercise.name, Standing()), exercise == now, width)
-    passed = sum(bool(standing.passed) for standing in state.exercises.values())
-    yield from text_lines(f"{passed} of {len(workspace.course.exercises)} passed", width, "quiet")
+            standing, by = state.exercises.get(exercise.name, Standing()), spared.get(exercise.name, "")
+            yield exercise_line(exercise, standing, exercise == now, width, by)
+    yield from text_lines(_counted(workspace, state), width, "quiet")
 
 
-def exercise_line(exercise: Exercise, standing: Standing, is_current: bool, width: int) -> Text:
-    """Return one exercise as a line."""
-    sign, style = ("✓", "good") if standing.passed else ("…", "") if standing.attempts else ("○", "quiet")
+def _counted(workspace: Workspace, state: State) -> str:
+    """Return `31 of 53 passed, 4 covered by them`."""
+    passed = sum(exercise.name in passed_in(state.exercises) for exercise in workspace.course.exercises)
+    spared = covered(workspace.course.exercises, state.exercises)
+    also = f", {len(spared)} covered by them" if spared else ""
+    return f"{passed} of {len(workspace.course.exercises)} passed{also}"
+
+
+def exercise_line(exercise: Exercise, standing: Standing, is_current: bool, width: int, covered_by: str = "") -> Text:
+    """Return one exercise as a line; `covered_by`: the passed exercise that asks for the same and more."""
+    if covered_by:
+        sign, style = "↷", "quiet"
+    else:
+        sign, style = ("✓", "good") if standing.passed else ("…", "") if standing.attempts else ("○", "quiet")
     arrow = "▸" if is_current else " "
     minutes = f"{exercise.minutes:>3} min"
     room = max(width - len(minutes) - 5, 8)
-    told = fit(f"{exercise.name:<26} {exercise.title}", room)
+    about = f"covered by {covered_by}" if covered_by else exercise.title
+    told = fit(f"{exercise.name:<26} {about}", room)
     return Text.assemble(arrow, " ", (sign, style), " ", (told, "heading" if is_current else ""), (minutes, "quiet"))
 
 
@@ -196,9 +209,8 @@ def print_progress(workspace: Workspace, out: Path) -> None:
 def progress_line(workspace: Workspace, state: State, width: int) -> Text:
     """Return a bar with how many exercises are passed."""
     total = len(workspace.course.exercises)
-    names = {exercise.name for exercise in workspace.course.exercises}
-    passed = sum(bool(standing.passed) for name, standing in state.exercises.items() if name in names)
-    return Text(fit(f"{bar(passed, total)} {passed}/{total} passed", width))
+    passed = sum(exercise.name in passed_in(state.exercises) for exercise in workspace.course.exercises)
+    return Text(fit(f"{bar(passed, total)} {_counted(workspace, state)}", width))
 
 
 def bar(passed: int, total: int, room: int = 10) -> str:

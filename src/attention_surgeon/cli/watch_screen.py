@@ -12,7 +12,7 @@ from attention_surgeon.cli.lessons import bar, exercise_line
 from attention_surgeon.cli.watch_pages import markdown_lines
 from attention_surgeon.cli.window import window_lines
 from attention_surgeon.course import Exercise
-from attention_surgeon.course.session import Judged, following
+from attention_surgeon.course.session import Judged, covered, following
 from attention_surgeon.course.state import Standing
 
 Mode: TypeAlias = Literal["verdict", "list", "predict", "page"]
@@ -143,9 +143,11 @@ def _opening_lines(exercise: Exercise, width: int) -> Iterator[Text]:
 def _list_lines(view: View, width: int, room: int) -> list[Text]:
     first = max(0, min(view.cursor - room // 2, len(view.exercises) - room))
     lines = []
+    spared = covered(view.exercises, view.standings)
     for place, exercise in enumerate(view.exercises[first : first + room], start=first):
         standing = view.standings.get(exercise.name, Standing())
-        lines.append(exercise_line(exercise, standing, place == view.cursor, width))
+        by = spared.get(exercise.name, "")
+        lines.append(exercise_line(exercise, standing, place == view.cursor, width, by))
     return lines
 
 

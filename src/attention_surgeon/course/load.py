@@ -124,6 +124,7 @@ def _exercise(values: dict[str, Any], unit: Unit, root: Path) -> Exercise:
         experiment=table.get("experiment", str, "") or None,
         evidence=table.texts("evidence", ()),
         reflect=table.texts("reflect", ()),
+        covered_by=table.texts("covered_by", ()),
     )
     function = exercise.check
     table.require(
@@ -198,3 +199,10 @@ def _check_together(units: Sequence[Unit]) -> None:
         if twice:
             raise FileFormatError(f"{where} has the exercise {twice[0]!r} twice.")
         seen[unit.name] = unit
+    known = {exercise.name for unit in units for exercise in unit.exercises}
+    for exercise in (exercise for unit in units for exercise in unit.exercises):
+        unknown = [name for name in exercise.covered_by if name not in known - {exercise.name}]
+        if unknown:
+            raise FileFormatError(
+                f"{exercise.content}: {exercise.name!r} is covered by {unknown[0]!r}, which is no other exercise."
+            )

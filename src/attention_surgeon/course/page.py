@@ -8,7 +8,7 @@ from html import escape
 from attention_surgeon.course.evidence import Point, checklist
 from attention_surgeon.course.journal import answers, entries
 from attention_surgeon.course.registry import Exercise, Unit
-from attention_surgeon.course.session import is_done
+from attention_surgeon.course.session import covered, is_done
 from attention_surgeon.course.state import Standing, State
 from attention_surgeon.course.workspace import JOURNAL, Workspace
 
@@ -40,8 +40,10 @@ def progress_page(workspace: Workspace, when: datetime) -> str:
     """
     state, course = workspace.state.read(), workspace.course
     passed = sum(bool(state.exercises.get(exercise.name, Standing()).passed) for exercise in course.exercises)
+    spared = covered(course.exercises, state.exercises)
     done = f"{passed} of {len(course.exercises)}"
-    share = 100 * passed / len(course.exercises)
+    also = f", {len(spared)} covered by them" if spared else ""
+    share = 100 * (passed + len(spared)) / len(course.exercises)
     body = "\n".join(part for unit in course.units for part in _unit(workspace, state, unit))
     return f"""<!doctype html>
 <html lang="en">
@@ -49,7 +51,7 @@ def progress_page(workspace: Workspace, when: datetime) -> str:
 <title>{escape(course.title)}: progress</title><style>{_STYLE}</style></head>
 <body>
 <h1>{escape(course.title)}</h1>
-<p class="quiet">{done} exercises passed · {when:%Y-%m-%d %H:%M}</p>
+<p class="quiet">{done} exercises passed{also} · {when:%Y-%m-%d %H:%M}</p>
 <div class="bar" role="img" aria-label="{done}"><div style="width:{share:.0f}%"></div></div>
 {body}
 </body>
@@ -63,8 +65,9 @@ def _unit(workspace: Workspace, state: State, unit: Unit) -> Iterator[str]:
     about = f"{escape(str(unit.folder))} · {unit.minutes} min · difficulty {unit.difficulty} of 5{done}"
     yield f'<p class="quiet">{about}</p>'
     yield "<table>"
+    spared = covered(unit.exercises, state.exercises)
     for exercise in unit.exercises:
-        yield _row(exercise, state.exercises.get(exercise.name, Standing()))
+        yield _row(exercise, state.exercises.get(exercise.name, Standing()), spared.get(exercise.name, ""))
     yield "</table>"
     points = checklist(workspace, unit.folder, unit.evidence)
     for exercise in unit.exercises:
@@ -99,11 +102,20 @@ def _figures(workspace: Workspace, unit: Unit) -> Iterator[str]:
         yield f'<figure><img src="data:image/png;base64,{data}" alt="{alt}"><figcaption>{alt}</figcaption></figure>'
 
 
-def _row(exercise: Exercise, standing: Standing) -> str:
-    sign, kind = ("✓", "done") if standing.passed else ("…", "") if standing.attempts else ("○", "quiet")
+def _row(exercise: Exercise, standing: Standing, covered_by: str) -> str:
+    sign, kind = (
+        ("✓", "done")
+        if standing.passed
+        else ("↷", "quiet")
+        if covered_by
+        else ("…", "")
+        if standing.attempts
+        else ("○", "quiet")
+    )
     beaten = ", ".join(f"<code>{escape(name)}</code>" for name in standing.beaten)
     about = [
         standing.passed[:10],
+        covered_by and f"covered by <code>{escape(covered_by)}</code>",
         f"{standing.attempts} judged" if standing.attempts else "",
         beaten and f"beaten: {beaten}",
     ]

@@ -7,7 +7,7 @@ inside a learner's workspace, where sources and solutions never come.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, final
@@ -55,6 +55,7 @@ class Exercise:
         experiment: The name of the experiment that belongs to it.
         evidence: What the checklist ticks itself from: patterns of files, and `passed:`, `experiment:`, `answered:`.
         reflect: Questions to answer in the journal.
+        covered_by: Names of exercises that ask for the same and more: who has passed one of them may skip this one.
         folder: The unit's folder, relative to a workspace.
         content: The unit's folder where the author keeps it.
         checks: The unit's hidden checks file there.
@@ -83,6 +84,11 @@ class Exercise:
     experiment: str | None = None
     evidence: tuple[str, ...] = ()
     reflect: tuple[str, ...] = ()
+    covered_by: tuple[str, ...] = ()
+
+    def shown_in(self, passed: Container[str]) -> str:
+        """Return the name of a passed exercise that covers this one, empty where there is none, or it is passed."""
+        return "" if self.name in passed else next((name for name in self.covered_by if name in passed), "")
 
     @property
     def path(self) -> PurePosixPath:

@@ -111,6 +111,11 @@ def _remember(workspace: Workspace, exercise: Exercise, verdict: ExerciseVerdict
         if is_new:
             standing.passed = datetime.now().astimezone().isoformat(timespec="seconds")
         notes = _write_down(workspace, state, exercise, standing, verdict) if is_new else ()
+        if is_new:
+            spared = [each.name for each in workspace.course.exercises if exercise.name in each.covered_by]
+            open_ones = [name for name in spared if not state.exercises.get(name, Standing()).passed]
+            if open_ones:
+                notes = (*notes, f"this shows what {', '.join(open_ones)} would ask again: n goes past")
         if is_new and opens_now(workspace.course, state, exercise):
             path = open_solution(workspace, exercise, is_asked=False)
             notes = (*notes, f"a solution to compare with yours is open now: {path}")
@@ -138,19 +143,34 @@ def _write_down(
 
 
 def is_done(state: State, unit: Unit) -> bool:
-    """Whether all exercises of a unit are passed, or the last one, which tests out of it."""
-    return bool(state.exercises.get(unit.exercises[-1].name, Standing()).passed) or all(
-        state.exercises.get(exercise.name, Standing()).passed for exercise in unit.exercises
+    """Whether all exercises of a unit are passed or covered, or the last one is, which tests out of it."""
+    passed = passed_in(state.exercises)
+    return unit.exercises[-1].name in passed or all(
+        exercise.name in passed or exercise.shown_in(passed) for exercise in unit.exercises
     )
+
+
+def passed_in(standings: Mapping[str, Standing]) -> frozenset[str]:
+    """Return the names of what is passed."""
+    return frozenset(name for name, standing in standings.items() if standing.passed)
+
+
+def covered(exercises: Sequence[Exercise], standings: Mapping[str, Standing]) -> dict[str, str]:
+    """Return what need not be written any more, each with the passed exercise that asks for the same and more."""
+    passed = passed_in(standings)
+    found = {exercise.name: exercise.shown_in(passed) for exercise in exercises}
+    return {name: by for name, by in found.items() if by}
 
 
 def following(exercises: Sequence[Exercise], exercise: Exercise, standings: Mapping[str, Standing]) -> Exercise | None:
     """Return the next exercise that is left, after this one; from the beginning if there is none after it.
 
-    One is left until it is passed, or the last of its unit, which tests out of all before.
+    One is left until it is passed, or one that covers it, or the last of its unit, which tests out of all before.
     """
     last = {other.unit: other.name for other in exercises}
-    passed = {name for name, standing in standings.items() if standing.passed}
+    passed = passed_in(standings)
     place = exercises.index(exercise)
     others = (*exercises[place + 1 :], *exercises[:place])
-    return next((other for other in others if not {other.name, last[other.unit]} & passed), None)
+    return next(
+        (other for other in others if not {other.name, last[other.unit]} & passed and not other.shown_in(passed)), None
+    )

@@ -184,7 +184,7 @@ _PAST = re.compile(r"causal|past|before|previous|preceding|tril|look.?back|<= *i
 
 
 def _is_symmetric(seen: Array) -> bool:
-    """Whether a mask is a band of one width to each side of the diagonal, a window of so many keys or so many a side."""
+    """Whether a mask is a band about the diagonal: a window of so many keys, or so many to each side."""
     apart = np.abs(np.arange(_N)[:, None] - np.arange(_N)[None, :])
     return any((seen == (apart <= reach)).all() for reach in (_WINDOW, _WINDOW - 1, _WINDOW // 2))
 

@@ -422,7 +422,7 @@ def _judge_bucket(target: Any) -> Diagnosis | None:
         seen = "past and future are exchanged: relative positions are key minus query, negative in the past"
     some = slice(180, 221, 5)
     yours = to_array(found.reshape(1, -1)[:, some]) if found.numel() == right.numel() else None
-    return _wrong("T5 buckets", None, seen, words, yours, to_array(right[:, some]))
+    return _wrong("T5 buckets", "relative_bucket_wrong", seen, words, yours, to_array(right[:, some]))
 
 
 def _is_bucketed(found: Tensor, relative: Tensor, is_both: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What stands beside the five steps: norms of queries and keys, added positions, sinks, residuals, the order of heads."""
+"""What stands beside the five steps: norms, added positions, sinks, residuals, the order of heads."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +13,7 @@ from attention_surgeon.ops import Circuit, Linears, Operands
 from attention_surgeon.ops.circuit import Three
 from attention_surgeon.verdict import Mistake
 
+_AXES = ("dim", "axis")
 _OTHERS_WEIGHTS = "Trained from scratch it learns; with the weights of another implementation it writes nonsense."
 
 
@@ -82,6 +83,15 @@ def _cut_first_column(circuit: Circuit) -> Circuit:
 def _divide_by_mean(circuit: Circuit) -> Circuit:
     usual = circuit.mechanism.normalise
     return circuit.replace(normalise=lambda masked, operands: usual(masked, operands) * masked.shape[-1])
+
+
+def _always_last_axis(function: Callable[..., Any]) -> Callable[..., Any]:
+    def compute_along_last(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(
+            x, *(-1 for _ in args[:1]), *args[1:], **{n: -1 if n in _AXES else v for n, v in kwargs.items()}
+        )
+
+    return compute_along_last
 
 
 def _next_head_first(circuit: Circuit) -> Circuit:
@@ -248,6 +258,21 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         Mistake(
+            "softmax_axis_ignored",
+            "normalise",
+            "The softmax is asked for one axis and sums along another.",
+            "Along the axis that was asked for, the weights do not sum to 1.",
+            "Ask for the first axis: which sums are 1?",
+            "Look at every place where the axis is needed: the maximum and the sum.",
+            "total = exponentials.sum(axis=axis, keepdims=True)",
+        ),
+        MODERN,
+        "Nothing is seen as long as everybody asks for the last axis.",
+        wrap=_always_last_axis,
+        wraps=True,
+    ),
+    Fault(
+        Mistake(
             "heads_out_of_order",
             "merge",
             "The outputs of the heads are put side by side in another order than the heads have.",
@@ -308,8 +333,8 @@ FAULTS: tuple[Fault, ...] = (
         Mistake(
             "residual_of_projection",
             "output",
-            "Not the input is added to the output but a projection of it.",
-            "With an attention that gives 0 the output is the queries, not the input.",
+            "Not the input is added to the output but what was made of it: a projection or a norm.",
+            "With an attention that gives 0 the output is not the input but its queries, or its norm.",
             "What is added to the output: what came in, or what became of it?",
             "Look at where the residual is remembered: before anything is done to the input.",
             "before = x",

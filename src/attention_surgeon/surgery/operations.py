@@ -26,6 +26,7 @@ _REASONS = {
     "project": "it changes the projections, which the model applies before and after its attention function",
     "source": "it changes which vectors are projected, which the model does before its attention function",
     "split": "it changes how heads are cut, which the model does before its attention function",
+    "position": "it changes what is added to queries, keys or values, which the model does before its attention function",
     "join": "it changes what follows the output projection, which the model does after its attention function",
     "report": "it changes only what is returned to be looked at, which changes nothing in a model",
     "measure": "it changes how weights are measured, not attention",

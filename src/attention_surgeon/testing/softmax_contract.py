@@ -280,7 +280,7 @@ def _axis(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Behaviour]:
     case = SoftmaxCase("another axis", subject.cases(0)[0].scores, dim=-2)
     given = subject.ask(case)
     if given.error is None and not same_answer(given, subject.answer(circuit, case)):
-        yield Behaviour(None, "asked for the axis -2 it normalises another")
+        yield Behaviour("softmax_axis_ignored", "asked for the axis -2 it normalises another")
 
 
 def _hidden(subject: SoftmaxSubject, circuit: Circuit) -> Iterator[Behaviour]:

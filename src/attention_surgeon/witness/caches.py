@@ -38,13 +38,14 @@ class _Way:
     place: str = ""
 
 
-def try_cache(plan: Plan, *, is_causal: bool, says: str = "") -> Claim | None:
+def try_cache(plan: Plan, *, is_causal: bool, says: str = "", hiding: frozenset[str] = frozenset()) -> Claim | None:
     """Return what came of feeding a sequence in pieces; None where the target has no cache.
 
     Args:
         plan: How the target is called.
         is_causal: Whether the future is hidden without a mask.
         says: The text around it, which may say that only one token at a time is taken.
+        hiding: The masks in which True hides.
     """
     names = {role: [a.name for a in plan.arguments if a.role == role] for role in ("cache", "use_cache", *_PLACES)}
     asked = [*names["cache"], *names["use_cache"]]
@@ -58,10 +59,10 @@ def try_cache(plan: Plan, *, is_causal: bool, says: str = "") -> Claim | None:
     if not tokens:
         return Claim(asked[0])
     pieces = [p for p in _PIECES if not _SINGLE.search(says) or set(_PIECES[p]) == {1}]
-    found = [_tried(_Trier(plan, names, tokens, is_causal), asked[0], pieces)]
+    found = [_tried(_Trier(plan, names, tokens, is_causal, hiding), asked[0], pieces)]
     if is_cross:
         given = plan.giving(*(a.name for a in plan.arguments if a.axes and a.role == "context"))
-        found.append(_tried(_Trier(given, names, tokens[:1], is_causal=True), asked[0], pieces))
+        found.append(_tried(_Trier(given, names, tokens[:1], True, hiding), asked[0], pieces))
     return next((claim for claim in found if claim.fault), next((c for c in found if c.tried), found[0]))
 
 
@@ -96,8 +97,15 @@ def _tried(trier: "_Trier", name: str, ways: Sequence[str]) -> Claim:
 
 
 class _Trier:
-    def __init__(self, plan: Plan, names: dict[str, list[str]], tokens: Sequence[str], is_causal: bool) -> None:
-        self.plan, self.names, self.tokens, self.is_causal = plan, names, tokens, is_causal
+    def __init__(
+        self,
+        plan: Plan,
+        names: dict[str, list[str]],
+        tokens: Sequence[str],
+        is_causal: bool,
+        hiding: frozenset[str],
+    ) -> None:
+        self.plan, self.names, self.tokens, self.is_causal, self.hiding = plan, names, tokens, is_causal, hiding
         self.inputs = plan.draw(batch=2, n_q=_LENGTH, n_k=_LENGTH, seed=4)
         self.inputs |= {name: self.inputs[tokens[0]] for name in tokens[1:]}
         self.way: _Way | None = None
@@ -171,7 +179,8 @@ class _Trier:
         if place is not None:
             for maker in cache_makers(self.plan, _ROOM):
                 yield _Way(maker, place=place)
-        yield _Way(lambda: None)
+        if not self.names["cache"] or place is not None or _has_buffers(self.plan.make()):
+            yield _Way(lambda: None)
 
     def keeps_mask(self, pieces: Sequence[int]) -> bool | None:
         """Whether a causal mask of the whole sequence, given with every piece, gives what it gives at once.
@@ -217,6 +226,8 @@ class _Trier:
         given = {name: self._piece(name, value, first, size) for name, value in self.inputs.items()}
         for argument in self.plan.arguments:
             value = self.inputs.get(argument.name)
+            if argument.role == "start" and argument.name not in given:
+                given[argument.name] = first  # how many tokens went before may be left out at the start only
             if argument.role == "positions" and argument.name not in given and place:
                 given[argument.name] = torch.arange(first, first + size)
             is_boolean = isinstance(value, Tensor) and value.dtype == torch.bool and value.ndim >= 2
@@ -225,7 +236,7 @@ class _Trier:
                     torch.arange(_ROOM if place else first + size)[None] <= torch.arange(first, first + size)[:, None]
                 )
                 axes = value.ndim - 2 if isinstance(value, Tensor) and is_boolean else 2
-                given[argument.name] = seen[(None,) * axes]
+                given[argument.name] = (~seen if argument.name in self.hiding else seen)[(None,) * axes]
         return given
 
     def _piece(self, name: str, value: Any, first: int, size: int) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from attention_surgeon.calls.names import words_of
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.verdict import Location
@@ -33,6 +34,7 @@ class Claim:
         sentence: What was seen.
         meaning: For a mask: `keep`, `hide` or `additive`.
         place: The line that shows it.
+        unknown: What about it is for its author to say.
     """
 
     argument: str
@@ -43,6 +45,7 @@ class Claim:
     place: Location | None = None
     yours: Array | None = field(default=None, repr=False)
     expected: Array | None = field(default=None, repr=False)
+    unknown: str = ""
 
 
 MASK_FORMS = ("n m", "b 1 n m", "b n m", "b h n m", "1 1 n m", "1 n m", "B n m", "b m", "b 1 1 m", "b 1 m")
@@ -62,6 +65,8 @@ class Hidden:
     used: Array = field(repr=False)
 
 
+_OF_QUERIES = re.compile(r"^(row|query|q|tgt|target)_mask", re.IGNORECASE)
+"""A mask of queries, which hides no key."""
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
 """What a text says of a mask of numbers."""
 
@@ -88,6 +93,8 @@ def try_arguments(plan: Plan, made: Any, *, says: str = "") -> list[Claim]:
         claim = trier.claim(argument)
         if claim is not None and not claim.tried and argument.role in ("mask", "padding", "lengths"):
             claim = _where_square(plan, made, says, argument) or claim
+        if claim is not None and argument.role in ("mask", "padding") and claim.fault in (None, "mask_ignored"):
+            claim = _with_context(plan, made, says, argument, claim)
         if claim is not None:
             found.append(claim)
     both = trier.together([claim for claim in found if claim.meaning and claim.fault is None])
@@ -102,6 +109,19 @@ def _where_square(plan: Plan, made: Any, says: str, argument: Any) -> Claim | No
         return _Trier(plan, made, says, n_q=plan.sizes.n_k, n_k=plan.sizes.n_k).claim(argument)
     except Exception:  # noqa: BLE001  a size that is refused is no fault
         return None
+
+
+def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim) -> Claim:
+    """Try a mask that hid nothing once more beside the tokens that a plain call leaves out: it may be theirs."""
+    names = [a.name for a in plan.arguments if a.axes and a.role in ("context", "key", "value") and not a.required]
+    names = [name for name in names if set(words_of(name)) & set(words_of(argument.name))] or names
+    if not names or (claim.tried and claim.fault is None):
+        return claim
+    try:
+        other = _Trier(plan.giving(*names), made, says).claim(argument)
+    except Exception:  # noqa: BLE001  somebody else's code may raise anything
+        return claim
+    return other if other is not None and other.tried and other.fault != "mask_ignored" else claim
 
 
 class _Trier:
@@ -130,6 +150,8 @@ class _Trier:
             "lengths": self._lengths,
             "causal": self._causal,
         }
+        if argument.role == "mask" and _OF_QUERIES.search(argument.name):
+            return Claim(argument.name)
         if argument.role in tries:
             self.fills.clear()
             found = tries[argument.role](argument)
@@ -239,9 +261,17 @@ class _Trier:
             sentence = f"`{argument.name}`: True and False are added to the scores as 1 and 0; nothing is hidden"
             return Claim(argument.name, (as_numbers[0],), "mask_added_as_zero_one", sentence, place=self.plain.place)
         meant = [seen for seen in misread if not understood or seen[2].rpartition(" ")[2] in understood]
+        if meant and self._is_a_switch(misread):
+            words = f"`{argument.name}` hides the future whatever it holds; is that what it is for?"
+            return Claim(argument.name, (meant[0][2],), unknown=words)
         if meant:
             return self._wrong(argument, *meant[0])
         return self._meant(argument, meanings) if meanings else Claim(argument.name)
+
+    def _is_a_switch(self, seen: Sequence[tuple[Hidden, Array, str, str]]) -> bool:
+        """Whether a mask that is given, however filled, hides the future, and only that."""
+        cells = [found.cells for found, *_ in seen]
+        return not self.plain.cells.any() and all(find_pattern(one).name in ("causal", "causal_start") for one in cells)
 
     def _said_of(self, name: str) -> str:
         """Return what the text says of one argument: from its name and a colon to the next such."""
@@ -297,7 +327,8 @@ class _Trier:
         scores = np.where(self.plain.cells, found.masked, self.plain.masked)  # a mask may stand for the causal one
         plain = np.where(np.isfinite(scores), scores, 0.0)
         expected = softmax(np.where(found.cells, -np.inf, plain))
-        rows = ~found.cells.all(-1)
+        allowed = self._allowed(form)
+        rows = ~(found.cells.all(-1) | self._blank(found, ~allowed if meaning == "hide" else allowed))
         if not np.isfinite(found.used).all() or np.abs(found.used - expected)[rows].max() < 1e-4 or self.has_extra:
             return Claim(argument.name, tried, meaning=meaning)
         cut = np.where(found.cells, 0.0, softmax(np.where(self.plain.cells, -np.inf, plain)))
@@ -388,17 +419,28 @@ class _Trier:
         visible = ~base
         nothing = np.zeros_like(base)  # a mask may take the place of the causal one
         for always in (base, nothing):
-            if (found.cells == (always | ~allowed))[self._rows(always | ~allowed)].all():
+            if self._hides(found, always, allowed):
                 return "additive" if kind == "additive" else "keep"
-            if kind != "additive" and (found.cells == (always | allowed))[self._rows(always | allowed)].all():
+            if kind != "additive" and self._hides(found, always, ~allowed):
                 return "hide"
         if (found.cells == base).all() and not (found.bias - self.plain.bias)[visible.any(0)].any():
             return "ignored"
         return None
 
-    def _rows(self, hidden: Array) -> Array:
-        """The cells of rows in which something is visible: elsewhere there is nothing to compare."""
-        return np.broadcast_to(~hidden.all(-1, keepdims=True), hidden.shape)
+    def _hides(self, found: Hidden, always: Array, allowed: Array) -> bool:
+        """Whether what is hidden is what a mask says, in rows where something is visible."""
+        expected = always | ~allowed
+        rows = ~(expected.all(-1) | self._blank(found, allowed))
+        return bool((found.cells == expected)[rows].all())
+
+    def _blank(self, found: Hidden, allowed: Array) -> Array:
+        """Which rows, `(batch, heads, query)`, are of queries that are padding themselves, and look at all alike.
+
+        A mask over the tokens of one sequence may hide them as queries, too: nobody reads what comes out of them.
+        """
+        if self.shape[2] != self.shape[3] or (allowed != allowed[..., :1, :]).any():
+            return np.zeros(self.shape[:3], dtype=bool)
+        return ~allowed[..., 0, :] & (np.ptp(found.used, axis=-1) < 1e-9)
 
     def _wrong(self, argument: Any, found: Hidden, allowed: Array, words: str, form: str) -> Claim:
         fault, sentence = self._name(found, allowed, form)

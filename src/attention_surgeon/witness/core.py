@@ -6,7 +6,7 @@ one layout, whatever the target's: `(batch, heads, query, key)`, found from what
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.witness.flow import NONE, SEVERAL, Flow, apart
 from attention_surgeon.witness.products import Product, as_product
 from attention_surgeon.witness.record import Array, Op, Trace
+
+Part: TypeAlias = Literal["q", "key_rows", "v"]
+"""A part of a `Canon`."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def canonical(flow: Flow, core: Core, trace: Trace | None = None) -> Canon:
     return _reader(flow, core, trace).canon()
 
 
-def rows_of(flow: Flow, core: Core, trace: Trace, name: Literal["q", "key_rows", "v"]) -> Array:
+def rows_of(flow: Flow, core: Core, name: Part, trace: Trace) -> Array:
     """Return one part of what `canonical` returns, and work out no other.
 
     Raises:
@@ -261,12 +264,13 @@ class _Written:
         self._null: _Null | None = None
         self._null_value: _Null | None = None
 
-    def rows_of(self, name: Literal["q", "key_rows", "v"]) -> Array:
+    def rows_of(self, name: Part) -> Array:
         """Return the rows of the queries, each row of the keys once, or the values as each head met them."""
         _, rows, place = self._scored(self.core.scores[0])
         size = tuple(int(axis.max()) + 1 for axis in place)
         if name == "q":
-            return _by_row(rows[0], self._token_places(rows[0]), size[:3])
+            batch, head, position = self._token_places(rows[0])
+            return _by_row(rows[0], (batch, head, _one_or_all(position)), size[:3])
         if name == "key_rows":
             return _by_row(rows[1], self._token_places(rows[1]), (size[0], int(rows[1].ranks.max()) + 1, size[3]))
         return self._values(place, size)[0]
@@ -369,6 +373,7 @@ class _Written:
         if (batch_a != batch_b).any():
             raise Structure("attends_over_batch", "queries of one sequence meet keys of another", core)
         i, j = (np.array([tokens[t].position for t in part.flat]) for part in (token_a, token_b))
+        i = _one_or_all(i)
         batches = np.unique(batch_a)
         place = np.searchsorted(batches, batch_a), head.reshape(-1), i, j
         whole = np.zeros(tuple(int(axis.max()) + 1 for axis in place), dtype=int)
@@ -602,6 +607,11 @@ class _Written:
         return batch, rows.ranks.reshape(-1), np.array([t.position for t in tokens])
 
 
+def _one_or_all(positions: Array) -> Array:
+    """Return the places of queries among those that ask: where only one token of a sequence does, it is the first."""
+    return np.zeros_like(positions) if (positions == positions.flat[0]).all() else positions
+
+
 def _mixed(labels: Array, name: str, core: Core, flow: Flow) -> Structure:
     """Say why rows `(..., features)` belong to no token: features of several lie in one, or each is made of several."""
     flat = np.sort(labels.reshape(-1, labels.shape[-1]), -1)
@@ -641,7 +651,7 @@ class _Fused:
     def __init__(self, flow: Flow, core: Core, trace: Trace) -> None:
         self.flow, self.core, self.op = flow, core, trace.ops[core.combine]
 
-    def rows_of(self, name: Literal["q", "key_rows", "v"]) -> Array:
+    def rows_of(self, name: Part) -> Array:
         """Return the rows of the queries, each row of the keys once, or the values as each head met them."""
         if name == "v":
             heads, (values, _) = self._rows(0)[0].shape[1], self._rows(2)
@@ -685,6 +695,7 @@ class _Fused:
         batch = np.array([t.batch for t in tokens]).reshape(rows.shape)
         position = np.array([t.position for t in tokens]).reshape(rows.shape)
         n = rows.shape[-1]
+        position = _one_or_all(position) if operand == 0 and n == 1 else position
         if (position != np.broadcast_to(np.arange(n), rows.shape)).any():
             over_heads = rows.ndim > 2 and (position == position[..., :1]).all()
             if over_heads:

@@ -25,7 +25,8 @@ class Ending:
         tail: The names of what is done after the projection.
         op: The operation at which the fault shows.
         beyond: What was done to the merged heads before the projection, in words; empty for nothing.
-        added: The projection whose result is added in the place of the input, None for none.
+        added: The operation whose result is added in the place of the input, None for none.
+        is_of_normed: Whether that is a norm of the input.
     """
 
     fault: str | None = None
@@ -36,6 +37,7 @@ class Ending:
     op: int | None = None
     beyond: str = ""
     added: int | None = None
+    is_of_normed: bool = False
 
 
 _QUIET = frozenset(
@@ -290,13 +292,25 @@ def _same_matrix(flow: Flow, one: int, two: int) -> bool:
 
 
 def _normed(flow: Flow, op: int, value: Array, output: Array) -> Ending | None:
-    """Say what was added before a norm at the end, or without one: the input, or another projection; None for nothing."""
+    """Say what was added at the end, before a norm or without one: the input, or a projection; None for nothing."""
     inputs = [to_numbers(flow.inputs[name]) for name in flow.arguments]
     others = [(k, flow.ops[k].value) for k in flow.projections if k < op]
     for k, part in [*((None, part) for part in inputs), *others]:
         if part is not None and part.shape == value.shape and _is_normed(value + part, output):
             return Ending(projection=op, has_residual=True, added=k)
+    rest = output - value
+    for k in range(op):
+        part = flow.ops[k].value
+        if part is not None and _same(part, rest) and any(_is_norm_of(x, part) for x in inputs):
+            return Ending(projection=op, has_residual=True, added=k, is_of_normed=True)
     return None
+
+
+def _is_norm_of(value: Array, output: Array) -> bool:
+    return (
+        value.shape == output.shape
+        and find_norm(*(x.reshape(1, -1, 1, x.shape[-1]) for x in (value, output))) is not None
+    )
 
 
 def _is_normed(value: Array, output: Array) -> bool:

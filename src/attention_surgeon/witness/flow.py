@@ -133,7 +133,7 @@ class Flow:
 
     @cached_property
     def _token_runs(self) -> list[tuple[Trace, Trace]]:
-        """For each binary digit of a token's number, the runs in which those that have it, and those that do not, change.
+        """For each binary digit of a token's number: the runs in which those with it, and those without it, change.
 
         What depends on one token changes in one run of each pair, and the pairs spell its number; what depends on
         several changes in both runs of some pair. So a few runs say what one run a token would.
@@ -155,8 +155,10 @@ class Flow:
                 where = {"b": token.batch, "n": token.position, "m": token.position}
                 where |= {"y": token.position // across, "x": token.position % across}
                 place = tuple(where.get(axis, slice(None)) for axis in axes)
-                own = noise[place]
-                value[place] += torch.as_tensor(own).to(value.dtype) if isinstance(value, Tensor) else own
+                if isinstance(value, Tensor):
+                    value[place] += torch.as_tensor(noise[place]).to(value.dtype)
+                else:
+                    value[place] += noise[place]
         return changed
 
     def _changed(self, trace: Trace, op: int, operand: int | None) -> Array:
@@ -212,7 +214,7 @@ class Flow:
         return self._kept((op,), disturb)
 
     def disturbed_at(self, op: int, places: Array) -> Trace:
-        """Return the run in which these elements of the result of an operation, by their place in it, were disturbed."""
+        """Return the run in which some elements of a result, by their place in it, were disturbed."""
 
         def bump(value: Array) -> Array:
             flat = value.reshape(-1).copy()

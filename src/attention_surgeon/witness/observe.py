@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attention_surgeon.calls.names import size_of
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.caches import try_cache
@@ -19,7 +20,7 @@ from attention_surgeon.witness.core import canonical, find_cores
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.reading import Expected, Finding, Reading, read
-from attention_surgeon.witness.record import Array, Op, record, to_numbers
+from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
 
 _CAUSAL = ("causal", "causal_start", "window")
 _OTHERS = ("context", "key", "value")  # roles of what is attended to
@@ -78,7 +79,12 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         if "causal" in key and isinstance(value, bool)
     ]
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    is_named = any(word.lower() in ("causal", "masked", "decoder") for word in words) or _keeps_a_triangle(made)
+    is_masked = any(
+        a.role in ("mask", "causal") for a in plan.arguments
+    )  # what a decoder hides may be said in each call
+    signs = ("causal", "masked") if is_masked else ("causal", "masked", "decoder")
+    is_said = not is_masked and bool(_CAUSAL_WORDS.search(prose_of(says)))
+    is_named = any(word.lower() in signs for word in words) or is_said or _keeps_a_triangle(made)
     whole = any(isinstance(v, str) and v.lower() in ("global", "full", "full_attention") for v in given.values())
     caps = [v for k, v in given.items() if "cap" in k and isinstance(v, int | float) and v and v is not True]
     windows = [
@@ -89,21 +95,31 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     )
     return Expected(
         is_causal=switches[0] if switches else True if is_named and "masked" not in name.lower() else None,
-        window=windows[0] if len(windows) == 1 and windows[0] and not whole else None,
+        window=windows[0]
+        if len(windows) == 1 and windows[0] and not whole and not _is_tile(plan, made, windows[0])
+        else None,
         cap=caps[0] if len(caps) == 1 else None,
         has_sink=any("sink" in key for key in _parameter_names(made)),
         step=_one_number(given, r"dilat"),
         reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side"),
         base=_one_number(_defaults(plan.target) | given, r"(rope_?|rotary_?)?(theta|base)$"),
-        has_residual=bool(_RESIDUAL.search(prose_of(says))),
+        has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
+        rotates_values=bool(
+            re.search(r"(rotary|rope|pos\w*)_?values?|values?_?(pe|rotary|rope|pos)", name, re.IGNORECASE)
+        ),
     )
 
 
+_CAUSAL_WORDS = re.compile(r"(?:^|[\"'#.,(]\s*)causal\b(?!\s+(?:or|if|mask|only|when|switch|flag|[:=]))", re.IGNORECASE)
+"""What a text says of a layer that hides the future: a sentence, or part of one, that begins with the word."""
+
 _RESIDUAL = re.compile(
-    r"\b(x|inputs?|residual)\s*\+\s*\w|\w\)?\s*\+\s*(x|inputs?|residual)\b|(?<!no )(?<!without )(?<!without a )\bresidual connection",
-    re.IGNORECASE,
+    r"\b(x|inputs?|residual)\s*\+\s*\w[\w.]*(\(|\s*\*)|\)\s*\+\s*(x|inputs?|residual)\b", re.IGNORECASE
+)
+_NOT_HERE = re.compile(
+    r"caller|outside|elsewhere|added (by|in|around)|block adds|adds? it|\bnot\b|without|\bno\b", re.IGNORECASE
 )
 """What a text says of a layer that adds its input to its output: `LayerNorm(x + Dropout(attention(x)))`."""
 
@@ -134,6 +150,19 @@ def _defaults(target: Any) -> dict[str, Any]:
     return {p.name.lower(): p.default for p in parameters if p.default is not p.empty}
 
 
+def _lacks_context(plan: Any) -> bool:
+    """Whether a layer was made without the width of a context, which it may be made with: then it takes none."""
+    widths = {name for name in _defaults(plan.target) if size_of(name) == "context_width"}
+    return any(dict(_flat(plan.constructor)).get(name) is None for name in widths)
+
+
+def _is_tile(plan: Any, made: Any, window: int) -> bool:
+    """Whether a window is a piece of a picture that is given whole, as Swin's, and none that slides over the keys."""
+    tables = any(re.search(r"rel\w*_pos|pos\w*_(bias|table|index)", name) for name in _state_names(made))
+    in_picture = any("y" in a.axes for a in plan.arguments)
+    return in_picture or (tables and plan.sizes.n_q in (window, window * window))
+
+
 def _one_number(given: Mapping[str, Any], pattern: str) -> Any:
     """Return the one number that was given under such a name, None where there is none or several."""
     found = [v for k, v in given.items() if re.search(pattern, k) and isinstance(v, int | float) and v is not True]
@@ -148,10 +177,14 @@ def _parameter_names(made: Any) -> list[str]:
     return [name for name, _ in made.named_parameters()] if isinstance(made, nn.Module) else []
 
 
+def _state_names(made: Any) -> list[str]:
+    return [*_parameter_names(made), *(name for name, _ in made.named_buffers())] if isinstance(made, nn.Module) else []
+
+
 def _flat(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in given.items():
         if isinstance(value, int | float | str | bool | type(None)):
-            yield key, value
+            yield str(key), value
         elif isinstance(value, Mapping):
             yield from _flat(value)
         elif hasattr(value, "__dict__") and not isinstance(value, nn.Module | type):
@@ -167,6 +200,7 @@ class _Observer:
         self.tried: list[str] = []
         self.untried: list[str] = []
         self.remarks: list[str] = []
+        self.hiding: frozenset[str] = frozenset()
 
     def observation(self) -> Observation:
         plan = self.plan
@@ -220,7 +254,9 @@ class _Observer:
 
     def _arguments(self, reading: Reading) -> None:
         claims = try_arguments(self.plan, self.plan.make(seed=0), says=self.says)
-        cache = try_cache(self.plan, is_causal=reading.pattern.name in _CAUSAL, says=self.says)
+        self.hiding = frozenset(claim.argument for claim in claims if claim.meaning == "hide")
+        is_causal = reading.pattern.name in _CAUSAL
+        cache = try_cache(self.plan, is_causal=is_causal, says=self.says, hiding=self.hiding)
         is_no_softmax = any(finding.step == "weights" for finding in reading.findings)
         for claim in [*claims, *([cache] if cache else [])]:
             is_of_softmax = claim.fault == "mask_misread" and "softmax" in claim.sentence
@@ -239,24 +275,31 @@ class _Observer:
         names = [a.name for a in self.plan.arguments if a.axes and a.role in _OTHERS and not a.required]
         if not names:
             return
+        if not self._given(names) and (len(names) == 1 or not any([self._given([name]) for name in names])):
+            self.untried += names
+
+    def _given(self, names: list[str]) -> bool:
+        """Whether the tokens of these arguments could be given together."""
         plan, words = self.plan.giving(*names), " and ".join(f"`{name}`" for name in names)
         try:
             flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
             found = read(flow, expects=self.expects)
         except Exception:  # noqa: BLE001  somebody else's code may raise anything
-            self.untried += names
-            return
-        if found.unknown and not found.findings:
-            self.untried += names
-            return
+            return False
+        is_refused = any(f.fault == "context_ignored" for f in found.findings) and _lacks_context(plan)
+        if is_refused or (found.unknown and not found.findings):
+            return False
         self._add(found, f"with {words} given")
         self.tried.append(f"{words} given")
+        return True
 
     def _claim(self, claim: Claim) -> None:
         if claim.fault is not None:
             step = "output" if "cache" in claim.fault else "masked"
             shown = claim.place, claim.yours, claim.expected, claim.argument
             self.findings.append(Finding(claim.fault, step, claim.sentence, *shown))
+        if claim.unknown:
+            self.unknown.append(claim.unknown)
         if claim.tried:
             meaning = {"hide": ", True hides", "keep": ", True may attend", "additive": ", added"}.get(
                 claim.meaning, ""
@@ -335,6 +378,9 @@ class _Observer:
                 expects = replace(expects, is_unscaled=True)
             try:
                 flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
+                if _OTHER_KIND.search(words) or _draws(flow.base):
+                    self.untried.append(words)
+                    continue
                 if not self._is_steady(flow):
                     continue
                 found = read(flow, expects=expects)
@@ -346,7 +392,8 @@ class _Observer:
                 continue
             self._add(found, f"with {words}", next(iter(changed), ""))
             self.tried.append(words)
-            cache = try_cache(plan, is_causal=found.pattern.name in _CAUSAL, says=self.says)
+            is_causal = found.pattern.name in _CAUSAL
+            cache = try_cache(plan, is_causal=is_causal, says=self.says, hiding=self.hiding)
             if cache is not None and cache.fault is not None and not self._has(cache.fault):
                 self._claim(replace(cache, sentence=f"with {words}: {cache.sentence}"))
 
@@ -559,6 +606,15 @@ class _Observer:
             )
         elif not when:
             self.tried.append("gradients")
+
+
+_OTHER_KIND = re.compile(r"invert|revers|sigmoid|linear", re.IGNORECASE)
+"""Words of a switch that makes another mechanism of it, on purpose."""
+
+
+def _draws(trace: Trace) -> bool:
+    """Whether random numbers are drawn on purpose: Gumbel noise, random features; dropout is none."""
+    return any(re.search(r"rand|gumbel|exponential|uniform|normal_?$|bernoulli", op.name) for op in trace.ops)
 
 
 def _differ(one: Op, two: Op) -> bool:

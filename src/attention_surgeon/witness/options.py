@@ -52,20 +52,13 @@ def _scale(plan: Plan, name: str) -> Iterator[Claim]:
     if ratio is None:
         return
     usual, place = plain.q.shape[-1] ** -0.5, flow.ops[find_cores(flow)[0].softmax].place
-    wanted = {"scale_twice": _GIVEN, "scale_not_asked": 1.0}
     if abs(ratio - _GIVEN / usual) < 1e-3 * ratio:
         yield Claim(name, (f"{_GIVEN}",))
-    for fault, by in wanted.items():
-        if abs(ratio - by) < 1e-3 * abs(by):
-            does = "on top of the usual one" if fault == "scale_twice" else "not at all"
-            words = f"`{name}={_GIVEN}` is applied {does}"
-            yield Claim(
-                name,
-                (f"{_GIVEN}",),
-                "scale_twice" if fault == "scale_twice" else "scale_flag_ignored",
-                words,
-                place=place,
-            )
+    elif abs(ratio - _GIVEN) < 1e-3 * _GIVEN:
+        words = f"`{name}={_GIVEN}` is applied on top of the usual one"
+        yield Claim(name, (f"{_GIVEN}",), "scale_twice", words, place=place)
+    elif abs(ratio - 1.0) < 1e-3:
+        yield Claim(name, (f"{_GIVEN}",), "scale_flag_ignored", f"`{name}={_GIVEN}` changes nothing", place=place)
 
 
 def _slope(one: Array, two: Array) -> float | None:

@@ -19,10 +19,13 @@ class Positions:
     Attributes:
         words: What they are, or what is wrong; empty where there are none.
         fault: Its name in the catalogue, None for none.
+        is_mirrored: Whether queries and keys are turned alike, by minus their position: a fault where a helper promises
+            otherwise, and no more than another order of features where nothing does.
     """
 
     words: str = ""
     fault: str | None = None
+    is_mirrored: bool = False
 
 
 def read_rotations(asks: Rotation | None, answers: Rotation | None, size: int, base: float | None) -> Positions:
@@ -72,7 +75,7 @@ def _not_alike(asks: Rotation, answers: Rotation) -> Positions | None:
         return Positions(words, "rotary_direction")
     if (asks.steps < -1e-6).any() and asks.steps[0] < 0:
         words = "vectors are turned by minus their position; the sign of the sine is the wrong way round"
-        return Positions(words, "rotary_direction")
+        return Positions(words, "rotary_direction", is_mirrored=True)
     return None
 
 
@@ -98,7 +101,7 @@ def read_bias(scaling: Scaling, *, is_causal: bool, is_relative: bool) -> Positi
         is_relative: Whether a parameter is called a relative bias.
     """
     bias, seen = scaling.bias, ~scaling.hidden[0]
-    if not bias.any():
+    if np.abs(bias).max() < 1e-9:
         return Positions()
     _, n_q, n_k = bias.shape
     gap = np.arange(n_k)[None, :] - np.arange(n_q)[:, None]

@@ -1,9 +1,11 @@
 """Read an attention from its own operations: every step in words, and every step that is wrong by its name and line."""
 
 import itertools
+import linecache
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -152,7 +154,7 @@ _ENDINGS = {
     "residual_added_to_layer": "the input is added more than once",
     "residual_missing": "its text says that the input is added to the output, and it is not",
     "residual_multiplied": "the input is multiplied with the output",
-    "residual_of_projection": "what is added to the output is a projection of the input, not the input",
+    "residual_of_projection": "what is added to the output is a projection or a norm of the input, not the input",
 }
 """What is said of a fault behind the heads."""
 
@@ -225,6 +227,7 @@ class Expected:
         reach: How many keys a window sees to each side, in steps.
         base: Of the rotary frequencies.
         has_residual: Its text says that the input is added to the output.
+        rotates_values: Its name says that positions turn the values, too.
     """
 
     is_causal: bool | None = None
@@ -238,6 +241,7 @@ class Expected:
     reach: int | None = None
     base: float | None = None
     has_residual: bool = False
+    rotates_values: bool = False
 
 
 class _Reader:
@@ -245,6 +249,8 @@ class _Reader:
         self.flow, self.expects, self.reading = flow, expects, Reading()
         self._own_weights: list[Array] = []
         self._order: Array | None = None
+        self._has_one_value = False
+        self._num_products = 1
 
     def read(self) -> Reading:
         flow, reading = self.flow, self.reading
@@ -308,13 +314,14 @@ class _Reader:
                     getattr(canon, name),
                     op,
                     operand,
-                    lambda trace, name=name: rows_of(flow, core, trace, name),
+                    partial(rows_of, flow, core, name),  # pyright: ignore[reportArgumentType]
                 )
                 roots[name] = find_root(flow, rows, canon.batches)
         query = roots.get("q")
         if query is not None and len(set(query.features[:, 0])) == len(query.features) == canon.q.shape[1]:
             self._order = np.argsort(query.features[:, 0])
         factor = self._roots(roots, canon, core) if roots else 1.0
+        self._num_products = len(core.scores)
         self._scores(core, canon, other, factor, is_first=is_first)
         self._weights(core, canon, other)
 
@@ -459,9 +466,11 @@ class _Reader:
 
     def _key_heads(self, canon: Canon, key: Root, value: Root, core: Core) -> None:
         heads = canon.q.shape[1]
-        groups = _groups([key.features[int(r) % len(key.features)] for r in canon.key_heads])
-        given = _groups([value.features[h % len(value.features)] for h in range(heads)])
+        order = range(heads) if self._order is None else self._order  # of the heads by the features that they take
+        groups = _groups([key.features[int(canon.key_heads[h]) % len(key.features)] for h in order])
+        given = _groups([value.features[h % len(value.features)] for h in order])
         self.reading.key_heads = shared = len(set(groups))
+        self._has_one_value = len(set(given)) == 1 < len(set(groups))
         op = core.combine if core.is_fused else core.scores[0]
         if len(set(given)) == shared and given != groups and not core.is_fused:
             words = f"the query heads use the values of heads {_listed(given)} and the keys of {_listed(groups)}"
@@ -504,7 +513,9 @@ class _Reader:
         turns = [next(((f, op) for f, op in root.steps if isinstance(f, Rotation)), None) for root in (query, key)]
         self._rotations(turns, query)
         for form, op in value.steps:
-            if isinstance(form, Rotation | BrokenRotation | HeadRotation):
+            if isinstance(form, Rotation) and self.expects.rotates_values:
+                self.reading.kind.append("values rotated by their positions, as its name says")
+            elif isinstance(form, Rotation | BrokenRotation | HeadRotation):
                 self._wrong("rotary_on_values", "output", "the values are rotated by their positions too", op)
         return factor
 
@@ -534,10 +545,20 @@ class _Reader:
         if ops:
             asks, answers = (None if turn is None else turn[0] for turn in turns)
             found = read_rotations(asks, answers, query.features.shape[1], self.expects.base)
-            if found.fault is not None:
+            if found.is_mirrored and not self._promises_a_turn(ops[0]):
+                self.reading.unknown.append(
+                    "queries and keys are turned by minus their position: right for weights that were trained so, "
+                    "wrong for those of others"
+                )
+            elif found.fault is not None:
                 self._wrong(found.fault, "scores", found.words, ops[0])
             else:
                 self.reading.kind.append(found.words)
+
+    def _promises_a_turn(self, op: int) -> bool:
+        """Whether the file has a helper whose name says how features are turned, as `rotate_half` does."""
+        places = self.flow.ops[op].places
+        return not places or any("def rotate_" in "".join(linecache.getlines(place.file)) for place in places)
 
     def _scores(self, core: Core, canon: Canon, other: Canon, factor: float, *, is_first: bool) -> None:
         flow, reading = self.flow, self.reading
@@ -574,6 +595,11 @@ class _Reader:
             else self._last_op(core.softmax, frozenset(("add", "sub", "baddbmm")), core.scores[0] - 1)
         )
         self._bias(scaling, op if added is None else added, is_first=is_first)
+        self._columns(core, canon, scaling, op, is_first=is_first)
+
+    def _columns(self, core: Core, canon: Canon, scaling: Scaling, op: int, *, is_first: bool) -> None:
+        """Judge what entered the softmax beside the keys of the tokens: parameters that are keys, or a sink."""
+        reading = self.reading
         if canon.null_key is not None and is_first:
             self._null(canon, core)
         elif canon.extra is not None and is_first:
@@ -715,6 +741,9 @@ class _Reader:
         words = f"the scores are multiplied by {by:.4g}; 1/√d_k is {usual:.4g} (d_k = {sizes.size})"
         if abs(by - wanted) < 2e-4 * wanted:
             return
+        if self._num_products > 1 and any(abs(by - size**-0.5) < 2e-4 * by for size in self._said_sizes()):
+            self.reading.kind.append("keys that are kept as latents")  # the head's size is not that of a product
+            return
         told = {name: of(sizes) for name, of in _FACTORS.items() if not (name == "scale_missing" and wanted == 1.0)}
         told = {name: value for name, value in told.items() if abs(value - wanted) > 1e-3 * wanted}
         name = next((name for name, value in told.items() if abs(by - value) < 2e-4 * value), "scale_hard_coded")
@@ -724,6 +753,11 @@ class _Reader:
             self.reading.kind.append(f"scale {by:.4g} after the norms")
         else:
             self._wrong(name, "scaled", words, op)
+
+    def _said_sizes(self) -> list[int]:
+        """Return the sizes of a head that the layer says of itself."""
+        own = getattr(self.flow.made, "__dict__", {})
+        return [v for name, v in own.items() if isinstance(v, int) and v > 0 and re.search(r"head_?(dim|size)", name)]
 
     def _scale_op(self, core: Core) -> int:
         start = core.scores[0]
@@ -835,6 +869,27 @@ class _Reader:
         else:
             self.reading.unknown.append("something happens to the weights before they meet the values")
 
+    def _ending_fault(self, ending: Ending) -> tuple[str | None, int | None]:
+        """Return what is wrong behind the heads, and where."""
+        if ending.fault is not None:
+            return ending.fault, ending.op
+        is_projected = any(_is_one(self._weight(ending.added), own) for own in self._own_weights)
+        if is_projected or (ending.is_of_normed and self.expects.has_residual):
+            return "residual_of_projection", ending.added
+        if ending.is_known and self.expects.has_residual and not ending.has_residual:
+            return "residual_missing", ending.projection
+        return None, None
+
+    def _merged(self, ending: Ending) -> None:
+        """Judge how the outputs of the heads become one."""
+        fault, op = self._ending_fault(ending)
+        if fault == "head_outputs_averaged" and self._has_one_value:
+            self.reading.kind.append("the mean of its heads, which share their values")
+        elif fault is not None:
+            self._wrong(fault, "output", _ENDINGS.get(fault, _NOT_MERGED), op)
+        elif not ending.is_known:
+            self.reading.unknown.append("I cannot follow its output from the heads to what is returned")
+
     def _ending(self, ending: Ending, cores: Sequence[Core]) -> None:
         reading = self.reading
         if ending.projection is not None:
@@ -842,14 +897,7 @@ class _Reader:
             if any(_is_one(weight, own) for own in self._own_weights):
                 words = "the output goes through the matrix of the queries, keys or values"
                 self._wrong("projection_shared", "output", words, ending.projection)
-        if ending.fault is not None:
-            self._wrong(ending.fault, "output", _ENDINGS.get(ending.fault, _NOT_MERGED), ending.op)
-        elif any(_is_one(self._weight(ending.added), own) for own in self._own_weights):
-            self._wrong("residual_of_projection", "output", _ENDINGS["residual_of_projection"], ending.added)
-        elif ending.is_known and self.expects.has_residual and not ending.has_residual:
-            self._wrong("residual_missing", "output", _ENDINGS["residual_missing"], ending.projection)
-        elif not ending.is_known:
-            reading.unknown.append("I cannot follow its output from the heads to what is returned")
+        self._merged(ending)
         if ending.beyond:
             reading.kind.append({"gated": "a gate on its output"}.get(ending.beyond, f"{ending.beyond} to the output"))
         if ending.has_residual:

@@ -69,7 +69,7 @@ def as_gradescope(submission: Submission) -> str:
             "number": f"{number}",
             "score": each.points,
             "max_score": each.exercise.points,
-            "status": "passed" if each.status == "passed" else "failed",
+            "status": "passed" if each.is_shown else "failed",
             "output": _feedback(each),
             "output_format": "text",
             "tags": [each.exercise.unit],
@@ -156,9 +156,10 @@ OF_ONE: Mapping[str, OfOne] = {"gradescope": as_gradescope, "prairielearn": as_p
 def told(submission: Submission) -> str:
     """Return how a submission stands, as one sentence."""
     passed = sum(each.status == "passed" for each in submission.grades)
+    covered = sum(each.status == "covered" for each in submission.grades)
     parts = [
         f"{submission.points} of {submission.max_points} points",
-        f"{passed} of {len(submission.grades)} exercises passed",
+        f"{passed} of {len(submission.grades)} exercises passed" + (f", {covered} covered by them" if covered else ""),
     ]
     if submission.late:
         parts.append(f"{_hours(submission.late):g} hours late")
@@ -236,7 +237,7 @@ def _share(submission: Submission) -> float:
     """Return which part of all points was reached, from 0 to 1; where nothing counts, which part was passed."""
     if submission.max_points:
         return submission.points / submission.max_points
-    passed = [each.status == "passed" for each in submission.grades]
+    passed = [each.is_shown for each in submission.grades]
     return sum(passed) / len(passed) if passed else 0.0
 
 

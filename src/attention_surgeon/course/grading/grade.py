@@ -46,6 +46,7 @@ class Grade:
         problem: Why there is no verdict.
         attempts: How many versions the learner's own workspace has judged; None: it does not say.
         late: By how much it came too late; zero where it did not, or nothing is due.
+        covered_by: The name of a passed exercise that asks for the same and more, where this one is not passed.
     """
 
     exercise: Exercise
@@ -53,16 +54,24 @@ class Grade:
     problem: str = ""
     attempts: int | None = None
     late: timedelta = timedelta()
+    covered_by: str = ""
 
     @property
     def status(self) -> str:
-        """The verdict's, or `missing`."""
+        """The verdict's, `missing`, or `covered`."""
+        if self.covered_by:
+            return "covered"
         return "missing" if self.verdict is None else self.verdict.status
 
     @property
     def points(self) -> int:
-        """All that the exercise is worth where it is passed, otherwise none; nothing is taken off for being late."""
-        return self.exercise.points if self.status == "passed" else 0
+        """All that the exercise is worth where it is passed or covered, otherwise none; being late costs nothing."""
+        return self.exercise.points if self.is_shown else 0
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it is passed, or covered by one that is."""
+        return self.status in ("passed", "covered")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,6 +81,8 @@ class Grade:
     @property
     def sentence(self) -> str:
         """What happened, never empty."""
+        if self.covered_by:
+            return f"{self.covered_by} is passed, which asks for the same and more."
         if self.verdict is None:
             return self.problem
         if self.verdict.status == "passed":
@@ -175,9 +186,15 @@ def grade(
     if jobs > 1:
         found = [list(_again_alone(course, *each, rules)) for each in zip(found, read, strict=True)]
     return [
-        Submission(str(folder), roster.of(folder), tuple(_timed(folder, grades, roster)))
+        Submission(str(folder), roster.of(folder), tuple(_timed(folder, with_covered(grades), roster)))
         for folder, grades in zip(folders, found, strict=True)
     ]
+
+
+def with_covered(grades: Sequence[Grade]) -> list[Grade]:
+    """Return the grades, with what is not passed and need not be: what a passed exercise covers."""
+    passed = {each.exercise.name for each in grades if each.status == "passed"}
+    return [replace(each, covered_by=each.exercise.shown_in(passed)) for each in grades]
 
 
 def _new_judge(course: Course, rules: Rules) -> Judge:
