@@ -79,9 +79,6 @@ class OperationsJudge(Judge):
         self._plain: _Plain | None = None
         with surroundings_kept():
             self.first = self._judge(target)
-            if contract is not None and "causal" not in contract and self.first.status == "wrong":
-                self._is_causal = False  # what should not hide the future is mended by no longer hiding it
-                self._families.discard(_FAMILIES["causal"])
             self._asked = asked_of(self._contracts, target)
 
     @property
