@@ -198,7 +198,8 @@ def table(rows: list[dict]) -> str:
         "| wrong in | files | line right | mended | in at most 3 lines | right on held-back calls | median | longest |"
     ]
     lines += ["|---|---|---|---|---|---|---|---|"]
-    there = Counter((one.group, len(one.faults) == 1) for one in patients())
+    once = {one.target: one for one in patients()}  # a file that was loaded to be judged has registered again
+    there = Counter((one.group, len(one.faults) == 1) for one in once.values())
     for title, group in groups(rows):
         fixed = [row for row in group if row["result"] == "fixed"]
         short = [row for row in fixed if row["num_lines"] <= SHORT]
