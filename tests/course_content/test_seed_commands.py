@@ -30,9 +30,8 @@ OPENED = ("basics.attention", "chapter01.attention", "lab1.self_attention")
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `python`, and with `uv`: the real one, or what it does in an environment that is ready."""
+    """A folder with `uv`: the real one, or what it does in an environment that is ready."""
     folder = tmp_path_factory.mktemp("bin")
-    (folder / "python").symlink_to(sys.executable)
     found = shutil.which("uv") or shutil.which("uv", path=str(CONTENT.parent / ".uv/bin"))
     if found is not None:
         (folder / "uv").symlink_to(found)
