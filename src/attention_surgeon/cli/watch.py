@@ -86,7 +86,7 @@ _TICK = 0.25  # seconds between two looks at the size of the window and at the c
 _SETTLE_MS = 20  # an editor writes a file in more than one step
 
 
-_TRAINING = Allowance(seconds=45.0, cpu_seconds=9.0)  # it ends by itself after 5 s; a busy computer loads slowly
+_TRAINING = Allowance(seconds=120.0, cpu_seconds=9.0)  # it ends by itself after 5 s; a busy computer loads slowly
 
 _KEPT = 2  # lines of a page that stay when one goes on by a page
 
