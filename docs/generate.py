@@ -33,7 +33,8 @@ def output_of(command: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
     plain = {**inherited, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
     ran = subprocess.run(words, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
-    if ran.returncode not in (0, 1) or not ran.stdout:
+    has_crashed = ran.stderr.startswith("Traceback (most recent call last)")  # half a page is no page
+    if ran.returncode not in (0, 1) or not ran.stdout or has_crashed:
         raise RuntimeError(f"{command} ended with {ran.returncode}:\n{ran.stderr}")
     return "\n".join(line.rstrip() for line in ran.stdout.rstrip().splitlines())
 

@@ -17,7 +17,7 @@ from torch import nn
 
 
 class SimpleAttention(nn.Module):
-    def __init__(self, n_embd):
+    def __init__(self, n_embd=768):
         super().__init__()
         self.query = nn.Linear(n_embd, n_embd)
         self.key = nn.Linear(n_embd, n_embd)
@@ -26,6 +26,8 @@ class SimpleAttention(nn.Module):
     def forward(self, x):
         q, k, v = self.query(x), self.key(x), self.value(x)
 '''
+LONGEST = 300.0  # seconds for a window to come, on a computer that has other things to do
+
 FORGOTTEN_BRACKET = "        scores = q @ k.transpose(-2, -1\n"
 WRONG_AXIS = """        scores = q @ k.transpose(-2, -1)
         attention_weights = torch.softmax(scores, dim=1)
@@ -48,30 +50,35 @@ def watch(folder: Path) -> None:
     """Save the file four times while `surgeon watch` runs, and print what it says each time."""
     file = folder / FILE
     with Screen("watch", folder=folder) as screen:
-        screen.wait_for("write SimpleAttention")
-        screen.wait_for("Not begun")
+        screen.wait_for("write SimpleAttention", seconds=LONGEST)
+        screen.wait_for("Not begun", seconds=LONGEST)
         show("`surgeon watch`, in a window of 80 x 24. The file is as it was given:", screen)
         file.write_text(HEAD + FORGOTTEN_BRACKET)
-        screen.wait_for("never closed")
+        screen.wait_for("never closed", seconds=LONGEST)
         show("First attempt, a bracket is missing:", screen)
         file.write_text(HEAD + WRONG_AXIS)
-        screen.wait_for("columns do")
+        screen.wait_for("columns do", seconds=LONGEST)
         show("Second attempt, `torch.softmax(scores, dim=1)`:", screen)
         screen.press("h")
-        screen.wait_for("softmax_over_queries")
+        screen.wait_for("softmax_over_queries", seconds=LONGEST)
         show("Where is that? `h`:", screen)
         file.write_text(HEAD + KEYS_GATHERED)
-        screen.wait_for("the softmax is right now")
-        show("Third attempt, with `dim=-1`; a slip of the keyboard gathers the keys:", screen)
+        screen.wait_for("the softmax is right now", seconds=LONGEST)
+        show("Third attempt, with `dim=-1`; by mistake the keys are averaged instead of the values:", screen)
+        screen.press("s")
+        screen.wait_for("A small model learned", seconds=LONGEST)
+        show(
+            "What does that do? `s` trains a small model with the file as it is, beside one with the solution:", screen
+        )
         screen.press("q")
     with Screen("watch", folder=folder, columns=120, rows=40) as screen:
-        screen.wait_for("Not yet")
+        screen.wait_for("Not yet", seconds=LONGEST)
         show("The same in a window of 120 x 40:", screen)
         file.write_text(HEAD + RIGHT)
-        screen.wait_for("SimpleAttention is right")
+        screen.wait_for("SimpleAttention is right", seconds=LONGEST)
         show("Fourth attempt, `attention_weights @ v`:", screen)
         screen.press("n")
-        screen.wait_for("basics")
+        screen.wait_for("basics", seconds=LONGEST)
         screen.press("q")
 
 

@@ -112,7 +112,8 @@ def plot_heads(weights, tokens):
     """Return a figure with one heat map for each head of weights (num_heads, n, n), all with the same colours."""
     # YOUR CODE HERE
     # weights come from a layer and carry a gradient: .detach() before you draw
-    # plt.subplots(1, num_heads, squeeze=False); imshow with vmin=0, vmax=1; tokens; names of the axes
+    # plt.subplots(1, num_heads, squeeze=False); imshow with vmin=0, vmax=1, cmap="Blues" (larger is
+    # darker); tokens; names of the axes
     raise NotImplementedError("plot_heads: write this part")
 
 

@@ -11,7 +11,8 @@ def draw_sample():
     # YOUR CODE HERE
     # 1. from steps import project, attention_scores, attention_weights
     # 2. a sentence of at least three words; a vector for each; three matrices
-    # 3. the map: colours from 0 to 1, words on both axes, "from (query)" and "to (key)"
+    # 3. the map: colours from 0 to 1 (cmap="Blues": larger is darker), words on both
+    #    axes, "from (query)" and "to (key)"
     raise NotImplementedError("draw_sample: write this part")
 
 

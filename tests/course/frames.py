@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
+from attention_surgeon.cli.watch_pages import differing_lines, trained_lines
 from attention_surgeon.cli.watch_screen import Mode, View, frame
 from attention_surgeon.course import Course, load_course
 from attention_surgeon.course.session import Judged
@@ -78,6 +79,15 @@ UNTOUCHED = replace(
     PASSED, status="untouched", found=Verdict("unjudged"), sentence="attention is as it was given: write the part."
 )
 
+TRAINED = {
+    "steps": 100,
+    "measured": [
+        ["what follows, once the pattern is seen", 1.0, 1.0],
+        ["what follows, before anybody can know", 0.08, 1.0],
+        ["when it writes: no future to look at", 1.0, 0.31],
+    ],
+}
+
 ASKED = """
 Write `attention(Q, K, V)`: each query compares itself with every key, and the answers are averaged.
 
@@ -112,10 +122,19 @@ FRAMES: dict[str, tuple[int, int, str]] = {
     "predict_80x24": (80, 24, "predict"),
     "predicted_80x24": (80, 24, "predicted"),
     "page_80x12": (80, 12, "page"),
+    "pointer_120x40": (120, 40, "pointer"),
+    "fix_120x40": (120, 40, "fix"),
+    "unknown_120x40": (120, 40, "unknown"),
+    "crashed_120x40": (120, 40, "crashed"),
+    "predict_120x40": (120, 40, "predict"),
+    "list_80x24": (80, 24, "list"),
+    "trained_80x24": (80, 24, "trained"),
+    "trained_120x40": (120, 40, "trained"),
+    "long_news_80x24": (80, 24, "long_news"),
 }
 
 
-def view_of(course: Course, what: str) -> View:
+def view_of(course: Course, what: str, width: int = 80) -> View:
     """Return the view that a golden window shows."""
     standing = Standing(attempts=3, level={"pointer": 1, "fix": 2}.get(what, 0), hints=1)
     view = View(course.exercises[0], course.exercises, {"basics.turn": Standing(passed="2026-11-03T13:00:00+00:00")})
@@ -132,17 +151,22 @@ def view_of(course: Course, what: str) -> View:
         view.news = "✓ attention is right."
     view.links = ["problems/01-basics/README.md", "problems/01-basics/docs/01_scores.md"]
     modes: dict[str, Mode] = {"list": "list", "predict": "predict", "predicted": "predict", "page": "page"}
-    modes["news"] = "page"
+    modes |= dict.fromkeys(("news", "long_news", "trained"), "page")
     view.mode = modes.get(what, "verdict")
     view.answer = 0 if what == "predicted" else None
     view.title, view.page = "problems/01-basics/README.md", [Text(f"line {number}") for number in range(20)]
-    view.cursor = 1 if what == "list" else 3
+    if what == "trained":
+        view.title, view.links, view.judged = "what your attention does", [], Judged(BASE, standing)
+        view.page = [*differing_lines(BASE, width), *trained_lines(TRAINED, "attention", width)]
+    if what == "long_news":
+        view.news = "problem.py was stopped after 9 s: it had not come to an end. Look for a loop without an end. " * 2
+    view.cursor = 0 if what == "trained" else 1 if what == "list" else 3
     return view
 
 
 def drawn(course: Course, name: str) -> str:
     width, height, what = FRAMES[name]
-    return "\n".join(line.plain.rstrip() for line in frame(view_of(course, what), width, height)) + "\n"
+    return "\n".join(line.plain.rstrip() for line in frame(view_of(course, what, width), width, height)) + "\n"
 
 
 def golden(name: str) -> Path:

@@ -18,7 +18,7 @@ def test_word_for_word(name: str, course: Course):
 @pytest.mark.parametrize("what", WHAT)
 @pytest.mark.parametrize(("width", "height"), [(20, 8), (33, 12), (61, 17), (80, 24), (120, 40), (300, 100)])
 def test_it_fits_the_window(what: str, width: int, height: int, course: Course):
-    lines = frame(view_of(course, what), width, height)
+    lines = frame(view_of(course, what, width), width, height)
     assert len(lines) == height
     assert max(cell_len(line.plain.rstrip()) for line in lines) <= width
 

@@ -1,5 +1,8 @@
 """What is read from a figure is what a person sees in it, however it was drawn."""
 
+import re
+from collections.abc import Callable
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -57,15 +60,23 @@ def test_labels_stand_at_their_rows_and_columns() -> None:
     assert seen.limits == (0.0, 1.0)
 
 
-def test_a_figure_that_is_not_returned_is_found_and_closed() -> None:
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (lambda: plt.imshow(NUMBERS) and None, "It returns nothing."),
+        (lambda: plt.imshow(NUMBERS).axes, "It returns an Axes, expected a figure."),
+        (lambda: plt.subplots(), "It returns a tuple of 2, expected a figure."),
+    ],
+)
+def test_a_figure_that_is_not_returned_is_refused_and_closed(draw: Callable[[], object], said: str) -> None:
     before = plt.get_fignums()
-    figure = drawn(lambda: plt.imshow(NUMBERS) and None)
-    assert len(seen_maps(figure)) == 1
+    with pytest.raises(ExplainedError, match=f"^{re.escape(said)}"):
+        drawn(draw)
     assert plt.get_fignums() == before
 
 
 def test_no_figure_at_all() -> None:
-    with pytest.raises(ExplainedError, match=r"^It returns nothing and leaves no figure behind\."):
+    with pytest.raises(ExplainedError, match=r"^It returns nothing\."):
         check_sample_map(lambda: None)
 
 

@@ -27,6 +27,8 @@ def test_every_answer_says_what_to_try_next(target, tmp_path):
     assert diagnose(target)["verdict"] == "right"
     written = write_test(target, str(tmp_path / "test_mine.py"))
     assert "test_it_is_the_definition" in written["tests"]
+    spaced = tmp_path / "test of mine.py"
+    assert write_test(target, str(spaced))["next"] == f"run: python -m pytest '{spaced}'"
     assert explain_fault("softmax_over_queries")["next"]
 
 

@@ -184,3 +184,21 @@ def test_a_torch_module_class_without_weights_is_a_function():
 
     check_attention(Scaled)
     check_attention(Scaled())
+
+
+class MadeAnew(nn.Module):
+    """A layer whose query is another one at every call."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.key, self.value = nn.Linear(embed_dim, embed_dim), nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query = nn.Linear(x.shape[-1], x.shape[-1])(x)
+        return torch.softmax(query @ self.key(x).mT, dim=-1) @ self.value(x)
+
+
+def test_a_layer_that_is_made_at_every_call_is_not_called_dropout():
+    with pytest.raises(ContractError, match=r"each call makes a layer with new random numbers") as raised:
+        check_attention(MadeAnew, "simple")
+    assert "dropout" not in str(raised.value)

@@ -98,6 +98,11 @@ def columns(x: np.ndarray, axis: int = -1) -> np.ndarray:
     return e / e.sum(axis=1, keepdims=True)
 
 
+def columns_after_rows(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-2, keepdims=True)
+
+
 def one_at_a_time(x: Tensor) -> Tensor:
     weights = torch.zeros_like(x)
     for index in np.ndindex(*x.shape[:-1]):
@@ -123,6 +128,7 @@ def in_place(x: Tensor) -> Tensor:
 
 WRONG: list[tuple[Callable[..., Any], tuple[str, ...]]] = [
     (columns, ("softmax_over_queries",)),
+    (columns_after_rows, ("softmax_over_queries",)),
     (one_at_a_time, ("softmax_no_max_subtraction", "cuts_gradient")),
     (shifted_by_one_number, ("global_max_subtracted",)),
     (divides_columns, ("sum_without_keepdim",)),

@@ -11,7 +11,8 @@ def plot_weights(weights, tokens):
     """Return a figure with one heat map of weights (n, n), the tokens beside rows and below columns."""
     # BEGIN SOLUTION
     # STUB: # 1. figure, axes = plt.subplots()
-    # STUB: # 2. imshow with colours that begin at 0 and end at 1, whatever the weights are
+    # STUB: # 2. imshow with colours that begin at 0 and end at 1, whatever the weights are; with cmap="Blues" a
+    # STUB: #    larger weight is darker
     # STUB: # 3. one tick for each token on both axes, and the names "from (query)" and "to (key)"
     # STUB: # 4. return the figure
     figure, axes = plt.subplots()
@@ -29,7 +30,7 @@ def plot_scale_comparison(scaled, unscaled, tokens):
     """Return a figure with two heat maps side by side, each with a title, under one scale of colours."""
     # BEGIN SOLUTION
     # STUB: # 1. figure, (left, right) = plt.subplots(1, 2)
-    # STUB: # 2. the same vmin and vmax in both, or the two cannot be compared
+    # STUB: # 2. the same vmin, vmax and cmap in both, or the two cannot be compared
     # STUB: # 3. tokens, names of the axes, and a title that says which is which
     figure, both = plt.subplots(1, 2, figsize=(9, 4))
     titles = ["with the scale 1/√d_k", "without the scale"]

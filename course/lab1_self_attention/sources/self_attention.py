@@ -144,7 +144,8 @@ def plot_heads(weights, tokens):
     """Return a figure with one heat map for each head of weights (num_heads, n, n), all with the same colours."""
     # BEGIN SOLUTION
     # STUB: # weights come from a layer and carry a gradient: .detach() before you draw
-    # STUB: # plt.subplots(1, num_heads, squeeze=False); imshow with vmin=0, vmax=1; tokens; names of the axes
+    # STUB: # plt.subplots(1, num_heads, squeeze=False); imshow with vmin=0, vmax=1, cmap="Blues" (larger is
+    # STUB: # darker); tokens; names of the axes
     num_heads = len(weights)
     figure, grid = plt.subplots(1, num_heads, figsize=(3.2 * num_heads, 3.4), squeeze=False)
     for head, axes in enumerate(grid[0]):

@@ -11,7 +11,8 @@ def draw_sample():
     # BEGIN SOLUTION
     # STUB: # 1. from steps import project, attention_scores, attention_weights
     # STUB: # 2. a sentence of at least three words; a vector for each; three matrices
-    # STUB: # 3. the map: colours from 0 to 1, words on both axes, "from (query)" and "to (key)"
+    # STUB: # 3. the map: colours from 0 to 1 (cmap="Blues": larger is darker), words on both
+    # STUB: #    axes, "from (query)" and "to (key)"
     from steps import attention_scores, attention_weights, project
 
     torch.manual_seed(4)

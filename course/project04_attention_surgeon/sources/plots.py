@@ -9,7 +9,7 @@ def plot_attention_heatmap(attention_weights, tokens, title="Attention Weights")
     Rows are queries (from) with the first at the top, columns are keys (to). Colours begin at 0 and end at 1.
     """
     # BEGIN SOLUTION
-    # STUB: # as in lab 2 of chapter 1, and with the title
+    # STUB: # as in lab 2 of chapter 1 (cmap="Blues": larger is darker), and with the title
     figure, axes = plt.subplots()
     image = axes.imshow(attention_weights.detach(), vmin=0, vmax=1, cmap="Blues")
     axes.set_xticks(range(len(tokens)), tokens, rotation=90)
@@ -29,7 +29,7 @@ def plot_multihead_attention(attention_weights, tokens, num_heads):
     """
     # BEGIN SOLUTION
     # STUB: # 1. enough rows of up to three maps; switch off the axes that stay empty
-    # STUB: # 2. the same colours for the same weights in all of them
+    # STUB: # 2. the same colours for the same weights in all of them: vmin=0, vmax=1, cmap="Blues"
     # STUB: # 3. tokens, names of the axes, and the number of the head above each map
     num_columns = min(num_heads, 3)
     num_rows = (num_heads + num_columns - 1) // num_columns

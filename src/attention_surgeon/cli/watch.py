@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, final
 
 from rich.text import Text
 
+from attention_surgeon.cli.cells import text_lines
 from attention_surgeon.cli.console import make_console, say
 from attention_surgeon.cli.terminal import Terminal
 from attention_surgeon.cli.watch_pages import (
@@ -85,7 +86,7 @@ _TICK = 0.25  # seconds between two looks at the size of the window and at the c
 _SETTLE_MS = 20  # an editor writes a file in more than one step
 
 
-_LONGEST_TRAINING = 9.0  # it ends by itself after 5
+_TRAINING = Allowance(seconds=120.0, cpu_seconds=9.0)  # it ends by itself after 5 s; a busy computer loads slowly
 
 _KEPT = 2  # lines of a page that stay when one goes on by a page
 
@@ -254,7 +255,7 @@ class Watcher:
 
     def train(self, exercise: Exercise) -> dict[str, Any]:
         """Train a small model with the learner's file, and return what was measured; of a crash the sentence."""
-        request = request_for(exercise, self.workspace.file(exercise), Allowance(_LONGEST_TRAINING))
+        request = request_for(exercise, self.workspace.file(exercise), _TRAINING)
         return self._judge.ask(
             {**request, "what": "train", "solution": str((exercise.content / exercise.solution).absolute())}
         )
@@ -459,9 +460,10 @@ class Keys:
             return
         exercise, title = watcher.view.exercise, f"what your {watcher.view.exercise.object} does"
         own = list(differing_lines(judged.verdict, watcher.size()[0]))
-        waiting = Text("a small model with your file is being trained beside one with the course's solution …", "quiet")
+        told = "a small model with your file is being trained beside one with the course's solution …"
+        waiting = text_lines(told, watcher.size()[0], "quiet")
         watcher.view.links = []
-        self._show(title, [*own, waiting])
+        self._show(title, [*own, *waiting])
         watcher.do("training a small model with your file", lambda: self._trained(exercise, title, own))
 
     def _trained(self, exercise: Exercise, title: str, own: list[Text]) -> Event:

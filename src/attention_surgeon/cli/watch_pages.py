@@ -115,8 +115,10 @@ def trained_lines(found: Mapping[str, Any], name: str, width: int) -> Iterator[T
     if not found.get("steps"):
         yield from text_lines(f"Nothing is trained here: `{name}` alone cannot stand in a model.", width)
         return
-    steps = f"{found['steps']} steps of training, once with the course's solution and once with your file"
-    yield from text_lines(f"A small model learned a game: {steps}.", width)
+    is_pattern = any("pattern" in row[0] for row in found["measured"])
+    game = "to go on with a pattern of three symbols" if is_pattern else "to find a symbol at another place"
+    steps = f"{found['steps']} steps, once with the course's solution and once with your file"
+    yield from text_lines(f"A small model learned {game}: {steps}.", width)
     differ = [row for row in found["measured"] if abs(row[1] - row[2]) >= _SEEN]
     if not differ:
         yield from text_lines("Both answer alike: this game does not show your mistake. The verdict does.", width)

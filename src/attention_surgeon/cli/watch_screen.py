@@ -69,7 +69,8 @@ def frame(view: View, width: int, height: int) -> list[Text]:
     foot = [rule, *_foot_lines(view, width)][: max(height // 3, 2)]
     head = [_head_line(view, width), rule]
     room = height - len(head) - len(foot)
-    news = [Text(fit(view.news, width), "heading")] if view.news and view.mode != "verdict" else []
+    is_news = bool(view.news) and view.mode != "verdict"
+    news = list(text_lines(view.news, width, "heading"))[: max(room // 3, 1)] if is_news else []
     middle = _middle(view, width, room - len(news))[: room - len(news)]
     middle += [Text("")] * (room - len(news) - len(middle)) + news
     return [*head, *middle, *[Text("")] * (room - len(middle)), *foot]

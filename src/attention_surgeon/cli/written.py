@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ def write_its_test(target: str, file: str, contract: str | None, options: Mappin
     """
     given = {name: value for name, value in options.items() if value is not None}
     write_test(target, file, contract, given)
-    note(f"written: {file}; run it with: python -m pytest {file}")
+    note(f"written: {file}; run it with: python -m pytest {shlex.quote(file)}")
 
 
 def print_sarif(found: FileDiagnosis) -> int:

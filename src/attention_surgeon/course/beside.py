@@ -21,8 +21,8 @@ from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Decoder, DecoderConfig, MaskBuilder, no_mask
 from attention_surgeon.testing.draw import generator
 
-_STEPS, _SECONDS = 100, 5.0
-"""Of each model, and of both together; whichever is reached first."""
+_STEPS, _FEWEST, _SECONDS = 100, 30, 5.0
+"""Steps of each model, and how long loading and training of both may take; after fewer steps nothing would be seen."""
 
 _SYMBOLS, _LENGTH, _PERIOD, _WIDTH, _HEADS, _BATCH = 8, 9, 3, 24, 2, 32
 _RATE = 2e-2
@@ -47,13 +47,14 @@ def train_beside(request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Exception: whatever the learner's file raises.
     """
+    begun = time.monotonic()
     objects = [load_target(Path(request[file]), request["object"]).object for file in ("solution", "file")]
     both = [made for made in (_model_with(each, request) for each in objects) if made is not None]
     if len(both) < len(objects):
         return {"steps": 0, "measured": []}
     is_masked = any(mask is not no_mask for _, mask in both)
     draw = _pattern if is_masked else _opposite
-    steps = _train(both, draw)
+    steps = _train(both, draw, until=begun + _SECONDS)
     texts, answers = draw(generator(_STEPS))
     measured: dict[str, list[float]] = {}
     with torch.no_grad():
@@ -80,10 +81,9 @@ def _pattern(source: torch.Generator) -> tuple[Tensor, Tensor]:
     return whole[:, :_LENGTH], whole[:, 1 : _LENGTH + 1]
 
 
-def _train(both: Sequence[Trained], draw: Callable[[torch.Generator], tuple[Tensor, Tensor]]) -> int:
-    """Train all on the same texts in the same order, and return how many steps each made."""
+def _train(both: Sequence[Trained], draw: Callable[[torch.Generator], tuple[Tensor, Tensor]], until: float) -> int:
+    """Train all on the same texts in the same order, and return how many steps each made by then."""
     optimizers = [torch.optim.AdamW(model.parameters(), lr=_RATE) for model, _ in both]
-    until = time.monotonic() + _SECONDS
     for step in range(_STEPS):
         texts, answers = draw(generator(step))
         for (model, mask), optimizer in zip(both, optimizers, strict=True):
@@ -94,7 +94,7 @@ def _train(both: Sequence[Trained], draw: Callable[[torch.Generator], tuple[Tens
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
-        if time.monotonic() > until:
+        if step + 1 >= _FEWEST and time.monotonic() > until:
             return step + 1
     return _STEPS
 

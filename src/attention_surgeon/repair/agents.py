@@ -4,6 +4,7 @@ Every tool that runs somebody's file does so in a child process with limits on t
 network; the server speaks over its standard input and output only.
 """
 
+import shlex
 from typing import Any, Literal
 
 from attention_surgeon.diagnose.child import Limits
@@ -84,7 +85,7 @@ def write_test(target: str, test_file: str, contract: str | None = None, mask: M
     """
     text = write_test_file(target, test_file, contract, _options(mask), limits=_LIMITS)
     tests = [line.split("(")[0].removeprefix("def ") for line in text.splitlines() if line.startswith("def test_")]
-    return {"written": test_file, "tests": tests, "next": f"run: python -m pytest {test_file}"}
+    return {"written": test_file, "tests": tests, "next": f"run: python -m pytest {shlex.quote(test_file)}"}
 
 
 def explain_fault(name: str) -> dict[str, Any]:
