@@ -141,7 +141,7 @@ def test_a_text_that_is_too_long_is_cut_or_pooled_and_that_is_said(
 
 
 def test_an_encoder_decoder_is_shown_stack_by_stack(
-    tmp_path: Path, surgeon: Surgeon, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, surgeon: Surgeon, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     import transformers
 
@@ -153,21 +153,28 @@ def test_an_encoder_decoder_is_shown_stack_by_stack(
     transformers.T5ForConditionalGeneration(config).save_pretrained(tmp_path / "t5")
     tokenizer.save_pretrained(tmp_path / "t5")
     out = tmp_path / "page.html"
-    for options, shape, said in (
-        ([], (8, 8), "encoder is shown; --stack decoder or --stack cross shows the others.\n"),
-        (["--stack", "cross"], (4, 8), ""),
-        (["--stack", "decoder"], (4, 4), ""),
+    for options, stacks, shape in (
+        ([], ["encoder", "decoder", "cross"], (8, 8)),
+        (["--stack", "cross"], [""], (4, 8)),
+        (["--stack", "decoder"], [""], (4, 4)),
     ):
         given = ("--model", tmp_path / "t5", "--text", CAT, "--target", "a dog")
         capsys.readouterr()
         ran = surgeon("view", *given, *options, "--out", out)
-        assert (ran.code, ran.err) == (0, said)
-        side = document_in(out.read_text(encoding="utf-8"))["sides"][0]
+        assert (ran.code, ran.err) == (0, "")
+        document = document_in(out.read_text(encoding="utf-8"))
+        assert [each["stack"] for each in (document, *document["others"])] == stacks
+        side = document["sides"][0]
         assert (side["numQueries"], side["numKeys"]) == shape
     ran = surgeon("view", "--model", tmp_path / "t5", "--text", CAT, "--stack", "middle", "--out", out)
     assert (ran.code, ran.out) == (2, "")
     assert "--stack is 'middle'; " in ran.err
     assert "has encoder, decoder, cross" in ran.err
+    monkeypatch.setattr("attention_surgeon.cli.view_model._MOST_WEIGHTS", 9 * 20**2)
+    long = ("--model", tmp_path / "t5", "--text", CAT * 9, "--target", "a dog")
+    ran = surgeon("view", *long, "--out", out)  # a bias by position lets no cells be made: the beginning is shown
+    assert (ran.code, ran.err) == (0, "the text has 56 tokens and at most 20 are shown; the first 20 are read.\n")
+    assert document_in(out.read_text(encoding="utf-8"))["sides"][0]["numQueries"] == 20
 
 
 def test_weights_over_the_picture(tmp_path: Path, surgeon: Surgeon):

@@ -53,3 +53,11 @@ def test_stacks_are_not_mixed() -> None:
     assert rollout(capture(make("t5"), IDS, layers="encoder")).shape == (2, 4, 4)
     with pytest.raises(OptionError, match="'w_o' was not captured; capture"):
         norm_weighted(capture(make("gpt2"), IDS).layer(0))
+
+
+def test_weights_of_other_tools_are_rolled_out_as_a_capture_is():
+    captured = capture(make("gpt2"), [3, 14, 15, 9])
+    by_name = {layer.name: layer["pattern"] for layer in captured.layers}
+    torch.testing.assert_close(rollout(by_name), rollout(captured))
+    with pytest.raises(OptionError, match="the weights are of several lengths"):
+        rollout({"0": torch.eye(2)[None], "1": torch.eye(3)[None]})

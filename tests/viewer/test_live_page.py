@@ -338,7 +338,9 @@ def test_the_map_jumps_to_the_largest_change_of_what_is_done_now(live: Any):
     chosen.select_option(index=(int(where) + 1) % 6)
     shown.choose("Mask", "causal")
     assert page.locator("#view").get_by_label("Map", exact=True).locator("option:checked").count() == 1
-    start = page.evaluate("document.querySelector('#view .says').textContent")
+    said = page.locator("#view .says").filter(has_text=re.compile(r"\([+−]"))
+    said.wait_for()  # the sentence follows the picture, on a busy machine a moment later
+    start = said.text_content() or ""
     change = float(re.search(r"\(([+−][\d.]+)\)", start)[1].replace("−", "-"))  # pyright: ignore[reportOptionalSubscript]
     assert abs(change) > 0.2
 

@@ -1,6 +1,7 @@
 """`surgeon operate`: from its options to the receipt, and a table of before and after."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from attention_surgeon.surgery import (
     LoadedModel,
     Operation,
     Prediction,
+    attention_layers,
     before_and_after,
     find_operation,
     fit_to_context,
@@ -28,6 +30,7 @@ from attention_surgeon.surgery import (
     load_model,
     operations,
 )
+from attention_surgeon.surgery.inputs import TextLike
 
 EXAMPLE = "The cat sat on the mat because it was tired."
 """The text that is run where none is given."""
@@ -35,6 +38,9 @@ EXAMPLE = "The cat sat on the mat because it was tired."
 _FORMAT, _VERSION = "attention-surgeon operation", 1
 
 _MOST_ROWS = 6
+
+_MOST_WEIGHTS = 200_000_000
+"""Of all heads together: a capture holds each four times, 4 bytes each, and a model's own run some times more."""
 
 _COLUMN, _LABEL = 22, 16
 
@@ -68,9 +74,7 @@ def run_operate(request: OperateRequest, *, as_json: bool) -> int:
     if request.out is not None:
         require_place(request.out)
     loaded = load_model(request.model, note)
-    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer)
-    if left_out is not None:
-        note(left_out)
+    shortened, left_out = fitting(loaded, text)
     effect = before_and_after(
         loaded.model,
         request.fault,
@@ -102,6 +106,22 @@ def text_of(text: str | None, file: Path | None) -> str:
     if file is not None:
         return read_text(file)
     return read_standard_input() if text == "-" else EXAMPLE if text is None else text
+
+
+def fitting(loaded: LoadedModel, text: str, most_weights: int = _MOST_WEIGHTS) -> tuple[TextLike, str | None]:
+    """Return a text as far as a model reads it and its weights fit into memory, and what is said of the rest.
+
+    Args:
+        loaded: The model.
+        text: Of any length.
+        most_weights: Of all heads together.
+    """
+    num_heads = sum(layer.num_heads or 1 for layer in attention_layers(loaded.model))
+    most = math.isqrt(most_weights // max(num_heads, 1))
+    shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer, most)
+    if left_out is not None:
+        note(left_out)
+    return shortened, left_out
 
 
 def _write_page(effect: Effect, loaded: LoadedModel, text: str, left_out: str | None, path: Path) -> Path:

@@ -42,8 +42,9 @@ def patch(
     """
     # Imported here, because these load torch, and `surgeon --help` must not wait for it.
     from attention_surgeon.cli.console import make_console, note, show, write
+    from attention_surgeon.cli.operate import fitting
     from attention_surgeon.files import require_place
-    from attention_surgeon.surgery import fit_to_context, load_model
+    from attention_surgeon.surgery import load_model
 
     _check_method(method, corrupt)
     if out is not None:
@@ -52,10 +53,7 @@ def patch(
     where = {"layers": layers, "heads": heads, "tokenizer": loaded.tokenizer}
     texts: list[Any] = []
     for text in (clean, corrupt):
-        fitting, left_out = (None, None) if text is None else fit_to_context(loaded.model, text, loaded.tokenizer)
-        if left_out is not None:
-            note(left_out)
-        texts.append(fitting)
+        texts.append(None if text is None else fitting(loaded, text)[0])
     result = _measure(loaded.model, method, what, texts[0], texts[1], metric, (to, through), positions, where)
     if out is not None:
         from attention_surgeon.plots import save_figure  # here, because it loads matplotlib

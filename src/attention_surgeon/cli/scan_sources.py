@@ -8,7 +8,7 @@ from typing import TypeAlias
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from attention_surgeon.cli.operate import text_of
+from attention_surgeon.cli.operate import fitting, text_of
 from attention_surgeon.cli.trace_input import parse_mask
 from attention_surgeon.errors import FileAccessError, FileFormatError, OptionError
 from attention_surgeon.files import file_access_error
@@ -23,8 +23,14 @@ from attention_surgeon.surgery import (
     visit_layers,
 )
 from attention_surgeon.surgery.choose import choose_layers
-from attention_surgeon.surgery.inputs import TextLike
+from attention_surgeon.surgery.inputs import TextLike, read_ids
 from attention_surgeon.trace import load_trace
+
+_FEW = 8
+"""Tokens on which is tried which layers can be scanned."""
+
+_LONG = 4_096
+"""Tokens from which on it is worth to know that before."""
 
 _SCALE = Mechanism().step_names()["scale"]
 
@@ -93,6 +99,19 @@ class Running:
 
 Source: TypeAlias = Held | Running
 """What is scanned: `visit` hands over its layers, each in its turn."""
+
+
+def reached(loaded: LoadedModel, text: TextLike, layers: str | None, target: str | None = None) -> dict[str, bool]:
+    """Return for each layer whether it can be scanned, found out on the first tokens of a text."""
+    few = read_ids(text, loaded.tokenizer)[:, :_FEW]
+    written = None if target is None else read_ids(target, loaded.tokenizer)[:, :_FEW]
+    found: dict[str, bool] = {}
+
+    def see(call: AttentionCall) -> None:
+        found[call.layer.name] = _out_of_reach(call) is None
+
+    visit_layers(loaded.model, few, see, layers=layers, target=written)
+    return found
 
 
 def _out_of_reach(call: AttentionCall) -> str | None:
@@ -173,7 +192,10 @@ def from_model(
         SurgeonError: as `Running`; a text that cannot be read.
     """
     loaded = load_model(name, note)
-    shortened, left_out = fit_to_context(loaded.model, text_of(text, file), loaded.tokenizer)
+    words = text_of(text, file)
+    shortened, left_out = fit_to_context(loaded.model, words, loaded.tokenizer)
+    if read_ids(shortened, loaded.tokenizer).shape[1] > _LONG and not all(reached(loaded, shortened, layers).values()):
+        return Running(loaded, fitting(loaded, words)[0], layers)  # what cannot be scanned runs as it does in the model
     if left_out is not None:
         note(left_out)
     return Running(loaded, shortened, layers)

@@ -8,7 +8,8 @@ from typing import Any, final
 import numpy as np
 
 from attention_surgeon.cli.console import note
-from attention_surgeon.cli.scan_sources import Layer, Running
+from attention_surgeon.cli.operate import fitting
+from attention_surgeon.cli.scan_sources import Layer, Running, reached
 from attention_surgeon.errors import OptionError
 from attention_surgeon.stats import AttentionScan, scan_attention
 from attention_surgeon.surgery import (
@@ -62,7 +63,9 @@ def subject_of(
     if write is not None:
         prompt_length = read_ids(shortened, loaded.tokenizer).shape[1]
         shortened = written(loaded.model, shortened, write, tokenizer=loaded.tokenizer)
-    if _count_weights(loaded, shortened, chosen) > _MOST_WEIGHTS:
+    if _count_weights(loaded, shortened, chosen) > _MOST_WEIGHTS and not _have_cells(loaded, shortened, target, chosen):
+        shortened, _ = fitting(loaded, text, _MOST_WEIGHTS)
+    elif _count_weights(loaded, shortened, chosen) > _MOST_WEIGHTS:
         return _pooled(loaded, shortened, target, chosen), prompt_length
     captured = capture(loaded.model, shortened, tokenizer=loaded.tokenizer, target=target, layers=stack or None)
     return captured if stack is None else captured.of_stack(stack), prompt_length
@@ -71,6 +74,11 @@ def subject_of(
 def _count_weights(loaded: LoadedModel, text: Any, stacks: Sequence[str]) -> int:
     num_heads = sum(layer.num_heads or 1 for layer in attention_layers(loaded.model) if layer.stack in stacks)
     return num_heads * read_ids(text, loaded.tokenizer).shape[1] ** 2
+
+
+def _have_cells(loaded: LoadedModel, text: Any, target: str | None, stacks: Sequence[str]) -> bool:
+    """Tell whether each stack has a layer that can be shown in cells of many weights."""
+    return all(any(reached(loaded, text, stack or None, target).values()) for stack in stacks)
 
 
 def _pooled(

@@ -10,7 +10,7 @@ Transformer Circuits", information-weighted attention. Kobayashi et al.: "Attent
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,12 +18,15 @@ from torch import Tensor
 from attention_surgeon.errors import OptionError
 from attention_surgeon.surgery.capture import Capture, CapturedLayer
 
+Weighed: TypeAlias = Capture | Tensor | Mapping[str, Tensor]
 
-def rollout(captured: Capture | Tensor, *, shortcut: float = 0.5) -> Tensor:
+
+def rollout(captured: Weighed, *, shortcut: float = 0.5) -> Tensor:
     """Return how much each position of the last layer goes back to each token, `(layers, n, n)`, layer by layer.
 
     Args:
-        captured: All layers of a model of one stack; or their weights, `(layers, heads, n, n)`.
+        captured: All layers of a model of one stack; or their weights, `(layers, heads, n, n)`, or one by one, as
+            `weights_of` gives them.
         shortcut: The share that stays where it is, the residual connection; 0 leaves it out.
 
     Raises:
@@ -42,7 +45,7 @@ def rollout(captured: Capture | Tensor, *, shortcut: float = 0.5) -> Tensor:
     return torch.stack(rolled).float()
 
 
-def attention_flow(captured: Capture | Tensor, *, query: int = -1, shortcut: float = 0.5) -> Tensor:
+def attention_flow(captured: Weighed, *, query: int = -1, shortcut: float = 0.5) -> Tensor:
     """Return the most that can flow from one position of the last layer to each token, `(n,)`.
 
     Args:
@@ -100,10 +103,14 @@ def norm_weighted(layer: CapturedLayer) -> Tensor:
     return layer["pattern"] * written.norm(dim=-1)[:, None]
 
 
-def _mixed(captured: Capture | Tensor, shortcut: float, caller: str) -> Tensor:
+def _mixed(captured: Weighed, shortcut: float, caller: str) -> Tensor:
     """Return each layer's mean weights with the shortcut in it, `(layers, n, n)` float64."""
     if not 0 <= shortcut < 1:
         raise OptionError(f"{caller}: shortcut is {shortcut}, expected a share from 0 to below 1.")
+    if isinstance(captured, Mapping):
+        if len({each.shape[-2:] for each in captured.values()}) != 1:
+            raise OptionError(f"{caller}: the weights are of several lengths; pass those of one stack.")
+        captured = torch.stack([each.double().mean(0, keepdim=True) for each in captured.values()])
     if isinstance(captured, Tensor):
         weights = captured.double().mean(1)
         return (1 - shortcut) * weights + shortcut * torch.eye(weights.shape[-1], dtype=torch.float64)

@@ -154,7 +154,7 @@ export class LinesView {
         const weight = values[chosen.row * level.columns + cell];
         context.fillStyle = weight > 0 ? ink.ink : ink.muted;
         context.textAlign = "left";
-        context.fillText(labelOf(keyAxis(frame), cell), width - column + 8, y, column - 12);
+        context.fillText(labelOf(keyAxis(frame), cell).trimStart(), width - column + 8, y, column - 12);
       }
     }
   }
