@@ -198,13 +198,12 @@ def make_models(folder: Path) -> Path:
         "num_attention_heads": 3,
         "intermediate_size": 16,
     }
+    pair: dict[str, Any] = {**tokens, "decoder_start_token_id": 0}
     kinds: dict[str, Any] = {
         "vit": transformers.ViTForImageClassification(transformers.ViTConfig(**width, image_size=32, patch_size=8)),
         "llama": transformers.LlamaForCausalLM(transformers.LlamaConfig(**width, **tokens)),
         "t5": transformers.T5ForConditionalGeneration(
-            transformers.T5Config(
-                d_model=24, d_kv=8, d_ff=16, num_heads=3, num_layers=2, **tokens | {"decoder_start_token_id": 0}
-            )
+            transformers.T5Config(d_model=24, d_kv=8, d_ff=16, num_heads=3, num_layers=2, **pair)
         ),
         "whisper": transformers.WhisperForConditionalGeneration(
             transformers.WhisperConfig(
