@@ -815,6 +815,10 @@ class _Reader:
             words = f"a query sees {pattern.size} keys back, its own included; the window is {window}"
             self._wrong("window_off_by_one", "masked", words, op)
             return True
+        if pattern.name == "nothing" and not self.expects.is_causal and window < num_keys:
+            words = f"it was made with a window of {window} and hides nothing; is that the side of a tile, given whole?"
+            self.reading.unknown.append(words)
+            return True
         if pattern.name in ("causal", "nothing") and window < num_keys:
             self._wrong("window_ignored", "masked", f"no window is laid, though it was made with {window}", op)
             return True
