@@ -17,9 +17,10 @@ from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.caches import try_cache
 from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
+from attention_surgeon.witness.findings import Expected, Finding, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.options import try_options, with_batch
-from attention_surgeon.witness.reading import Expected, Finding, Reading, read
+from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
 
 _CAUSAL = ("causal", "causal_start", "window")
