@@ -186,14 +186,20 @@ KERNELS_BUGS = [
     Mutant(
         "masks ignored at once",
         "kernels/forward.py",
-        "problem.visible is None and not problem.dropout",
-        "not problem.dropout",
+        "problem.visible is not None or problem.dropout or",
+        "problem.dropout or",
     ),
     Mutant(
         "dropout ignored at once",
         "kernels/forward.py",
-        "problem.visible is None and not problem.dropout",
-        "problem.visible is None",
+        "problem.visible is not None or problem.dropout or",
+        "problem.visible is not None or",
+    ),
+    Mutant(
+        "heads share keys in turns",
+        "kernels/forward.py",
+        "[entry for entry in range(num_kv) for _ in range(together)]",
+        "[entry for _ in range(together) for entry in range(num_kv)]",
     ),
     Mutant(
         "nothing is ever differentiated",
