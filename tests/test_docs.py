@@ -81,3 +81,13 @@ def test_no_page_brings_pictures_of_its_own_kind():
     """The site stands a folder deeper than the page: only a picture in Markdown is found from there."""
     raw = [page.name for page in PAGES if page.parent != ROOT and re.search(r"<(?:img|source)\b", page.read_text())]
     assert raw == []
+
+
+def test_the_readme_counts_units_and_exercises():
+    from attention_surgeon.course import load_course  # after the hook of jaxtyping
+
+    course = load_course()
+    told = re.search(r"a course of (\w+) units and (\d+) exercises", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert told is not None
+    assert (told[1], int(told[2])) == ("six", len(course.exercises))
+    assert len(course.units) == 6
