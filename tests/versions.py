@@ -1,7 +1,7 @@
 """Install the wheel beside other versions of torch, NumPy and Python, and run what is computed there.
 
     python -m tests.versions --torch 2.6.0 --torch 2.13.0 --numpy 1.26.4     each of them, as far as the registry has it
-    python -m tests.versions                                                 the table of docs/pytorch.md, as stored
+    python -m tests.versions                                                 what was stored, as a table
 
 Each combination gets an environment of its own with the wheel and nothing of the checkout but its tests: those of the
 operations, masks, layers, kernels, statistics and traces, and five commands as somebody types them first. A torch from
@@ -97,7 +97,7 @@ def _tried(place: Path, wheel: Path, python: str, torch: str, numpy: str | None)
 
 
 def _installed(own: str, what: list[str]) -> dict[str, str]:
-    command = [_uv(), "pip", "install", "--quiet", "--python", own]
+    command = [_uv(), "--no-config", "pip", "install", "--quiet", "--python", own]  # not our own pin of torch
     found = os.environ.get("PIP_FIND_LINKS")  # wheels that pip is told to find are found by uv too
     given = {"UV_FIND_LINKS": ",".join(found.split())} if found else {}
     done = subprocess.run([*command, *what], env=_environment() | given, capture_output=True, text=True, check=False)

@@ -608,3 +608,52 @@ def roformer_pairs(m):
     mask[1, 5:] = 0
     layer = make(m.RoFormerSelfAttention, 24, 3)
     return layer(2 * x(2, 7, 24)), layer(2 * x(2, 7, 24), mask)
+
+
+def context_with_its_mask(m):
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[1, 5:] = False
+    layer = make(m.CrossOrSelf, 24)
+    given, context = 2 * x(2, 5, 24), 2 * x(2, 7, 24)
+    return layer(given), layer(given, context), layer(given, context, context_mask=mask)
+
+
+def enum_and_inner(m):
+    layer = make(m.Outer, m.FullAttention(), m.Kind.PAST, 24, 3)
+    return layer(2 * x(2, 5, 24), 2 * x(2, 7, 24), 2 * x(2, 7, 24))
+
+
+def last_token_asks(m):
+    return make(m.LastTokenAttention, 24, 3)(2 * x(2, 5, 24))
+
+
+def packed_without_weights(m):
+    return make(m.PackedAttention, 24, 3)(2 * x(2, 5, 72))
+
+
+def padding_outer(m):
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[1, 5:] = False
+    layer = make(m.MaskedAttention, 24, 3, 8)
+    given = 2 * x(2, 7, 24)
+    return layer(given)[0], layer(given, mask=mask)[0]
+
+
+def self_unless_made_for_context(m):
+    given, context = 2 * x(2, 5, 24), 2 * x(2, 7, 20)
+    return make(m.Mixer, 24)(given, context), make(m.Mixer, 24, 20)(given, context)
+
+
+def tables_cache_true_hides(m):
+    layer = make(m.GroupedAttention, 32, 4, 2)
+    angles = torch.arange(7)[:, None] * 10000 ** (-torch.arange(4) / 4)
+    cos, sin = (table.repeat(1, 2) for table in (angles.cos(), angles.sin()))
+    given, mask = 2 * x(2, 7, 32), torch.ones(7, 7, dtype=torch.bool).triu(1)
+    whole, _ = layer(given, mask, cos, sin)
+    first, kept = layer(given[:, :4], mask[:4, :4], cos[:4], sin[:4])
+    second, _ = layer(given[:, 4:], mask[4:], cos[4:], sin[4:], kept)
+    return whole, torch.cat([first, second], 1)
+
+
+def tile_of_a_picture(m):
+    return make(m.TileAttention, 24, 3, 2)(2 * x(2, 9, 24))

@@ -79,7 +79,7 @@ def test_the_way_of_a_learner(surgeon: Surgeon, lab: Path):
     assert "YOUR CODE HERE" in (lab / PROBLEM).read_text()
     assert "learning_journal.md: 1 entry" in surgeon("journal").out
     assert "[ ] a heat map: no end/pictures/*.png" in surgeon("journal").out
-    assert "0/3 passed" in surgeon("progress").out
+    assert "0 of 3 passed" in surgeon("progress").out
     assert "0 of 3 exercises passed" in (lab / "progress.html").read_text()
     assert surgeon("update").out == "the workspace is up to date; nothing was touched\n"
 

@@ -61,9 +61,10 @@ def test_print_for_return_is_said_with_its_line(tmp_path: Path, monkeypatch: pyt
 
 
 def test_of_two_mistakes_nothing_untrue_is_said(tmp_path: Path) -> None:
-    """The axis is wrong, too, and a shape that is missing an axis hides it: no part is called right."""
+    """The shape misses an axis, too, which one row alone shows: the axis is named, and no part called right."""
     text = SOFTMAX + "    return (e / e.sum(-2, keepdims=True)).squeeze()\n"
     promises = promises_of("chapter01")["chapter01.softmax"]
     found = verdict_on(written(tmp_path, text, "softmax"), None, "softmax", promises, {"takes": "matrices"})
-    assert (found.status, found.names) == ("wrong", ("other_shape",))
-    assert found.difference is None
+    assert (found.status, found.names) == ("wrong", ("softmax_over_queries",))
+    assert found.difference is not None
+    assert found.difference.right_before == ()

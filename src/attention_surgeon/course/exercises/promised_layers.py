@@ -180,6 +180,7 @@ def without_biases(asked: str) -> Promise:
 
 def _is_taken_over(target: Any, *, bias: bool) -> bool:
     """Whether a new layer of PyTorch's, whose biases are 0 where it has them, and its copy answer alike."""
+    __tracebackhide__ = True
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         theirs = nn.MultiheadAttention(WIDTH, HEADS, bias=bias, batch_first=True).eval()
