@@ -70,7 +70,7 @@ doctor: .venv/.ready ## examine the diagnosis: every fault named, right code acc
 	$(BIN)/surgeon doctor
 
 cases: .venv/.ready ## judge attention as people write it, and compare with what each file says of itself
-	$(BIN)/python -m tests.cases.run
+	$(BIN)/python -m tests.cases.run $(CASES)
 
 course: .venv/.ready ## examine the course: every stub fails, every solution passes, every mistake is named
 	$(BIN)/surgeon course check

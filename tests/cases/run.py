@@ -3,6 +3,7 @@
     python -m tests.cases.run                                every case
     python -m tests.cases.run tests/cases/modern rope        those of a folder or file whose name holds one of the words
     python -m tests.cases.run --json FILE --seconds 20       also as JSON; so many seconds a file
+    python -m tests.cases.run --every 3                      every right case, and each third of the wrong ones
 
 The first line of a case is its verdict: `# RIGHT: ... Object: NAME`, `# WRONG kind: ... Object: NAME`, or
 `# WRONG kind + kind: ...` for two mistakes.
@@ -145,8 +146,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long a file may take")
     parser.add_argument("--processes", type=int, default=2, help="so many at a time")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of the wrong ones only each Nth")
     given = parser.parse_args(arguments)
     cases = find_cases(given.where)
+    wrong = [case for case in cases if "right" not in case.verdicts]
+    cases = [case for case in cases if case not in wrong or wrong.index(case) % given.every == 0]
     if not cases:
         parser.error(f"no case in {', '.join(given.where)}, expected a folder, a file or a part of a name.")
     console = Console(width=200)
