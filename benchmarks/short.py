@@ -71,8 +71,8 @@ def rows(is_quick: bool = False) -> Iterator[Row]:
         many = {name: _repeated(work, calls) for name, work in works.items()}
         taken = alternate(many, turns=5 if is_quick else 15, at_most=LONGEST)
         timings = {name: Timing(tuple(each / calls for each in timing.taken)) for name, timing in taken.items()}
-        queries = f"{shape.what}" if shape.queries == shape.keys else f"{shape.what} of {shape.keys:,}"
-        yield from rows_of(queries, shape.queries, shape.setting, timings)
+        what = shape.what if shape.queries == shape.keys else f"{shape.what} of {shape.keys:,}"
+        yield from rows_of(what, shape.queries, shape.setting, timings)
 
 
 def _works(shape: Shape) -> dict[str, Work]:

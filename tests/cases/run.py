@@ -149,8 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the wrong ones only each Nth")
     given = parser.parse_args(arguments)
     cases = find_cases(given.where)
-    wrong = [case for case in cases if "right" not in case.verdicts]
-    cases = [case for case in cases if case not in wrong or wrong.index(case) % given.every == 0]
+    left_out = {case for n, case in enumerate(c for c in cases if "right" not in c.verdicts) if n % given.every}
+    cases = [case for case in cases if case not in left_out]
     if not cases:
         parser.error(f"no case in {', '.join(given.where)}, expected a folder, a file or a part of a name.")
     console = Console(width=200)

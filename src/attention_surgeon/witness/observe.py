@@ -23,7 +23,6 @@ from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
 
-_CAUSAL = ("causal", "causal_start", "window")
 _OTHERS = ("context", "key", "value")  # roles of what is attended to
 _LONG = 40  # tokens; past a tile of 32 and with a ragged tail
 
@@ -256,7 +255,7 @@ class _Observer:
     def _arguments(self, reading: Reading) -> None:
         claims = try_arguments(self.plan, self.plan.make(seed=0), says=self.says)
         self.hiding = frozenset(claim.argument for claim in claims if claim.meaning == "hide")
-        is_causal = reading.pattern.name in _CAUSAL
+        is_causal = reading.pattern.is_causal
         cache = try_cache(self.plan, is_causal=is_causal, says=self.says, hiding=self.hiding)
         is_no_softmax = any(finding.step == "weights" for finding in reading.findings)
         for claim in [*claims, *([cache] if cache else [])]:
@@ -393,7 +392,7 @@ class _Observer:
                 continue
             self._add(found, f"with {words}", next(iter(changed), ""))
             self.tried.append(words)
-            is_causal = found.pattern.name in _CAUSAL
+            is_causal = found.pattern.is_causal
             cache = try_cache(plan, is_causal=is_causal, says=self.says, hiding=self.hiding)
             if cache is not None and cache.fault is not None and not self._has(cache.fault):
                 self._claim(replace(cache, sentence=f"with {words}: {cache.sentence}"))

@@ -48,9 +48,6 @@ _WRONG_PATTERNS = {
 }
 
 
-_CAUSAL = ("causal", "causal_start", "window")
-
-
 def _in_words(pattern: Pattern) -> str:
     return {
         "causal": "causal attention",
@@ -358,7 +355,7 @@ class ScoreReader:
 
     def _bias(self, scaling: Scaling, op: int, *, is_first: bool) -> None:
         is_relative = any("rel" in name.lower() for name in self.notes.table_names())
-        found = read_bias(scaling, is_causal=self.reading.pattern.name in _CAUSAL, is_relative=is_relative)
+        found = read_bias(scaling, is_causal=self.reading.pattern.is_causal, is_relative=is_relative)
         if found.fault is not None:
             self.notes.wrong(found.fault, "masked", found.words, op)
         elif found.words and is_first:

@@ -212,6 +212,11 @@ class Pattern:
     ahead: int = 1
     step: int = 1
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether the future is hidden, and nothing but it and a far past."""
+        return self.name in ("causal", "causal_start", "window")
+
 
 def find_pattern(hidden: Array) -> Pattern:
     """Return the pattern of what is hidden, `(batch, heads, n_q, n_k)`; `other` where it depends on the sequence."""
