@@ -46,7 +46,9 @@ def test_every_block_of_every_composition_is_exact(data: st.DataObject, recipe: 
     assert torch.equal(mask.dense(), cells)
     rows, columns = (data.draw(block_of(size)) for size in mask.shape[-2:])
     assert torch.equal(mask.tile(rows, columns), cells[..., rows, columns])
-    assert mask.kind(rows, columns) == kind_by_looking(cells[..., rows, columns])
+    kind = kind_by_looking(cells[..., rows, columns])
+    assert mask.kind(rows, columns) == kind
+    assert mask.bound(rows, columns) in (kind, TileKind.MIXED)
 
 
 @settings(deadline=None, max_examples=100)
@@ -136,7 +138,15 @@ def test_documents_that_lie_apart_are_decided_without_comparing_cells():
     mask = document_mask(torch.arange(8192) // 1000)
     with LargestTensor() as largest:
         assert mask.kind(slice(0, 1000), slice(4096, 8192)) is TileKind.EMPTY
-    assert largest.cells == 1
+    assert largest.cells == 0
+
+
+def test_what_a_pair_surely_holds_is_said_without_its_cells():
+    mask = document_mask(torch.arange(8192) // 1000) & causal_mask(8192)
+    with LargestTensor() as largest:
+        found = [mask.bound(slice(1500, 1600), slice(k, k + 100)) for k in (800, 950, 1200, 1500, 1600)]
+    assert found == ["empty", "mixed", "full", "mixed", "empty"]
+    assert largest.cells == 0
 
 
 def test_a_tile_is_new_memory_so_writing_to_it_changes_no_mask():

@@ -45,6 +45,13 @@ MASKS_BUGS = [
         "return queries[..., :, None] == keys[..., None, :]  #",
         "return queries[..., :, None] != keys[..., None, :]  #",
     ),
+    Mutant(
+        "documents that touch lie apart",
+        "masks/forms.py",
+        "last_q < first_k or last_k",
+        "last_q <= first_k or last_k",
+    ),
+    Mutant("ends of documents that come back", "masks/forms.py", "if self._ascend else", "if True else"),
     Mutant("and is or", "masks/mask.py", 'left & right if self.symbol == "&" else left | right', "left | right"),
     Mutant(
         "not does nothing",

@@ -40,7 +40,7 @@ class Visible(ABC):
 
     @abstractmethod
     def kind(self, rows: slice, columns: slice) -> TileKind:
-        """Return what a block holds, over the whole batch."""
+        """Return what a block surely holds, over the whole batch; `MIXED` where only its cells would tell."""
 
     @abstractmethod
     def cells(self, rows: slice, columns: slice) -> Tensor:
@@ -80,7 +80,7 @@ class VisibleByMask(Visible):
 
     def kind(self, rows: slice, columns: slice) -> TileKind:
         """Ask the mask."""
-        return self._mask.kind(self.rows_of(rows), self.columns_of(columns))
+        return self._mask.bound(self.rows_of(rows), self.columns_of(columns))
 
     def pattern(self, rows: slice, columns: slice) -> Hashable:
         """Ask the mask."""

@@ -69,6 +69,10 @@ class Mask(ABC):
     def _kind(self, rows: range, columns: range) -> TileKind:
         """Return the kind of a block that has at least one cell."""
 
+    def _bound(self, rows: range, columns: range) -> TileKind:
+        """Return the kind of a block where that is known without its cells, else `MIXED`."""
+        return self._kind(rows, columns)
+
     def _pattern(self, rows: range, columns: range) -> Hashable:
         """Return what the cells of a block follow from, None where nothing short of them says it."""
         return None
@@ -107,6 +111,21 @@ class Mask(ABC):
         if 0 in self.shape[:-2] or not all(block):
             return TileKind.EMPTY
         return self._kind(*block)
+
+    def bound(self, rows: slice, columns: slice) -> TileKind:
+        """Say what a block surely holds, at less cost than `kind`: what would take its cells to know is `MIXED`.
+
+        Blocks are named, and wrong ones refused, as by `tile`.
+
+        >>> from attention_surgeon.masks import causal_mask
+        >>> mask = causal_mask(4) & ~causal_mask(4)
+        >>> str(mask.kind(slice(0, 4), slice(0, 4))), str(mask.bound(slice(0, 4), slice(0, 4)))
+        ('empty', 'mixed')
+        """
+        block = self._block(rows, columns, "bound")
+        if 0 in self.shape[:-2] or not all(block):
+            return TileKind.EMPTY
+        return self._bound(*block)
 
     def pattern(self, rows: slice, columns: slice) -> Hashable:
         """Return what the cells of a block follow from: blocks of one pattern hold the same cells.
@@ -245,7 +264,16 @@ class PairMask(Mask):
         right = self.right._kind(rows, columns)
         if left is right is TileKind.MIXED:
             return kind_of(self._tile(rows, columns, "cpu"))
-        return right if left is not TileKind.MIXED or right is decides else left
+        return self._joined(left, right)
+
+    def _bound(self, rows: range, columns: range) -> TileKind:
+        return self._joined(self.left._bound(rows, columns), self.right._bound(rows, columns))
+
+    def _joined(self, left: TileKind, right: TileKind) -> TileKind:
+        decides = TileKind.EMPTY if self.symbol == "&" else TileKind.FULL
+        if decides in (left, right):
+            return decides
+        return right if left is not TileKind.MIXED else left
 
 
 @final
@@ -266,6 +294,9 @@ class NotMask(Mask):
 
     def _kind(self, rows: range, columns: range) -> TileKind:
         return _OPPOSITE[self.inner._kind(rows, columns)]
+
+    def _bound(self, rows: range, columns: range) -> TileKind:
+        return _OPPOSITE[self.inner._bound(rows, columns)]
 
 
 _OPPOSITE = {TileKind.EMPTY: TileKind.FULL, TileKind.FULL: TileKind.EMPTY, TileKind.MIXED: TileKind.MIXED}
@@ -292,6 +323,9 @@ class ViewMask(Mask):
 
     def _kind(self, rows: range, columns: range) -> TileKind:
         return self.inner._kind(self._inner_rows(rows), columns)
+
+    def _bound(self, rows: range, columns: range) -> TileKind:
+        return self.inner._bound(self._inner_rows(rows), columns)
 
     def _inner_rows(self, rows: range) -> range:
         return rows if self.inner.shape[-2] == self.shape[-2] else range(1)
