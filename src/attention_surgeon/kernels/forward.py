@@ -84,7 +84,9 @@ def at_once(problem: Problem) -> ForwardResult | None:
     if together is None:
         return None
     key, value = problem.key, problem.value
-    query = problem.query.reshape(key.shape[0], together * num_queries, -1)  # queries of the same keys: one product
+    query = problem.query
+    if together > 1:
+        query = query.reshape(key.shape[0], together * num_queries, -1)  # queries of the same keys: one product
     scores = query.new_empty(*query.shape[:2], num_keys)  # given to `bmm`, because autocast would round its own
     torch.bmm(query * problem.factor, key.mT, out=scores)  # (u, q, d) @ (u, d, k) -> (u, q, k)
     shift = scores.amax(-1, keepdim=True)
@@ -92,15 +94,16 @@ def at_once(problem: Problem) -> ForwardResult | None:
     if not largest < exact_above(problem):  # NaN and infinity, too
         return None
     if largest <= BOUNDED_BELOW and num_keys > FEW_KEYS:
-        shift = torch.zeros_like(shift)
+        shift = shift.new_zeros(shift.shape, dtype=torch.float64)
     else:
         scores -= shift
+        shift = shift.double()
     weights = scores.exp2_()
     total = weights.sum(-1, keepdim=True)
     output = query.new_empty(*query.shape[:2], value.shape[-1])
     torch.bmm(weights, value, out=output)  # (u, q, k) @ (u, k, v) -> (u, q, v)
-    made = output.div_(total), shift.double(), total
-    return ForwardResult(*(x.view(units, num_queries, x.shape[-1]) for x in made))
+    made = ForwardResult(output.div_(total), shift, total)
+    return made if together == 1 else ForwardResult(*(x.view(units, num_queries, x.shape[-1]) for x in made))
 
 
 def _sharing(kv_of: list[int], num_kv: int) -> int | None:

@@ -95,9 +95,9 @@ def read_operands(
     kv_batch = broadcast_shape(grouped[1].shape[:-2], grouped[2].shape[:-2])
     assert kv_batch is not None  # they go together with the query's
     return Operands(
-        query=_flat(grouped[0], groups).to(dtype),
-        key=_flat(grouped[1], kv_batch).to(dtype),
-        value=_flat(grouped[2], kv_batch).to(dtype),
+        query=_flat(grouped[0], groups, dtype),
+        key=_flat(grouped[1], kv_batch, dtype),
+        value=_flat(grouped[2], kv_batch, dtype),
         mask=checked,
         kv_of=own_positions(kv_batch, groups),
         mask_of=own_positions(() if checked is None else tuple(checked.shape[:-2]), batch),
@@ -135,8 +135,12 @@ def _in_groups(query: Tensor, key: Tensor, value: Tensor, caller: str) -> tuple[
     return apart, key.unsqueeze(-3), value.unsqueeze(-3)
 
 
-def _flat(x: Tensor, batch: tuple[int, ...]) -> Tensor:
-    return x.expand(*batch, -1, -1).reshape(math.prod(batch), *x.shape[-2:])  # (*batch, n, d) -> (units, n, d)
+def _flat(x: Tensor, batch: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    if x.shape[:-2] != batch:
+        x = x.expand(*batch, -1, -1)
+    if len(batch) != 1:
+        x = x.reshape(math.prod(batch), *x.shape[-2:])  # (*batch, n, d) -> (units, n, d)
+    return x if x.dtype == dtype else x.to(dtype)
 
 
 def _working_dtype(dtype: torch.dtype, caller: str) -> torch.dtype:
