@@ -49,6 +49,11 @@ KERNELS_BUGS = [
     Mutant("every tile draws alike", "kernels/dropout.py", "_mixed(problem.seed, place)", "problem.seed"),
     Mutant("dropout forgotten in dP", "kernels/backward.py", "            grad_weights *= keep", "            pass"),
     Mutant("dropout forgotten in dV", "kernels/backward.py", "weights if keep is None else weights * keep", "weights"),
+    Mutant("folded keys one block on", "kernels/folded.py", "part = x[kv, columns.start :]", "part = x[kv, ROWS:]"),
+    Mutant("folded keys do not move", "kernels/folded.py", "(ROWS * along, along, across)", "(0, along, across)"),
+    Mutant("folded where keys are missing", "kernels/folded.py", "max(0, -offset)", "max(0, -offset - ROWS)"),
+    Mutant("rest of a folded band forgotten", "kernels/forward.py", "part.rest(units, n_q)", "[]"),
+    Mutant("backward without the shift", "kernels/backward.py", "shift if shift.any() else None", "None"),
     Mutant("runs joined over a gap", "kernels/visible.py", "if first == stop and last - start", "if last - start"),
     Mutant(
         "last run forgotten",

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from attention_surgeon.kernels.dropout import kept
 from attention_surgeon.kernels.forward import ForwardResult
-from attention_surgeon.kernels.problem import Block, Precision, Problem, all_finite, places
+from attention_surgeon.kernels.problem import Block, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
 from attention_surgeon.kernels.scores import Reach, Scratch, expand_units, exponentials, scaled_query, tile_scores
 from attention_surgeon.kernels.tiles import Tile, Tiles
@@ -150,7 +150,8 @@ class Backward:
             return
         precision = self._reach.precision(block, tiles)
         query = scaled_query(problem, block, precision)
-        shift = None if precision is Precision.BOUNDED else self._made.shift[block].to(query.dtype)
+        shift = self._made.shift[block].to(query.dtype)
+        shift = shift if shift.any() else None  # bounded scores have none
         total = self._made.total[block]
         share = total.masked_fill(total == 0, 1.0).reciprocal()
         average = (self._grad_output[block].double() * self._made.output[block]).sum(-1, keepdim=True)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.kernels.dropout import kept
+from attention_surgeon.kernels.folded import folded
 from attention_surgeon.kernels.problem import BOUNDED_BELOW, FEW_KEYS, Block, Precision, Problem, all_finite, places
 from attention_surgeon.kernels.products import add_product
 from attention_surgeon.kernels.scores import (
@@ -63,12 +64,24 @@ def forward_pass(problem: Problem, workers: int) -> ForwardResult:
         query.new_zeros(units, n_q, 1, dtype=torch.float64),
         query.new_zeros(units, n_q, 1),
     )
+    part = folded(problem)
+    if part is None:
+        _run(problem, made, problem.blocks(), workers)
+        return made
+    _run(problem, made, part.rest(units, n_q), workers)
+    for unit, inner in enumerate(part.problems):
+        here = ForwardResult(*(x[unit, part.rows].view(*inner.query.shape[:2], x.shape[-1]) for x in made))
+        _run(inner, here, inner.blocks(), workers)
+    return made
+
+
+def _run(problem: Problem, made: ForwardResult, blocks: list[Block], workers: int) -> None:
+    """Compute some blocks."""
     reach = Reach(problem)
     is_careful = not (reach.is_finite and all_finite(problem.value))
     passes = [Forward(problem, made, reach, is_careful) for _ in range(workers)]
-    queue = iter(problem.blocks())  # whoever is free takes the next: no block depends on another
+    queue = iter(blocks)  # whoever is free takes the next: no block depends on another
     run_in_workers(lambda worker, block: passes[worker].run(block), [queue] * workers)
-    return made
 
 
 def at_once(problem: Problem) -> ForwardResult | None:
