@@ -19,6 +19,7 @@ from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.calls.names import Size, size_of, words_of
 from attention_surgeon.calls.sizes import Proposal, number, numbers
 from attention_surgeon.calls.source import Text
+from attention_surgeon.signatures import parameters_of
 
 EMPTY = inspect.Parameter.empty
 
@@ -36,11 +37,7 @@ class Maker:
         """The parameters of the constructor."""
         if not inspect.isclass(self.target):
             return []
-        try:
-            found = list(inspect.signature(self.target).parameters.values())
-        except (TypeError, ValueError):
-            return []
-        return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        return [p for p in parameters_of(self.target) or [] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
     @functools.cached_property
     def roles(self) -> dict[str, Size]:

@@ -20,6 +20,7 @@ from attention_surgeon.diagnose.transformers_arguments import given_arguments
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Fault, faults_of, find_fault
 from attention_surgeon.ops import Circuit
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
 from attention_surgeon.testing.function_behaviour import FunctionContract
 from attention_surgeon.testing.kernel.contract import KernelSubject
@@ -123,10 +124,7 @@ def _with_small_calls(
 
 def _parameter_names(target: Any) -> tuple[str, ...]:
     """Return the names of what a function takes, in order; none where Python does not know."""
-    try:
-        return tuple(inspect.signature(target).parameters)
-    except (TypeError, ValueError):
-        return ()
+    return tuple(parameter.name for parameter in parameters_of(target) or ())
 
 
 def _of_helper(target: Any) -> Diagnosis | None:
@@ -245,11 +243,9 @@ def _is_module(target: Any) -> bool:
 def _untried(target: Any) -> tuple[str, ...]:
     """Return the arguments that may be left out, which the calls of a contract leave out."""
     function = getattr(target, "forward", None) or (target.__call__ if isinstance(target, type) else target)
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return ()
-    return tuple(p.name for p in parameters if p.default is not p.empty and "mask" not in p.name.lower())
+    return tuple(
+        p.name for p in parameters_of(function) or () if p.default is not p.empty and "mask" not in p.name.lower()
+    )
 
 
 def _best_of(choices: Sequence[Contract], target: Any) -> tuple[Diagnosis, Contract]:

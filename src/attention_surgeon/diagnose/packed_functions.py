@@ -15,6 +15,7 @@ from torch import Tensor
 
 from attention_surgeon.diagnose.diagnosis import Diagnosis, Difference, diagnosed
 from attention_surgeon.faults import find_fault
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.testing.answer import arrays_in, quietly, to_array
 from attention_surgeon.testing.kernel.right import Align, causal_of
 from attention_surgeon.testing.words import role_of
@@ -94,9 +95,8 @@ def _roles(target: Any) -> dict[str, str] | None:
     """Return what each parameter is; None where it is no function of packed sequences, or needs something unknown."""
     if not inspect.isroutine(target):
         return None
-    try:
-        parameters = [*inspect.signature(target).parameters.values()]
-    except (TypeError, ValueError):
+    parameters = parameters_of(target)
+    if parameters is None:
         return None
     roles: dict[str, str] = {}
     for parameter in parameters:

@@ -4,7 +4,6 @@ A model of Gemma 2 hands over `softcap`, one of gpt-oss `s_aux`; a function that
 right for every other model, and silently wrong for these.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.verdict import Behaviour
 
 _HEADS, _KEY_HEADS, _N, _D = 4, 2, 5, 8
@@ -42,10 +42,7 @@ def given_arguments(target: Any) -> tuple[list[Behaviour], list[str]]:
 
 
 def _names(target: Any) -> set[str]:
-    try:
-        return set(inspect.signature(target).parameters)
-    except (TypeError, ValueError):
-        return set()
+    return {parameter.name for parameter in parameters_of(target) or ()}
 
 
 def _operands() -> tuple[Tensor, Tensor, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError, UnjudgedError
 from attention_surgeon.require import kind_of
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.testing.contract import Contract
 from attention_surgeon.testing.function_behaviour import FunctionContract, FunctionSubject
 from attention_surgeon.testing.function_cases import FunctionSpec
@@ -163,10 +164,7 @@ def usual_contracts(target: Any) -> tuple[str, ...]:
 
 def _of_class(target: type) -> tuple[str, ...]:
     """A class is a layer if its constructor is given a width; one without a width has no projections."""
-    try:
-        names = {name.lower() for name in inspect.signature(target).parameters}
-    except (TypeError, ValueError):
-        names = set()
+    names = {parameter.name.lower() for parameter in parameters_of(target) or []}
     is_layer = any(size_of(name) in ("embed", "heads", "head") or name in ("config", "cfg") for name in names)
     function = getattr(target, "forward", vars(target).get("__call__"))
     if function is None:
@@ -224,10 +222,7 @@ def _of_mask(function: Any) -> tuple[str, ...]:
 
 
 def _parameters(function: Any, skip_self: bool) -> list[inspect.Parameter]:
-    try:
-        found = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # built in: no signature to read
-        return []
+    found = parameters_of(function) or []
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [p for p in found[1 if skip_self else 0 :] if p.kind not in variadic]
 

@@ -1,7 +1,6 @@
 """The contract of a mask that follows from positions: `f(n)`, or `f(n_q, n_k)`, causal or its mirror image."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -13,6 +12,7 @@ from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import Circuit, Operands
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.testing.answer import Answer, Array, quietly, raised
 from attention_surgeon.testing.contract import Case, Contract, Subject
 from attention_surgeon.testing.mask_reading import Declared, MaskForm, as_added, form_of, how_read, mask_in
@@ -182,9 +182,8 @@ def _sizes_taken(function: Any) -> tuple[dict[str, Any], bool, bool]:
     """
     if not callable(function):
         raise UnjudgedError(f"it is a {type(function).__name__}, expected a function that makes a mask.")
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # built in: no signature to read
+    parameters = parameters_of(function)
+    if parameters is None:
         return {}, False, False
     own = [p for p in parameters if p.name.lower() not in _ELSEWHERE]
     positional = [p for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

@@ -1,7 +1,6 @@
 """The contract of a padding mask: `f(lengths, n)` or `f(tokens, pad_id)`, True where there is a token."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -14,6 +13,7 @@ from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family, Fault
 from attention_surgeon.faults.mask_content import change_allowed
 from attention_surgeon.ops import Circuit, Operands
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.testing.answer import Answer, Array, Library, as_code, quietly, raised, to_library
 from attention_surgeon.testing.contract import Case, Contract, Subject
 from attention_surgeon.testing.draw import generator
@@ -230,9 +230,8 @@ class PaddingSubject(Subject):
 def _takes_two(function: Any) -> bool:
     if not callable(function):
         raise UnjudgedError(f"it is a {type(function).__name__}, expected a function that makes a mask.")
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # built in: no signature to read
+    parameters = parameters_of(function)
+    if parameters is None:
         return True
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     unknown = [p.name for p in positional[2:] if p.default is p.empty]

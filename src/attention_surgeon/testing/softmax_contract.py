@@ -1,7 +1,6 @@
 """The contract of a softmax: `f(x)` or `f(x, dim=-1)`, over the last axis, in torch or NumPy."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from torch import Tensor
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Family
 from attention_surgeon.ops import Circuit, Operands
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.testing.answer import (
     Answer,
     Library,
@@ -225,9 +225,8 @@ def _axis_argument(function: Callable[..., Any]) -> str | None:
         UnjudgedError: it takes no x, or needs more than x and an axis.
     """
     described = function.forward if isinstance(function, torch.nn.Module) else function
-    try:
-        parameters = list(inspect.signature(described).parameters.values())
-    except (TypeError, ValueError):  # built in, as torch.softmax
+    parameters = parameters_of(described)
+    if parameters is None:
         return ""
     rest = [p for p in parameters[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     axis = next((p for p in rest if p.name.lower() in ("dim", "axis")), None)

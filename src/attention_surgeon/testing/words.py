@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.signatures import parameters_of
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -111,9 +112,8 @@ def read_signature(function: Callable[..., Any], num_operands: int = 3) -> Signa
     Raises:
         UnjudgedError: it takes too few arguments, or needs others.
     """
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # built in: no signature to read
+    parameters = parameters_of(function)
+    if parameters is None:
         return Signature("attn_mask", None, by_position=True)
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return Signature("mask", None, by_position=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from attention_surgeon.course.exercises.calling import call_in_words, called, returns_nothing
 from attention_surgeon.course.exercises.explained import ExplainedError
 from attention_surgeon.course.exercises.function_check import answer_of
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.testing.answer import to_array
 
 Shape: TypeAlias = tuple[int, ...]
@@ -237,12 +238,12 @@ def require_taken(function: Any, named: Mapping[str, Any]) -> None:
     """
     __tracebackhide__ = True
     written = getattr(function, "forward", function)
-    try:
-        parameters = inspect.signature(written).parameters
-    except (TypeError, ValueError):  # built in: no signature to read
+    parameters = parameters_of(written)
+    if parameters is None:
         return
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
-    missing = [name for name in named if name not in parameters and not takes_any]
+    taken = {each.name for each in parameters}
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    missing = [name for name in named if name not in taken and not takes_any]
     if missing:
         name = getattr(written, "__name__", "it")
         raise ExplainedError(

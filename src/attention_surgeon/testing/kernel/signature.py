@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.signatures import parameters_of
 from attention_surgeon.testing.answer import Library
 from attention_surgeon.testing.kernel.call import KernelCall, Layout
 from attention_surgeon.testing.kernel.right import Align
@@ -193,10 +194,9 @@ def _parts(target: Any) -> tuple[Callable[..., Any], str, list[inspect.Parameter
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
-    try:
-        found = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # built in: no signature to read
-        raise UnjudgedError("it has no signature that can be read.") from None
+    found = parameters_of(function)
+    if found is None:
+        raise UnjudgedError("it has no signature that can be read.")
     return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
