@@ -214,6 +214,9 @@ def _same(one: Array, two: Array) -> bool:
 def _unprojected(flow: Flow, heads: Array, output: Array, last: int) -> Ending:
     b, h, n, d = heads.shape
     axes = flow.plan.output_axes
+    without = _without_residual(flow, output)
+    if output.ndim == len(axes) and "h" not in axes and "d" in axes:  # features first, as in pictures
+        output, *without = (np.moveaxis(part, axes.index("d"), -1) for part in (output, *without))
     rows = [
         heads,
         heads.transpose(0, 2, 1, 3),
@@ -236,8 +239,7 @@ def _unprojected(flow: Flow, heads: Array, output: Array, last: int) -> Ending:
     fault = merge_fault(heads, output.reshape(-1, output.shape[-1])) if output.size else "unknown"
     if fault is None:
         return Ending()
-    residual = _without_residual(flow, output)
-    for value in residual:
+    for value in without:
         if merge_fault(heads, value.reshape(-1, value.shape[-1])) is None:
             return Ending(has_residual=True, tail=("add",))
     if flow.plan.library and output.ndim > 2 and h == 1 and output.shape == (b, n, d):
