@@ -72,6 +72,19 @@ def find_cores(flow: Flow) -> list[Core]:
     return found
 
 
+def rows_alike(flow: Flow) -> int | None:
+    """Return the softmax whose rows, one for each query, are all the same whatever the tokens are; None for none."""
+    shape = flow.plan.sizes.n_q, flow.plan.sizes.n_k
+    for op, recorded in enumerate(flow.ops):
+        values = [trace.ops[op].value for trace in (flow.base, flow.other)]
+        if recorded.name != "softmax" or shape[0] < 2 or any(v is None or v.shape[-2:] != shape for v in values):
+            continue
+        is_alike = all(not apart(v, np.broadcast_to(v[..., :1, :], v.shape)).any() for v in values if v is not None)
+        if is_alike and not flow.is_constant(op) and any(flow.reaches(op, p) for p in flow.products):
+            return op
+    return None
+
+
 def same_core(core: Core, source: Flow, echo: Flow) -> Core:
     """Return the core of an echo that stands where this one stands in its source.
 

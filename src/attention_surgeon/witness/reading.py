@@ -7,7 +7,8 @@ from typing import final
 
 import numpy as np
 
-from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_of, softmax
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_alike, rows_of, softmax
 from attention_surgeon.witness.ending import Ending, find_ending
 from attention_surgeon.witness.findings import Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
@@ -61,7 +62,14 @@ class _Reader:
 
     def read(self) -> Reading:
         flow, reading = self.flow, self.reading
-        cores = find_cores(flow)
+        try:
+            cores = find_cores(flow)
+        except UnjudgedError:
+            op = rows_alike(flow)
+            if op is None:
+                raise
+            self.notes.wrong("query_ignored", "scores", "every query has the same weights", op)
+            return reading
         try:
             canons = [canonical(flow, core) for core in cores]
         except Structure as found:
