@@ -112,7 +112,11 @@ def _with_the_rest(found: Diagnosis, target: Any) -> Diagnosis:
     rest = beneath_scale(target, found.names) if found.verdict == "wrong" else None
     if rest is None:
         return found
-    seen = (dataclasses.replace(each, evidence=f"with its scale mended, {each.evidence}") for each in rest.behaviour if each.is_fault)
+    seen = (
+        dataclasses.replace(each, evidence=f"with its scale mended, {each.evidence}")
+        for each in rest.behaviour
+        if each.is_fault
+    )
     named = [find_fault(name) for name in (*found.names, *rest.names)]
     more = diagnosed("wrong", found.contract, explanations=(named,), behaviour=(*found.behaviour, *seen))
     parts = {name: getattr(more, name) for name in ("mistakes", "explanations", "behaviour")}

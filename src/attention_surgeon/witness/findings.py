@@ -78,6 +78,7 @@ class Expected:
         base: Of the rotary frequencies.
         has_residual: Its text says that the input is added to the output.
         rotates_values: Its name says that positions turn the values, too.
+        is_local: It was made as the kind that has a window.
     """
 
     is_causal: bool | None = None
@@ -92,6 +93,7 @@ class Expected:
     base: float | None = None
     has_residual: bool = False
     rotates_values: bool = False
+    is_local: bool = False
 
 
 _CALLERS_FAULT = frozenset(("rotary_over_heads", "rotary_on_values", "rotary_on_one_side", "rotary_direction"))
