@@ -72,8 +72,12 @@ def find_cores(flow: Flow) -> list[Core]:
     return found
 
 
-def rows_alike(flow: Flow) -> int | None:
-    """Return the softmax whose rows, one for each query, are all the same whatever the tokens are; None for none."""
+def rows_alike(flow: Flow) -> tuple[str, str, str, int] | None:
+    """Say where a softmax gives every query the same weights, whatever the tokens are; None for none.
+
+    Returns:
+        The fault, its step, what was seen, and the operation.
+    """
     shape = flow.plan.sizes.n_q, flow.plan.sizes.n_k
     for op, recorded in enumerate(flow.ops):
         values = [trace.ops[op].value for trace in (flow.base, flow.other)]
@@ -81,7 +85,19 @@ def rows_alike(flow: Flow) -> int | None:
             continue
         is_alike = all(not apart(v, np.broadcast_to(v[..., :1, :], v.shape)).any() for v in values if v is not None)
         if is_alike and not flow.is_constant(op) and any(flow.reaches(op, p) for p in flow.products):
-            return op
+            return "query_ignored", "scores", "every query has the same weights", op
+    return None
+
+
+def weights_of_one(flow: Flow) -> tuple[str, str, str, int] | None:
+    """Say where a softmax runs over an axis of one, so that every weight is 1; None for none."""
+    for op, recorded in enumerate(flow.ops):
+        axis, value = recorded.options.get("dim"), recorded.value
+        if recorded.name != "softmax" or value is None or not isinstance(axis, int) or flow.is_constant(op, 0):
+            continue
+        fault = {2: "softmax_over_queries", 3: "softmax_over_heads"}.get(-axis if axis < 0 else value.ndim - axis)
+        if fault is not None and value.shape[axis] == 1 and value.shape[-1] > 1:
+            return fault, "weights", "the softmax runs over an axis of one, so that every weight is 1", op
     return None
 
 

@@ -19,6 +19,7 @@ from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
 from attention_surgeon.witness.findings import Expected, Finding, Reading
 from attention_surgeon.witness.flow import Flow, apart
+from attention_surgeon.witness.learned import mixes_sequences, with_learned_queries
 from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
@@ -67,7 +68,20 @@ def observe(
     Raises:
         UnjudgedError: there is no softmax attention in it that can be read.
     """
-    return _Observer(plan, name, says, is_unscaled, is_quick).observation()
+    try:
+        return _Observer(plan, name, says, is_unscaled, is_quick).observation()
+    except UnjudgedError:
+        asking = with_learned_queries(plan)
+        if asking is None:
+            raise
+    if mixes_sequences(plan):
+        raise UnjudgedError("its queries are a parameter, and two sequences at once give another output than each alone")
+    found = _Observer(asking, name, says, is_unscaled, is_quick).observation()
+    findings = tuple(replace(each, sentence=each.sentence.replace("`inner.", "`")) for each in found.findings)
+    given = {f"`inner.{argument.name}`" for argument in asking.arguments}
+    remarks = tuple(words.replace("`inner.", "`") for words in found.remarks if not any(g in words for g in given))
+    kind = ("queries that are a parameter", *found.kind)
+    return replace(found, kind=kind, findings=findings, remarks=remarks)
 
 
 def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_alike, rows_of, softmax
+from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_alike, rows_of, softmax, weights_of_one
 from attention_surgeon.witness.ending import Ending, find_ending
 from attention_surgeon.witness.findings import Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
@@ -65,10 +65,10 @@ class _Reader:
         try:
             cores = find_cores(flow)
         except UnjudgedError:
-            op = rows_alike(flow)
-            if op is None:
+            found = rows_alike(flow) or weights_of_one(flow)
+            if found is None:
                 raise
-            self.notes.wrong("query_ignored", "scores", "every query has the same weights", op)
+            self.notes.wrong(*found)
             return reading
         try:
             canons = [canonical(flow, core) for core in cores]
