@@ -718,6 +718,8 @@ class _Fused:
         array, marks = self.op.inputs[operand], self.flow.labels(self.core.combine, operand)
         rows = _of_rows(marks)
         name = ("queries", "keys", "values")[operand]
+        if (marks == NONE).all():
+            raise UnjudgedError(f"the {name} depend on no token: they are parameters")
         if (rows < 0).any():
             raise _mixed(marks, name, self.core, self.flow)
         tokens = [self.flow.tokens[t] for t in rows.flat]

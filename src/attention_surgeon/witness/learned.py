@@ -126,4 +126,3 @@ class _Method(nn.Module):
 
 def _inside(kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"inner.{name}": value for name, value in kept.items()}
-

@@ -75,7 +75,9 @@ def observe(
         if asking is None:
             raise
     if mixes_sequences(plan):
-        raise UnjudgedError("its queries are a parameter, and two sequences at once give another output than each alone")
+        raise UnjudgedError(
+            "its queries are a parameter, and two sequences at once give another output than each alone"
+        )
     found = _Observer(asking, name, says, is_unscaled, is_quick).observation()
     findings = tuple(replace(each, sentence=each.sentence.replace("`inner.", "`")) for each in found.findings)
     given = {f"`inner.{argument.name}`" for argument in asking.arguments}
@@ -402,7 +404,7 @@ class _Observer:
             changed = {k: v for k, v in _flat(plan.constructor) if dict(_flat(self.plan.constructor)).get(k, "") != v}
             words = ", ".join(f"{k}={v!r}" for k, v in changed.items())
             expects = expectations(plan, self.name, self.says, is_unscaled=self.expects.is_unscaled)
-            if any("scale" in k.lower() and v is False for k, v in changed.items()):
+            if any("scale" in k.lower() and "norm" not in k.lower() and v is False for k, v in changed.items()):
                 expects = replace(expects, is_unscaled=True)
             try:
                 flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))

@@ -8,7 +8,17 @@ from typing import final
 import numpy as np
 
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_alike, rows_of, softmax, weights_of_one
+from attention_surgeon.witness.core import (
+    Canon,
+    Core,
+    Structure,
+    canonical,
+    find_cores,
+    rows_alike,
+    rows_of,
+    softmax,
+    weights_of_one,
+)
 from attention_surgeon.witness.ending import Ending, find_ending
 from attention_surgeon.witness.findings import Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
@@ -192,7 +202,11 @@ class _Reader:
             self.notes.wrong("projection_shared", "output", words, ending.projection)
         self._merged(ending)
         if ending.beyond:
-            reading.kind.append({"gated": "a gate on its output"}.get(ending.beyond, f"{ending.beyond} to the output"))
+            reading.kind.append(
+                {"gated": "a gate on its output", "normed": "a norm on its output"}.get(
+                    ending.beyond, f"{ending.beyond} to the output"
+                )
+            )
         if ending.has_residual:
             reading.remarks.append("the input is added to the output")
         others = [name for name in ending.tail if name in ("layer_norm", "rms_norm")]
