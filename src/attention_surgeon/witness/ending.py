@@ -56,7 +56,7 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     if not after:
         return _unprojected(flow, heads, output, last)
     op = after[0]
-    of_heads = _projected_in_heads(flow, op, heads)
+    of_heads = projected_in_heads(flow, op, heads)
     if of_heads is not None and len(after) > 1 and flow.reaches(op, after[1]):
         op, heads = after[1], of_heads
     merged = _tokens_in(flow, op)
@@ -73,7 +73,7 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     return _tail(flow, op, output)
 
 
-def _projected_in_heads(flow: Flow, op: int, heads: Array) -> Array | None:
+def projected_in_heads(flow: Flow, op: int, heads: Array) -> Array | None:
     """Return heads `(b, h, n, d)` behind a projection that each of them has for itself, as latents have; else None."""
     recorded = flow.ops[op]
     product = as_product(recorded.name, recorded.inputs, recorded.options)
@@ -82,7 +82,7 @@ def _projected_in_heads(flow: Flow, op: int, heads: Array) -> Array | None:
     product = product if flow.is_constant(op, -1) else product.turned()
     kept, rows = product.rows("a", product.summed)
     own = [c for c in product.out if c not in kept]
-    if len(kept) != 3 or len(own) != 1 or kept[-1] not in product.right and kept[1] not in product.right:
+    if len(kept) != 3 or len(own) != 1 or not {kept[1], kept[2]} & set(product.right):
         return None
     value = product.value().transpose([product.out.index(c) for c in (*kept, *own)])
     if _same(rows, heads.transpose(0, 2, 1, 3)):
@@ -110,8 +110,8 @@ def _beyond_merging(flow: Flow, op: int, core: Core, canon: Canon) -> tuple[str,
     """Say what was done to the merged heads before the output projection, None for what has no name here.
 
     Returns:
-        `gated`: they are multiplied with what does not depend on them; `normed`: by a norm; `positions added`: a part is added that the
-        weights make; `queries added`. And the fault of the merging, None for none.
+        `gated`: they are multiplied with what does not depend on them; `normed`: by a norm; `positions added`: a part
+        is added that the weights make; `queries added`. And the fault of the merging, None for none.
     """
     for fault, laid in _LAYOUTS.items():
         done = _done_to(flow, op, core, canon, laid)
@@ -309,7 +309,8 @@ def _tail(flow: Flow, op: int, output: Array) -> Ending:
     if value.shape == output.shape and (found := _normed(flow, op, value, output)) is not None:
         return replace(found, tail=others)
     has_product = bool(after)
-    return Ending(projection=op, has_residual="add" in others, tail=others, is_known=not has_product)
+    is_sum = any(p > op and not flow.reaches(op, p) for p in flow.projections)  # of projections, as LoRA's
+    return Ending(projection=op, has_residual="add" in others and not is_sum, tail=others, is_known=not has_product)
 
 
 def _same_matrix(flow: Flow, one: int, two: int) -> bool:

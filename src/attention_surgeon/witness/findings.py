@@ -117,6 +117,7 @@ class Notes:
         order: Of the heads, by the features of the queries that they take; None: as they lie.
         has_one_value: All heads share one value, and not one key.
         num_products: How many products its scores are a sum of.
+        is_latent: Each head makes its output of what the weights gave, by a matrix of its own.
     """
 
     def __init__(self, flow: Flow, expects: Expected) -> None:
@@ -126,6 +127,7 @@ class Notes:
         self.order: Array | None = None
         self.has_one_value = False
         self.num_products = 1
+        self.is_latent = False
 
     def wrong(
         self, fault: str, step: str, sentence: str, op: int | None, yours: Any = None, expected: Any = None

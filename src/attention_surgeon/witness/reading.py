@@ -19,7 +19,7 @@ from attention_surgeon.witness.core import (
     softmax,
     weights_of_one,
 )
-from attention_surgeon.witness.ending import Ending, find_ending
+from attention_surgeon.witness.ending import Ending, find_ending, projected_in_heads
 from attention_surgeon.witness.findings import Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.mixing import find_head_mix
@@ -137,6 +137,8 @@ class _Reader:
         query = roots.get("q")
         if query is not None and len(set(query.features[:, 0])) == len(query.features) == canon.q.shape[1]:
             self.notes.order = np.argsort(query.features[:, 0])
+        after = [p for p in flow.projections if p > core.combine and flow.reaches(core.combine, p)]
+        self.notes.is_latent = bool(after) and projected_in_heads(flow, after[0], canon.output) is not None
         factor = RowReader(self.notes).read(roots, canon, core) if roots else 1.0
         self.notes.num_products = len(core.scores)
         ScoreReader(self.notes).read(core, canon, other, factor, is_first=is_first)

@@ -266,7 +266,8 @@ class ScoreReader:
         words = f"the scores are multiplied by {by:.4g}; 1/√d_k is {usual:.4g} (d_k = {sizes.size})"
         if abs(by - wanted) < 2e-4 * wanted:
             return
-        if self.notes.num_products > 1 and any(abs(by - size**-0.5) < 2e-4 * by for size in self._said_sizes()):
+        is_latent = self.notes.num_products > 1 or self.notes.is_latent
+        if is_latent and any(abs(by - size**-0.5) < 2e-4 * by for size in self._said_sizes()):
             self.reading.kind.append("keys that are kept as latents")  # the head's size is not that of a product
             return
         told = {name: of(sizes) for name, of in _FACTORS.items() if not (name == "scale_missing" and wanted == 1.0)}

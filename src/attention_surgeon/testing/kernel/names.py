@@ -64,12 +64,11 @@ def _answers(call: KernelCall, asker: Asker) -> Iterator[tuple[str, Tensor]]:
         answer = _attend(given.query, tiled[0], tiled[1], given.allowed, given.bias)
         yield "heads_tiled", answer
         yield "heads_tiled", answer.unflatten(1, (-1, call.kv_heads)).transpose(1, 2).flatten(1, 2)
-    if asker.way.is_always_causal and call.n_q < call.n_k:
+    if asker.meant(call).is_causal:
         seen = torch.ones(call.n_q, call.n_k, dtype=torch.bool)
+        yield "causal_ignored", _attend(given.query, given.key, given.value, seen, given.bias)
         seen[:, : call.n_q] = seen[:, : call.n_q].tril()  # cut from the start, and nothing hidden behind it
         yield "causal_aligned_at_start", _attend(given.query, given.key, given.value, seen, given.bias)
-    if call.is_causal:
-        yield "causal_ignored", _attend(given.query, given.key, given.value, None, given.bias)
     if call.mask is not None:
         weights = _attend(given.query, given.key, torch.eye(call.n_k, dtype=torch.float64), None, None)
         yield "mask_ignored", weights @ given.value
