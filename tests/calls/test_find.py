@@ -34,6 +34,7 @@ CALLS = {
     t.SequenceFirst: ("nbd", "nbd"),
     t.PowersOfTwo: ("bnd", "bnd"),
     t.FixedLength: ("bnd", "bnd"),
+    t.TableForALength: ("bnd", "bnd"),
     t.Rotary: ("bnd", "bnd"),
     t.Complex: ("bnd", "bnd"),
     t.OfDataclass: ("bnd", "bnd"),
@@ -113,6 +114,10 @@ def test_powers_of_two_are_tried():
 def test_a_fixed_length_is_found():
     plan = plan_of(t.FixedLength)
     assert plan.sizes.n_q == plan.constructor["sequence_length"]
+
+
+def test_a_length_that_an_error_tells_is_tried():
+    assert plan_of(t.TableForALength).sizes.n_q == 16
 
 
 def test_the_width_of_a_file_is_read_from_what_was_made():
