@@ -164,6 +164,15 @@ class FixedLength(OfX):
         return super().forward(x + self.place)
 
 
+class TableForALength(OfX):
+    def __init__(self, d_model, num_heads, side=4):
+        super().__init__(d_model, num_heads)
+        self.table = nn.Parameter(torch.zeros(side**2, 1))
+
+    def forward(self, x):
+        return super().forward(x + self.table)
+
+
 class Rotary(OfX):
     def forward(self, x, cos, sin):
         def turn(t):

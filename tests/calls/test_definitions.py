@@ -27,6 +27,7 @@ def lines(text: str, name: str) -> list[int]:
         ("def f(): pass\ndef other(): pass\nf.cache = {}", [1, 3]),
         ("import b\n@b.wrap\ndef f(): pass", [1, 3]),
         ("if True:\n    def f(): pass\nelse:\n    def f(): return 1", [1]),
+        ("import sys\nme = sys.modules[__name__]\nclass B: pass\ndef f(): return me.B()\nclass C: pass", [1, 2, 3, 4]),
     ],
 )
 def test_the_needed_statements(text: str, expected: list[int]) -> None:
@@ -77,6 +78,23 @@ def test_relative_imports_do_not_run_the_package(tmp_path: Path) -> None:
     (package / "sizes.py").write_text("WIDTH = 3")
     (package / "attention.py").write_text("from .sizes import WIDTH\ndef f(): return WIDTH")
     assert run(package / "attention.py", "f")[0].f() == 3
+
+
+@pytest.mark.usefixtures("_modules_kept")
+def test_a_part_of_the_own_tree_is_found_beside_a_package_that_is_missing(tmp_path: Path) -> None:
+    layers = tmp_path / "parts_of_mine" / "layers"
+    layers.mkdir(parents=True)
+    (tmp_path / "setup.py").touch()
+    (tmp_path / "parts_of_mine" / "__init__.py").touch()
+    (layers / "__init__.py").write_text("import no_such_vision\nfrom .config import use_fused")
+    (layers / "config.py").write_text("import no_such_vision\nFUSED = 3\ndef use_fused(): return FUSED")
+    file = tmp_path / "parts_of_mine" / "attention.py"
+    file.write_text(
+        "from parts_of_mine.layers import use_fused, other\ndef f(): return use_fused()\ndef g(): return other()"
+    )
+    assert run(file, "f")[0].f() == 3
+    with pytest.raises(ModuleNotFoundError, match="other is needed and not there"):
+        run(file, "g")[0].g()
 
 
 @pytest.fixture

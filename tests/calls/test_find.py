@@ -34,6 +34,7 @@ CALLS = {
     t.SequenceFirst: ("nbd", "nbd"),
     t.PowersOfTwo: ("bnd", "bnd"),
     t.FixedLength: ("bnd", "bnd"),
+    t.TableForALength: ("bnd", "bnd"),
     t.Rotary: ("bnd", "bnd"),
     t.Complex: ("bnd", "bnd"),
     t.OfDataclass: ("bnd", "bnd"),
@@ -66,7 +67,9 @@ def test_the_axes_are_those_of_the_target(target):
 def test_it_is_made_and_called_again_at_another_size(target):
     plan = plan_of(target)
     sizes = (
-        {} if target is t.FixedLength else {"batch": 3, "n_q": 6, "n_k": 8 if plan.sizes.n_q != plan.sizes.n_k else 6}
+        {}
+        if target in (t.FixedLength, t.TableForALength)
+        else {"batch": 3, "n_q": 6, "n_k": 8 if plan.sizes.n_q != plan.sizes.n_k else 6}
     )
     arrays = plan.arrays(plan.call(plan.make(seed=1), plan.draw(**sizes, seed=1)))
     assert all(
@@ -113,6 +116,10 @@ def test_powers_of_two_are_tried():
 def test_a_fixed_length_is_found():
     plan = plan_of(t.FixedLength)
     assert plan.sizes.n_q == plan.constructor["sequence_length"]
+
+
+def test_a_length_that_an_error_tells_is_tried():
+    assert plan_of(t.TableForALength).sizes.n_q == 16
 
 
 def test_the_width_of_a_file_is_read_from_what_was_made():

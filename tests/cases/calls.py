@@ -657,3 +657,11 @@ def tables_cache_true_hides(m):
 
 def tile_of_a_picture(m):
     return make(m.TileAttention, 24, 3, 2)(2 * x(2, 9, 24))
+
+
+def features_first(m):
+    return m.layer(2 * x(2, 48, 5))
+
+
+def picture_head_size(m):
+    return make(m.PictureAttention, 24, 8)(2 * x(2, 24, 3, 5))

@@ -11,7 +11,7 @@ BAD_CALLS = [
     BadCall(
         "faults.find_fault('')",
         "OptionError",
-        "no fault is called ''; attention_surgeon.faults.catalogue() lists all 169.",
+        "no fault is called ''; attention_surgeon.faults.catalogue() lists all 171.",
     ),
     BadCall(
         "faults.find_fault(3)",

@@ -16,7 +16,7 @@ operands: query_key_swapped key_value_swapped query_value_swapped operands_rotat
     key_as_value query_as_value value_as_key value_as_query context_ignored context_as_query chunk_order_wrong
 score: key_not_transposed key_reshaped scores_transposed scores_negated cosine_scores distance_scores
     rotary_layouts_mixed rotary_over_heads rotary_on_one_side rotary_direction rotary_positions_wrong
-    rotary_before_split norm_missing_on_keys norm_axis_wrong norm_inverted positions_on_one_side
+    rotary_before_split norm_missing_on_keys norm_axis_wrong norm_inverted positions_on_one_side query_ignored
 scale: scale_missing scale_multiplied scale_by_key_size scale_twice scale_by_fourth_root scale_by_model_width
     scale_by_value_size scale_by_num_keys scale_by_num_queries scale_by_num_heads scale_hard_coded scale_after_softmax
     scale_flag_ignored scale_flag_inverted scale_not_asked cap_missing
@@ -31,7 +31,7 @@ normalise: softmax_over_queries softmax_over_heads softmax_over_batch softmax_ov
     exp_not_normalised softmax_no_max_subtraction global_max_subtracted softmax_twice softmax_plus_one softmax_base_two
     log_softmax_used sigmoid_used scores_divided_by_sum hard_max sum_without_keepdim renormalised_over_queries
     l2_normalised weights_divided_by_num_keys sink_missing sink_scaled online_softmax_not_rescaled
-    running_maximum_finite bias_after_softmax sink_column_wrong exp_divided_by_mean
+    running_maximum_finite sums_in_low_precision bias_after_softmax sink_column_wrong exp_divided_by_mean
     softmax_axis_ignored
 combine: weights_transposed weights_ignored value_returned output_zero residual_added scores_combined scores_returned
     returns_swapped weights_before_mask_returned rotary_on_values values_out_of_order weights_returned_differ
@@ -63,7 +63,7 @@ by_name = pytest.mark.parametrize("fault", catalogue(), ids=lambda fault: fault.
 def test_every_fault_has_its_name_and_its_stage():
     stages = re.findall(r"^(\w+):((?:.*\n)(?:    .*\n)*)", NAMES, re.MULTILINE)
     named = {name: stage for stage, names in stages for name in names.split()}
-    assert len(named) == 169
+    assert len(named) == 171
     assert {fault.name: fault.stage for fault in catalogue()} == named
 
 

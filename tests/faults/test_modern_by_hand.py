@@ -175,6 +175,22 @@ def test_a_maximum_that_starts_at_zero_shows_far_below_it():
     assert circuit.run(given(-1e5 * Q.abs(), K.abs(), V))[1].isnan().all()
 
 
+def test_sums_that_are_kept_in_low_precision():
+    grown = (SCALED - SCALED.amax(-1, keepdim=True)).exp()
+    total = grown[..., 0].bfloat16()
+    for key in range(1, N):
+        total = total + grown[..., key].bfloat16()
+    found = weights("sums_in_low_precision", Circuit())
+    assert torch.equal(found, grown / total.double()[..., None])
+    assert 1e-4 < (found.sum(-1) - 1).abs().max() < 1e-2
+
+
+def test_scores_that_do_not_know_the_query():
+    found = weights("query_ignored", Circuit())
+    assert torch.allclose(found, soft(SCALED.mean(-2, keepdim=True)).expand_as(SCALED))
+    assert torch.allclose(found[..., :1, :].expand_as(found), found)
+
+
 def test_what_layers_get_wrong():
     layer = Layer(2, 2, size=4)
     right, names = layer(Circuit()), ("values_not_projected", "output_projected_twice", "heads_merged_by_feature")

@@ -41,12 +41,12 @@ def needed_statements(tree: ast.Module, name: str) -> list[ast.stmt]:
     if name not in binders:
         return list(tree.body)
     kept = {place for place, one in enumerate(tree.body) if _is_always(one)}
-    waiting, seen = [name], {name}
+    waiting, seen, own = [name], {name}, _names_of_itself(tree)
     while waiting:
         for place in binders.get(waiting.pop(), ()):
             if place not in kept:
                 kept.add(place)
-                new = _read(tree.body[place]) - seen
+                new = (_read(tree.body[place]) | _read_through(tree.body[place], own)) - seen
                 seen |= new
                 waiting += new
     return [tree.body[place] for place in sorted(kept)]
@@ -104,6 +104,19 @@ def _read(statement: ast.stmt) -> set[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier()
     }  # fmt: skip
     return (names | strings) - set(dir(builtins))
+
+
+def _names_of_itself(tree: ast.Module) -> set[str]:
+    """Return the names under which a file holds its own module: `d2l = sys.modules[__name__]`."""
+    assigned = (one for one in tree.body if isinstance(one, ast.Assign))
+    mine = (one for one in assigned if ast.unparse(one.value) == "sys.modules[__name__]")
+    return {target.id for one in mine for target in one.targets if isinstance(target, ast.Name)}
+
+
+def _read_through(statement: ast.stmt, own: set[str]) -> set[str]:
+    """Return the names that a statement takes from its own module: `d2l.Module`."""
+    parts = (node for node in ast.walk(statement) if isinstance(node, ast.Attribute))
+    return {node.attr for node in parts if isinstance(node.value, ast.Name) and node.value.id in own}
 
 
 class Missing(ModuleType):
@@ -169,8 +182,50 @@ def run_definition(path: Path, name: str, module: ModuleType, content: bytes) ->
             notes.append(f"line {statement.lineno}: {error}")
             for one in statement.names:
                 bound = one.asname or one.name.partition(".")[0]
-                module.__dict__[bound] = stand_in(one.name) or Missing(one.name, str(error))
+                mine = _own_part(one.name, path, statement)
+                found = stand_in(one.name) if mine is None else mine
+                module.__dict__[bound] = found or Missing(one.name, str(error))
     return notes
+
+
+def _own_part(name: str, path: Path, statement: ast.Import | ast.ImportFrom) -> Any:
+    """Return what a package of the user's own tree has under a name, of which no more is run than defines it.
+
+    None where there is none: a package may need another one that is not installed, and the name none of it.
+    """
+    if isinstance(statement, ast.Import):
+        return None
+    parts = [part for part in (statement.module or "").split(".") if part]
+    if statement.level:
+        folder = path.resolve().parents[statement.level - 1]
+    else:
+        folder = next((one for one in _folders(path) if parts and (one / parts[0]).exists()), None)
+    return None if folder is None else _defined_below(name, folder.joinpath(*parts))
+
+
+def _defined_below(name: str, place: Path, depth: int = 4) -> Any:
+    """Return what a package or module defines under a name, or imports from a part of itself."""
+    file = place / "__init__.py" if place.is_dir() else place.with_name(f"{place.name}.py")
+    if not file.is_file() or not depth:
+        return None
+    content = file.read_bytes()
+    for statement in ast.parse(content).body:
+        if isinstance(statement, ast.ImportFrom) and statement.level == 1:
+            wanted = next((one.name for one in statement.names if name in (one.asname, one.name)), None)
+            inside = file.parent.joinpath(*(statement.module or "").split("."))
+            part = None if wanted is None else _defined_below(wanted, inside, depth - 1)
+            if part is not None:
+                return part
+        elif name in _bound(statement) and not isinstance(statement, ast.Import | ast.ImportFrom):
+            module = ModuleType(file.stem)
+            module.__file__ = str(file)
+            sys.modules.setdefault(module.__name__, module)
+            try:
+                run_definition(file, name, module, content)
+            except Exception:  # noqa: BLE001  somebody else's file may raise anything
+                return None
+            return vars(module).get(name)
+    return None
 
 
 def others_of_file(target: Any, pattern: str) -> dict[str, Any]:

@@ -49,6 +49,8 @@ _USUAL = 2  # of the combinations of arguments that are no tokens
 _NO_NUMBERS = 2  # faults of a call that gives none: a mask of the wrong polarity hides everything
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
+_TOLD = re.compile(r"size of tensor \w \((\d+)\)")
+_LONGEST = 300  # tokens
 
 
 def find_plan(
@@ -92,6 +94,7 @@ class _Search:
     best: tuple[tuple[bool, bool, int], Plan] | None = None
     made: list[_Made] = field(default_factory=list)
     reached: int = 0
+    told: set[tuple[int, int]] = field(default_factory=set)
 
     def result(self) -> Plan | Refusal:
         """Search, with warnings off and the state of gradients and of random numbers as before."""
@@ -157,10 +160,20 @@ class _Search:
                     yield plan
                     if self.attempts - before > _ATTEMPTS // 4:  # what its comments say may be said of a helper
                         break
+                if self.best is None:
+                    yield from self._at_lengths_told(*one)
                 if self.best is not None and (not is_usual or (not self.best[0][0] and self.best[0][2] < _NO_NUMBERS)):
                     return
                 if self.attempts - before > _ATTEMPTS // 4:
                     break
+
+    def _at_lengths_told(self, given: dict[str, Any], made: Any, proposal: Proposal) -> Iterator[Plan | None]:
+        """Try as many tokens as an error says that a table of the layer is made for, and one less: a class token."""
+        found = {int(n) for words in self.errors for n in _TOLD.findall(words)}
+        for n in sorted(n for n in found if (id(made), n) not in self.told):
+            self.told.add((id(made), n))
+            lengths = [(m, m) for m in (n, n - 1) if 3 < m <= _LONGEST]
+            yield from self._calls(given, made, proposal, lengths, is_likely=True, is_usual=True)
 
     def _kept(self, made: list[_Made]) -> Iterator[_Made]:
         for one in self._objects():
@@ -204,9 +217,19 @@ class _Search:
             made = Plan(self.target, given, Sizes(), ()).bare()
         except Exception as error:  # noqa: BLE001  somebody else's code may raise anything
             self._note(error)
+            self._give_norm(str(error))
             return None
         draw_parameters(made, 0, None)
         return made
+
+    def _give_norm(self, said: str) -> None:
+        """Give the class of a norm from now on, where an error says that it must be given."""
+        from torch import nn
+
+        for parameter in self.maker.parameters:
+            is_asked = re.search(rf"\b{re.escape(parameter.name)}\b.*\b(must|required|needs?)\b", said)
+            if is_asked and parameter.default is None and "norm" in parameter.name.lower():
+                self.hints.setdefault(parameter.name, nn.LayerNorm)
 
     def _calls(
         self,

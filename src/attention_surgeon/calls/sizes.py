@@ -86,6 +86,8 @@ def numbers(proposal: Proposal, kinds: Collection[Size]) -> dict[Size, int]:
         width = proposal.alone * proposal.head_size  # one head as wide as the layer
     if proposal.width is None and has_own and proposal.is_free:
         width = inner + 12 if not has_heads else inner - 4 if heads <= 3 else inner - 12
+        if not has_heads and "head_size" in kinds:  # how many heads there are may be worked out: a whole number
+            width = proposal.alone * inner
     return {
         "width": width,
         "context_width": proposal.context_width or width,

@@ -11,7 +11,14 @@ from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
-from attention_surgeon.diagnose.kernels import diagnose_kernel, diagnose_layout, diagnose_swept, works_in_pieces
+from attention_surgeon.diagnose.kernels import (
+    beneath_scale,
+    diagnose_kernel,
+    diagnose_layout,
+    diagnose_pieces,
+    diagnose_swept,
+    works_in_pieces,
+)
 from attention_surgeon.diagnose.mask_functions import diagnose_mask
 from attention_surgeon.diagnose.observed import diagnose_observed, words_of
 from attention_surgeon.diagnose.packed_functions import diagnose_packed
@@ -54,6 +61,7 @@ def diagnose(target: Any, contract: Contract | str | None = None, **options: Any
     choices = contracts_for(target, contract, **options)
     with surroundings_kept():
         best = _by_both(target, choices, contract, options)
+        best = best if contract is not None else _with_the_rest(best, target)
     return dataclasses.replace(best, seconds=time.perf_counter() - start)
 
 
@@ -86,6 +94,9 @@ def _by_both(
     kernel = diagnose_kernel(target)
     if kernel is not None and works_in_pieces(target):
         return _with_small_calls(kernel, target, choices, options)
+    pieces = diagnose_pieces(target) if kernel is None and works_in_pieces(target) else None
+    if pieces is not None:
+        return pieces
     seen = diagnose_observed(target, is_unscaled=options.get("scaled") is False)
     if seen.verdict == "wrong" and not set(seen.names) & {fault.name for fault in faults_of("modern")}:
         return _with_answers(seen, choices, target)
@@ -95,6 +106,22 @@ def _by_both(
         return _by_answers_alone(seen, target, choices, options)
     other = diagnose_layout(target, seen.kind) or _beside(target) if seen.verdict == "right" else None
     return other or seen
+
+
+def _with_the_rest(found: Diagnosis, target: Any) -> Diagnosis:
+    """Mend the scale of a function in pieces, and add what is wrong then."""
+    rest = beneath_scale(target, found.names) if found.verdict == "wrong" else None
+    if rest is None:
+        return found
+    seen = (
+        dataclasses.replace(each, evidence=f"with its scale mended, {each.evidence}")
+        for each in rest.behaviour
+        if each.is_fault
+    )
+    named = [find_fault(name) for name in (*found.names, *rest.names)]
+    more = diagnosed("wrong", found.contract, explanations=(named,), behaviour=(*found.behaviour, *seen))
+    parts = {name: getattr(more, name) for name in ("mistakes", "explanations", "behaviour")}
+    return dataclasses.replace(found, **parts)
 
 
 def _beside(target: Any) -> Diagnosis | None:

@@ -4,10 +4,11 @@ What small calls say of it is said elsewhere; here it is right in them.
 """
 
 import ast
+import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attention_surgeon.diagnose.diagnosis import Counterexample, Diagnosis, diagnosed
@@ -15,11 +16,13 @@ from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.faults import find_fault
 from attention_surgeon.testing.answer import to_array
 from attention_surgeon.testing.kernel.contract import KernelContract, KernelSubject
-from attention_surgeon.testing.kernel.signature import is_kernel
+from attention_surgeon.testing.kernel.names import name_of
+from attention_surgeon.testing.kernel.signature import is_kernel, read_kernel
 from attention_surgeon.testing.kernel.sweep import Found
 from attention_surgeon.testing.steadiness import steadiness_of
 from attention_surgeon.verdict import Behaviour
 
+_OF_PIECES = ("online_softmax_not_rescaled", "tail_dropped")
 _SHOWN = 6  # numbers of the row that is furthest off
 
 
@@ -39,6 +42,75 @@ def diagnose_kernel(target: Any) -> Diagnosis | None:
         return diagnose_swept(subject) if subject.is_right else None
     except UnjudgedError:
         return None
+
+
+def diagnose_pieces(target: Any) -> Diagnosis | None:
+    """Judge a function in pieces that is wrong in small calls too, by what its pieces forget; None for any other.
+
+    >>> import torch
+    >>> def of_pairs(q, k, v):
+    ...     top, total, output = torch.full((*q.shape[:-1], 1), -torch.inf), 0, 0
+    ...     for keys, values in zip(k.split(2, -2), v.split(2, -2)):
+    ...         scores = q @ keys.mT / q.shape[-1] ** 0.5
+    ...         new = torch.maximum(top, scores.amax(-1, keepdim=True))
+    ...         weights, factor, top = (scores - new).exp(), (top - new).exp(), new
+    ...         total, output = total * factor + weights.sum(-1, keepdim=True), output + weights @ values
+    ...     return output / total
+    >>> diagnose_pieces(of_pairs).names
+    ('online_softmax_not_rescaled',)
+    """
+    try:
+        subject = KernelContract().bind(target)
+    except UnjudgedError:
+        return None
+    call = subject.cases(0)[0]
+    outcome = subject.asker.ask(call)
+    fault = None if outcome.is_right else name_of(subject.asker, call, subject.cases(1)[0])
+    if fault not in _OF_PIECES:
+        return None
+    sentence = f"in pieces it gives another output than at once: it is off by {outcome.distance:.2g}"
+    found = Found(sentence, call, outcome, subject.asker.right(call), fault)
+    return diagnosed(
+        "wrong",
+        str(subject.contract),
+        explanations=((find_fault(fault),),),
+        behaviour=[Behaviour(fault, sentence)],
+        counterexample=_example(subject, found),
+        contract_name=subject.contract.registered_name,
+        called_with=call.sentence,
+    )
+
+
+def beneath_scale(target: Any, names: Sequence[str]) -> Diagnosis | None:
+    """Judge a function in pieces with its scale mended; None where that is not all, or nothing else is wrong.
+
+    Args:
+        target: A function that is known to have these faults, and nothing that small calls show besides.
+        names: Of the faults.
+    """
+    if len(names) != 1 or names[0] not in _MENDED or not works_in_pieces(target):
+        return None
+    order = read_kernel(target).order
+
+    @functools.wraps(target)
+    def mended(*operands: Any, **others: Any) -> Any:
+        given = list(operands)
+        query, key = (order.index(role) for role in ("query", "key"))
+        given[query] = given[query] * _MENDED[names[0]](given[query].shape, given[key].shape)
+        return target(*given, **others)
+
+    found = diagnose_kernel(mended) or diagnose_pieces(mended)
+    return found if found is not None and found.verdict == "wrong" and found.names else None
+
+
+_MENDED: dict[str, Callable[[Sequence[int], Sequence[int]], float]] = {
+    "scale_missing": lambda query, key: query[-1] ** -0.5,
+    "scale_multiplied": lambda query, key: 1 / query[-1],
+    "scale_by_key_size": lambda query, key: query[-1] ** 0.5,
+    "scale_by_num_keys": lambda query, key: (key[-2] / query[-1]) ** 0.5,
+    "scale_by_num_queries": lambda query, key: (query[-2] / query[-1]) ** 0.5,
+}
+"""By the name of a fault of the scale: what queries are multiplied with, so that the scale is what it should be."""
 
 
 def diagnose_layout(target: Any, kind: Sequence[str]) -> Diagnosis | None:

@@ -73,9 +73,7 @@ def diagnose_packed(target: Any, says: str) -> Diagnosis | None:
         return None
     align: Align = "start" if re.search(r"top[- ]left|upper[- ]left", says, re.IGNORECASE) else "end"
     tried, refused, wrong = [], [], []
-    for call in _CALLS:
-        if call.is_causal and "causal" not in roles.values():
-            continue
+    for call in _calls(target, roles, align):
         output = _answer(target, roles, call)
         if output is None:
             refused.append(call.words)
@@ -89,6 +87,16 @@ def diagnose_packed(target: Any, says: str) -> Diagnosis | None:
         return None
     kind = ("attention over packed sequences",)
     return diagnosed("right", kind[0], kind=kind, called_with=tried[0], calls=tuple(tried[1:]), untried=tuple(refused))
+
+
+def _calls(target: Any, roles: dict[str, str], align: Align) -> list[_Call]:
+    """Return the calls to make; where no argument says so, one sequence shows whether the future is hidden."""
+    if "causal" in roles.values():
+        return list(_CALLS)
+    alone = _Call((5,), (5,), is_causal=True)  # it has no borders to get wrong, but one
+    output = _answer(target, roles, alone)
+    is_causal = output is not None and any(_is(output, _right(alone, align, cut=cut)) for cut in ("", "one late"))
+    return [replace(call, is_causal=is_causal) for call in _CALLS if not call.is_causal]
 
 
 def _roles(target: Any) -> dict[str, str] | None:
@@ -146,15 +154,22 @@ def _bounds(lengths: Sequence[int]) -> Tensor:
     return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
 
 
+def _one_late(bounds: Tensor) -> Tensor:
+    """Return bounds that leave the first token of every sequence to the one before; the first of all stays alone."""
+    return torch.cat([bounds[:1], bounds[:-1] + 1, bounds[-1:]])
+
+
 def _right(call: _Call, align: Align, *, cut: str = "", is_tiled: bool = False) -> Tensor:
     """Return the answer `(total_q, h, d)`; `cut` is a way of cutting the keys that is wrong."""
     q, k, v = call.operands()
     shared = call.heads // call.kv_heads
     k, v = (x.repeat(1, shared, 1) if is_tiled else x.repeat_interleave(shared, 1) for x in (k, v))
     parts = []
-    for (start, end), (first, last) in zip(pairwise(_bounds(call.queries)), pairwise(_bounds(call.keys)), strict=True):
+    bounds = [_one_late(_bounds(n)) if cut == "one late" else _bounds(n) for n in (call.queries, call.keys)]
+    for (start, end), (first, last) in zip(*map(pairwise, bounds), strict=True):
         first, last = {
             "": (first, last),
+            "one late": (first, last),
             "nothing": (0, len(k)),
             "from the first": (0, last),
             "one more": (first, min(int(last) + 1, len(k))),
@@ -171,6 +186,7 @@ _CUTS = {
     "nothing": "every sequence sees the keys of all",
     "from the first": "every sequence sees the keys of those before it",
     "one more": "every sequence sees the first key of the next",
+    "one late": "the first token of every sequence counts as one of the sequence before it",
     "as the queries": "the keys are cut where the queries begin and end",
 }
 

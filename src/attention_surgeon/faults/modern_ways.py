@@ -201,6 +201,24 @@ def _maximum_from_zero(masked: Tensor, operands: Operands) -> Tensor:
     return exponentials / exponentials.sum(-1, keepdim=True)
 
 
+def _sum_in_bfloat16(masked: Tensor, operands: Operands) -> Tensor:
+    exponentials = (masked - masked.amax(-1, keepdim=True)).exp()
+    total = torch.zeros(*masked.shape[:-1], 1, dtype=torch.bfloat16)
+    for key in exponentials.split(1, dim=-1):
+        total = total + key.bfloat16()
+    return exponentials / total.to(masked.dtype)
+
+
+def _ask_for_all(circuit: Circuit) -> Circuit:
+    usual = circuit.mechanism.score
+
+    def score_for_all(operands: Operands) -> Tensor:
+        query = operands.query.mean(-2, keepdim=True).expand_as(operands.query)
+        return usual(dataclasses.replace(operands, query=query))
+
+    return circuit.replace(score=score_for_all)
+
+
 def _drop_scores(circuit: Circuit) -> Circuit:
     usual = circuit.mechanism.normalise
 
@@ -328,6 +346,8 @@ WAYS: dict[str, Way] = {
     "output_projected_twice": Way(_project_output_twice, wraps=True),
     "online_softmax_not_rescaled": Way(lambda circuit: circuit.replace(normalise=_without_rescaling)),
     "running_maximum_finite": Way(lambda circuit: circuit.replace(normalise=_maximum_from_zero)),
+    "sums_in_low_precision": Way(lambda circuit: circuit.replace(normalise=_sum_in_bfloat16)),
+    "query_ignored": Way(_ask_for_all, wraps=True),
     "tail_dropped": Way(read_mask_as(_drop_tail), wraps=True),
     "pad_id_wrong": Way(wrap=_next_pad_id, wraps=True),
 }

@@ -94,6 +94,8 @@ def try_arguments(plan: Plan, made: Any, *, says: str = "") -> list[Claim]:
         claim = trier.claim(argument)
         if claim is not None and not claim.tried and argument.role in ("mask", "padding", "lengths"):
             claim = _where_square(plan, made, says, argument) or claim
+        if claim is not None and argument.role == "mask" and claim.fault is None and _OF_WINDOWS.search(says):
+            claim = _of_windows(plan, made, says, claim, argument)
         if claim is not None and argument.role in ("mask", "padding") and claim.fault in (None, "mask_ignored"):
             other = _with_context(plan, made, says, argument, claim)
             if other is not None:
@@ -113,6 +115,25 @@ def _where_square(plan: Plan, made: Any, says: str, argument: Any) -> Claim | No
         return _Trier(plan, made, says, n_q=plan.sizes.n_k, n_k=plan.sizes.n_k).claim(argument)
     except Exception:  # noqa: BLE001  a size that is refused is no fault
         return None
+
+
+_OF_WINDOWS = re.compile(r"\b(num(ber)?_?(of)?_?w(in(dow)?s)?|nW)\b", re.IGNORECASE)
+"""What a text says of a mask that has one part for each window of a picture."""
+_WINDOWS = 2
+
+
+def _of_windows(plan: Plan, made: Any, says: str, claim: Claim, argument: Any) -> Claim:
+    """Give a mask of two windows to twice as many sequences: pictures stand one after the other, each in windows."""
+    kinds = [_taken_apart(words)[1] for words in claim.tried]
+    if not kinds:
+        return claim
+    try:
+        found = _Trier(plan, made, says, batch=2 * _WINDOWS).claim_of_windows(argument, kinds[0])
+    except Exception:  # noqa: BLE001  a size that is refused is no fault
+        return claim
+    if found.fault is None and found.tried:
+        return replace(claim, tried=(*claim.tried, *found.tried))
+    return found if found.tried else claim
 
 
 def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim) -> Claim | None:
@@ -239,6 +260,16 @@ class _Trier:
     def _mask(self, argument: Any) -> Claim:
         is_padding = "pad" in argument.name.lower()
         return self._over_forms(argument, _PADDING_FORMS if is_padding else MASK_FORMS)
+
+    def claim_of_windows(self, argument: Any, kind: str) -> Claim:
+        """Return what came of a mask `(windows, n, m)` of a kind that is understood in other forms."""
+        allowed, words = self._allowed("w n m"), f"(w, n, m) {kind}"
+        found = self._given(argument, self._as_value(allowed, "w n m", kind))
+        if found is None:
+            return Claim(argument.name)
+        if self._meaning(found, allowed, kind) is None:
+            return self._wrong(argument, found, allowed, words, "w n m")
+        return Claim(argument.name, (words,))
 
     def _padding(self, argument: Any) -> Claim:
         return self._over_forms(argument, (*_PADDING_FORMS, "n m", "b 1 n m"))
@@ -394,6 +425,9 @@ class _Trier:
             lengths = [m - 1 - 2 * (i % 2) for i in range(b)]
             allowed = np.broadcast_to((np.arange(m)[None, :] < np.array(lengths)[:, None])[:, None, None], self.shape)
             return allowed.copy()
+        if form == "w n m":
+            allowed = np.tile(self._allowed("b n m")[:_WINDOWS], (b // _WINDOWS, 1, 1, 1))
+            return np.broadcast_to(allowed, self.shape).copy()
         size = {"n m": (1, 1), "1 1 n m": (1, 1), "1 n m": (1, 1), "b h n m": (b, h)}.get(form, (b, 1))
         allowed = source.random((*size, n, m)) < 0.55
         seen = ~np.asarray(self.plain.cells.any((0, 1)))  # what the target itself leaves visible
@@ -411,6 +445,7 @@ class _Trier:
             "b 1 n m": lambda a: a[:, :1],
             "b n m": lambda a: a[:, 0],
             "b h n m": lambda a: a,
+            "w n m": lambda a: a[:_WINDOWS, 0],
             "B n m": lambda a: np.repeat(a[:, 0], h, 0),
             "b m": lambda a: a[:, 0, 0],
             "b 1 1 m": lambda a: a[:, :1, :1],
@@ -487,6 +522,9 @@ class _Trier:
             others.append(
                 ("mask_hides_queries", "rows of queries are hidden, not columns of keys", allowed.swapaxes(-1, -2))
             )
+        if form == "w n m":
+            words = "each mask serves for neighbours, not for the same window of every picture"
+            others.append(("mask_batch_order", words, np.repeat(allowed[:_WINDOWS], b // _WINDOWS, 0)))
         shifted = np.concatenate([allowed[..., :1], allowed[..., :-1]], -1)
         others.append(("mask_off_by_one", "it is shifted by one key", shifted))
         others.append(

@@ -72,6 +72,35 @@ def find_cores(flow: Flow) -> list[Core]:
     return found
 
 
+def rows_alike(flow: Flow) -> tuple[str, str, str, int] | None:
+    """Say where a softmax gives every query the same weights, whatever the tokens are; None for none.
+
+    Returns:
+        The fault, its step, what was seen, and the operation.
+    """
+    shape = flow.plan.sizes.n_q, flow.plan.sizes.n_k
+    for op, recorded in enumerate(flow.ops):
+        values = [trace.ops[op].value for trace in (flow.base, flow.other)]
+        if recorded.name != "softmax" or shape[0] < 2 or any(v is None or v.shape[-2:] != shape for v in values):
+            continue
+        is_alike = all(not apart(v, np.broadcast_to(v[..., :1, :], v.shape)).any() for v in values if v is not None)
+        if is_alike and not flow.is_constant(op) and any(flow.reaches(op, p) for p in flow.products):
+            return "query_ignored", "scores", "every query has the same weights", op
+    return None
+
+
+def weights_of_one(flow: Flow) -> tuple[str, str, str, int] | None:
+    """Say where a softmax runs over an axis of one, so that every weight is 1; None for none."""
+    for op, recorded in enumerate(flow.ops):
+        axis, value = recorded.options.get("dim"), recorded.value
+        if recorded.name != "softmax" or value is None or not isinstance(axis, int) or flow.is_constant(op, 0):
+            continue
+        fault = {2: "softmax_over_queries", 3: "softmax_over_heads"}.get(-axis if axis < 0 else value.ndim - axis)
+        if fault is not None and value.shape[axis] == 1 and value.shape[-1] > 1:
+            return fault, "weights", "the softmax runs over an axis of one, so that every weight is 1", op
+    return None
+
+
 def same_core(core: Core, source: Flow, echo: Flow) -> Core:
     """Return the core of an echo that stands where this one stands in its source.
 
@@ -689,6 +718,8 @@ class _Fused:
         array, marks = self.op.inputs[operand], self.flow.labels(self.core.combine, operand)
         rows = _of_rows(marks)
         name = ("queries", "keys", "values")[operand]
+        if (marks == NONE).all():
+            raise UnjudgedError(f"the {name} depend on no token: they are parameters")
         if (rows < 0).any():
             raise _mixed(marks, name, self.core, self.flow)
         tokens = [self.flow.tokens[t] for t in rows.flat]

@@ -56,6 +56,9 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     if not after:
         return _unprojected(flow, heads, output, last)
     op = after[0]
+    of_heads = projected_in_heads(flow, op, heads)
+    if of_heads is not None and len(after) > 1 and flow.reaches(op, after[1]):
+        op, heads = after[1], of_heads
     merged = _tokens_in(flow, op)
     if merged is None:
         return Ending(is_known=False, projection=op, op=op)
@@ -68,6 +71,23 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
         known = fault != "unknown"
         return Ending(fault if known else None, known, op, op=op)
     return _tail(flow, op, output)
+
+
+def projected_in_heads(flow: Flow, op: int, heads: Array) -> Array | None:
+    """Return heads `(b, h, n, d)` behind a projection that each of them has for itself, as latents have; else None."""
+    recorded = flow.ops[op]
+    product = as_product(recorded.name, recorded.inputs, recorded.options)
+    if product is None:
+        return None
+    product = product if flow.is_constant(op, -1) else product.turned()
+    kept, rows = product.rows("a", product.summed)
+    own = [c for c in product.out if c not in kept]
+    if len(kept) != 3 or len(own) != 1 or not {kept[1], kept[2]} & set(product.right):
+        return None
+    value = product.value().transpose([product.out.index(c) for c in (*kept, *own)])
+    if _same(rows, heads.transpose(0, 2, 1, 3)):
+        return value.transpose(0, 2, 1, 3)
+    return value if _same(rows, heads) else None
 
 
 _LAYOUTS: Mapping[str | None, Callable[[Array], Array]] = {
@@ -90,8 +110,8 @@ def _beyond_merging(flow: Flow, op: int, core: Core, canon: Canon) -> tuple[str,
     """Say what was done to the merged heads before the output projection, None for what has no name here.
 
     Returns:
-        `gated`: they are multiplied with what does not depend on them; `positions added`: a part is added that the
-        weights make; `queries added`. And the fault of the merging, None for none.
+        `gated`: they are multiplied with what does not depend on them; `normed`: by a norm; `positions added`: a part
+        is added that the weights make; `queries added`. And the fault of the merging, None for none.
     """
     for fault, laid in _LAYOUTS.items():
         done = _done_to(flow, op, core, canon, laid)
@@ -113,13 +133,19 @@ def _done_to(flow: Flow, op: int, core: Core, canon: Canon, laid: Callable[[Arra
         return "gated"
     added = one[1] - one[0]
     if not _is_one(added, two[1] - two[0]):
-        return None
+        return "normed" if _is_normed_rows(one[0], one[1], heads.shape[-1]) else None
     asked = laid(canon.q)
     if asked.size == heads.size and _is_one(added, asked.reshape(added.shape)):
         return "queries added"
     if not core.is_fused and three is not None and not _is_one(added, three[1] - three[0]):
         return "positions added"
     return None
+
+
+def _is_normed_rows(rows: Array, changed: Array, size: int) -> bool:
+    """Whether merged heads `(tokens, features)` are normed, all features of a token together or those of each head."""
+    ways = [x.reshape(1, -1, 1, width) for width in (rows.shape[-1], size) for x in (rows, changed)]
+    return any(find_norm(*ways[first : first + 2]) is not None for first in (0, 2))
 
 
 def _is_one(one: Array, two: Array) -> bool:
@@ -214,6 +240,9 @@ def _same(one: Array, two: Array) -> bool:
 def _unprojected(flow: Flow, heads: Array, output: Array, last: int) -> Ending:
     b, h, n, d = heads.shape
     axes = flow.plan.output_axes
+    without = _without_residual(flow, output)
+    if output.ndim == len(axes) and "h" not in axes and "d" in axes:  # features first, as in pictures
+        output, *without = (np.moveaxis(part, axes.index("d"), -1) for part in (output, *without))
     rows = [
         heads,
         heads.transpose(0, 2, 1, 3),
@@ -236,8 +265,7 @@ def _unprojected(flow: Flow, heads: Array, output: Array, last: int) -> Ending:
     fault = merge_fault(heads, output.reshape(-1, output.shape[-1])) if output.size else "unknown"
     if fault is None:
         return Ending()
-    residual = _without_residual(flow, output)
-    for value in residual:
+    for value in without:
         if merge_fault(heads, value.reshape(-1, value.shape[-1])) is None:
             return Ending(has_residual=True, tail=("add",))
     if flow.plan.library and output.ndim > 2 and h == 1 and output.shape == (b, n, d):
@@ -281,7 +309,8 @@ def _tail(flow: Flow, op: int, output: Array) -> Ending:
     if value.shape == output.shape and (found := _normed(flow, op, value, output)) is not None:
         return replace(found, tail=others)
     has_product = bool(after)
-    return Ending(projection=op, has_residual="add" in others, tail=others, is_known=not has_product)
+    is_sum = any(p > op and not flow.reaches(op, p) for p in flow.projections)  # of projections, as LoRA's
+    return Ending(projection=op, has_residual="add" in others and not is_sum, tail=others, is_known=not has_product)
 
 
 def _same_matrix(flow: Flow, one: int, two: int) -> bool:

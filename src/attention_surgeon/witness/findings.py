@@ -78,6 +78,7 @@ class Expected:
         base: Of the rotary frequencies.
         has_residual: Its text says that the input is added to the output.
         rotates_values: Its name says that positions turn the values, too.
+        is_local: It was made as the kind that has a window.
     """
 
     is_causal: bool | None = None
@@ -92,6 +93,7 @@ class Expected:
     base: float | None = None
     has_residual: bool = False
     rotates_values: bool = False
+    is_local: bool = False
 
 
 _CALLERS_FAULT = frozenset(("rotary_over_heads", "rotary_on_values", "rotary_on_one_side", "rotary_direction"))
@@ -115,6 +117,7 @@ class Notes:
         order: Of the heads, by the features of the queries that they take; None: as they lie.
         has_one_value: All heads share one value, and not one key.
         num_products: How many products its scores are a sum of.
+        is_latent: Each head makes its output of what the weights gave, by a matrix of its own.
     """
 
     def __init__(self, flow: Flow, expects: Expected) -> None:
@@ -124,6 +127,7 @@ class Notes:
         self.order: Array | None = None
         self.has_one_value = False
         self.num_products = 1
+        self.is_latent = False
 
     def wrong(
         self, fault: str, step: str, sentence: str, op: int | None, yours: Any = None, expected: Any = None

@@ -19,6 +19,7 @@ from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import canonical, find_cores
 from attention_surgeon.witness.findings import Expected, Finding, Reading
 from attention_surgeon.witness.flow import Flow, apart
+from attention_surgeon.witness.learned import mixes_sequences, with_learned_queries
 from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
@@ -67,7 +68,22 @@ def observe(
     Raises:
         UnjudgedError: there is no softmax attention in it that can be read.
     """
-    return _Observer(plan, name, says, is_unscaled, is_quick).observation()
+    try:
+        return _Observer(plan, name, says, is_unscaled, is_quick).observation()
+    except UnjudgedError:
+        asking = with_learned_queries(plan)
+        if asking is None:
+            raise
+    if mixes_sequences(plan):
+        raise UnjudgedError(
+            "its queries are a parameter, and two sequences at once give another output than each alone"
+        )
+    found = _Observer(asking, name, says, is_unscaled, is_quick).observation()
+    findings = tuple(replace(each, sentence=each.sentence.replace("`inner.", "`")) for each in found.findings)
+    given = {f"`inner.{argument.name}`" for argument in asking.arguments}
+    remarks = tuple(words.replace("`inner.", "`") for words in found.remarks if not any(g in words for g in given))
+    kind = ("queries that are a parameter", *found.kind)
+    return replace(found, kind=kind, findings=findings, remarks=remarks)
 
 
 def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:
@@ -90,6 +106,7 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     windows = [
         value for key, value in given.items() if "window" in key and isinstance(value, int) and value is not True
     ]
+    half = _half_said(given | _defaults(plan.target), says)
     unscaled = is_unscaled or bool(
         re.search(r"\bunscaled\b|without scal|no scal|not scal|\bT5", f"{name} {says}", re.IGNORECASE)
     )
@@ -100,9 +117,15 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         else None,
         cap=caps[0] if len(caps) == 1 else None,
         has_sink=any("sink" in key for key in _parameter_names(made)),
-        step=_one_number(given, r"dilat"),
-        reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side"),
+        step=_one_number(given, r"dilat") if half is None else 1,
+        reach=_one_number(given, r"one_sided|radius|reach|half_window|window_side") if half is None else half,
         base=_one_number(_defaults(plan.target) | given, r"(rope_?|rotary_?)?(theta|base)$"),
+        is_local=any(
+            isinstance(v, str)
+            and re.search(r"local|sliding", v)
+            and re.search(rf"[=!]= *[\"']{re.escape(v)}[\"']", says)
+            for v in given.values()
+        ),
         has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
         is_unscaled=unscaled,
         has_output_projection="multihead" in name.lower().replace("_", ""),
@@ -161,6 +184,13 @@ def _is_tile(plan: Any, made: Any, window: int) -> bool:
     tables = any(re.search(r"rel\w*_pos|pos\w*_(bias|table|index)", name) for name in _state_names(made))
     in_picture = any("y" in a.axes for a in plan.arguments)
     return in_picture or (tables and plan.sizes.n_q in (window, window * window))
+
+
+def _half_said(given: Mapping[str, Any], says: str) -> int | None:
+    """Return how many keys to each side are seen, where the text says that it is half of a number: `window // 2`."""
+    found = re.search(r"\b(\w+) ?// ?2`* (tokens |keys |positions )?(to|on) (each|either|both)", prose_of(says))
+    value = None if found is None else given.get(found[1].lower())
+    return value // 2 if isinstance(value, int) and value > 1 else None
 
 
 def _one_number(given: Mapping[str, Any], pattern: str) -> Any:
@@ -374,7 +404,7 @@ class _Observer:
             changed = {k: v for k, v in _flat(plan.constructor) if dict(_flat(self.plan.constructor)).get(k, "") != v}
             words = ", ".join(f"{k}={v!r}" for k, v in changed.items())
             expects = expectations(plan, self.name, self.says, is_unscaled=self.expects.is_unscaled)
-            if any("scale" in k.lower() and v is False for k, v in changed.items()):
+            if any("scale" in k.lower() and "norm" not in k.lower() and v is False for k, v in changed.items()):
                 expects = replace(expects, is_unscaled=True)
             try:
                 flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))

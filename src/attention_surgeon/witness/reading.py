@@ -7,8 +7,19 @@ from typing import final
 
 import numpy as np
 
-from attention_surgeon.witness.core import Canon, Core, Structure, canonical, find_cores, rows_of, softmax
-from attention_surgeon.witness.ending import Ending, find_ending
+from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.witness.core import (
+    Canon,
+    Core,
+    Structure,
+    canonical,
+    find_cores,
+    rows_alike,
+    rows_of,
+    softmax,
+    weights_of_one,
+)
+from attention_surgeon.witness.ending import Ending, find_ending, projected_in_heads
 from attention_surgeon.witness.findings import Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.mixing import find_head_mix
@@ -61,7 +72,14 @@ class _Reader:
 
     def read(self) -> Reading:
         flow, reading = self.flow, self.reading
-        cores = find_cores(flow)
+        try:
+            cores = find_cores(flow)
+        except UnjudgedError:
+            found = rows_alike(flow) or weights_of_one(flow)
+            if found is None:
+                raise
+            self.notes.wrong(*found)
+            return reading
         try:
             canons = [canonical(flow, core) for core in cores]
         except Structure as found:
@@ -119,6 +137,8 @@ class _Reader:
         query = roots.get("q")
         if query is not None and len(set(query.features[:, 0])) == len(query.features) == canon.q.shape[1]:
             self.notes.order = np.argsort(query.features[:, 0])
+        after = [p for p in flow.projections if p > core.combine and flow.reaches(core.combine, p)]
+        self.notes.is_latent = bool(after) and projected_in_heads(flow, after[0], canon.output) is not None
         factor = RowReader(self.notes).read(roots, canon, core) if roots else 1.0
         self.notes.num_products = len(core.scores)
         ScoreReader(self.notes).read(core, canon, other, factor, is_first=is_first)
@@ -184,7 +204,11 @@ class _Reader:
             self.notes.wrong("projection_shared", "output", words, ending.projection)
         self._merged(ending)
         if ending.beyond:
-            reading.kind.append({"gated": "a gate on its output"}.get(ending.beyond, f"{ending.beyond} to the output"))
+            reading.kind.append(
+                {"gated": "a gate on its output", "normed": "a norm on its output"}.get(
+                    ending.beyond, f"{ending.beyond} to the output"
+                )
+            )
         if ending.has_residual:
             reading.remarks.append("the input is added to the output")
         others = [name for name in ending.tail if name in ("layer_norm", "rms_norm")]

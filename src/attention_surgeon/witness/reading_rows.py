@@ -160,6 +160,8 @@ class RowReader:
         elif _is_same(query, key):
             fault = "projection_shared" if _is_same(key, value) else "query_as_key"
             self.notes.wrong(fault, "projections", "queries and keys are made by one projection", op)
+        elif _is_same(key, value) and self.notes.is_latent:
+            self.reading.remarks.append("keys and values are one latent, of which each head makes its own")
         elif _is_same(key, value):
             self.notes.wrong("key_as_value", "projections", "keys and values are made by one projection", op)
         elif _is_same(query, value):

@@ -266,7 +266,8 @@ class ScoreReader:
         words = f"the scores are multiplied by {by:.4g}; 1/√d_k is {usual:.4g} (d_k = {sizes.size})"
         if abs(by - wanted) < 2e-4 * wanted:
             return
-        if self.notes.num_products > 1 and any(abs(by - size**-0.5) < 2e-4 * by for size in self._said_sizes()):
+        is_latent = self.notes.num_products > 1 or self.notes.is_latent
+        if is_latent and any(abs(by - size**-0.5) < 2e-4 * by for size in self._said_sizes()):
             self.reading.kind.append("keys that are kept as latents")  # the head's size is not that of a product
             return
         told = {name: of(sizes) for name, of in _FACTORS.items() if not (name == "scale_missing" and wanted == 1.0)}
@@ -334,7 +335,8 @@ class ScoreReader:
             words = f"a query sees {pattern.size} keys back, its own included; the window is {window}"
             self.notes.wrong("window_off_by_one", "masked", words, op)
             return True
-        if pattern.name == "nothing" and not self.expects.is_causal and window < num_keys:
+        may_be_tile = not (self.expects.is_causal or self.expects.is_local)
+        if pattern.name == "nothing" and may_be_tile and window < num_keys:
             words = f"it was made with a window of {window} and hides nothing; is that the side of a tile, given whole?"
             self.reading.unknown.append(words)
             return True
@@ -347,9 +349,14 @@ class ScoreReader:
         """Whether another window with steps was promised than the one that was laid."""
         seen = min(reach, (num_keys - 1) // step)
         found = (pattern.step, pattern.size - 1, pattern.ahead - 1)
-        if num_keys <= 2 * step or found == (step, seen, seen):
+        is_too_short = num_keys <= 2 * step or (pattern.name == "nothing" and num_keys <= 2 * step * reach + 1)
+        if is_too_short or found == (step, seen, seen):
             return False
-        words = f"it sees every {found[0]} keys, {found[1]} back and {found[2]} ahead; expected {step}, {seen}, {seen}"
+        words = f"it sees {found[1]} keys back and {found[2]} ahead; expected {seen} and {seen}"
+        if step > 1:
+            words = (
+                f"it sees every {found[0]} keys, {found[1]} back and {found[2]} ahead; expected {step}, {seen}, {seen}"
+            )
         self.notes.wrong("window_off_by_one", "masked", words, op)
         return True
 

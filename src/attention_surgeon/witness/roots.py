@@ -78,7 +78,7 @@ def _of_several(flow: Flow, rows: Rows, direct: Sequence[int], batches: Array) -
         spans.append((op, np.array([f for f in _moved_by(flow, rows, op) if f not in others])))
     everything = np.concatenate([span for _, span in spans])
     if len(everything) != rows.numbers.shape[3] or len(set(everything.tolist())) != len(everything):
-        return None
+        return _of_sum(flow, rows, direct, batches)
     roots = []
     for op, span in sorted(spans, key=lambda pair: -len(pair[1])):
         part = replace(rows, numbers=rows.numbers[..., span], of=lambda trace, span=span: rows.of(trace)[..., span])
@@ -88,6 +88,21 @@ def _of_several(flow: Flow, rows: Rows, direct: Sequence[int], batches: Array) -
         roots.append(root)
     steps = tuple(step for root in roots for step in root.steps if not _is_plain(step[0]))
     return replace(roots[0], steps=steps, is_known=all(root.is_known for root in roots))
+
+
+def _of_sum(flow: Flow, rows: Rows, direct: Sequence[int], batches: Array) -> Root | None:
+    """Return where rows come from that are a sum of projections, feature by feature: a matrix and a change of it."""
+    total, first = None, None
+    for op in direct:
+        part = _of_projection(flow, rows, op, batches)
+        if part is None or (first is not None and not np.array_equal(part.features, first.features)):
+            return None
+        first, total = first or part, part.before if total is None else total + part.before
+    if first is None or total is None:
+        return None
+    after = rows.numbers.transpose(0, 2, 1, 3)
+    steps = _steps(flow, rows, direct[-1], total, after, batches) if total.shape == after.shape else None
+    return replace(first, before=total, steps=steps or (), is_known=steps is not None)
 
 
 def _is_plain(form: Form) -> bool:

@@ -17,7 +17,7 @@ from attention_surgeon.testing.contract import Case
 Layout: TypeAlias = Literal["bhnd", "bnhd", "bnd", "nd"]
 """Axes of query, key and value: b sequences, h heads, n tokens, d features."""
 
-Rows: TypeAlias = Literal["plain", "alike", "growing", "falling", "low", "high", "apart"]
+Rows: TypeAlias = Literal["plain", "alike", "growing", "falling", "low", "lowest", "high", "apart"]
 """What the scores of a row are like."""
 
 Strides: TypeAlias = Literal["contiguous", "transposed", "expanded", "sliced"]
@@ -33,6 +33,7 @@ _ROWS: Mapping[Rows, str] = {
     "growing": "k = k * torch.linspace(0.1, 4, {n_k})[:, None]",
     "falling": "k = k * torch.linspace(4, 0.1, {n_k})[:, None]",
     "low": "q[..., 0], k[..., 0] = 160, -160",
+    "lowest": "q[..., 0], k[..., 0] = 1024, -1024",
     "high": "q[..., 0], k[..., 0] = 40 * (1 - 2 * (torch.arange({n_q}) % 2)), 40",
 }
 
@@ -40,6 +41,7 @@ IN_WORDS: Mapping[str, str] = {
     "growing": "scores that grow along the keys",
     "falling": "scores that fall along the keys",
     "low": "scores that all lie far below 0",
+    "lowest": "scores that all lie below -1e5",
     "high": "scores far above 0 in one row and far below it in the next",
     "alike": "scores that are nearly equal",
     "apart": "scores that lie far apart",

@@ -107,7 +107,7 @@ class Asker:
 
     def right(self, call: KernelCall) -> Tensor:
         """Return the right answer `(b, h, n, d)`."""
-        return right_answer(self._meant(call), self.way.align)
+        return right_answer(self.meant(call), self.way.align)
 
     def ask_anew(self, call: KernelCall) -> Outcome:
         """Call the kernel, whatever it has answered before."""
@@ -123,7 +123,8 @@ class Asker:
                 self.slowest = max(self.slowest, spent / pairs(call))
         return self._outcome(returned, call)
 
-    def _meant(self, call: KernelCall) -> KernelCall:
+    def meant(self, call: KernelCall) -> KernelCall:
+        """Return a call with the switch that its kernel is always on, on."""
         return dataclasses.replace(call, is_causal=True) if self.way.is_always_causal else call
 
     def _outcome(self, returned: Any, call: KernelCall) -> Outcome:
@@ -131,7 +132,7 @@ class Asker:
         if output is None:
             return Outcome(None if arrays_in(returned) else "it returned no tensor")
         output = self.way.as_bhnd(torch.as_tensor(output)).double()
-        meant = self._meant(call)
+        meant = self.meant(call)
         off = (output - right).abs()
         if meant.is_causal and call.n_q > call.n_k and self.way.align == "end":
             off = off[:, :, call.n_q - call.n_k :]  # the first queries see no key; nobody agrees on what they get

@@ -1,5 +1,6 @@
 """Names for what a kernel does wrong: the faults of the catalogue that give the same wrong answer."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import torch
@@ -10,7 +11,7 @@ from attention_surgeon.testing.kernel.limits import Asker, Outcome
 from attention_surgeon.testing.kernel.right import FORGOTTEN, allowed_error, in_tiles, operands_of
 
 _NEAR = 0.02  # of how far the kernel is from right
-_BLOCKS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 256, 512)
+_BLOCKS = (2, 3, 4, 8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 256, 512)
 
 
 def name_of(asker: Asker, *calls: KernelCall) -> str | None:
@@ -22,16 +23,27 @@ def name_of(asker: Asker, *calls: KernelCall) -> str | None:
 def _names_of(asker: Asker, call: KernelCall, outcome: Outcome) -> list[str]:
     if outcome.output is None:
         return []
-    if call.rows in ("low", "high"):
+    if call.rows in ("low", "lowest", "high"):
         is_overflow = call.rows == "high" and not outcome.output[:, :, ::2].isfinite().all()
         return ["softmax_no_max_subtraction" if is_overflow else "running_maximum_finite"]
     if call.rows == "apart":
         return ["mask_fill_too_small"]
     off = _distance(asker.right(call), outcome.output)
     near = max(allowed_error(call, asker.way.align), _NEAR * off)
-    if near > off / 4:
-        return []  # too near to right to tell what it is
-    return [name for name, answer in _answers(call, asker) if _distance(answer, outcome.output) <= near]
+    is_near = near > off / 4  # too near to right to tell what it is
+    names = [] if is_near else [name for name, x in _answers(call, asker) if _distance(x, outcome.output) <= near]
+    return names or (["sums_in_low_precision"] if off <= 2 * _error_of_sums(call, asker) else [])
+
+
+def _error_of_sums(call: KernelCall, asker: Asker) -> float:
+    """Return how far an answer is off whose sums are kept in the dtype of the operands, key by key."""
+    if call.dtype not in ("float16", "bfloat16"):
+        return 0.0
+    given = operands_of(asker.meant(call), asker.way.align)
+    dtype = getattr(torch, call.dtype)
+    query, key, value = (x.to(dtype) for x in (given.query, given.key, given.value))
+    small = dataclasses.replace(given, query=query, key=key, value=value, dtype=dtype)
+    return _distance(asker.right(call), in_tiles(small, 1).double())
 
 
 def _distance(one: Tensor, two: Tensor) -> float:
@@ -52,8 +64,11 @@ def _answers(call: KernelCall, asker: Asker) -> Iterator[tuple[str, Tensor]]:
         answer = _attend(given.query, tiled[0], tiled[1], given.allowed, given.bias)
         yield "heads_tiled", answer
         yield "heads_tiled", answer.unflatten(1, (-1, call.kv_heads)).transpose(1, 2).flatten(1, 2)
-    if call.is_causal:
-        yield "causal_ignored", _attend(given.query, given.key, given.value, None, given.bias)
+    if asker.meant(call).is_causal:
+        seen = torch.ones(call.n_q, call.n_k, dtype=torch.bool)
+        yield "causal_ignored", _attend(given.query, given.key, given.value, seen, given.bias)
+        seen[:, : call.n_q] = seen[:, : call.n_q].tril()  # cut from the start, and nothing hidden behind it
+        yield "causal_aligned_at_start", _attend(given.query, given.key, given.value, seen, given.bias)
     if call.mask is not None:
         weights = _attend(given.query, given.key, torch.eye(call.n_k, dtype=torch.float64), None, None)
         yield "mask_ignored", weights @ given.value

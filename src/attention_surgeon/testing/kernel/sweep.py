@@ -20,6 +20,8 @@ from attention_surgeon.testing.kernel.right import allowed_error
 _BORDERS = (31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1023, 1024, 1025)
 _GROUPS = ((4, 2), (6, 2), (6, 3), (8, 2), (10, 5), (4, 1), (12, 3))
 _RECTANGLES = ((3, 8), (20, 33), (133, 140), (300, 329))
+_FAR: tuple[Rows, ...] = ("high", "low", "lowest")
+"""Scores that a row keeps only if its own maximum is taken off."""
 _SECONDS = 12.0
 """CPU seconds that a kernel may take for all of it; the calls that would take longer are left out and named. A slow
 computer must not change a verdict: this is several times what loops over single keys take."""
@@ -155,7 +157,7 @@ class _Sweep:
             said.append(name)
 
     def _is_wrong_anyway(self, group: _Group, call: KernelCall) -> bool:
-        if call.rows in ("low", "high") and any(found.call.rows in ("low", "high") for found in self.found):
+        if call.rows in _FAR and any(found.call.rows in _FAR for found in self.found):
             return True
         return group.plain is not None and not self.asker.ask(group.plain(call)).is_right
 
@@ -289,7 +291,7 @@ def _of_sizes(one: KernelCall, limits: Limits, asker: Asker) -> Iterator[_Group]
     for rows in ("plain", "growing", "falling"):
         calls = [dataclasses.replace(few, n_k=n, rows=rows) for n in (_BORDERS if rows == "plain" else (300, 1025))]
         yield _keys(calls, rows)
-    for rows in ("high", "low"):
+    for rows in _FAR:
         few_wide = dataclasses.replace(few, n_k=9, width=64, value_width=64, rows=rows)
         yield _Group(IN_WORDS[rows], [few_wide], lambda c: IN_WORDS[c.rows], plain=_plain)
         yield _keys([dataclasses.replace(few_wide, n_k=1025)], rows)
