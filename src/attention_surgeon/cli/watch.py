@@ -523,9 +523,9 @@ class Keys:
         told = "a small model with your file is being trained beside one with the course's solution …"
         waiting = text_lines(told, watcher.size()[0], "quiet")
         watcher.view.links = []
-        self._show(title, [*own, *waiting])
+        self._show(title, [*waiting, Text(""), *own])
         watcher.train(exercise, lambda found: self._trained(found, exercise, title, own))
 
     def _trained(self, found: dict[str, Any], exercise: Exercise, title: str, own: list[Text]) -> Event:
-        """Return what was measured, below one's own numbers."""
-        return Told(title, [*own, *trained_lines(found, exercise.object, self._watcher.size()[0])])
+        """Return what was measured, above one's own numbers: a small window shows it."""
+        return Told(title, [*trained_lines(found, exercise.object, self._watcher.size()[0]), Text(""), *own])
