@@ -154,7 +154,7 @@ def attention_dropout(weights, p, training):
             "self": weights.diagonal(dim1=-2, dim2=-1).mean().item(),
             "future": weights.triu(diagonal=1).sum(-1).mean().item(),
         }"""),
-)
+)  # fmt: skip
 
 WRONG_STEPS = (
     Attempt("m5.projections", "value by the key's matrix", "x @ W_q, x @ W_k, x @ W_v[:, : W_k.shape[1]]", "x @ W_q, x @ W_k, x @ W_v",
@@ -217,7 +217,7 @@ WRONG_STEPS = (
             mistake="self_counted_twice", breaks="the weight on keys before the query, on its own place, after it"),
     Attempt("project04.grid", "every map is of the first head", "attention_weights[0].detach()", "attention_weights[head].detach()",
             breaks="Return a figure with a grid of heat maps, one for each head."),
-)
+)  # fmt: skip
 
 CRASHING_STEPS = (
     Attempt("m5.output", "weights transposed", "return weights.transpose(-2, -1) @ V", "return weights @ V",
@@ -233,4 +233,4 @@ CRASHING_STEPS = (
     Attempt("project04.masking", "a key of the masks misspelt", 'shares["non"]["past"] = {', "shares[name] = {", line='shares["non"]'),
     Attempt("chapter01.sparsity", "a bool has no mean", "(weights[0, 0] < threshold).means()", "(weights < threshold).mean()",
             line="return float((weights[0, 0] < threshold).means"),
-)
+)  # fmt: skip
