@@ -68,7 +68,7 @@ def draw_sample():
     ax.set_ylabel("from (query)")
     return fig
 '''),
-    Attempt("chapter01.sparsity", "counted", '''
+    Attempt("chapter01.sparsity", "counted one by one", '''
 def compute_attention_sparsity(weights, threshold=0.1):
     small = 0
     for w in np.ravel(weights):
@@ -103,7 +103,7 @@ def plot_heads(weights, tokens):
         ax.set_title("Head %d" % h)
     return fig
 '''),
-    Attempt("lab1.head_distances", "two loops", '''
+    Attempt("lab1.head_distances", "two loops over numbers", '''
 def head_distances(weights):
     h = weights.shape[0]
     out = torch.zeros(h, h, dtype=weights.dtype)
@@ -120,7 +120,7 @@ def topk_attention(Q, K, V, k):
     weights = torch.where(rank < k, scores, torch.full_like(scores, -torch.inf)).softmax(dim=-1)
     return torch.bmm(weights, V), weights
 '''),
-    Attempt("project04.bonus_dropout", "bernoulli", '''
+    Attempt("project04.bonus_dropout", "bernoulli of what is kept", '''
 def attention_dropout(weights, p, training):
     if training and p > 0:
         keep = torch.bernoulli(torch.full_like(weights, 1.0 - p))

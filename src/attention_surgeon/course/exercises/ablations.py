@@ -224,7 +224,7 @@ def _masking_slips(expected: Measured) -> Iterator[_Slip]:
     yield from_catalogue("mask_ignored", "All three look the same."), ignored
     sides = (("past", "tril(diagonal=-1)"), ("future", "triu(diagonal=1)"))
     for twice, fix in sides:
-        both = {row: shares | {twice: shares[twice] + shares["self"]} for row, shares in expected.items()}
+        both = {row: {**shares, twice: shares[twice] + shares["self"]} for row, shares in expected.items()}
         yield _self_counted_twice(twice, fix), both
     for factor, name, symptom in ((100.0, "percent", "percent"), (float(_TOKENS), "summed", "sums over the queries")):
         table = {row: {place: share * factor for place, share in shares.items()} for row, shares in expected.items()}
