@@ -24,7 +24,7 @@ class SelfAttention(nn.Module):
     def forward(self, x):
         """Return (output, weights): (batch, n, embed_dim) and (batch, n, n)."""
         # YOUR CODE HERE
-        # project, compare, scale, softmax over the keys, gather
+        # project, compare, scale, softmax over the keys, weighted sum of the values
         raise NotImplementedError("SelfAttention.forward: write this part")
 
 

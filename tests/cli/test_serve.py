@@ -213,7 +213,7 @@ def test_the_page_is_told_in_one_sentence_what_was_done_and_where(table: ModelTa
     told = answer.document["operation"]
     assert re.fullmatch(
         r"Head 1\.2 is silenced\. Loss \d\.\d\d → \d\.\d\d\. "
-        r"Next word: '.' \(\d+ %\) before, '.' \(\d+ %\) now\.",
+        r"Next word: '\.' before \(\d+ %\) and now \(\d+ %\)\.",  # the same
         told["sentence"],
     )
     assert (told["maps"], told["mark"]) == ([7], "silenced")  # of 3 layers of 5 heads

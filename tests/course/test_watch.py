@@ -16,6 +16,7 @@ from tests.course.screen import SURGEON, Screen
 
 NO_SCALE = RIGHT.replace(" / Q.shape[-1] ** 0.5", "")
 PROBLEM = "problems/01-basics/problem.py"
+OTHER = "problems/01-basics/turn.py"
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,33 @@ def test_a_file_that_is_gone(screen: Screen, lab: Path):
     (lab / PROBLEM).unlink()
     screen.wait_for("there is no problems/01-basics/problem.py here", "surgeon reset basics.attention")
     assert "✗ Not yet." not in screen.text
+    save(lab, NO_SCALE)
+    screen.wait_for("✗ Not yet.")
+
+
+def test_seeing_what_ones_own_file_does(screen: Screen):
+    screen.press("s")
+    screen.wait_for("what your attention does")
+    screen.wait_for("steps, once with the course's solution and once with your file.")
+    screen.press("o")
+    screen.wait_for("judged in")
+
+
+def test_a_training_that_nobody_waits_for_takes_no_page(screen: Screen, lab: Path):
+    screen.press("s")
+    screen.wait_for("is being trained")
+    save(lab, NO_SCALE + "\n")
+    screen.wait_for("The training has ended: your file was saved meanwhile.", "✗ Not yet.")
+    screen.press("o")
+    screen.wait_for("judged in")
+    assert "training" not in screen.text
+
+
+def test_the_file_of_another_exercise(screen: Screen, lab: Path):
+    other = (lab / OTHER).read_text(encoding="utf-8")
+    (lab / OTHER).write_text(other + "# a remark\n", encoding="utf-8")
+    screen.wait_for("turn.py was saved; l goes to basics.turn, where it is judged.")
+    (lab / OTHER).write_text(other, encoding="utf-8")
     save(lab, NO_SCALE)
     screen.wait_for("✗ Not yet.")
 

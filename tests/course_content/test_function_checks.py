@@ -63,7 +63,7 @@ def test_a_changed_argument_is_noticed() -> None:
 
 def test_an_unknown_mistake_is_shown_and_not_guessed_at() -> None:
     with pytest.raises(
-        ExplainedError, match=r"^At \[2, 0\] of the scores stands 7, expected .* I do not recognise this mistake"
+        ExplainedError, match=r"^scores\[2, 0\] is 7, expected .* I do not recognise this mistake"
     ) as raised:
         chapter.SIMILARITY(lambda Q, K: (Q @ K.T) * 0 + 7)
     assert raised.value.name is None

@@ -33,7 +33,7 @@ class MultiHeadAttention(nn.Module):
         # BEGIN SOLUTION
         # STUB: # 1. Q, K, V: self.split(self.query(x)), ...
         # STUB: # 2. scores / sqrt(head_size); hide with masked_fill where the mask is False; softmax over the keys
-        # STUB: # 3. gather, put the heads together (transpose, then reshape), self.output(...)
+        # STUB: # 3. weighted sum of the values, put the heads together (transpose, then reshape), self.output(...)
         Q, K, V = self.split(self.query(x)), self.split(self.key(x)), self.split(self.value(x))
         scores = Q @ K.transpose(-2, -1) / Q.shape[-1] ** 0.5
         if mask is not None:

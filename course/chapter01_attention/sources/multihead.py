@@ -49,7 +49,7 @@ class MultiHeadAttention:
             return self(x[None])[0]
         # BEGIN SOLUTION
         # STUB: # 1. Q, K, V = x @ self.W_q, ..., each split into heads
-        # STUB: # 2. scores, divided by the square root of the width of ONE head; weights; what each head gathers
+        # STUB: # 2. scores, divided by the square root of the width of ONE head; weights; the weighted sum of V
         # STUB: # 3. merge the heads, then @ self.W_o
         Q = split_heads(x @ self.W_q, self.num_heads)
         K = split_heads(x @ self.W_k, self.num_heads)

@@ -27,7 +27,7 @@ class SelfAttention(nn.Module):
     def forward(self, x):
         """Return (output, weights): (batch, n, embed_dim) and (batch, n, n)."""
         # BEGIN SOLUTION
-        # STUB: # project, compare, scale, softmax over the keys, gather
+        # STUB: # project, compare, scale, softmax over the keys, weighted sum of the values
         Q, K, V = self.query(x), self.key(x), self.value(x)
         scores = Q @ K.transpose(-2, -1) / Q.shape[-1] ** 0.5
         weights = torch.softmax(scores, dim=-1)

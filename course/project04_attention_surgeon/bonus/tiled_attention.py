@@ -18,7 +18,7 @@ def tiled_attention(Q, K, V, tile_size=32):
             # YOUR CODE HERE
             # 1. scores of this tile, scaled
             # 2. new_largest: the larger of `largest` and the largest score of each row
-            # 3. shrink = exp(largest - new_largest): what was gathered was measured against the old one
+            # 3. shrink = exp(largest - new_largest): what was summed so far was measured against the old one
             # 4. total and output: shrink what is there, add what this tile gives
             # 5. largest = new_largest
             raise NotImplementedError("tiled_attention: write this part")

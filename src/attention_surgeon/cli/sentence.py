@@ -30,7 +30,7 @@ def sentence_of(effect: Effect) -> str:
         parts.append(f"Loss {effect.before.loss:.2f} → {_loss(effect.after.loss)}.")
     before, after = effect.predictions
     if before and effect.kind in _NAMED:
-        parts.append(f"{_NAMED[effect.kind]}: {_likeliest(before)} before, {_likeliest(after)} now.")
+        parts.append(f"{_NAMED[effect.kind]}: {_in_both(before, after)}.")
     elif effect.kind == "nothing" and effect.cosine is not None:
         parts.append(f"Cosine between the text's vector before and now: {effect.cosine:.3f} (1: unchanged).")
     return " ".join(parts)
@@ -91,8 +91,20 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def _in_both(before: Sequence[Prediction], after: Sequence[Prediction]) -> str:
+    """Return what is likeliest before and now; where it is the same, only its share twice."""
+    if before and after and before[0].outcome == after[0].outcome:
+        now = _percent(after[0].probability)
+        return f"'{visible(before[0].outcome)}' before ({_percent(before[0].probability)}) and now ({now})"
+    return f"{_likeliest(before)} before, {_likeliest(after)} now"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _likeliest(side: Sequence[Prediction]) -> str:
-    return f"'{visible(side[0].outcome)}' ({100 * side[0].probability:.0f} %)" if side else "no number"
+    return f"'{visible(side[0].outcome)}' ({_percent(side[0].probability)})" if side else "no number"
 
 
 def _loss(loss: float | None) -> str:

@@ -7,6 +7,7 @@ answered at once whatever the learner's file does.
 import contextlib
 import queue
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ from attention_surgeon.course import Exercise
 from attention_surgeon.course.asking import Allowance, request_for
 from attention_surgeon.course.client import Judge
 from attention_surgeon.course.session import Judged, following, judge_exercise, last_verdict, raise_level
+from attention_surgeon.course.source import asked_by
 from attention_surgeon.course.state import Standing
 from attention_surgeon.course.versions import reset, undo
 from attention_surgeon.course.workspace import Workspace
@@ -44,7 +46,13 @@ from attention_surgeon.files import read_text
 @final
 @dataclass(frozen=True)
 class Saved:
-    """The learner's file was written."""
+    """The learner's file was written, or something beside it.
+
+    Attributes:
+        paths: What was written, as far as the system tells.
+    """
+
+    paths: frozenset[Path] = frozenset()
 
 
 @final
@@ -72,9 +80,15 @@ class Told:
 @final
 @dataclass(frozen=True)
 class Failed:
-    """What was wanted could not be done, in a sentence."""
+    """What was wanted could not be done.
+
+    Attributes:
+        sentence: Says so.
+        exercise: Of which it is said; empty: of none.
+    """
 
     sentence: str
+    exercise: str = ""
 
 
 Event: TypeAlias = Saved | Found | Told | Failed
@@ -86,7 +100,7 @@ _TICK = 0.25  # seconds between two looks at the size of the window and at the c
 _SETTLE_MS = 20  # an editor writes a file in more than one step
 
 
-_TRAINING = Allowance(seconds=120.0, cpu_seconds=9.0)  # it ends by itself after 5 s; a busy computer loads slowly
+_TRAINING = Allowance(seconds=120.0, cpu_seconds=9.0)  # it ends by itself after 5 s, or when it is not wanted
 
 _KEPT = 2  # lines of a page that stay when one goes on by a page
 
@@ -118,9 +132,11 @@ class Watcher:
         self.workspace, self._judge, self._allowance = workspace, judge, allowance
         self._terminal = Terminal(make_console())
         self._events: queue.Queue[Event] = queue.Queue()
-        self._work: queue.Queue[Callable[[], Event] | None] = queue.Queue()
+        self._work: queue.Queue[tuple[str, Callable[[], Event]] | None] = queue.Queue()
         self._stop = threading.Event()
         self._stop_watching = threading.Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="surgeon-watch-")
+        self._unwanted: Path | None = None  # a training ends when there is a file of this name
         self._begun = 0.0
         state = workspace.state.read()
         self.view = View(exercise, workspace.course.exercises, state.exercises)
@@ -159,7 +175,8 @@ class Watcher:
         self.judge()
 
     def _asked(self, exercise: Exercise) -> str:
-        """Return what the course's pages say of an exercise, its own page first; empty where none does."""
+        """Return what the file that is given asks of an exercise, then the course's pages, its own page first."""
+        stub = asked_by(read_text(exercise.content / exercise.file), exercise.object)
         unit = self.workspace.course.unit(exercise.unit)
         whole = unit.folder / unit.page
         for page in readings(self.workspace.root, unit, exercise):
@@ -168,18 +185,51 @@ class Watcher:
                 break  # the unit's docs say of no exercise what it asks
             found = asked(read_text(self.workspace.root / page), exercise, is_own=is_own)
             if found:
-                return found
-        return ""
+                return f"{stub}\n\n{found}"
+        return stub
+
+    def _of_another(self, paths: frozenset[Path]) -> Exercise | None:
+        """Return the exercise that was written in, None where the current one may be meant."""
+        files = {self.workspace.file(each): each for each in reversed(self.view.exercises)}
+        is_other = paths and paths <= {*files} - {self.workspace.file(self.view.exercise)}
+        return files[min(paths)] if is_other else None
 
     def judge(self) -> None:
         """Have the current exercise judged."""
         exercise = self.view.exercise
+        self.end_training()
         self.do("judging", lambda: Found(self._judged(exercise)))
 
     def do(self, what: str, work: Callable[[], Event]) -> None:
         """Have something done by the worker; its event comes when it is done."""
         self.view.busy, self._begun = what, time.monotonic()
-        self._work.put(work)
+        name = self.view.exercise.name
+        self._work.put((name, work))
+
+    def train(self, exercise: Exercise, told: Callable[[dict[str, Any]], Event]) -> None:
+        """Have a small model trained with the learner's file, until the page of it is left or the file is saved.
+
+        Args:
+            exercise: Whose file it is.
+            told: Makes an event of what was measured; of a crash it has the sentence.
+        """
+        self.end_training()
+        self._unwanted = until = Path(self._folder.name, f"unwanted-{time.monotonic_ns()}")
+
+        def work() -> Event:
+            request = request_for(exercise, self.workspace.file(exercise), _TRAINING)
+            solution = str((exercise.content / exercise.solution).absolute())
+            asked = {**request, "what": "train", "solution": solution, "until": str(until)}
+            found = {} if until.exists() else self._judge.ask(asked)
+            return told({"status": "unwanted"} if until.exists() else found)
+
+        self.do("training a small model with your file", work)
+
+    def end_training(self) -> None:
+        """Let the training that goes on end at its next step: nobody waits for it any more."""
+        if self._unwanted is not None:
+            self._unwanted.touch()
+            self._unwanted = None
 
     def refresh(self) -> None:
         """Read how everything stands again."""
@@ -203,6 +253,7 @@ class Watcher:
         self._stop_watching.set()
         self._work.put(None)
         self._judge.close()
+        self._folder.cleanup()
 
     def _step(self) -> None:
         """Take in what has happened since; wait a moment for a key."""
@@ -221,24 +272,35 @@ class Watcher:
         self._tell_time()
 
     def _take(self, event: Event) -> None:
-        if not isinstance(event, Saved):
+        if not self._work.unfinished_tasks:
             self.view.busy = ""
         match event:
-            case Saved():
-                self.view.message = ""
-                self.judge()
+            case Saved(paths):
+                self._take_saved(paths)
             case Found(judged):
                 if judged.verdict.exercise == self.view.exercise.name:
                     self.view.judged = judged
                     self.view.news = "" if self.view.mode == "verdict" else news(judged)
                     self.refresh()
             case Told(title, lines):
-                self.view.title, self.view.page = title, lines
-                self.view.mode, self.view.cursor = "page", 0
-            case Failed(sentence):
-                self.view.message = self.view.news = sentence
-                if not self.workspace.file(self.view.exercise).is_file():
-                    self.view.judged = None  # what is said of a file that is gone is said of nothing
+                if self.view.mode == "page" and self.view.title == title:  # otherwise nobody waits for it any more
+                    self.view.page = lines
+            case Failed(sentence, exercise):
+                if exercise in ("", self.view.exercise.name):
+                    self._take_failed(sentence)
+
+    def _take_saved(self, paths: frozenset[Path]) -> None:
+        other = self._of_another(paths)
+        if other is None:
+            self.view.message = ""
+            self.judge()
+        else:
+            self.view.message = f"{other.path.name} was saved; l goes to {other.name}, where it is judged."
+
+    def _take_failed(self, sentence: str) -> None:
+        self.view.message = self.view.news = sentence
+        if not self.workspace.file(self.view.exercise).is_file():
+            self.view.judged = None  # what is said of a file that is gone is said of nothing
 
     def _tell_time(self) -> None:
         """Say how long something has been going on, once it takes longer than a moment."""
@@ -253,26 +315,22 @@ class Watcher:
         self._judge.prepare(request_for(exercise, self.workspace.file(exercise)))
         return judged
 
-    def train(self, exercise: Exercise) -> dict[str, Any]:
-        """Train a small model with the learner's file, and return what was measured; of a crash the sentence."""
-        request = request_for(exercise, self.workspace.file(exercise), _TRAINING)
-        return self._judge.ask(
-            {**request, "what": "train", "solution": str((exercise.content / exercise.solution).absolute())}
-        )
-
     def _happen(self, event: Event) -> None:
         self._events.put(event)
         self._terminal.wake()
 
     def _do_work(self) -> None:
-        while (work := self._work.get()) is not None:
+        while (wanted := self._work.get()) is not None:
+            name, work = wanted
             try:
-                self._happen(work())
+                event = work()
             except SurgeonError as error:
-                self._happen(Failed(str(error)))
+                event = Failed(str(error), name)
             except Exception as error:  # noqa: BLE001  the watcher lives; what went wrong is said on the screen
-                if not self._stop.is_set():
-                    self._happen(Failed(f"a mistake in attention-surgeon: {type(error).__name__}: {error}"))
+                event = Failed(f"a mistake in attention-surgeon: {type(error).__name__}: {error}")
+            self._work.task_done()
+            if not self._stop.is_set():
+                self._happen(event)
 
     def _watch(self, file: Path, seen: Stamp, stop: threading.Event) -> None:
         """Tell of every save after the moment at which the file was as `seen`.
@@ -295,7 +353,8 @@ class Watcher:
             for changes in told:
                 stamp = _stamp(file)
                 if changes or stamp != seen:
-                    self._happen(Saved())
+                    paths = frozenset(Path(path) for _, path in changes)
+                    self._happen(Saved(paths if stamp == seen else frozenset()))
                 seen = stamp
         except (OSError, RuntimeError) as error:
             self._happen(Failed(f"cannot watch {file.parent}: {error}; press j after saving."))
@@ -349,6 +408,7 @@ class Keys:
                 self._usual.get(key, lambda: None)()
         elif key == "escape" or key == {"list": "l", "predict": "p", "page": "o"}[view.mode]:
             view.mode, view.news = "verdict", ""
+            self._watcher.end_training()
         elif view.mode == "list":
             self._in_list(key)
         elif view.mode == "page":
@@ -463,12 +523,9 @@ class Keys:
         told = "a small model with your file is being trained beside one with the course's solution …"
         waiting = text_lines(told, watcher.size()[0], "quiet")
         watcher.view.links = []
-        self._show(title, [*own, *waiting])
-        watcher.do("training a small model with your file", lambda: self._trained(exercise, title, own))
+        self._show(title, [*waiting, Text(""), *own])
+        watcher.train(exercise, lambda found: self._trained(found, exercise, title, own))
 
-    def _trained(self, exercise: Exercise, title: str, own: list[Text]) -> Event:
-        """Have a model trained with the learner's file, and return what it does below one's own numbers."""
-        found = self._watcher.train(exercise)
-        if found["status"] == "stopped" and found.get("sentence"):
-            return Failed(found["sentence"])
-        return Told(title, [*own, *trained_lines(found, exercise.object, self._watcher.size()[0])])
+    def _trained(self, found: dict[str, Any], exercise: Exercise, title: str, own: list[Text]) -> Event:
+        """Return what was measured, above one's own numbers: a small window shows it."""
+        return Told(title, [*trained_lines(found, exercise.object, self._watcher.size()[0]), Text(""), *own])

@@ -26,6 +26,7 @@ _SEEN = 0.05  # a share of right answers; less is chance
 _AROUND = 2  # equal lines that are shown before and after a difference
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]*)\)")
 _HEADING = re.compile(r"^(#+) ", re.MULTILINE)
+_ROWS = re.compile(r"(?<=-\|\n)(?:\|.*(?:\n|\Z))+", re.MULTILINE)  # below the rule of a table
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -49,7 +50,7 @@ def readings(root: Path, unit: Unit, exercise: Exercise) -> list[PurePosixPath]:
 def asked(text: str, exercise: Exercise, *, is_own: bool) -> str:
     """Return what a page says of an exercise: the whole of its own page, else the section that names its object.
 
-    Commands and the page's title are left out.
+    Commands, the page's title and a table's rows about other exercises are left out.
     """
     starts = [match.start() for match in _HEADING.finditer(text)]
     sections = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
@@ -57,7 +58,15 @@ def asked(text: str, exercise: Exercise, *, is_own: bool) -> str:
         chosen = [text[text.find("\n") + 1 :]]
     else:
         chosen = [part for part in sections[1:] if re.search(rf"`{re.escape(exercise.object)}\b", part)][:1]
-    return _FENCE.sub("", "".join(chosen)).strip()
+    text = _FENCE.sub("", "".join(chosen)).strip()
+    return text if is_own else _ROWS.sub(lambda table: _rows_about(exercise.object, table[0]), text)
+
+
+def _rows_about(name: str, table: str) -> str:
+    """Return the rows of a table's body that name something; all of them where none does."""
+    rows = table.splitlines(keepends=True)
+    own = [row for row in rows if re.search(rf"`{re.escape(name)}\b", row)]
+    return "".join(own or rows)
 
 
 def markdown_lines(text: str, width: int) -> list[Text]:
@@ -108,10 +117,16 @@ def trained_lines(found: Mapping[str, Any], name: str, width: int) -> Iterator[T
     """Yield what a model learned with the course's solution and with the learner's file, only where the two differ.
 
     Args:
-        found: As `course.beside.train_beside` returns it.
+        found: As `course.beside.train_beside` returns it, or how it ended before.
         name: Of what the learner wrote.
         width: Of the window.
     """
+    if found.get("status") == "unwanted":
+        yield from text_lines("The training has ended: your file was saved meanwhile. s begins anew.", width)
+        return
+    if found.get("sentence"):
+        yield from text_lines(f"No model could be trained with your file. {found['sentence']}", width)
+        return
     if not found.get("steps"):
         yield from text_lines(f"Nothing is trained here: `{name}` alone cannot stand in a model.", width)
         return

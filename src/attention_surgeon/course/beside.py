@@ -6,7 +6,7 @@ To be called in the child process where the learner's file is run. It answers wi
 
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, final
 
@@ -25,7 +25,7 @@ _STEPS, _FEWEST, _SECONDS = 100, 30, 5.0
 """Steps of each model, and how long loading and training of both may take; after fewer steps nothing would be seen."""
 
 _SYMBOLS, _LENGTH, _PERIOD, _WIDTH, _HEADS, _BATCH = 8, 9, 3, 24, 2, 32
-_RATE = 2e-2
+_RATE, _MEMORY, _TINY = 2e-2, (0.9, 0.999), 1e-8
 _SPREAD = 0.5  # of the embeddings; with the decoder's own 0.02 the first fifty steps would go into making them larger
 
 Trained: TypeAlias = tuple[Decoder, MaskBuilder]
@@ -38,7 +38,8 @@ def train_beside(request: Mapping[str, Any]) -> dict[str, Any]:
     each says the next one of a pattern of three that is repeated.
 
     Args:
-        request: As for `inside.judge`, and `solution`, the course's file.
+        request: As for `inside.judge`, and `solution`, the course's file; it may name a file `until`, and the training
+            ends when there is one.
 
     Returns:
         `steps` of each; `measured`: in which places, and the share of right answers of the solution and of
@@ -54,7 +55,8 @@ def train_beside(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"steps": 0, "measured": []}
     is_masked = any(mask is not no_mask for _, mask in both)
     draw = _pattern if is_masked else _opposite
-    steps = _train(both, draw, until=begun + _SECONDS)
+    stop = Path(request["until"]) if request.get("until") else None
+    steps = _train(both, draw, lambda: time.monotonic() > begun + _SECONDS, lambda: stop is not None and stop.exists())
     texts, answers = draw(generator(_STEPS))
     measured: dict[str, list[float]] = {}
     with torch.no_grad():
@@ -81,22 +83,54 @@ def _pattern(source: torch.Generator) -> tuple[Tensor, Tensor]:
     return whole[:, :_LENGTH], whole[:, 1 : _LENGTH + 1]
 
 
-def _train(both: Sequence[Trained], draw: Callable[[torch.Generator], tuple[Tensor, Tensor]], until: float) -> int:
+def _train(
+    both: Sequence[Trained],
+    draw: Callable[[torch.Generator], tuple[Tensor, Tensor]],
+    is_late: Callable[[], bool],
+    is_stopped: Callable[[], bool],
+) -> int:
     """Train all on the same texts in the same order, and return how many steps each made by then."""
-    optimizers = [torch.optim.AdamW(model.parameters(), lr=_RATE) for model, _ in both]
+    optimizers = [_Adam(model.parameters()) for model, _ in both]
     for step in range(_STEPS):
         texts, answers = draw(generator(step))
         for (model, mask), optimizer in zip(both, optimizers, strict=True):
             logits = model(texts, mask(_LENGTH))
-            loss = cross_entropy(logits.flatten(0, 1), answers.flatten())
-            if bool(torch.isfinite(loss)) and loss.requires_grad:
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-        if step + 1 >= _FEWEST and time.monotonic() > until:
+            optimizer.descend(cross_entropy(logits.flatten(0, 1), answers.flatten()))
+        if (step + 1 >= _FEWEST and is_late()) or is_stopped():
             return step + 1
     return _STEPS
+
+
+@final
+class _Adam:
+    """Adam (Kingma and Ba, 2015, algorithm 1) on gradients whose length is at most 1.
+
+    By hand, because `torch.optim` loads torch's compiler, which takes longer than the training.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        """Begin with moments of zero."""
+        self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self._means, self._squares = ([torch.zeros_like(each) for each in self._parameters] for _ in range(2))
+        self._count = 0
+
+    def descend(self, loss: Tensor) -> None:
+        """Go one step down; from a loss that is not finite, or depends on nothing, none."""
+        if not (bool(torch.isfinite(loss)) and loss.requires_grad):
+            return
+        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        length = torch.stack([each.norm() for each in gradients if each is not None]).norm()
+        self._count += 1
+        for parameter, mean, square, gradient in zip(
+            self._parameters, self._means, self._squares, gradients, strict=True
+        ):
+            if gradient is None:
+                continue
+            clipped = gradient / length.clamp(min=1.0)
+            mean.lerp_(clipped, 1 - _MEMORY[0])
+            square.lerp_(clipped.square(), 1 - _MEMORY[1])
+            unbiased = (mean / (1 - _MEMORY[0] ** self._count), square / (1 - _MEMORY[1] ** self._count))
+            parameter.detach().sub_(_RATE * unbiased[0] / (unbiased[1].sqrt() + _TINY))
 
 
 def _share(right: Tensor) -> float:

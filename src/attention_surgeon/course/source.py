@@ -1,7 +1,7 @@
 """What can be seen of a learner's file without running it: is it Python, begun, finished, the learner's own."""
 
 import ast
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -9,6 +9,7 @@ _OURS = "attention_surgeon"
 _HARMLESS = ("attention_surgeon.course", "attention_surgeon.testing", "attention_surgeon.errors")
 _READY_MADE = ("scaled_dot_product_attention", "MultiheadAttention", "multi_head_attention_forward", "flex_attention")
 _SOLUTIONS = ("solution", "solutions")
+_HERE = "YOUR CODE HERE"
 
 
 @final
@@ -142,6 +143,28 @@ def _with_helpers(mine: ast.AST, own: Mapping[str, ast.AST]) -> list[ast.AST]:
                 found.append(own[word])
                 left.append(own[word])
     return found
+
+
+def asked_by(stub: str, wanted: str) -> str:
+    """Return what a stub says of its function or class, as Markdown: docstrings and the comments to be replaced."""
+    node, lines = find_definition(ast.parse(stub), wanted), stub.splitlines()
+    if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return ""
+    is_class = isinstance(node, ast.ClassDef)
+    told = [ast.get_docstring(node) or ""] if is_class else []
+    for part in node.body if is_class else [node]:
+        if isinstance(part, ast.FunctionDef) and _todo(part) is not None:
+            told += [f"`{part.name}({ast.unparse(part.args)})`"] if is_class else []
+            told += [ast.get_docstring(part) or "", *_comments(lines[part.lineno : part.end_lineno])]
+    return "\n\n".join(filter(None, told))
+
+
+def _comments(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the comments that stand where something is to be written, as a block."""
+    comments = [line.strip().removeprefix("#")[1:] for line in lines if line.strip().startswith("#")]
+    kept = [line for line in comments if line != _HERE]
+    if kept:
+        yield "\n".join(["```text", *kept, "```"])
 
 
 def imports_of(text: str) -> list[str]:

@@ -110,7 +110,7 @@ def draw_heads(theme: ThemeName = "light") -> Figure:
             if head == 1:
                 part.set_xlabel("each head compares its own two", size=_USUAL, color=look.muted)
                 seen.set_xlabel("and has weights of its own", size=_USUAL, color=look.muted)
-                back.set_xlabel("two new numbers a token and head", size=_USUAL, color=look.muted)
+                back.set_xlabel("two new numbers for each token in each head", size=_USUAL, color=look.muted)
         joined = figure.add_subplot(grid[4, :])
         _numbers(joined, merged, [hues[i // 2] for i in range(6)], look)
         joined.set_title("merged: side by side again", size=_LARGE, color=look.ink)

@@ -44,6 +44,6 @@ class MultiHeadAttention:
             return self(x[None])[0]
         # YOUR CODE HERE
         # 1. Q, K, V = x @ self.W_q, ..., each split into heads
-        # 2. scores, divided by the square root of the width of ONE head; weights; what each head gathers
+        # 2. scores, divided by the square root of the width of ONE head; weights; the weighted sum of V
         # 3. merge the heads, then @ self.W_o
         raise NotImplementedError("MultiHeadAttention.__call__: write this part")

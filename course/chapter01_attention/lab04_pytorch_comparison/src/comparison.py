@@ -32,7 +32,7 @@ class MultiHeadAttention(nn.Module):
         # YOUR CODE HERE
         # 1. Q, K, V: self.split(self.query(x)), ...
         # 2. scores / sqrt(head_size); hide with masked_fill where the mask is False; softmax over the keys
-        # 3. gather, put the heads together (transpose, then reshape), self.output(...)
+        # 3. weighted sum of the values, put the heads together (transpose, then reshape), self.output(...)
         raise NotImplementedError("MultiHeadAttention.forward: write this part")
 
 

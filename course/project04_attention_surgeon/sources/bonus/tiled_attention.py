@@ -18,7 +18,7 @@ def tiled_attention(Q, K, V, tile_size=32):
             # BEGIN SOLUTION
             # STUB: # 1. scores of this tile, scaled
             # STUB: # 2. new_largest: the larger of `largest` and the largest score of each row
-            # STUB: # 3. shrink = exp(largest - new_largest): what was gathered was measured against the old one
+            # STUB: # 3. shrink = exp(largest - new_largest): what was summed so far was measured against the old one
             # STUB: # 4. total and output: shrink what is there, add what this tile gives
             # STUB: # 5. largest = new_largest
             scores = Q_tile @ K_tile.transpose(-2, -1) / Q.shape[-1] ** 0.5

@@ -181,6 +181,8 @@ def _scaling_slips() -> Iterator[_Slip]:
     yield from_catalogue("scale_flag_inverted", seen), _measured(lambda d_k, scaled: 1.0 if scaled else d_k**-0.5)
     seen = "You divide by d_k, not by its root: the softmax gets flatter and flatter."
     yield from_catalogue("scale_by_key_size", seen), _measured(lambda d_k, scaled: 1 / d_k if scaled else 1.0)
+    seen = "You multiply by the root of d_k: the softmax gets harder and harder."
+    yield from_catalogue("scale_multiplied", seen), _measured(lambda d_k, scaled: d_k**0.5 if scaled else 1.0)
     bits = _measured(entropy=lambda rows: rows.mean() / math.log(2))
     yield from_catalogue("entropy_in_bits", "Your entropy is in bits."), bits
     yield _MEAN_NOT_MEDIAN, _measured(gradient=lambda lengths: lengths.mean())
@@ -220,9 +222,23 @@ def _masking_slips(expected: Measured) -> Iterator[_Slip]:
     yield from_catalogue("mask_inverted", "What you call causal looks ahead."), inverted
     ignored = {("causal",): none, ("none",): none, ("reverse",): none}
     yield from_catalogue("mask_ignored", "All three look the same."), ignored
+    sides = (("past", "tril(diagonal=-1)"), ("future", "triu(diagonal=1)"))
+    for twice, fix in sides:
+        both = {row: {**shares, twice: shares[twice] + shares["self"]} for row, shares in expected.items()}
+        yield _self_counted_twice(twice, fix), both
     for factor, name, symptom in ((100.0, "percent", "percent"), (float(_TOKENS), "summed", "sums over the queries")):
         table = {row: {place: share * factor for place, share in shares.items()} for row, shares in expected.items()}
         yield _no_shares(name, symptom), table
+
+
+def _self_counted_twice(side: str, fix: str) -> Mistake:
+    return Mistake(
+        "self_counted_twice",
+        symptom=f"The weight on a query's own place counts as {side}, too.",
+        question="What should the three numbers of a mask sum to?",
+        pointer="The diagonal belongs to self alone: leave it out on both sides.",
+        fix=f"weights.{fix}.sum(-1).mean()",
+    )
 
 
 def _no_shares(name: str, what: str) -> Mistake:

@@ -215,7 +215,12 @@ OUTPUT = FunctionCheck(
     mistakes=[
         known_fault(
             "weights_transposed", lambda w, v: w.mT @ v,
-            "Each output gathers along a column of the weights.",
+            "Each output is summed along a column of the weights.",
+        ),
+        known(
+            "averaged_twice", lambda w, v: w @ v / w.shape[-1], "Your output is too small by the number of keys.",
+            "What do the weights of one row sum to?", "A row of weights sums to 1: the sum is an average already.",
+            "weights @ V",
         ),
         known(
             "best_key_only", lambda w, v: v.gather(1, w.argmax(-1)[..., None].expand(-1, -1, v.shape[-1])),
@@ -273,11 +278,15 @@ def _gradients(Q: Tensor, K: Tensor, V: Tensor, G: Tensor) -> Three:
     return found.query, found.key, found.value
 
 
-def _hand(Q: Tensor, K: Tensor, V: Tensor, G: Tensor, *, scale: bool = True, mean: bool = True) -> Three:
+def _hand(
+    Q: Tensor, K: Tensor, V: Tensor, G: Tensor, *, scale: bool = True, mean_over: int | tuple[int, int] | None = -1
+) -> Three:
+    """Return the gradients as the page derives them, or with a step left out or taken over other axes."""
     factor = 1 / math.sqrt(Q.shape[-1])
     weights = torch.softmax(Q @ K.mT * factor, -1)
     d_weights = G @ V.mT
-    d_scores = weights * (d_weights - (weights * d_weights).sum(-1, keepdim=True) if mean else d_weights)
+    mean = 0.0 if mean_over is None else (weights * d_weights).sum(mean_over, keepdim=True)
+    d_scores = weights * (d_weights - mean)
     factor = factor if scale else 1.0
     return factor * d_scores @ K, factor * d_scores.mT @ Q, weights.mT @ G
 
@@ -301,10 +310,24 @@ GRADIENTS = FunctionCheck(
             "The factor of the scores stands in the gradient, too.", "dQ = dS @ K / d_k ** 0.5",
         ),
         known(
-            "softmax_mean_missing", lambda *a: _hand(*a, mean=False),
+            "softmax_mean_missing", lambda *a: _hand(*a, mean_over=None),
             "You let every weight change alone, but a row always sums to 1.",
             "If one weight of a row grows, what happens to the others?",
             "Subtract, in every row, the mean of dP under the weights.",
+            "dS = P * (dP - (P * dP).sum(dim=-1, keepdim=True))",
+        ),
+        known(
+            "softmax_mean_over_queries", lambda *a: _hand(*a, mean_over=-2),
+            "You subtract the sum of a column; each query has a softmax of its own.",
+            "Along which axis did the softmax run on the way there?",
+            "Sum over the keys, the last axis.",
+            "dS = P * (dP - (P * dP).sum(dim=-1, keepdim=True))",
+        ),
+        known(
+            "softmax_mean_over_all", lambda *a: _hand(*a, mean_over=(-2, -1)),
+            "You subtract one number from all rows; each query has a softmax of its own.",
+            "How many numbers should be subtracted, one or one for each query?",
+            "Sum over the keys only, the last axis, and keep it.",
             "dS = P * (dP - (P * dP).sum(dim=-1, keepdim=True))",
         ),
         known(

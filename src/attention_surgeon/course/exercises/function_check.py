@@ -176,21 +176,22 @@ def _first_difference(
 
 def _difference(name: str, ours: Any, theirs: Any) -> str:
     """Return what differs, in words and numbers."""
+    called = f"The {name}" if name.islower() else name  # dQ is a name
     if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
         for key in theirs:
             if key not in ours:
-                return f"The {name} has no {key!r}"
+                return f"{called} has no {key!r}"
             if not same_value(ours[key], theirs[key]):
                 return _difference(f"{name} of {key!r}", ours[key], theirs[key])
     given, expected = as_numbers(ours), as_numbers(theirs)
     if given is None or expected is None or expected.ndim == 0:
-        return f"The {name} is {shown(ours)}, expected {shown(theirs)}"
+        return f"{called} is {shown(ours)}, expected {shown(theirs)}"
     if given.shape != expected.shape:
-        return f"The {name} has the shape {given.shape}, expected {expected.shape}"
+        return f"{called} has the shape {given.shape}, expected {expected.shape}"
     with np.errstate(invalid="ignore"):
         distance = np.nan_to_num(np.abs(given - expected), nan=np.inf, posinf=np.inf)
     where = tuple(int(index) for index in np.unravel_index(int(distance.argmax()), distance.shape))
-    return f"At {list(where)} of the {name} stands {given[where]:.4g}, expected {expected[where]:.4g}"
+    return f"{name}{list(where)} is {given[where]:.4g}, expected {expected[where]:.4g}"
 
 
 def named_values(returned: Any, names: Sequence[str]) -> Values:

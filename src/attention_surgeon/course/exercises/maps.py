@@ -142,7 +142,7 @@ def check_maps(maps: Sequence[SeenMap], weights: Tensor, tokens: Sequence[str], 
     __tracebackhide__ = True
     _check_number(maps, len(weights))
     for index, seen in enumerate(maps):
-        _check_numbers(seen, weights[index].double().numpy(), f"map {index}" if len(maps) > 1 else "map")
+        _check_numbers(seen, weights[index].double().numpy(), f"Map {index}" if len(maps) > 1 else "The map")
     named = maps if all_named else maps[:1]
     for seen in named:
         _check_tokens(seen.rows if all_named else _named(maps, "rows"), tokens, "rows", "y")
@@ -171,12 +171,12 @@ def _check_numbers(seen: SeenMap, weights: Array, called: str) -> None:
     for name, other, symptom, question, pointer, fix in _ORIENTATIONS:
         if not same_numbers(seen.numbers, weights) and same_numbers(seen.numbers, other(weights)):
             raise ExplainedError(
-                name, f"The {called} shows {symptom}.", question=question, pointer=pointer, fix=fix,
+                name, f"{called} shows {symptom}.", question=question, pointer=pointer, fix=fix,
                 step="map", yours=seen.numbers, expected=weights,
             )  # fmt: skip
     if not same_numbers(seen.numbers, weights):
         raise ExplainedError(
-            "other_numbers", f"The {called} does not show the weights that were given.",
+            "other_numbers", f"{called} does not show the weights that were given.",
             question="Which numbers do you hand to `imshow`?",
             pointer="Show the weights as they are: no scaling, no logarithm, no mean.",
             fix="axes.imshow(attention_weights)", step="map", yours=seen.numbers, expected=weights,

@@ -156,6 +156,11 @@ SPARSITY = FunctionCheck(
             "What is the mean of True and False?", "Leave the factor 100 out.", "(weights < threshold).mean()",
         ),
         known(
+            "threshold_ignored", lambda w, t: (w < 0.1).mean(), "You compare with 0.1, whatever the threshold is.",
+            "With threshold=0.02, which weights count as small?", "Compare with the argument, not with its default.",
+            "(weights < threshold).mean()",
+        ),
+        known(
             "weight_below", lambda w, t: w[w < t].sum() / w.sum(), "You return how much weight lies below.",
             "Two weights of 0.01: how many are they, and how much?", "Count them; their size does not matter.",
             "(weights < threshold).mean()",

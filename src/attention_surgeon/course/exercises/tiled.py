@@ -116,8 +116,8 @@ def _first_tile(Q: Tensor, K: Tensor, V: Tensor, tile_size: int) -> Tensor:
     return attention(Q, K[:, :tile_size], V[:, :tile_size])[0]
 
 
-def _running(Q: Tensor, K: Tensor, V: Tensor, tile_size: int, *, sum_too: bool) -> Tensor:
-    """Return the output of a running softmax that does not shrink what it has when a larger score comes."""
+def _running(Q: Tensor, K: Tensor, V: Tensor, tile_size: int, *shrunk: str) -> Tensor:
+    """Return the output of a running softmax that shrinks only some of what it has when a larger score comes."""
     largest = torch.full((*Q.shape[:-1], 1), float("-inf"))
     total, output = torch.zeros_like(largest), torch.zeros(*Q.shape[:-1], V.shape[-1])
     for k, v in zip(K.split(tile_size, 1), V.split(tile_size, 1), strict=True):
@@ -125,8 +125,8 @@ def _running(Q: Tensor, K: Tensor, V: Tensor, tile_size: int, *, sum_too: bool) 
         new = torch.maximum(largest, scores.amax(-1, keepdim=True))
         e = torch.exp(scores - new)
         shrink = torch.exp(largest - new)
-        total = (total if sum_too else total * shrink) + e.sum(-1, keepdim=True)
-        output = output + e @ v
+        total = (total * shrink if "total" in shrunk else total) + e.sum(-1, keepdim=True)
+        output = (output * shrink if "output" in shrunk else output) + e @ v
         largest = new
     return output / total
 
@@ -157,16 +157,23 @@ TILED = FunctionCheck(
             "Go on over all keys: the last tile may be shorter.", "for start in range(0, n_k, tile_size):",
         ),
         known(
-            "old_output_not_rescaled", lambda *a: _running(*a, sum_too=False),
+            "old_output_not_rescaled", lambda *a: _running(*a, "total"),
             "When a larger score comes, the sum is corrected, the output so far is not.",
             "What was the output so far measured against, the old maximum or the new one?",
             "Multiply the output so far by exp(old maximum - new maximum), as the sum.",
             "output = output * shrink + e @ v",
         ),
         known(
-            "nothing_rescaled", lambda *a: _running(*a, sum_too=True),
-            "When a larger score comes, what was gathered before keeps its old size.",
-            "What was gathered so far measured against, the old maximum or the new one?",
+            "old_sum_not_rescaled", lambda *a: _running(*a, "output"),
+            "When a larger score comes, the output so far is corrected, the sum is not.",
+            "What were the exponentials in the sum measured against, the old maximum or the new one?",
+            "Multiply the sum so far by exp(old maximum - new maximum), as the output.",
+            "total = total * shrink + e.sum(dim=-1, keepdim=True)",
+        ),
+        known(
+            "nothing_rescaled", _running,
+            "When a larger score comes, the sum and the output so far keep their old size.",
+            "What were they measured against, the old maximum or the new one?",
             "Multiply sum and output so far by exp(old maximum - new maximum).", "shrink = torch.exp(old - new)",
         ),
         known_fault(
