@@ -26,7 +26,7 @@ from attention_surgeon.repair import (
 )
 from attention_surgeon.repair.edit import Edit, Kind, edits_of
 from attention_surgeon.repair.judge import Judge, Probe
-from attention_surgeon.repair.patch import size_of
+from attention_surgeon.repair.patch import lost_words, size_of
 from attention_surgeon.repair.source import Source, Splice
 from attention_surgeon.repair.workbench import Workbench, bounded, load
 
@@ -194,9 +194,11 @@ class Search:
         return source.starts_of(lines)
 
     def verified(self, text: str) -> bool:
-        """Whether a whole text is right: for the judge, and on what nobody has used before."""
+        """Whether a whole text is right: for the judge, and on what nobody has used before; and uses what it is given."""
         try:
             with bounded(_VERIFYING):
+                if lost_words(self._original, text):
+                    return False
                 target = load(text, self.module, self.name)
                 return self.judge.is_right(target) and self.judge.holds(target)
         except Exception:  # noqa: BLE001  a candidate may raise anything
