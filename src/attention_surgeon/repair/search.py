@@ -182,8 +182,16 @@ class Search:
         return Fix(text, (*before.edits, edit.rule), *size_of(self._original, text), before.cost + cost)
 
     def _ranked(self, bench: Workbench, left: Sequence[str], among: Among) -> Iterator[tuple[float, Edit]]:
-        names = self.judge.first.names if left == _MANNERS else left
+        names = self._names_left(bench) if left == _MANNERS else left
         return ranked(edits_of(bench.closure), names, self._starts(bench.closure.source), among)
+
+    def _names_left(self, bench: Workbench) -> Sequence[str]:
+        """Return what the whole judge still finds in a text whose first probe is right."""
+        try:
+            with bounded(_VERIFYING):
+                return self.judge.names_left(bench.make(())) or self.judge.first.names
+        except Exception:  # noqa: BLE001  a candidate may raise anything
+            return self.judge.first.names
 
     def _starts(self, source: Source) -> list[int]:
         """Return where the lines start that the judge saw, and those that speak of what it gave."""
