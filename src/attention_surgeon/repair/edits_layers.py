@@ -137,7 +137,7 @@ def heads_split(site: Site) -> Iterator[Proposal]:
 
 @proposes("shape", cst.Call, cost=0.7, is_repeated=True)
 def expanded_beside_its_own(site: Site) -> Iterator[Proposal]:
-    """`k[:, None].expand(-1, r, -1, -1, -1).flatten(1, 2)` -> `k.repeat_interleave(r, dim=1)`."""
+    """`k[:, None].expand(-1, r, -1, -1, -1).flatten(1, 2)` -> `k.repeat_interleave(r, dim=1)`, or turned before."""
     node = site.node
     assert isinstance(node, cst.Call)
     inner = subject_of(node)
@@ -147,6 +147,9 @@ def expanded_beside_its_own(site: Site) -> Iterator[Proposal]:
     sizes = [site.code(one.value) for one in inner.args if site.code(one.value) not in ("-1", "1")]
     if isinstance(base, cst.Subscript) and len(sizes) == 1:
         yield f"{site.tight(base.value)}.repeat_interleave({sizes[0]}, dim=1)"
+    if called(node) == "flatten" and len(node.args) == 2:
+        axes = ", ".join(site.code(one.value) for one in node.args)
+        yield f"{site.code(inner)}.transpose({axes}).flatten({axes})"
 
 
 @proposes("number", cst.Integer, cost=1.0)
@@ -205,12 +208,18 @@ def given_for_a_constant(site: Site) -> Iterator[Proposal]:
         return
     if isinstance(node.value, cst.Name) and node.value.value in site.scope.names:
         return
-    read = {one.value for one in m.findall(function.body, m.Name()) if isinstance(one, cst.Name)}
+    words = m.findall(function.body, m.Name())
+    read = {one.value for one in words if isinstance(one, cst.Name) and not _is_a_part(site, one)}
     own = [one.name.value for one in function.params.params if one.name.value != "self"]
     for name in (name for name in own if name not in read):
         yield (site.splice(name, node.value),)
         if "mask" in name and not site.is_numpy:
             yield (site.splice(f"{name} if {name}.dim() != 3 else {name}[:, None]", node.value),)
+
+
+def _is_a_part(site: Site, name: cst.Name) -> bool:
+    parent = site.source.parent(name)
+    return isinstance(parent, cst.Attribute) and parent.attr is name
 
 
 @proposes("scale", cst.Integer, cst.Float, cost=0.9)

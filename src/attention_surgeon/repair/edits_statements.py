@@ -108,6 +108,8 @@ def line_before(site: Site) -> Iterator[Proposal]:
     if not found or statement is None or not isinstance(found[0], cst.Call):
         return
     scores = subject_of(found[0])
+    if isinstance(scores, cst.BinaryOperation) and isinstance(scores.operator, cst.Subtract):
+        scores = scores.left  # `exp(z - z.max(-1))`: what is hidden must not be the largest
     if not isinstance(scores, cst.Name):
         return
     start, indent, name = lines_of(site, statement).start, indent_of(site, statement), scores.value

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attention_surgeon.diagnose.judge import diagnose_answers, right_as
+from attention_surgeon.diagnose.judge import diagnose, diagnose_answers, right_as
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Fault, find_fault, operate
 from attention_surgeon.ops import Operands
@@ -51,6 +51,7 @@ class AnswersJudge(Judge):
             options: Of the contract.
         """
         options = self._options = dict(options or {})
+        self._is_chosen_here = contract is None
         self.first = diagnose_answers(target, contract, **options)
         chosen = make_contract(self.first.contract_name, **options)
         others = contracts_for(target, contract, **options) if self.first.verdict == "unjudged" else ()
@@ -101,6 +102,8 @@ class AnswersJudge(Judge):
         with surroundings_kept():
             is_right = takes_as_much(self._asked, asked_of(self._contracts, target), self.first.names)
             is_right = is_right and any(right_as(contract, target) for contract in self._contracts)
+            if is_right and self._is_chosen_here:  # the contract is a guess: a prefix mask is no causal one
+                is_right = diagnose(target, **self._options).verdict != "wrong"
         return is_right and (self.beside is None or self.beside.is_right(target))
 
     def names_left(self, target: Any) -> tuple[str, ...]:

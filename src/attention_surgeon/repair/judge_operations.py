@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from attention_surgeon.calls import Plan, Refusal, find_plan
 from attention_surgeon.diagnose.judge import diagnose_answers, right_as
@@ -25,6 +26,7 @@ from attention_surgeon.testing.steadiness import surroundings_kept
 from attention_surgeon.verdict import Verdict
 from attention_surgeon.witness import Finding, Flow, Observation, observe, read
 from attention_surgeon.witness.observe import expectations
+from attention_surgeon.witness.options import with_batch
 from attention_surgeon.witness.record import Array, to_numbers
 
 _FAMILIES: Mapping[str, str] = {
@@ -173,6 +175,8 @@ class OperationsJudge(Judge):
         self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
         plainly = {finding.fault for finding in found.findings if not finding.argument}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
+        self._parameters = _parameters(plan)
+        self._takes_a_batch = _takes_a_batch(plan, self._says)
         self._first_plan, self._plain, self._first_output = plan, self._read_once(plan), _output(plan)
         return as_diagnosis(found, plan)
 
@@ -209,6 +213,10 @@ class OperationsJudge(Judge):
             return None
         if not self._untried.issuperset(found.untried) or self._is_tried_less(found):
             return None  # an argument that now raises is not mended
+        if not self._parameters <= _parameters(plan):
+            return None  # a projection that is used by nobody is not mended by taking it out
+        if self._takes_a_batch and not _takes_a_batch(plan, self._says):
+            return None
         return Probe(len(left.faults), left=tuple(sorted(left.faults)))
 
     def _is_tried_less(self, found: Observation) -> bool:
@@ -237,6 +245,23 @@ def _with_target(plan: Plan, target: Any) -> Plan:
         return None if found is None else replace(found, target=target)
 
     return replace(plan, target=target, finder=resized)
+
+
+def _parameters(plan: Plan) -> frozenset[str]:
+    """Return the names of what a layer learns."""
+    made = plan.make(seed=0)
+    return frozenset(name for name, _ in made.named_parameters()) if isinstance(made, nn.Module) else frozenset()
+
+
+def _takes_a_batch(plan: Plan, says: str) -> bool:
+    """Whether several sequences can be given at once, where it is called with two axes too."""
+    if any("b" in one.axes for one in plan.arguments):
+        return True
+    several = with_batch(plan, says)
+    try:
+        return several is not None and bool(several.arrays(several.call(several.make(seed=0), several.draw(seed=0))))
+    except Exception:  # noqa: BLE001  a candidate may raise anything
+        return False
 
 
 def _is_causal(found: Observation) -> bool:
