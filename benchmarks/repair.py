@@ -118,7 +118,10 @@ def warm(some: list[Patient]) -> None:
     """Load into this process, which every child is a copy of, what it takes to mend the first file of each contract."""
     for patient in {one.contract: one for one in reversed(some)}.values():
         place, name = split_target(patient.target)
-        loaded = load_target(place, name)
+        try:
+            loaded = load_target(place, name)
+        except ImportError:  # a file that needs a package that is not here is measured, and found unjudged
+            continue
         assert loaded.file is not None
         for judge, allowed in judges_of(loaded.object, patient.contract, patient.options, WARMING):
             Search(judge, module_of(loaded.file), loaded.name, seconds=allowed).run(loaded.file.read_text("utf-8"))

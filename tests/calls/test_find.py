@@ -295,3 +295,23 @@ def test_a_context_that_may_be_left_out_can_be_given():
 def test_every_target_here_is_tried():
     own = {v for v in vars(t).values() if (inspect.isfunction(v) or inspect.isclass(v)) and v.__module__ == t.__name__}
     assert own - CALLS.keys() == {t.Layer, t.Arguments, t.Stubborn, t.NotCalled}
+
+
+class Template(torch.nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.q, self.k, self.v = (torch.nn.Linear(dim, dim) for _ in range(3))
+
+    def forward(self, x):
+        return self.attend(self.q(x), self.k(x), self.v(x))
+
+
+class Filled(Template):
+    def attend(self, q, k, v):
+        return (q @ k.mT).softmax(-1) @ v
+
+
+def test_a_step_that_a_subclass_fills_in_is_not_what_is_called():
+    plan = find_plan(Filled, source="")
+    assert isinstance(plan, Plan)
+    assert (plan.method, [one.name for one in plan.arguments]) == ("", ["x"])

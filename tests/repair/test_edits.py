@@ -86,6 +86,10 @@ PROPOSED = {
         "s = [f(j) if mask[j] else -1e9 for j in r]\n    for j in r:\n        if mask[j]:\n            g(j)",
     ),
     "one more": ("n = i + shift", "n = i + shift + 1"),
+    "hidden before the largest is taken off": (
+        "w = torch.exp(Q - Q.amax(-1))",
+        "if mask is not None:\n        Q = Q.masked_fill(mask == 0, -1e9)\n    w = torch.exp(Q - Q.amax(-1))",
+    ),
     "the other part": ("m[n:] = 1", "m[:n] = 1"),
     "positions of keys": ("m = torch.arange(Q.shape[1])[None, :, None]", "m = torch.arange(K.shape[1])[None, None, :]"),
     "turned and back": ("y = f(Q.transpose(0, 1)).transpose(0, 1)", "y = f(Q)"),
@@ -103,6 +107,8 @@ PROPOSED = {
     "a reshape for a transpose": ("k = K.reshape(b, d, n)", "k = K.transpose(-2, -1)"),
 }
 IN_A_LAYER = {
+    "a constant for what is given": ("return 0.0", "return heads"),
+    "a layer that does nothing": ("self.o = nn.Identity()", "self.o = nn.Linear(dim, dim)"),
     "a constant scale": ("self.scale = 1.0", "self.scale = (dim // heads) ** -0.5"),
     "heads that are not split": (
         "y = self.k(x).unsqueeze(1)",
@@ -156,6 +162,13 @@ def test_a_helper_that_others_use_is_changed_last():
 def test_an_attribute_is_no_function_of_the_file():
     source = Source("def softmax(x):\n    return x * 3\n\n\ndef attention(x):\n    return x.softmax(-1)\n")
     assert len(source.closure("attention").indices) == 1
+
+
+def test_a_variable_is_no_function_of_the_file():
+    source = Source("def s(x):\n    return x * 3\n\n\ndef attention(x):\n    s = x\n    return s + 1\n")
+    assert len(source.closure("attention").indices) == 1
+    source = Source("def s(x):\n    return x * 3\n\n\ndef attention(x):\n    return [s(one) for one in x]\n")
+    assert len(source.closure("attention").indices) == 2
 
 
 def test_the_gradient_is_let_through_a_function():

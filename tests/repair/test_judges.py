@@ -7,7 +7,9 @@ import pytest
 from attention_surgeon.repair import fix_file
 from attention_surgeon.repair.judge_answers import AnswersJudge
 from attention_surgeon.repair.judge_operations import OperationsJudge
+from attention_surgeon.repair.patch import lost_words
 from tests.cases.calls import load
+from tests.implementations.wrong.modules_book import MultiHeadAttention, ThreeSlips
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -93,3 +95,63 @@ def test_a_mask_that_raises_now_is_no_patch(tmp_path: Path, kind):
     assert not judge.is_right(layer(MASKED.replace("scores + mask", "scores + (~mask)")))
     right = MASKED.replace("q @ k.mT", "q @ k.mT / q.shape[-1] ** 0.5").replace("scores / q.shape[-1] ** 0.5", "scores")
     assert judge.is_right(layer(right))
+
+
+PREFIX = CASES / "modern" / "wrong_mask_prefix__rows.py"
+
+
+def test_a_mask_of_another_kind_is_not_mended_into_a_causal_one():
+    found = fix_file(f"{PREFIX}:prefix_lm_mask", seconds=5)
+    assert found.result == "not_found"
+
+
+SEVERAL = (CASES / "modern" / "wrong_attn_fn_k_only_2d__first_axes.py").read_text(encoding="utf-8")
+
+
+def test_several_sequences_that_raise_now_are_no_patch(tmp_path: Path):
+    def function(text: str):
+        file = tmp_path / "mine.py"
+        file.write_text(text)
+        return load(file).attention_with_weights
+
+    judge = OperationsJudge(function(SEVERAL))
+    assert judge.first.names == ("attends_over_batch",)
+    assert not judge.is_right(function(SEVERAL.replace("K[0]", "K[-3]")))
+    assert judge.is_right(function(SEVERAL.replace("(K if K.dim() == 2 else K[0])", "K")))
+
+
+UNUSED = (CASES / "modern" / "wrong_shaw_relative__key_table_for_values.py").read_text(encoding="utf-8")
+
+
+def test_a_table_that_nobody_reads_is_not_taken_out(tmp_path: Path):
+    def layer(text: str):
+        file = tmp_path / "mine.py"
+        file.write_text(text)
+        return load(file).RelativeAttention
+
+    judge = OperationsJudge(layer(UNUSED))
+    assert judge.first.names == ("projection_unused",)
+    table = "nn.Embedding(2 * self.k + 1, self.d)\n\n"
+    assert table in UNUSED
+    assert not judge.is_right(layer(UNUSED.replace(table, "2 * self.k + 1\n\n")))
+    right = UNUSED.replace(
+        "self.relative_k(index), self.relative_k(index)", "self.relative_k(index), self.relative_v(index)"
+    )
+    assert judge.is_right(layer(right))
+
+
+def test_a_switch_that_nobody_reads_any_more_is_no_patch():
+    assert lost_words("def f(x, scale):\n    return x / scale", "def f(x, scale):\n    return x")
+
+
+def test_heads_come_before_what_is_seen_after_them():
+    judge = OperationsJudge(ThreeSlips, "causal_multihead")
+    assert judge.first.names == ("heads_split_by_view",)
+    assert set(judge.names_left(MendedHeads)) == {"scale_missing", "mask_off_by_one"}
+    probe = judge.probe(MendedHeads, closely=False)
+    assert probe is not None
+    assert set(probe.left) == {"scale_missing", "mask_off_by_one"}
+
+
+class MendedHeads(ThreeSlips):
+    heads = MultiHeadAttention.heads

@@ -29,6 +29,9 @@ METHODS = (
     "self_attend",
     "predict",
 )
+_NUM_WHOLE = 2
+"""So many of them are the whole of an object; the others may be a step of it."""
+
 _PADDINGS = ("bm", "b11m", "b1m")
 _MASKS = ("nm", "b1nm", "bnm", "11nm", "bhnm", "bm", "b11m", "1nm")
 
@@ -55,19 +58,23 @@ class Layout:
 def method_of(target: Any) -> str:
     """Return the method that is called; empty for what is called itself.
 
+    What can be called itself is: a step of it, `attend`, may stand in a subclass and what calls it in the base.
+
     Raises:
         LookupError: nothing in it can be called.
     """
     if inspect.isroutine(target):
         return ""
     kind = target if inspect.isclass(target) else type(target)
-    for base in kind.__mro__:
-        own = [name for name in METHODS if inspect.isroutine(vars(base).get(name))]
-        if own and base.__module__.split(".")[0] not in ("torch", "builtins"):
-            is_called = own[0] == "__call__" or (
-                own[0] == "forward" and any("__call__" in vars(b) for b in kind.__mro__)
-            )
-            return "" if is_called else own[0]
+    bases = [base for base in kind.__mro__ if base.__module__.split(".")[0] not in ("torch", "builtins")]
+    for names in (METHODS[:_NUM_WHOLE], METHODS):
+        for base in bases:
+            own = [name for name in names if inspect.isroutine(vars(base).get(name))]
+            if own and (names is METHODS or signature_of(target, own[0])):
+                is_called = own[0] == "__call__" or (
+                    own[0] == "forward" and any("__call__" in vars(one) for one in kind.__mro__)
+                )
+                return "" if is_called else own[0]
     raise LookupError(f"{kind.__name__} has no method that I know to call: {', '.join(METHODS[:4])}")
 
 

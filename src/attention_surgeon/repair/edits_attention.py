@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import libcst as cst
 import libcst.matchers as m
@@ -198,15 +198,14 @@ def mask_moved_before_softmax(site: Site) -> Iterator[Proposal]:
     function = site.source.enclosing(site.node, cst.FunctionDef)
     if found is None or function is None:
         return
-    weights, hides, keeps = found
+    weights, masked_scores = found
     for softmax in m.findall(function.body, m.Call()):
-        if not isinstance(softmax, cst.Call) or not (called(softmax) == "exp" or "softmax" in called(softmax)):
+        if not isinstance(softmax, cst.Call) or not _is_softmax(softmax):
             continue
         argument = subject_of(softmax)
         if argument is None:
             continue
-        scores, tight = site.code(argument), site.tight(argument)
-        masked = f"np.where({keeps}, {scores}, -1e9)" if site.is_numpy else f"{tight}.masked_fill({hides}, -1e9)"
+        scores, masked = site.code(argument), masked_scores(argument)
         if _overlap(site, site.node, argument):
             yield (site.splice(_within(site, weights, argument, masked)),)
             continue
@@ -214,7 +213,22 @@ def mask_moved_before_softmax(site: Site) -> Iterator[Proposal]:
         if guard is not None:
             masked = f"{masked} if {site.code(guard.test)} else {scores}"
             yield _gone(site, guard), site.splice(masked, argument)
-        yield site.splice(site.code(weights), site.node), site.splice(masked, argument)
+        yield _left_as_it_is(site, weights), site.splice(masked, argument)
+
+
+def _is_softmax(node: cst.Call) -> bool:
+    """Whether a call makes weights of its argument: `softmax(x)`, `nn.Softmax(dim=-1)(x)`, `exp(x)`."""
+    return called(node) == "exp" or "softmax" in called(node) or called(node.func) == "Softmax"
+
+
+def _left_as_it_is(site: Site, weights: cst.BaseExpression) -> Splice:
+    """Return the splice that puts the weights where they were masked; `p = p * mask` goes, its line with it."""
+    statement = site.source.parent(site.parent) if isinstance(site.parent, cst.Assign) else None
+    block = None if statement is None else site.source.parent(statement)
+    if isinstance(site.parent, cst.Assign) and statement is not None and isinstance(block, cst.IndentedBlock):
+        if len(block.body) > 1 and [site.code(one.target) for one in site.parent.targets] == [site.code(weights)]:
+            return _gone(site, statement)
+    return site.splice(site.code(weights), site.node)
 
 
 def _within(site: Site, weights: cst.CSTNode, argument: cst.CSTNode, masked: str) -> str:
@@ -224,7 +238,22 @@ def _within(site: Site, weights: cst.CSTNode, argument: cst.CSTNode, masked: str
     return content[start:first].decode() + masked + content[last:end].decode()
 
 
-def _hidden_by(site: Site) -> tuple[cst.BaseExpression, str, str] | None:
+def _hidden_by(site: Site) -> tuple[cst.BaseExpression, Callable[[cst.BaseExpression], str]] | None:
+    """Return the weights that are masked here, and how scores are masked by the same mask."""
+    node = site.node
+    if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Add):
+        added = site.code(node.right)
+        return (node.left, lambda scores: f"{site.code(scores)} + {added}") if "mask" in added.lower() else None
+    found = _hidden_where(site)
+    if found is None:
+        return None
+    weights, hides, keeps = found
+    if site.is_numpy:
+        return weights, lambda scores: f"np.where({keeps}, {site.code(scores)}, -1e9)"
+    return weights, lambda scores: f"{site.tight(scores)}.masked_fill({hides}, -1e9)"
+
+
+def _hidden_where(site: Site) -> tuple[cst.BaseExpression, str, str] | None:
     """Return the weights that are masked here, which entries are hidden, and which are kept."""
     node = site.node
     if isinstance(node, cst.Call) and called(node) in ("masked_fill", "masked_fill_") and len(node.args) == 2:

@@ -2,14 +2,14 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import libcst as cst
 import libcst.matchers as m
 
 from attention_surgeon.repair.edit import Proposal, Site, proposes
 from attention_surgeon.repair.edits_attention import called, root_of, subject_of, widths
-from attention_surgeon.repair.edits_statements import dedented, lines_of
+from attention_surgeon.repair.edits_statements import dedented, indent_of, lines_of
 from attention_surgeon.repair.edits_weights import assigned
 from attention_surgeon.repair.source import Splice
 
@@ -137,7 +137,7 @@ def heads_split(site: Site) -> Iterator[Proposal]:
 
 @proposes("shape", cst.Call, cost=0.7, is_repeated=True)
 def expanded_beside_its_own(site: Site) -> Iterator[Proposal]:
-    """`k[:, None].expand(-1, r, -1, -1, -1).flatten(1, 2)` -> `k.repeat_interleave(r, dim=1)`."""
+    """`k[:, None].expand(-1, r, -1, -1, -1).flatten(1, 2)` -> `k.repeat_interleave(r, dim=1)`, or turned before."""
     node = site.node
     assert isinstance(node, cst.Call)
     inner = subject_of(node)
@@ -147,6 +147,9 @@ def expanded_beside_its_own(site: Site) -> Iterator[Proposal]:
     sizes = [site.code(one.value) for one in inner.args if site.code(one.value) not in ("-1", "1")]
     if isinstance(base, cst.Subscript) and len(sizes) == 1:
         yield f"{site.tight(base.value)}.repeat_interleave({sizes[0]}, dim=1)"
+    if called(node) == "flatten" and len(node.args) == 2:
+        axes = ", ".join(site.code(one.value) for one in node.args)
+        yield f"{site.code(inner)}.transpose({axes}).flatten({axes})"
 
 
 @proposes("number", cst.Integer, cost=1.0)
@@ -156,6 +159,67 @@ def over_all_heads(site: Site) -> Iterator[Proposal]:
     if call is not None and called(call) == "range":
         yield from (f"self.{name}" for name in site.scope.held if _HEADS.fullmatch(name))
         yield from (f"len(self.{name})" for name in site.scope.held if _HEADS.fullmatch(name))
+
+
+@proposes("projection", cst.Call, cost=0.8)
+def layer_for_identity(site: Site) -> Iterator[Proposal]:
+    """`self.to_out = nn.Identity()` -> `nn.Linear(dim, dim)`: a projection that was left out."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    if called(node) == "Identity":
+        library = site.code(node.func).removesuffix("Identity")
+        yield from (f"{library}Linear({width}, {width})" for width in _whole_widths(site.scope.parameters))
+
+
+@proposes("projection", cst.Return, cost=1.2)
+def projected_by_a_new_layer(site: Site) -> Iterator[Proposal]:
+    """`return y` of a class without an output projection -> `return self.out_proj(y)`, and the constructor makes it."""
+    node, function = site.node, site.source.enclosing(site.node, cst.FunctionDef)
+    owner = site.source.enclosing(site.node, cst.ClassDef)
+    assert isinstance(node, cst.Return)
+    value = node.value.elements[0].value if isinstance(node.value, cst.Tuple) else node.value
+    if owner is None or function is None or value is None or function.name.value not in ("forward", "__call__"):
+        return
+    for made in m.findall(owner.body, m.FunctionDef(name=m.Name("__init__"))):
+        if isinstance(made, cst.FunctionDef) and isinstance(made.body, cst.IndentedBlock):
+            last = made.body.body[-1]
+            end, indent = lines_of(site, last).end, indent_of(site, last)
+            parameters = [one.name.value for one in made.params.params]
+            nn = "nn" if "nn" in site.source.imported else "torch.nn"
+            for width in _whole_widths(parameters):
+                line = f"{indent}self.out_proj = {nn}.Linear({width}, {width})\n"
+                yield Splice(end, end, line), site.splice(f"self.out_proj({site.code(value)})", value)
+
+
+def _whole_widths(parameters: Iterable[str]) -> list[str]:
+    """Return the parameters of a constructor that may be the width of a layer's tokens."""
+    return [name for name in parameters if _WIDTH.search(name) and "head" not in name][:_MOST]
+
+
+_WIDTH = re.compile(r"(^|_)(d|c|dim|width|size|features|channels|embd|embed|hidden|model)($|_)|^n_embd$", re.IGNORECASE)
+
+
+@proposes("mask", cst.Return, cost=0.9)
+def given_for_a_constant(site: Site) -> Iterator[Proposal]:
+    """`def bias(self, mask): return 0.0` -> `return mask`: what the function is given and does not read."""
+    node, function = site.node, site.source.enclosing(site.node, cst.FunctionDef)
+    assert isinstance(node, cst.Return)
+    if function is None or node.value is None or not isinstance(node.value, cst.Integer | cst.Float | cst.Name):
+        return
+    if isinstance(node.value, cst.Name) and node.value.value in site.scope.names:
+        return
+    words = m.findall(function.body, m.Name())
+    read = {one.value for one in words if isinstance(one, cst.Name) and not _is_a_part(site, one)}
+    own = [one.name.value for one in function.params.params if one.name.value != "self"]
+    for name in (name for name in own if name not in read):
+        yield (site.splice(name, node.value),)
+        if "mask" in name and not site.is_numpy:
+            yield (site.splice(f"{name} if {name}.dim() != 3 else {name}[:, None]", node.value),)
+
+
+def _is_a_part(site: Site, name: cst.Name) -> bool:
+    parent = site.source.parent(name)
+    return isinstance(parent, cst.Attribute) and parent.attr is name
 
 
 @proposes("scale", cst.Integer, cst.Float, cost=0.9)

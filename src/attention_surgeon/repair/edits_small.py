@@ -69,9 +69,9 @@ def _hides(site: Site) -> bool:
 @proposes("number", cst.Float, cost=1.0)
 def other_float(site: Site) -> Iterator[Proposal]:
     """`0.25` -> `0.5`."""
-    if isinstance(site.parent, cst.UnaryOperation):
-        return
-    yield from ("0.5", "1.0", "0.0")
+    is_exponent = isinstance(site.parent, cst.BinaryOperation) and isinstance(site.parent.operator, cst.Power)
+    if not isinstance(site.parent, cst.UnaryOperation) and not is_exponent:  # a width to the power 0 is no scale
+        yield from ("0.5", "1.0", "0.0")
 
 
 @proposes("operator", cst.BinaryOperation, cost=1.0)

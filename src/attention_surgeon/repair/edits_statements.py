@@ -57,10 +57,17 @@ def taken_out(site: Site) -> Iterator[Proposal]:
         return
     if len(block) > 1:
         yield (lines_of(site, node),)
-    else:
+    elif not _is_all_of_an_if(site):
         yield (Splice(*site.source.span(node), "pass"),)
     if isinstance(node, cst.If) and node.orelse is None:
         yield (dedented(site, node),)
+
+
+def _is_all_of_an_if(site: Site) -> bool:
+    """Whether an `if` does nothing besides: then it is the `if` that is taken out, and no `pass` stands in it."""
+    around = site.source.parent(site.parent) if site.parent is not None else None
+    is_all = isinstance(around, cst.If) and around.body is site.parent and around.orelse is None
+    return is_all and around is not None and isinstance(site.source.parent(around), cst.IndentedBlock)
 
 
 @proposes("statement", cst.SimpleStatementLine, cst.If, cost=0.9)
@@ -101,6 +108,8 @@ def line_before(site: Site) -> Iterator[Proposal]:
     if not found or statement is None or not isinstance(found[0], cst.Call):
         return
     scores = subject_of(found[0])
+    if isinstance(scores, cst.BinaryOperation) and isinstance(scores.operator, cst.Subtract):
+        scores = scores.left  # `exp(z - z.max(-1))`: what is hidden must not be the largest
     if not isinstance(scores, cst.Name):
         return
     start, indent, name = lines_of(site, statement).start, indent_of(site, statement), scores.value

@@ -75,6 +75,10 @@ class Judge(ABC):
         """Whether the whole judge finds nothing wrong."""
 
     @abstractmethod
+    def names_left(self, target: Any) -> tuple[str, ...]:
+        """Return what the whole judge finds wrong, by name; empty where it has none."""
+
+    @abstractmethod
     def holds(self, target: Any, draw: int = 0) -> bool:
         """Whether it is right on calls of other sizes and numbers than any that were used.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attention_surgeon.diagnose.judge import diagnose_answers, right_as
+from attention_surgeon.diagnose.judge import diagnose, diagnose_answers, right_as
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Fault, find_fault, operate
 from attention_surgeon.ops import Operands
@@ -50,7 +50,8 @@ class AnswersJudge(Judge):
             contract: What it should be, or None to choose by the kind of object.
             options: Of the contract.
         """
-        options = dict(options or {})
+        options = self._options = dict(options or {})
+        self._is_chosen_here = contract is None
         self.first = diagnose_answers(target, contract, **options)
         chosen = make_contract(self.first.contract_name, **options)
         others = contracts_for(target, contract, **options) if self.first.verdict == "unjudged" else ()
@@ -101,7 +102,15 @@ class AnswersJudge(Judge):
         with surroundings_kept():
             is_right = takes_as_much(self._asked, asked_of(self._contracts, target), self.first.names)
             is_right = is_right and any(right_as(contract, target) for contract in self._contracts)
+            if is_right and self._is_chosen_here:  # the contract is a guess: a prefix mask is no causal one
+                is_right = diagnose(target, **self._options).verdict != "wrong"
         return is_right and (self.beside is None or self.beside.is_right(target))
+
+    def names_left(self, target: Any) -> tuple[str, ...]:
+        """Return what the contract and the judge beside find."""
+        with surroundings_kept():
+            found = diagnose_answers(target, self.first.contract_name, **self._options).names
+        return found or (() if self.beside is None else self.beside.names_left(target))
 
     def holds(self, target: Any, draw: int = 0) -> bool:
         """Whether it is right on calls of other sizes and numbers, in training too; of a layer two sets of sizes."""

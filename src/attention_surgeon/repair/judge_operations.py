@@ -11,19 +11,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from attention_surgeon.calls import Plan, Refusal, find_plan
-from attention_surgeon.diagnose.judge import right_as
+from attention_surgeon.diagnose.judge import diagnose_answers, right_as
 from attention_surgeon.diagnose.observed import as_diagnosis, words_of
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.repair.judge import Judge, Probe
 from attention_surgeon.repair.judge_answers import asked_of, takes_as_much
 from attention_surgeon.testing import contracts_for
 from attention_surgeon.testing.contract import Contract
+from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.steadiness import surroundings_kept
 from attention_surgeon.verdict import Verdict
 from attention_surgeon.witness import Finding, Flow, Observation, observe, read
 from attention_surgeon.witness.observe import expectations
+from attention_surgeon.witness.options import with_batch
 from attention_surgeon.witness.record import Array, to_numbers
 
 _FAMILIES: Mapping[str, str] = {
@@ -52,10 +55,15 @@ _HELD_BACK: Sequence[Mapping[str, int]] = ({"batch": 2, "n_q": 11, "n_k": 11}, {
 
 @dataclass(frozen=True)
 class _Plain:
-    """The plain call of an object: its output, and what was read of it."""
+    """What was read of the plain call of an object.
 
-    output: Array
+    Attributes:
+        faults: By name.
+        is_cut_short: Whether its heads or axes are so wrong that scale and mask could not be read: they come after it.
+    """
+
     faults: frozenset[str]
+    is_cut_short: bool
 
 
 class OperationsJudge(Judge):
@@ -71,11 +79,13 @@ class OperationsJudge(Judge):
             contract: What it should be besides; a patch must be right by it too. None: nothing besides.
             options: Of the contract.
         """
-        options = dict(options or {})
-        self._says, self._is_unscaled = words_of(target), options.get("scaled") is False
-        self._name = getattr(target, "__name__", type(target).__name__)
+        options = self._options = dict(options or {})
+        self._says, self._name = words_of(target), getattr(target, "__name__", type(target).__name__)
         self._contracts: Sequence[Contract] = () if contract is None else contracts_for(target, contract, **options)
-        self._seen: dict[bytes, frozenset[str]] = {}
+        self._is_unscaled = options.get("scaled") is False or any(
+            isinstance(one, LayerContract) and not one.is_scaled for one in self._contracts
+        )
+        self._seen: dict[bytes, _Plain | None] = {}
         self._plain: _Plain | None = None
         with surroundings_kept():
             self.first = self._judge(target)
@@ -93,11 +103,12 @@ class OperationsJudge(Judge):
             plan = _with_target(self._first_plan, target)  # what cannot be called as before is no candidate
             if self._plain is not None and self._plain.faults:
                 left = self._read_once(plan)
-                if left is None or not self._is_less(left, self._plain.faults):
+                if left is None or not self._is_less(left, self._plain):
                     return None
-                if left:
-                    return Probe(len(left) + len(self._faults - self._plain.faults), left=tuple(sorted(left)))
-            elif self._plain is not None and not _is_same(_output(plan), self._plain.output):
+                if left.faults:
+                    others = len(self._all.faults - self._plain.faults)
+                    return Probe(len(left.faults) + others, left=tuple(sorted(left.faults)))
+            elif self._plain is not None and not _is_same(_output(plan), self._first_output):
                 return None
             return self._observed(plan, is_quick=True)
 
@@ -112,6 +123,18 @@ class OperationsJudge(Judge):
     def _is_as_asked(self, target: Any) -> bool:
         takes = takes_as_much(self._asked, asked_of(self._contracts, target), self.first.names)
         return takes and any(right_as(one, target) for one in self._contracts)
+
+    def names_left(self, target: Any) -> tuple[str, ...]:
+        """Return what the operations show, or else what the contract finds."""
+        with surroundings_kept():
+            plan = self._plan(target, says=words_of(target))
+            if plan is None:
+                return ()
+            found = observe(plan, name=self._name, says=self._says, is_unscaled=self._is_unscaled)
+            left = tuple(sorted(_names(found.findings)))
+            if left or not self._contracts:
+                return left
+            return diagnose_answers(target, self._contracts[0].registered_name, **self._options).names
 
     def holds(self, target: Any, draw: int = 0) -> bool:
         """Whether it is read without a fault at other sizes and numbers, with other heads too where it can be."""
@@ -145,14 +168,16 @@ class OperationsJudge(Judge):
             found = observe(plan, name=self._name, says=self._says, is_unscaled=self._is_unscaled)
         except SurgeonError as error:
             return Verdict("unjudged", reason=f"{error}.")
-        self._untried, self._faults = frozenset(found.untried), _names(found.findings)
+        self._untried, self._all = frozenset(found.untried), _plain_of(found)
         self._tried, self._is_causal = frozenset(found.tried), _is_causal(found)
         self.places = tuple(finding.place for finding in found.findings if finding.place is not None)
         self.words = tuple(finding.argument for finding in found.findings if finding.argument)
         self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
         plainly = {finding.fault for finding in found.findings if not finding.argument}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
-        self._first_plan, self._plain = plan, self._read_plain(plan)
+        self._parameters = _parameters(plan)
+        self._takes_a_batch = _takes_a_batch(plan, self._says)
+        self._first_plan, self._plain, self._first_output = plan, self._read_once(plan), _output(plan)
         return as_diagnosis(found, plan)
 
     def _plan(self, target: Any, says: str = "") -> Plan | None:
@@ -165,12 +190,8 @@ class OperationsJudge(Judge):
     def _expects(self, plan: Plan) -> Any:
         return expectations(plan, self._name, self._says, is_unscaled=self._is_unscaled)
 
-    def _read_plain(self, plan: Plan) -> _Plain | None:
-        faults = self._read_once(plan)
-        return None if faults is None else _Plain(_output(plan), faults)
-
-    def _read_once(self, plan: Plan) -> frozenset[str] | None:
-        """Return the faults that the plain call shows; what answers as another did is not read again."""
+    def _read_once(self, plan: Plan) -> _Plain | None:
+        """Return what the plain call shows; what answers as another did is not read again."""
         key = _output(plan).round(9).tobytes()
         if key not in self._seen:
             try:
@@ -178,40 +199,42 @@ class OperationsJudge(Judge):
                 reading = read(flow, expects=self._expects(plan))
             except UnjudgedError:
                 return None
-            self._seen[key] = _UNREADABLE if reading.unknown else _names(reading.findings)
-        found = self._seen[key]
-        return None if found is _UNREADABLE else found
+            found = _Plain(_names(reading.findings), reading.scaling is None)
+            self._seen[key] = None if reading.unknown else found
+        return self._seen[key]
 
     def _observed(self, plan: Plan, *, is_quick: bool = False) -> Probe | None:
         try:
             found = observe(plan, name=self._name, says=self._says, is_unscaled=self._is_unscaled, is_quick=is_quick)
         except UnjudgedError:
             return None
-        left = _names(found.findings)
-        if found.unknown or not self._is_less(left, self._faults) or not self._is_the_same_kind(found):
+        left = _plain_of(found)
+        if found.unknown or not self._is_less(left, self._all) or not self._is_the_same_kind(found):
             return None
         if not self._untried.issuperset(found.untried) or self._is_tried_less(found):
             return None  # an argument that now raises is not mended
-        return Probe(len(left), left=tuple(sorted(left)))
+        if not self._parameters <= _parameters(plan):
+            return None  # a projection that is used by nobody is not mended by taking it out
+        if self._takes_a_batch and not _takes_a_batch(plan, self._says):
+            return None
+        return Probe(len(left.faults), left=tuple(sorted(left.faults)))
 
     def _is_tried_less(self, found: Observation) -> bool:
         """Whether a cache that was fed in two ways before is fed in one now: the other one raises."""
         now = {words.partition(":")[0]: words for words in found.tried}
         return any(len(now.get(words.partition(":")[0], words)) < len(words) for words in self._tried if ":" in words)
 
-    def _is_less(self, left: frozenset[str], before: frozenset[str]) -> bool:
+    def _is_less(self, left: _Plain, before: _Plain) -> bool:
         """Whether faults have gone and none has come, but those that the ones that went had stood before."""
-        gone = before - left
+        gone = before.faults - left.faults
         behind = {name for one in gone for name in _BEHIND.get(one, ())}
-        return bool(gone) and left - before <= behind
+        is_longer = before.is_cut_short and not left.is_cut_short
+        return bool(gone) and (is_longer or left.faults - before.faults <= behind)
 
     def _is_the_same_kind(self, found: Observation) -> bool:
         if self._is_causal and not _is_causal(found):
             return False
         return all(any(word in kind for kind in found.kind) for word in self._families)
-
-
-_UNREADABLE = frozenset(("",))
 
 
 def _with_target(plan: Plan, target: Any) -> Plan:
@@ -224,8 +247,29 @@ def _with_target(plan: Plan, target: Any) -> Plan:
     return replace(plan, target=target, finder=resized)
 
 
+def _parameters(plan: Plan) -> frozenset[str]:
+    """Return the names of what a layer learns."""
+    made = plan.make(seed=0)
+    return frozenset(name for name, _ in made.named_parameters()) if isinstance(made, nn.Module) else frozenset()
+
+
+def _takes_a_batch(plan: Plan, says: str) -> bool:
+    """Whether several sequences can be given at once, where it is called with two axes too."""
+    if any("b" in one.axes for one in plan.arguments):
+        return True
+    several = with_batch(plan, says)
+    try:
+        return several is not None and bool(several.arrays(several.call(several.make(seed=0), several.draw(seed=0))))
+    except Exception:  # noqa: BLE001  a candidate may raise anything
+        return False
+
+
 def _is_causal(found: Observation) -> bool:
     return found.reading is not None and found.reading.pattern.name in ("causal", "causal_start", "window")
+
+
+def _plain_of(found: Observation) -> _Plain:
+    return _Plain(_names(found.findings), found.reading is None or found.reading.scaling is None)
 
 
 def _names(findings: Sequence[Finding]) -> frozenset[str]:

@@ -58,6 +58,47 @@ def changed_lines(before: str, after: str) -> tuple[int, ...]:
     )
 
 
+def lost_words(before: str, after: str) -> frozenset[str]:
+    """Return the parameters and the layers that the first text uses and the second one only has: a switch without use.
+
+    What a caller gives and nobody reads any more was not mended but taken out. Numbers that an object holds may go: a
+    scale by the wrong width goes with that width.
+
+    >>> sorted(lost_words("def f(x, p): return drop(x, p)", "def f(x, p): return x"))
+    ['f.p']
+    >>> sorted(lost_words("class A:\\n def f(self, x): return self.q(x)", "class A:\\n def f(self, x): return x"))
+    ['A.q']
+    """
+    ours, theirs = _used_words(before), _used_words(after)
+    return frozenset(f"{owner}.{word}" for owner, words in ours.items() for word in words - theirs.get(owner, words))
+
+
+def _used_words(text: str) -> dict[str, set[str]]:
+    """Return by its name which parameters each function reads, and which attributes of itself each class calls."""
+    found: dict[str, set[str]] = {}
+    waiting: list[tuple[str, ast.AST]] = [("", ast.parse(text))]
+    while waiting:
+        place, node = waiting.pop()
+        inside = list(ast.walk(node))
+        if isinstance(node, ast.ClassDef):
+            functions = [one.func for one in inside if isinstance(one, ast.Call)]
+            found[place] = {one.attr for one in functions if isinstance(one, ast.Attribute) and _is_self(one.value)}
+        elif isinstance(node, ast.FunctionDef):
+            given = {one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+            found[place] = {one.id for one in inside if isinstance(one, ast.Name) and _is_read(one)} & given - {"self"}
+        below = (one for one in ast.iter_child_nodes(node) if isinstance(one, ast.ClassDef | ast.FunctionDef))
+        waiting += [(f"{place}.{one.name}".lstrip("."), one) for one in below]
+    return found
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _is_read(node: ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Load)
+
+
 def without_needless_parentheses(before: str, after: str) -> str:
     """Return the text after a patch without the parentheses that only the patch needs to be safe, if Python agrees.
 

@@ -26,7 +26,7 @@ from attention_surgeon.repair import (
 )
 from attention_surgeon.repair.edit import Edit, Kind, edits_of
 from attention_surgeon.repair.judge import Judge, Probe
-from attention_surgeon.repair.patch import size_of
+from attention_surgeon.repair.patch import lost_words, size_of
 from attention_surgeon.repair.source import Source, Splice
 from attention_surgeon.repair.workbench import Workbench, bounded, load
 
@@ -182,8 +182,16 @@ class Search:
         return Fix(text, (*before.edits, edit.rule), *size_of(self._original, text), before.cost + cost)
 
     def _ranked(self, bench: Workbench, left: Sequence[str], among: Among) -> Iterator[tuple[float, Edit]]:
-        names = self.judge.first.names if left == _MANNERS else left
+        names = self._names_left(bench) if left == _MANNERS else left
         return ranked(edits_of(bench.closure), names, self._starts(bench.closure.source), among)
+
+    def _names_left(self, bench: Workbench) -> Sequence[str]:
+        """Return what the whole judge still finds in a text whose first probe is right."""
+        try:
+            with bounded(_VERIFYING):
+                return self.judge.names_left(bench.make(())) or self.judge.first.names
+        except Exception:  # noqa: BLE001  a candidate may raise anything
+            return self.judge.first.names
 
     def _starts(self, source: Source) -> list[int]:
         """Return where the lines start that the judge saw, and those that speak of what it gave."""
@@ -194,9 +202,11 @@ class Search:
         return source.starts_of(lines)
 
     def verified(self, text: str) -> bool:
-        """Whether a whole text is right: for the judge, and on what nobody has used before."""
+        """Whether a whole text is right: for the judge, and on what nobody has used before; and uses what it is given."""
         try:
             with bounded(_VERIFYING):
+                if lost_words(self._original, text):
+                    return False
                 target = load(text, self.module, self.name)
                 return self.judge.is_right(target) and self.judge.holds(target)
         except Exception:  # noqa: BLE001  a candidate may raise anything

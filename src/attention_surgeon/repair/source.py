@@ -2,6 +2,7 @@
 
 import builtins
 import re
+import symtable
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -125,14 +126,8 @@ class Source:
         return Closure(self, tuple(sorted(found)), self.definitions[first])
 
     def _used_in(self, index: int) -> set[str]:
-        """Return the names that a statement reads: not attributes, `torch.softmax` is no `softmax` of the file."""
-        found = m.findall(self.module.body[index], m.Name())
-        return {one.value for one in found if isinstance(one, cst.Name) and not self._is_a_part(one)}
-
-    def _is_a_part(self, name: cst.Name) -> bool:
-        parent = self.parent(name)
-        is_attribute = isinstance(parent, cst.Attribute) and parent.attr is name
-        return is_attribute or (isinstance(parent, cst.Arg) and parent.keyword is name)
+        """Return the names of the file that a statement reads: a local `s` is no `def s` of the file."""
+        return set(_globals_in(symtable.symtable(self.code(self.module.body[index]), "<statement>", "exec")))
 
 
 @dataclass(frozen=True)
@@ -264,6 +259,13 @@ class Scopes:
 
 
 _NUMPY, _TORCH = re.compile(r"\bnp\.|\bnumpy\."), re.compile(r"\btorch\.|\bnn\.|\bF\.")
+
+
+def _globals_in(table: symtable.SymbolTable) -> Iterator[str]:
+    is_module = table.get_type() == "module"
+    yield from (one.get_name() for one in table.get_symbols() if one.is_referenced() and (is_module or one.is_global()))
+    for inner in table.get_children():
+        yield from _globals_in(inner)
 
 
 def _assigned_in(function: cst.FunctionDef) -> list[str]:

@@ -216,10 +216,14 @@ class LayerSpec(Contract):
         """`multi-head attention layer`, and so on."""
         return f"{_TITLES[self.kind]} layer"
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether scores are to be divided by √d_k."""
+        return self.kind != "simple" if self.scaled is None else self.scaled
+
     def circuit(self) -> Circuit:
         """Return what is right."""
-        is_scaled = self.kind != "simple" if self.scaled is None else self.scaled
-        mechanism = Mechanism() if is_scaled else Mechanism(scale=leave_unscaled)
+        mechanism = Mechanism() if self.is_scaled else Mechanism(scale=leave_unscaled)
         return Circuit(mechanism, pattern=causal) if self.kind == "causal_multihead" else Circuit(mechanism)
 
     def sizes(self, probe: int) -> LayerSizes:
