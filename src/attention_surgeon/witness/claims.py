@@ -17,7 +17,9 @@ from attention_surgeon.calls.names import words_of
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.verdict import Location
-from attention_surgeon.witness.core import Structure, canonical, find_cores, same_core, softmax
+from attention_surgeon.witness.canon import Structure, softmax
+from attention_surgeon.witness.canonical import canonical
+from attention_surgeon.witness.core import find_cores, same_core
 from attention_surgeon.witness.flow import Flow, Plan
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import find_pattern, find_scaling

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention_surgeon.witness.core import Canon, Core
+from attention_surgeon.witness.canon import Canon
+from attention_surgeon.witness.core import Core
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.forms import find_norm
 from attention_surgeon.witness.products import as_product

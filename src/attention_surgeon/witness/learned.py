@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.calls.argument import Argument
-from attention_surgeon.witness.core import canonical, find_cores
+from attention_surgeon.witness.canonical import canonical
+from attention_surgeon.witness.core import find_cores
 from attention_surgeon.witness.flow import TOKEN_ROLES, Flow, Plan
 
 _MOST = 6  # parameters that are tried

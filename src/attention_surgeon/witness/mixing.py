@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention_surgeon.witness.core import Canon, Core, canonical
+from attention_surgeon.witness.canon import Canon
+from attention_surgeon.witness.canonical import canonical
+from attention_surgeon.witness.core import Core
 from attention_surgeon.witness.flow import Flow, apart, disturb
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import Scaling, find_scaling

@@ -8,17 +8,9 @@ from typing import final
 import numpy as np
 
 from attention_surgeon.errors import UnjudgedError
-from attention_surgeon.witness.core import (
-    Canon,
-    Core,
-    Structure,
-    canonical,
-    find_cores,
-    rows_alike,
-    rows_of,
-    softmax,
-    weights_of_one,
-)
+from attention_surgeon.witness.canon import Canon, Structure, softmax
+from attention_surgeon.witness.canonical import canonical, rows_of
+from attention_surgeon.witness.core import Core, find_cores, rows_alike, weights_of_one
 from attention_surgeon.witness.ending import Ending, find_ending, projected_in_heads
 from attention_surgeon.witness.findings import Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart

@@ -9,7 +9,8 @@ from typing import final
 import numpy as np
 from torch import Tensor
 
-from attention_surgeon.witness.core import Canon, Core
+from attention_surgeon.witness.canon import Canon
+from attention_surgeon.witness.core import Core
 from attention_surgeon.witness.findings import Notes, is_one
 from attention_surgeon.witness.forms import BrokenRotation, Factor, HeadRotation, Norm, Rotation
 from attention_surgeon.witness.positions import read_rotations

@@ -6,7 +6,8 @@ from typing import final
 
 import numpy as np
 
-from attention_surgeon.witness.core import Canon, Core
+from attention_surgeon.witness.canon import Canon
+from attention_surgeon.witness.core import Core
 from attention_surgeon.witness.findings import Notes
 from attention_surgeon.witness.flow import apart
 from attention_surgeon.witness.mixing import mixed_over_heads, with_query_bias

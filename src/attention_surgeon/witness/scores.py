@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from attention_surgeon.witness.core import Canon, softmax
+from attention_surgeon.witness.canon import Canon, softmax
 from attention_surgeon.witness.forms import close
 from attention_surgeon.witness.record import Array
 
