@@ -164,6 +164,11 @@ def test_an_attribute_is_no_function_of_the_file():
     assert len(source.closure("attention").indices) == 1
 
 
+def test_a_mask_has_no_root():
+    assert any("d ** -0.5" in one for one in texts("scale = d"))
+    assert not any("** -0.5" in one for one in texts("mask = torch.tril(d)"))
+
+
 def test_a_variable_is_no_function_of_the_file():
     source = Source("def s(x):\n    return x * 3\n\n\ndef attention(x):\n    s = x\n    return s + 1\n")
     assert len(source.closure("attention").indices) == 1

@@ -117,6 +117,8 @@ def value_is_a_root(site: Site) -> Iterator[Proposal]:
     """`scale = d` -> `scale = d ** -0.5`, `d ** 0.5`."""
     node = site.node
     assert isinstance(node, cst.Assign)
+    if "mask" in site.code(node.targets[0]).lower():
+        return  # a root of zeros and ones hides nothing, and is right by chance
     if isinstance(node.value, cst.Name | cst.Attribute | cst.Subscript | cst.Call | cst.Float | cst.Integer):
         for power in ("-0.5", "0.5"):
             yield (site.splice(f"{site.tight(node.value)} ** {power}", node.value),)

@@ -204,9 +204,8 @@ def given_for_a_constant(site: Site) -> Iterator[Proposal]:
     """`def bias(self, mask): return 0.0` -> `return mask`: what the function is given and does not read."""
     node, function = site.node, site.source.enclosing(site.node, cst.FunctionDef)
     assert isinstance(node, cst.Return)
-    if function is None or node.value is None or not isinstance(node.value, cst.Integer | cst.Float | cst.Name):
-        return
-    if isinstance(node.value, cst.Name) and node.value.value in site.scope.names:
+    is_in_class = site.source.enclosing(node, cst.ClassDef) is not None  # elsewhere nothing but the constant is there
+    if function is None or not is_in_class or not isinstance(node.value, cst.Integer | cst.Float):
         return
     words = m.findall(function.body, m.Name())
     read = {one.value for one in words if isinstance(one, cst.Name) and not _is_a_part(site, one)}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attention_surgeon.diagnose.judge import right_as
+from attention_surgeon.diagnose.judge import diagnose, right_as
 from attention_surgeon.repair.judge import Judge
 from attention_surgeon.repair.judge_answers import AnswersJudge
 from attention_surgeon.repair.judge_operations import OperationsJudge
@@ -33,7 +33,10 @@ def judges_of(
     choices = contracts_for(target, contract, **options)
     is_layer = any(isinstance(choice, LayerContract) for choice in choices)
     if not is_layer and not any(isinstance(choice, FunctionContract) for choice in choices):
-        yield AnswersJudge(target, contract, options), seconds
+        answers = AnswersJudge(target, contract, options)
+        with surroundings_kept():
+            is_meant = contract is not None or set(diagnose(target, **options).names) <= set(answers.first.names)
+        yield answers, seconds if is_meant else 0.0  # a prefix mask is no causal one: to make it one mends nothing
         return
     with surroundings_kept():
         is_as_asked = contract is not None and any(right_as(choice, target) for choice in choices)

@@ -202,7 +202,7 @@ class Search:
         return source.starts_of(lines)
 
     def verified(self, text: str) -> bool:
-        """Whether a whole text is right: for the judge, and on what nobody has used before; and uses what it is given."""
+        """Whether a whole text is right, on what nobody has used before too, and still reads what it is given."""
         try:
             with bounded(_VERIFYING):
                 if lost_words(self._original, text):
