@@ -12,15 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 from rich.text import Text
 
 from attention_surgeon.cli.cells import text_lines
 from attention_surgeon.cli.console import make_console, say
 from attention_surgeon.cli.terminal import Terminal
+from attention_surgeon.cli.watch_events import Event, Failed, Found, Saved, Told, stamp_of, watch_file
 from attention_surgeon.cli.watch_pages import (
     asked,
     differing_lines,
@@ -42,63 +42,7 @@ from attention_surgeon.course.workspace import Workspace
 from attention_surgeon.errors import SurgeonError
 from attention_surgeon.files import read_text
 
-
-@final
-@dataclass(frozen=True)
-class Saved:
-    """The learner's file was written, or something beside it.
-
-    Attributes:
-        paths: What was written, as far as the system tells.
-    """
-
-    paths: frozenset[Path] = frozenset()
-
-
-@final
-@dataclass(frozen=True)
-class Found:
-    """A verdict has come."""
-
-    judged: Judged
-
-
-@final
-@dataclass(frozen=True)
-class Told:
-    """A page to read has come.
-
-    Attributes:
-        title: Stands above it.
-        lines: Of the page.
-    """
-
-    title: str
-    lines: list[Text]
-
-
-@final
-@dataclass(frozen=True)
-class Failed:
-    """What was wanted could not be done.
-
-    Attributes:
-        sentence: Says so.
-        exercise: Of which it is said; empty: of none.
-    """
-
-    sentence: str
-    exercise: str = ""
-
-
-Event: TypeAlias = Saved | Found | Told | Failed
-
-Stamp: TypeAlias = tuple[int, int] | None
-
 _TICK = 0.25  # seconds between two looks at the size of the window and at the clock
-
-_SETTLE_MS = 20  # an editor writes a file in more than one step
-
 
 _TRAINING = Allowance(seconds=120.0, cpu_seconds=9.0)  # it ends by itself after 5 s, or when it is not wanted
 
@@ -170,8 +114,8 @@ class Watcher:
         self._stop_watching.set()
         self._stop_watching = threading.Event()
         file = self.workspace.file(exercise)
-        watching = (file, _stamp(file), self._stop_watching)
-        threading.Thread(target=self._watch, args=watching, daemon=True).start()
+        watching = (file, stamp_of(file), self._stop_watching, self._happen)
+        threading.Thread(target=watch_file, args=watching, daemon=True).start()
         self.judge()
 
     def _asked(self, exercise: Exercise) -> str:
@@ -331,42 +275,6 @@ class Watcher:
             self._work.task_done()
             if not self._stop.is_set():
                 self._happen(event)
-
-    def _watch(self, file: Path, seen: Stamp, stop: threading.Event) -> None:
-        """Tell of every save after the moment at which the file was as `seen`.
-
-        The file's own stamp is looked at too, five times a second: a save can come before the system is listening,
-        and not every file system tells of what happens in it.
-        """
-        from watchfiles import PythonFilter, watch  # here, because the first screen does not need it
-
-        told = watch(
-            file.parent,
-            watch_filter=PythonFilter(),
-            stop_event=stop,
-            step=_SETTLE_MS,
-            rust_timeout=200,
-            debounce=400,
-            yield_on_timeout=True,
-        )
-        try:
-            for changes in told:
-                stamp = _stamp(file)
-                if changes or stamp != seen:
-                    paths = frozenset(Path(path) for _, path in changes)
-                    self._happen(Saved(paths if stamp == seen else frozenset()))
-                seen = stamp
-        except (OSError, RuntimeError) as error:
-            self._happen(Failed(f"cannot watch {file.parent}: {error}; press j after saving."))
-
-
-def _stamp(file: Path) -> Stamp:
-    """Return when a file was last written and how long it is, None where there is none."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 @final
