@@ -1,5 +1,6 @@
 """`surgeon watch` in a terminal of its own."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -35,6 +36,13 @@ def screen(lab: Path) -> Iterator[Screen]:
 
 def save(lab: Path, text: str) -> None:
     (lab / PROBLEM).write_text(text, encoding="utf-8")
+
+
+def stand_at(screen: Screen, lab: Path, text: str) -> None:
+    """Have a text judged, whatever came before: a process of the tests' may run any of them and not the others."""
+    if (lab / PROBLEM).read_text(encoding="utf-8") != text:
+        save(lab, text)
+    screen.wait_for(f"sha {hashlib.sha256(text.encode()).hexdigest()[:8]}")
 
 
 def test_the_first_screen(screen: Screen):
@@ -133,7 +141,8 @@ def test_a_file_that_is_gone(screen: Screen, lab: Path):
     screen.wait_for("✗ Not yet.")
 
 
-def test_seeing_what_ones_own_file_does(screen: Screen):
+def test_seeing_what_ones_own_file_does(screen: Screen, lab: Path):
+    stand_at(screen, lab, NO_SCALE)
     screen.press("s")
     screen.wait_for("what your attention does")
     screen.wait_for("steps, once with the course's solution and once with your file.")
@@ -142,6 +151,7 @@ def test_seeing_what_ones_own_file_does(screen: Screen):
 
 
 def test_a_training_that_nobody_waits_for_takes_no_page(screen: Screen, lab: Path):
+    stand_at(screen, lab, NO_SCALE)
     screen.press("s")
     screen.wait_for("is being trained")
     save(lab, NO_SCALE + "\n")
@@ -152,15 +162,16 @@ def test_a_training_that_nobody_waits_for_takes_no_page(screen: Screen, lab: Pat
 
 
 def test_the_file_of_another_exercise(screen: Screen, lab: Path):
+    stand_at(screen, lab, NO_SCALE)
     other = (lab / OTHER).read_text(encoding="utf-8")
     (lab / OTHER).write_text(other + "# a remark\n", encoding="utf-8")
     screen.wait_for("turn.py was saved; l goes to basics.turn, where it is judged.")
     (lab / OTHER).write_text(other, encoding="utf-8")
-    save(lab, NO_SCALE)
-    screen.wait_for("✗ Not yet.")
+    stand_at(screen, lab, NO_SCALE + "\n")
 
 
 def test_going_on_says_what_stays_open(screen: Screen, lab: Path):
+    stand_at(screen, lab, NO_SCALE)
     screen.press("d")
     screen.wait_for("d shows the course's solution once basics.attention is passed")
     screen.press("n")
@@ -193,7 +204,8 @@ def test_passing_and_going_on(screen: Screen, lab: Path):
     screen.wait_for("✓ attention is right.")
 
 
-def test_another_size_of_the_window(screen: Screen):
+def test_another_size_of_the_window(screen: Screen, lab: Path):
+    stand_at(screen, lab, RIGHT)
     screen.resize(44, 18)
     screen.process.send_signal(signal.SIGWINCH)
     text = screen.wait_for("Attention Surgeon", "✓ attention is right.", "─" * 44)
@@ -229,6 +241,7 @@ def test_a_file_system_that_tells_of_nothing(content: Path, tmp_path: Path):
 
 
 def test_two_watchers_without_colour_and_a_kill(lab: Path):
+    save(lab, RIGHT)
     with (
         Screen("watch", folder=lab, NO_COLOR="1") as one,
         Screen("watch", folder=lab / "end", columns=120, rows=40) as two,
