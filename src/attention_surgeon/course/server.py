@@ -16,7 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, final
 
@@ -71,6 +71,7 @@ class Server:
         if request["what"] == "train":
             _write(_as_answer(_run_work(request, partial(train_beside, request))))
             return
+        _load(modules)
         found = _verdict(request, self._inside, is_prepared=key in self._prepared or has_check)
         if self._inside is not None:
             self._inside.end_strays()
@@ -133,13 +134,19 @@ class Server:
 
 def _prepare(contract: str, options: str, checks: str, modules: str) -> None:
     """Load what the files import, and fill the tables of a contract."""
-    for module in modules.split():
-        with contextlib.suppress(ImportError):  # one of the unit's own files
-            importlib.import_module(module)
+    _load(modules)
     if Path(checks).is_file():
         load_checks(Path(checks))
     if contract:
         prepare(contract, json.loads(options))
+
+
+@cache
+def _load(modules: str) -> None:
+    """Load what the files import, once for all copies that come after, and never in the learner's time."""
+    for module in modules.split():
+        with contextlib.suppress(Exception):  # one of the unit's own files, or a package that is broken here
+            importlib.import_module(module)
 
 
 def _verdict(request: Mapping[str, Any], inside: Inside | None, *, is_prepared: bool) -> dict[str, Any]:
