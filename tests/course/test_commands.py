@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import shutil
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -170,9 +172,11 @@ def test_a_class_with_a_hostile_submission(
         folder.mkdir(parents=True)
         if text is not None:
             (folder / "problem.py").write_text(text)
+    alone = shutil.move(tmp_path / "b/problems/01-basics/problem.py", tmp_path / "b")  # without its folders
+    os.utime(alone, (0, datetime.fromisoformat("2026-12-02T01:30:00").timestamp()))
     folders = [tmp_path / name for name in texts]
     usual = ("--course", content, "--exercise", "basics.attention", "--sandbox", "off")
-    done = surgeon("grade", *folders, *usual, "--format", "csv", "--jobs", "2")
+    done = surgeon("grade", *folders, *usual, "--format", "csv", "--jobs", "2", "--due", "2026-12-02T00:00")
     assert done.code == 0
     table = list(csv.DictReader(io.StringIO(done.out)))
     rows = {row["student"].lstrip("'"): row for row in table if row["exercise"] != "total"}
@@ -182,6 +186,7 @@ def test_a_class_with_a_hostile_submission(
     assert totals == {"a": "1", "b": "0", "c": "0", "=d": "0", "e": "0"}
     assert all(row["sentence"] for row in table)
     assert rows["b"]["mistakes"] == "scale_missing"
+    assert [rows[name]["late_hours"] for name in "be"] == ["1.5", "0.0"]
     assert "ended the process that judges it" in rows["c"]["sentence"]
     folder = tmp_path / "results"
     one_each = surgeon("grade", *folders[:2], *usual, "--jobs", "1", "--format", "gradescope", "--out", folder)

@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from attention_surgeon.cli.grade import submission_lines
 from attention_surgeon.course import Course
 from attention_surgeon.course.grading import Grade, Student, Submission, read_roster
 from attention_surgeon.course.grading.formats import as_csv, as_gradescope, as_json, as_otter, as_prairielearn
@@ -62,6 +63,16 @@ def test_points_lateness_and_attempts_add_up(submissions: list[Submission]):
 @pytest.mark.parametrize("verdict", [PASSED, BASE, UNKNOWN, STOPPED])
 def test_a_sentence_for_every_verdict(verdict: Any, course: Course):
     assert Grade(course.exercises[0], verdict).sentence
+
+
+def test_text(submissions: list[Submission]):
+    assert [line.plain.rstrip() for line in submission_lines(submissions[0], 80)] == [
+        "Anna Ö (1007): 5 of 8 points, 1 of 3 exercises passed, 2 hours late, 7 attempts.",
+        "  ✓ basics.attention          5/5  2 hours late",
+        "  ✗ basics.turn               0/1  softmax_over_queries, mask_ignored",
+        f"    {BASE.found.mistakes[0].symptom}",
+        "  ○ end.layer                 0/2  there is no end/layer.py, or it is larger th…",
+    ]
 
 
 def test_csv(submissions: list[Submission]):

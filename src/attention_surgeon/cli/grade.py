@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, final
 
 from rich.text import Text
 
-from attention_surgeon.cli.cells import count, fit, text_lines
+from attention_surgeon.cli.cells import fit, text_lines
 from attention_surgeon.cli.check import SIGNS
 from attention_surgeon.cli.console import make_console, note, show, write
 from attention_surgeon.course import load_course
@@ -23,6 +23,7 @@ from attention_surgeon.files import write_file, write_in_folders
 
 Confine: TypeAlias = Literal["auto", "on", "off"]
 _TEXT, _ASLEEP = "text", 10.0  # how many times longer a file may wait than work
+_UNDER = 4  # cells before what is said of a file, under its name
 
 
 @final
@@ -57,7 +58,7 @@ def grade_class(wanted: Wanted) -> int:
     found = grade(course, wanted.folders, exercises, Rules(allowance, wanted.jobs, is_confined), roster)
     if wanted.form == _TEXT and wanted.out is None:
         console = make_console()
-        show((line for each in found for line in _lines(each, console.width)), console)
+        show((line for each in found for line in submission_lines(each, console.width)), console)
         return 0
     files = _files(wanted, found)
     if wanted.out is None:
@@ -105,7 +106,8 @@ def _is_confined(wish: str) -> bool:
 def _files(wanted: Wanted, found: Sequence[Submission]) -> Mapping[str, str]:
     """Return the texts by the names of their files; a single one has no name."""
     if wanted.form == _TEXT:
-        lines = [line.plain.rstrip() for each in found for line in _lines(each, make_console().width)]
+        width = make_console().width
+        lines = [line.plain.rstrip() for each in found for line in submission_lines(each, width)]
         return {"": "".join(f"{line}\n" for line in lines)}
     if wanted.form in OF_CLASS:
         return {"": OF_CLASS[wanted.form](found)}
@@ -118,18 +120,21 @@ def _files(wanted: Wanted, found: Sequence[Submission]) -> Mapping[str, str]:
     return {f"{name}.json": OF_ONE[wanted.form](each) for name, each in zip(names, found, strict=True)}
 
 
-def _lines(submission: Submission, width: int) -> Iterator[Text]:
+def submission_lines(submission: Submission, width: int) -> Iterator[Text]:
+    """Yield the total of a submission, a line for each exercise, and what happened below those that are not passed."""
     student = submission.handed.student
     who = f"{student.name} ({student.id})" if student.name else student.id
     yield from text_lines(f"{who}: {told(submission)}", width, "heading")
     for each in submission.grades:
         yield _grade_line(each, width)
+        if each.status not in ("passed", "missing"):
+            yield from text_lines(each.sentence, width, "quiet", indent=_UNDER)
 
 
 def _grade_line(each: Grade, width: int) -> Text:
     sign, style = SIGNS.get(each.status, ("○", "quiet"))
     points = f"{each.points:>2}/{each.exercise.points:<2}"
-    late = f"{count(round(each.late.total_seconds() / 3600), 'hour')} late: " if each.late else ""
-    words = each.sentence if each.covered_by else ", ".join(each.names) or each.sentence
-    told_of = f"{each.exercise.name:<24} {points} {late}{words}"
-    return Text.assemble("  ", (sign, style), " ", fit(told_of.replace("\n", " "), max(width - 4, 8)))
+    late = [f"{round(each.late.total_seconds() / 3600, 1):g} hours late"] if each.late else []
+    words = ", ".join([*late, *each.names, *([each.sentence] if each.status == "missing" else [])])
+    told_of = f"{each.exercise.name:<24} {points} {words}".rstrip()
+    return Text.assemble("  ", (sign, style), " ", fit(told_of, max(width - 4, 8)))

@@ -162,7 +162,7 @@ def told(submission: Submission) -> str:
         f"{passed} of {len(submission.grades)} exercises passed" + (f", {covered} covered by them" if covered else ""),
     ]
     if submission.late:
-        parts.append(f"{_hours(submission.late):g} hours late")
+        parts.append(f"{round(_hours(submission.late), 1):g} hours late")
     if submission.attempts is not None:
         parts.append(f"{submission.attempts} attempt{'' if submission.attempts == 1 else 's'}")
     return ", ".join(parts) + "."

@@ -205,13 +205,17 @@ def _timed(folder: Path, grades: Sequence[Grade], roster: Roster) -> Iterator[Gr
     """Yield the grades with how late each came, and how often it was tried."""
     handed, attempts = roster.of(folder), _attempts(folder)
     for each in grades:
-        file = folder / each.exercise.path
-        at = handed.submitted
-        if at is None and file.is_file():
-            at = datetime.fromtimestamp(file.stat().st_mtime).astimezone()
+        at = handed.submitted or _written(folder, each)
         is_late = at is not None and roster.due is not None and at > roster.due
         late = at - roster.due if is_late and at is not None and roster.due is not None else timedelta()
         yield replace(each, late=late, attempts=attempts.get(each.exercise.name))
+
+
+def _written(folder: Path, graded: Grade) -> datetime | None:
+    """Return when the file that was judged was last written, in its place or handed in alone; None without one."""
+    path = graded.exercise.path
+    files = [file for file in (folder / path, folder / path.name) if graded.verdict is not None and file.is_file()]
+    return datetime.fromtimestamp(files[0].stat().st_mtime).astimezone() if files else None
 
 
 def _attempts(folder: Path) -> dict[str, int]:
