@@ -107,6 +107,9 @@ COMMANDS: dict[str, Arguments] = {
     "view a text with a hearing model": lambda of, models, out: (
         ["view", "--model", models / "whisper", "--file", of.text, "--out", out / "a.html"]
     ),
+    "view --sound": lambda of, models, out: (
+        ["view", "--model", models / "whisper", "--sound", of.text, "--out", out / "a.html"]
+    ),
     "scan --model": lambda of, _, out: ["scan", "--model", "writer", "--file", of.text, "--out", out / "a.scan"],
     "scan an encoder": lambda of, _, out: ["scan", "--model", "minilm", "--file", of.text, "--layers", "0", "--json"],
     "scan without a limit": lambda of, models, out: (

@@ -7,13 +7,14 @@ import pytest
 
 from attention_surgeon.models import trace_text
 from tests.cli.conftest import Surgeon
+from tests.surgery.sounds import recording, small_whisper
 from tests.viewer.reading import document_in
 
 CAT = "The cat sat on the mat"
 WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
     "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ...; "
-    "surgeon view --model DIR --image FILE"
+    "surgeon view --model DIR --image FILE; surgeon view --model DIR --sound FILE"
 )
 
 
@@ -207,10 +208,22 @@ def test_weights_over_the_picture(tmp_path: Path, surgeon: Surgeon):
         (["--model", tmp_path / "vit", "--image", tmp_path / "text.txt"], "text.txt is no picture that can be read"),
         (["--model", "minilm", "--image", tmp_path / "red.jpg"], "says no image_size and patch_size"),
         (["--image", tmp_path / "red.jpg"], "--image goes with --model"),
+        (["--sound", tmp_path / "tone.wav"], "--sound goes with --model"),
+        (["--model", "minilm", "--sound", tmp_path / "tone.wav"], "hears no sound"),
     ):
         ran = surgeon("view", *options, "--out", tmp_path / "page.html")
         assert ran.code != 0
         assert message in ran.err
+
+
+def test_what_a_model_hears(tmp_path: Path, surgeon: Surgeon):
+    small_whisper().save_pretrained(tmp_path / "whisper")
+    ran = surgeon(
+        *("view", "--model", tmp_path / "whisper", "--sound", recording(tmp_path / "tone.wav"), "--write", "2"),
+        *("--stack", "encoder", "--out", tmp_path / "page.html"),
+    )
+    assert (ran.code, "whisper: tone.wav, 3 maps" in ran.out) == (0, True)
+    assert tokens_in(tmp_path / "page.html") == [f"{place / 50:.2f} s" for place in range(50)]
 
 
 def test_a_text_that_is_written_step_by_step(tmp_path: Path, surgeon: Surgeon):

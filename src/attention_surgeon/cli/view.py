@@ -17,7 +17,7 @@ from attention_surgeon.viewer import Page, view
 _WAYS = (
     'expected one of: surgeon view --text "The cat sat on the mat"; surgeon view --file FILE; '
     "surgeon view --trace FILE; surgeon view --scan FILE; surgeon view --model DIR --text ...; "
-    "surgeon view --model DIR --image FILE"
+    "surgeon view --model DIR --image FILE; surgeon view --model DIR --sound FILE"
 )
 
 
@@ -33,6 +33,7 @@ class ViewRequest(NamedTuple):
     no_scale: bool
     first: int | None
     image: Path | None
+    sound: Path | None
     stack: str | None
     target: str | None
     write: int | None
@@ -60,7 +61,8 @@ def run_view(request: ViewRequest) -> int:
         told = _show_picture(request)
     else:
         subject, prompt_length = _subject(request)
-        page = view(subject, prompt_length=prompt_length, max_megabytes=request.megabytes)
+        title = None if request.sound is None else f"{Path(str(request.model)).name}: {request.sound.name}"
+        page = view(subject, prompt_length=prompt_length, title=title, max_megabytes=request.megabytes)
         page.save(request.out, place=() if request.layer is None else (request.layer,))
         told = f"{visible(page.title)}, {_maps(page)}"
     size = request.out.stat().st_size
@@ -86,7 +88,7 @@ def _show_picture(request: ViewRequest) -> str:
 
 
 def _check(request: ViewRequest) -> None:
-    sources = {"--image": request.image} if request.image is not None else {}
+    sources = {"--image": request.image, "--sound": request.sound}
     sources |= {"--text": request.text, "--file": request.file, "--trace": request.trace, "--scan": request.scan}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
@@ -106,6 +108,8 @@ def _check(request: ViewRequest) -> None:
         )
     if request.image is not None and request.model is None:
         raise OptionError("--image goes with --model: a vision model is to read the picture.")
+    if request.sound is not None and request.model is None:
+        raise OptionError("--sound goes with --model: a model is to listen.")
     of_model = {"--stack": request.stack, "--target": request.target, "--write": request.write}
     if request.model is None and (asked := [name for name, value in of_model.items() if value is not None]):
         raise OptionError(f"{asked[0]} goes with --model.")
@@ -120,8 +124,10 @@ def _subject(request: ViewRequest) -> tuple[Any, int | None]:
     if request.model is None:
         parts = (request.text, request.file, None, request.mask, request.no_scale, None, None, None, request.first)
         return make_trace(Request(*parts)), None
-    from attention_surgeon.cli.view_model import subject_of  # here, because it loads transformers
+    from attention_surgeon.cli.view_model import listening, subject_of  # here, because they load transformers
 
+    if request.sound is not None:
+        return listening(request.model, request.sound, request.target, request.stack, request.write), None
     text = text_of(request.text, request.file)
     return subject_of(request.model, text, request.target, request.stack, request.write)
 

@@ -19,9 +19,11 @@ from attention_surgeon.surgery import (
     attention_layers,
     capture,
     fit_to_context,
+    heard,
     load_model,
     over_patches,
     read_picture,
+    read_sound,
     written,
 )
 from attention_surgeon.surgery.inputs import context_length, read_ids
@@ -30,7 +32,7 @@ from attention_surgeon.viewer import Page, view
 
 _MOST_WEIGHTS = 50_000_000
 """Of all heads together; a capture holds each four times, 4 bytes each."""
-_RESOLUTION = 512
+_RESOLUTION, _WRITTEN = 512, 20
 
 
 def subject_of(
@@ -49,11 +51,7 @@ def subject_of(
         SurgeonError: as `load_model` and `capture`; no such stack.
     """
     loaded = load_model(name, note)
-    stacks = list(dict.fromkeys(layer.stack for layer in attention_layers(loaded.model)))
-    if stack is not None and stack not in stacks:
-        known = ", ".join(filter(None, stacks)) or "one stack only, which has no name"
-        raise OptionError(f"--stack is {stack!r}; {loaded.name} has {known}.")
-    chosen = stacks if stack is None else [stack]
+    chosen = _stacks(loaded, stack)
     longest = context_length(loaded.model)
     room = None if write is None or longest is None else max(longest - write, 1)  # for what it is to write
     shortened, left_out = fit_to_context(loaded.model, text, loaded.tokenizer, room)
@@ -69,6 +67,42 @@ def subject_of(
         return _pooled(loaded, shortened, target, chosen), prompt_length
     captured = capture(loaded.model, shortened, tokenizer=loaded.tokenizer, target=target, layers=stack or None)
     return captured if stack is None else captured.of_stack(stack), prompt_length
+
+
+def listening(name: str, sound: Path, target: str | None, stack: str | None, write: int | None) -> Capture:
+    """Return what a model does that listens, and what one that writes too makes of it.
+
+    Args:
+        name: As `load_model` takes it.
+        sound: A WAV file.
+        target: What it is to write; None: what it hears.
+        stack: Which of several stacks of layers; None: all.
+        write: How many tokens it may write; None: 20.
+
+    Raises:
+        SurgeonError: as `load_model`, `read_sound` and `capture`; no such stack.
+    """
+    loaded = load_model(name, note)
+    _stacks(loaded, stack)
+    folder = Path(name) if Path(name).is_dir() else None
+    recording = read_sound(sound, loaded.model, folder)
+    ids = None if target is None else read_ids(target, loaded.tokenizer)
+    arguments = heard(loaded.model, recording, ids, _WRITTEN if write is None else write)
+    captured = capture(loaded.model, arguments, tokenizer=loaded.tokenizer, layers=stack or None)
+    return recording.timed(captured)
+
+
+def _stacks(loaded: LoadedModel, stack: str | None) -> list[str]:
+    """Return the stacks that are shown: the one that is asked for, or all.
+
+    Raises:
+        OptionError: no such stack.
+    """
+    stacks = list(dict.fromkeys(layer.stack for layer in attention_layers(loaded.model)))
+    if stack is not None and stack not in stacks:
+        known = ", ".join(filter(None, stacks)) or "one stack only, which has no name"
+        raise OptionError(f"--stack is {stack!r}; {loaded.name} has {known}.")
+    return stacks if stack is None else [stack]
 
 
 def _count_weights(loaded: LoadedModel, text: Any, stacks: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from attention_surgeon.surgery.operations import Operation, find_operation, oper
 from attention_surgeon.surgery.patching import PatchResult, ablate, attribute, logit_attribution, patch, path_patch
 from attention_surgeon.surgery.predictions import Prediction, predict
 from attention_surgeon.surgery.receipt import LayerReceipt, Receipt
+from attention_surgeon.surgery.sound import Sound, heard, read_sound
 from attention_surgeon.surgery.vision import Patches, over_patches, read_picture
 from attention_surgeon.surgery.visit import visit_layers
 from attention_surgeon.surgery.write import written
@@ -35,6 +36,7 @@ __all__ = [
     "Patches",
     "Prediction",
     "Receipt",
+    "Sound",
     "ablate",
     "attention_flow",
     "attention_layers",
@@ -46,6 +48,7 @@ __all__ = [
     "context_length",
     "find_operation",
     "fit_to_context",
+    "heard",
     "layer_statistics",
     "load_model",
     "logit_attribution",
@@ -59,6 +62,7 @@ __all__ = [
     "predict",
     "read_cache",
     "read_picture",
+    "read_sound",
     "rollout",
     "value_weighted",
     "visit_layers",

@@ -349,7 +349,8 @@ def _require_reader_of_text(model: nn.Module) -> None:
     if wanted == "input_ids" or "input_ids" in inspect.signature(model.forward).parameters:
         return
     what = {"pixel_values": "pictures", "input_features": "sounds", "input_values": "sounds"}.get(wanted, wanted)
-    way = "; surgeon view --image FILE shows it a picture" if what == "pictures" else ""
+    ways = {"pictures": "--image FILE shows it a picture", "sounds": "--sound FILE lets it hear one"}
+    way = f"; surgeon view {ways[what]}" if what in ways else ""
     raise OptionError(f"{model_name(model)} reads {what}, no text: pass {{{wanted!r}: ...}} in place of the text{way}.")
 
 

@@ -66,6 +66,9 @@ def view(
     image: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Show a vision model a picture; .png out: weights over it.")
     ] = None,
+    sound: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Let a model listen to a WAV file, and write what it hears.")
+    ] = None,
     stack: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of a model with several: encoder, decoder or cross.")
     ] = None,
@@ -100,6 +103,7 @@ def view(
         no_scale,
         first,
         image,
+        sound,
         stack,
         target,
         write,
