@@ -53,7 +53,7 @@ def backward_pass(
         bias: The floating mask if its gradient is asked for.
         workers: From `workers_for`; 1 with a bias, because heads that share it would add to it at the same time.
     """
-    reach = Reach(problem)
+    reach = Reach.of(problem)
     is_careful = not (reach.is_finite and all_finite(problem.value) and all_finite(grad_output))
 
     def one_worker(into: Gradients) -> Backward:

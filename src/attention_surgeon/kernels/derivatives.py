@@ -91,7 +91,7 @@ class Replay:
         """Find out how large scores can be and whether everything, `others` included, is finite."""
         self.problem, self._made, self._along = problem, made, along
         self.scale = problem.factor / LOG2_E
-        self._reach = Reach(problem)
+        self._reach = Reach.of(problem)
         tensors = (problem.value, *along, *others)
         self._is_careful = not (self._reach.is_finite and all(all_finite(x) for x in tensors if x is not None))
 

@@ -64,24 +64,21 @@ def forward_pass(problem: Problem, workers: int) -> ForwardResult:
         query.new_zeros(units, n_q, 1, dtype=torch.float64),
         query.new_zeros(units, n_q, 1),
     )
-    part = folded(problem)
-    if part is None:
-        _run(problem, made, problem.blocks(), workers)
-        return made
-    _run(problem, made, part.rest(units, n_q), workers)
-    for unit, inner in enumerate(part.problems):
-        here = ForwardResult(*(x[unit, part.rows].view(*inner.query.shape[:2], x.shape[-1]) for x in made))
-        _run(inner, here, inner.blocks(), workers)
-    return made
-
-
-def _run(problem: Problem, made: ForwardResult, blocks: list[Block], workers: int) -> None:
-    """Compute some blocks."""
-    reach = Reach(problem)
+    reach = Reach.of(problem)
     is_careful = not (reach.is_finite and all_finite(problem.value))
-    passes = [Forward(problem, made, reach, is_careful) for _ in range(workers)]
-    queue = iter(blocks)  # whoever is free takes the next: no block depends on another
-    run_in_workers(lambda worker, block: passes[worker].run(block), [queue] * workers)
+
+    def run(passes: list[Forward], blocks: list[Block]) -> None:
+        queue = iter(blocks)  # whoever is free takes the next: no block depends on another
+        run_in_workers(lambda worker, block: passes[worker].run(block), [queue] * workers)
+
+    part = folded(problem)
+    blocks = problem.blocks() if part is None else part.rest(units, n_q)
+    run([Forward(problem, made, reach, is_careful) for _ in range(workers)], blocks)
+    for unit, inner in enumerate(part.problems if part else ()):
+        here = ForwardResult(*(x[unit, part.rows].view(*inner.query.shape[:2], x.shape[-1]) for x in made))
+        within = reach.within(unit, part.rows, inner)
+        run([Forward(inner, here, within, is_careful) for _ in range(workers)], inner.blocks())
+    return made
 
 
 def at_once(problem: Problem) -> ForwardResult | None:

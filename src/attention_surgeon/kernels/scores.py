@@ -28,11 +28,21 @@ def exact_above(problem: Problem) -> float:
 class Reach:
     """How large the scores of a block can be: `|q| |k|` by Cauchy and Schwarz, found in one pass over each."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, query: Tensor, key: list[float]) -> None:
+        """Keep the lengths of scaled queries `(units, n_q)` and the longest key of each entry."""
+        self._problem, self._query, self._key = problem, query, key
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Reach":
         """Measure queries and keys."""
-        self._query = torch.linalg.vector_norm(problem.query, dim=-1) * abs(problem.factor)
-        self._key = torch.linalg.vector_norm(problem.key, dim=-1).amax(-1).tolist() if problem.key.numel() else [0.0]
-        self._problem = problem
+        query = torch.linalg.vector_norm(problem.query, dim=-1) * abs(problem.factor)
+        key = torch.linalg.vector_norm(problem.key, dim=-1).amax(-1).tolist() if problem.key.numel() else [0.0]
+        return cls(problem, query, key)
+
+    def within(self, unit: int, rows: slice, inner: Problem) -> "Reach":
+        """Return that of a problem whose queries are the `rows` of one unit, one behind the other, and its keys."""
+        longest = self._key[self._problem.kv_of[unit]]
+        return Reach(inner, self._query[unit, rows].view(inner.query.shape[:2]), [longest] * inner.key.shape[0])
 
     @property
     def is_finite(self) -> bool:
