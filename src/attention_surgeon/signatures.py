@@ -20,3 +20,12 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | Non
         return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return None
+
+
+def names_of_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of what a function takes, in order; none where Python cannot say.
+
+    >>> names_of_parameters(lambda query, key: None), names_of_parameters(type)
+    (('query', 'key'), ())
+    """
+    return tuple(parameter.name for parameter in parameters_of(function) or ())

@@ -27,7 +27,7 @@ from attention_surgeon.diagnose.transformers_arguments import given_arguments
 from attention_surgeon.errors import SurgeonError, UnjudgedError
 from attention_surgeon.faults import Fault, faults_of, find_fault
 from attention_surgeon.ops import Circuit
-from attention_surgeon.signatures import parameters_of
+from attention_surgeon.signatures import names_of_parameters, parameters_of
 from attention_surgeon.testing import Contract, Subject, contracts_for, steadiness_of
 from attention_surgeon.testing.function_behaviour import FunctionContract
 from attention_surgeon.testing.kernel.contract import KernelSubject
@@ -138,20 +138,15 @@ def _with_small_calls(
     kernel: Diagnosis, target: Any, choices: Sequence[Contract], options: dict[str, Any]
 ) -> Diagnosis:
     """Hear what small calls with every kind of mask say of a function in pieces that is right at every size."""
-    if kernel.verdict != "right" or not any("mask" in name for name in _parameter_names(target)):
+    if kernel.verdict != "right" or not any("mask" in name for name in names_of_parameters(target)):
         return kernel
     best, choice = _best_of(choices, target)
     if best.verdict == "wrong" and best.is_recognised and best.explanations:
         return _with_remarks(best, choice, target, options)
     if best.verdict == "right":
         return dataclasses.replace(kernel, calls=(*kernel.calls, *best.calls))
-    masks = (name for name in _parameter_names(target) if "mask" in name and name not in kernel.untried)
+    masks = (name for name in names_of_parameters(target) if "mask" in name and name not in kernel.untried)
     return dataclasses.replace(kernel, untried=(*kernel.untried, *masks))
-
-
-def _parameter_names(target: Any) -> tuple[str, ...]:
-    """Return the names of what a function takes, in order; none where Python does not know."""
-    return tuple(parameter.name for parameter in parameters_of(target) or ())
 
 
 def _of_helper(target: Any) -> Diagnosis | None:

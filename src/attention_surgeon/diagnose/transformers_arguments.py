@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_surgeon.signatures import parameters_of
+from attention_surgeon.signatures import names_of_parameters
 from attention_surgeon.verdict import Behaviour
 
 _HEADS, _KEY_HEADS, _N, _D = 4, 2, 5, 8
@@ -24,7 +24,7 @@ def given_arguments(target: Any) -> tuple[list[Behaviour], list[str]]:
     Returns:
         What is wrong, and which arguments were given and honoured.
     """
-    names = _names(target)
+    names = set(names_of_parameters(target))
     wrong: list[Behaviour] = []
     tried: list[str] = []
     for name, (value, fault, does) in _ARGUMENTS.items():
@@ -39,10 +39,6 @@ def given_arguments(target: Any) -> tuple[list[Behaviour], list[str]]:
         else:
             tried.append(name)
     return wrong, tried
-
-
-def _names(target: Any) -> set[str]:
-    return {parameter.name for parameter in parameters_of(target) or ()}
 
 
 def _operands() -> tuple[Tensor, Tensor, Tensor]:

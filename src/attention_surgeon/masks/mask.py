@@ -133,7 +133,8 @@ class Mask(ABC):
         Whoever needs many blocks writes each pattern out once. Blocks are named, and wrong ones refused, as by `tile`.
 
         Returns:
-            Something to compare; None where this form of mask cannot say, which holds for all but bands.
+            Something to compare; None where this form of mask cannot say, which holds for all but bands, whose pattern
+            follows from where the block lies beside the diagonal and from nothing else.
 
         >>> from attention_surgeon.masks import window_mask
         >>> mask = window_mask(1000, size=10)
@@ -257,10 +258,9 @@ class PairMask(Mask):
         return left & right if self.symbol == "&" else left | right
 
     def _kind(self, rows: range, columns: range) -> TileKind:
-        decides = TileKind.EMPTY if self.symbol == "&" else TileKind.FULL
         left = self.left._kind(rows, columns)
-        if left is decides:
-            return decides
+        if left is self._decides:
+            return left
         right = self.right._kind(rows, columns)
         if left is right is TileKind.MIXED:
             return kind_of(self._tile(rows, columns, "cpu"))
@@ -270,10 +270,14 @@ class PairMask(Mask):
         return self._joined(self.left._bound(rows, columns), self.right._bound(rows, columns))
 
     def _joined(self, left: TileKind, right: TileKind) -> TileKind:
-        decides = TileKind.EMPTY if self.symbol == "&" else TileKind.FULL
-        if decides in (left, right):
-            return decides
+        if self._decides in (left, right):
+            return self._decides
         return right if left is not TileKind.MIXED else left
+
+    @property
+    def _decides(self) -> TileKind:
+        """What of one side makes it that of both."""
+        return TileKind.EMPTY if self.symbol == "&" else TileKind.FULL
 
 
 @final
