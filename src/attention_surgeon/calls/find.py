@@ -49,6 +49,7 @@ _USUAL = 2  # of the combinations of arguments that are no tokens
 _NO_NUMBERS = 2  # faults of a call that gives none: a mask of the wrong polarity hides everything
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
+_MOST_NUMBERS = 30_000_000  # in the parameters of a layer; to draw more takes longer than all other attempts
 _TOLD = re.compile(r"size of tensor \w \((\d+)\)")
 _LONGEST = 300  # tokens
 
@@ -205,9 +206,22 @@ class _Search:
             key = repr(given) if inspect.isclass(self.target) else (proposal.head_size, proposal.value_size)
             if key not in seen:
                 seen.append(key)
+                if proposal.keeps and self._is_huge(given):
+                    continue
                 made = self._made(given)
                 if made is not None:
                     yield given, made, proposal
+
+    def _is_huge(self, given: Mapping[str, Any]) -> bool:
+        """Whether a layer at its author's own sizes is too large to be tried: counted without its numbers."""
+        import torch
+
+        try:
+            with torch.device("meta"):
+                made = Plan(self.target, given, Sizes(), ()).bare()
+            return sum(p.numel() for p in made.parameters()) > _MOST_NUMBERS
+        except Exception:  # noqa: BLE001  somebody else's code may raise anything
+            return False
 
     def _made(self, given: Mapping[str, Any]) -> Any:
         if not inspect.isclass(self.target):
@@ -347,7 +361,10 @@ class _Search:
         for given in self._flips(plan.constructor):
             changed = dataclasses.replace(plan, constructor=given)
             try:
-                behaviour_of(changed, changed.make())
+                made = changed.make()
+                if _is_quantised(made):
+                    continue
+                behaviour_of(changed, made)
             except Exception:  # noqa: BLE001  a switch that is refused is left out
                 continue
             yield changed
@@ -410,6 +427,12 @@ def _line_reached(error: BaseException, plan: Plan) -> int:
         found = place.tb_lineno if place.tb_frame.f_code.co_name == name else found
         place = place.tb_next
     return found
+
+
+def _is_quantised(made: Any) -> bool:
+    """Whether a layer keeps a matrix in whole numbers, which nobody can draw for it."""
+    held = made.parameters() if hasattr(made, "parameters") else ()
+    return any(p.ndim > 1 and not (p.is_floating_point() or p.is_complex()) for p in held)
 
 
 def _has_picture_layers(made: Any) -> bool:

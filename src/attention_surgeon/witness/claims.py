@@ -4,8 +4,10 @@ An argument is given values, in every form that the target accepts, and what the
 what entered its softmax. What could not be tried is said by name.
 """
 
+import ast
 import itertools
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -71,6 +73,8 @@ _OF_QUERIES = re.compile(r"^(row|query|q|tgt|target)_mask", re.IGNORECASE)
 """A mask of queries, which hides no key."""
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
 """What a text says of a mask of numbers."""
+_YES_OR_NO = re.compile(r"\b(Byte|Bool)Tensor\b|\bbinary\b|\bboolean\b|\bby 1s\b", re.IGNORECASE)
+"""What a text says of a mask of yes and no."""
 
 
 def _taken_apart(words: str) -> tuple[str, str]:
@@ -153,6 +157,29 @@ def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim)
     except Exception:  # noqa: BLE001  somebody else's code may raise anything
         return None
     return other if other is not None and other.tried and other.fault != "mask_ignored" else None
+
+
+def _is_of_one_kind(says: str, name: str) -> bool:
+    """Whether only layers of one kind ask for an argument: `if self.kind == LOCAL and local_mask is not None`."""
+    try:
+        tree = ast.parse(textwrap.dedent(says))
+    except SyntaxError:
+        return False
+    asked = [node for node in ast.walk(tree) if isinstance(node, ast.If) and name in _names_in(node.test)]
+    return bool(asked) and all(
+        any(
+            isinstance(part, ast.Compare)
+            and isinstance(part.ops[0], ast.Eq)
+            and isinstance(part.left, ast.Attribute)
+            and name not in _names_in(part)
+            for part in ast.walk(node.test)
+        )
+        for node in asked
+    )
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 class _Trier:
@@ -324,6 +351,10 @@ class _Trier:
         tried = tuple(words for given in meanings.values() for words in given)
         both = {"keep", "hide"} & meanings.keys()
         if set(meanings) == {"ignored"}:
+            if all(words.endswith("additive") for words in tried) and _YES_OR_NO.search(self.says):
+                return Claim(argument.name)  # numbers to add are none of its masks, and those that are were refused
+            if _is_of_one_kind(self.says, argument.name):
+                return Claim(argument.name)
             sentence = f"`{argument.name}` changes nothing: no key is hidden"
             return Claim(argument.name, tried, "mask_ignored", sentence, place=self.plain.place)
         if len(both) == 2:
