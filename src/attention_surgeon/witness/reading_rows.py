@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 from torch import Tensor
 
+from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.canon import Canon
 from attention_surgeon.witness.core import Core
 from attention_surgeon.witness.findings import Notes, is_one
@@ -17,6 +18,12 @@ from attention_surgeon.witness.positions import read_rotations
 from attention_surgeon.witness.record import Array, to_numbers
 from attention_surgeon.witness.roots import Root
 
+_TURNED_BACK = re.compile(
+    r"\bby -theta|\bminus (theta|the position|its position)|(opposite|negative) (direction|sign|angle|convention)"
+    r"|transpose of the (textbook|usual|standard)",
+    re.IGNORECASE,
+)
+"""What a text says of vectors that are turned by minus their position on purpose."""
 _REPEATS = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
 """What makes several heads of one."""
 
@@ -271,7 +278,9 @@ class RowReader:
         if ops:
             asks, answers = (None if turn is None else turn[0] for turn in turns)
             found = read_rotations(asks, answers, query.features.shape[1], self.expects.base)
-            if found.is_mirrored and not self._promises_a_turn(ops[0]):
+            if found.is_mirrored and self._says_turned_back(ops[0]):
+                self.reading.kind.append("rotary positions, turned by minus the position as its text says")
+            elif found.is_mirrored and not self._promises_a_turn(ops[0]):
                 self.reading.unknown.append(
                     "queries and keys are turned by minus their position: right for weights that were trained so, "
                     "wrong for those of others"
@@ -280,6 +289,10 @@ class RowReader:
                 self.notes.wrong(found.fault, "scores", found.words, ops[0])
             else:
                 self.reading.kind.append(found.words)
+
+    def _says_turned_back(self, op: int) -> bool:
+        """Whether a comment of the file says that features are turned by minus their position, and so is meant."""
+        return any(_TURNED_BACK.search(prose_of("".join(linecache.getlines(p.file)))) for p in self.flow.ops[op].places)
 
     def _promises_a_turn(self, op: int) -> bool:
         """Whether the file has a helper whose name says how features are turned, as `rotate_half` does."""
