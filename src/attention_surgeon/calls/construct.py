@@ -292,6 +292,7 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("flash", "sdpa", "fused", "xformers"), False),
     (("implementation", "backend", "impl"), "eager"),
     (("theta", "base"), 10000.0),
+    (("inf",), 1e9),
     (("eps",), 1e-6),
     (("bucket",), 8),
     (("distance", "relative"), 16),

@@ -353,7 +353,7 @@ class _Trier:
         if set(meanings) == {"ignored"}:
             if all(words.endswith("additive") for words in tried) and _YES_OR_NO.search(self.says):
                 return Claim(argument.name)  # numbers to add are none of its masks, and those that are were refused
-            if _is_of_one_kind(self.says, argument.name):
+            if _is_of_one_kind(self.says, argument.name) or self._is_of_what_is_not_given(argument.name):
                 return Claim(argument.name)
             sentence = f"`{argument.name}` changes nothing: no key is hidden"
             return Claim(argument.name, tried, "mask_ignored", sentence, place=self.plain.place)
@@ -375,6 +375,11 @@ class _Trier:
             sentence = f"`{argument.name}`: numbers in it are not added to the scores, they hide"
             return Claim(argument.name, understood, "mask_misread", sentence, place=self.plain.place)
         return self._renormalised(argument, understood, meaning)
+
+    def _is_of_what_is_not_given(self, name: str) -> bool:
+        """Whether a mask is that of another argument, `mem_mask` of `mem`, which a plain call leaves out."""
+        of = re.sub(r"_?mask$", "", name)
+        return any(a.name in (of, f"{of}s") and a.name not in self.inputs for a in self.plan.arguments if of)
 
     def _adds(self, argument: Any, words: str) -> bool:
         """Whether a small number in a mask that is added only lowers a score."""
