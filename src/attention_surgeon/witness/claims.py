@@ -69,8 +69,8 @@ class Hidden:
     used: Array = field(repr=False)
 
 
-_OF_QUERIES = re.compile(r"^(row|query|q|tgt|target)_mask", re.IGNORECASE)
-"""A mask of queries, which hides no key."""
+_OF_NO_KEYS = re.compile(r"^(row|query|q|tgt|target)_mask|heads?_mask$", re.IGNORECASE)
+"""A mask of queries or of whole heads, which hides no key."""
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
 """What a text says of a mask of numbers."""
 _YES_OR_NO = re.compile(r"\b(Byte|Bool)Tensor\b|\bbinary\b|\bboolean\b|\bby 1s\b", re.IGNORECASE)
@@ -208,7 +208,7 @@ class _Trier:
             "lengths": self._lengths,
             "causal": self._causal,
         }
-        if argument.role == "mask" and _OF_QUERIES.search(argument.name):
+        if argument.role == "mask" and _OF_NO_KEYS.search(argument.name):
             return Claim(argument.name)
         if argument.role in tries:
             self.fills.clear()
