@@ -49,7 +49,7 @@ _USUAL = 2  # of the combinations of arguments that are no tokens
 _NO_NUMBERS = 2  # faults of a call that gives none: a mask of the wrong polarity hides everything
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
-_MOST_NUMBERS = 30_000_000  # in the parameters of a layer; to draw more takes longer than all other attempts
+_WIDEST = 2048  # features of a layer at its author's own sizes
 _TOLD = re.compile(r"size of tensor \w \((\d+)\)")
 _LONGEST = 300  # tokens
 
@@ -213,15 +213,12 @@ class _Search:
                     yield given, made, proposal
 
     def _is_huge(self, given: Mapping[str, Any]) -> bool:
-        """Whether a layer at its author's own sizes is too large to be tried: counted without its numbers."""
-        import torch
-
-        try:
-            with torch.device("meta"):
-                made = Plan(self.target, given, Sizes(), ()).bare()
-            return sum(p.numel() for p in made.parameters()) > _MOST_NUMBERS
-        except Exception:  # noqa: BLE001  somebody else's code may raise anything
-            return False
+        """Whether a layer at its author's own sizes is so wide that to make it takes longer than all other attempts."""
+        names = [name for name, role in self.maker.roles.items() if role == "width"]
+        values = {p.name: p.default for p in self.maker.parameters} | dict(given)
+        configs = [v if isinstance(v, Mapping) else getattr(v, "__dict__", {}) for v in given.values()]
+        found = [held[name] for held in (values, *configs) for name in names if name in held]
+        return any(isinstance(width, int) and width > _WIDEST for width in found)
 
     def _made(self, given: Mapping[str, Any]) -> Any:
         if not inspect.isclass(self.target):
