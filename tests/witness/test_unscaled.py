@@ -27,7 +27,8 @@ def loaded(folder: Path, line: str):
     file = folder / f"helper_{abs(hash(line))}.py"
     file.write_text(HELPER.format(line=line), encoding="utf-8")
     spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
