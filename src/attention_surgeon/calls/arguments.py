@@ -226,8 +226,12 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
         return _weight_forms(name)
     if role in ("causal", "use_cache", "need_weights", "switch"):
         return ["literal:False", "literal:True", "none"]
+    if role == "bias" and re.search(r"\b(list|sequence|iterable|tuple)\[", str(parameter.annotation), re.IGNORECASE):
+        return ["literal:list", *_FORMS["bias"]]
     if role == "bounds":
         return ["bounds:k" if "k" in re.split("[_.]", name.lower())[-1] else "bounds:q"]
+    if name == "pe":  # the table of matrices that Flux hands on, else what is added
+        return ["matrix:11ne", "none", *_FORMS["rotary"]]
     found = list(_FORMS.get(role, ("none", "literal:1", "drawn:bnd", "literal:False")))
     if role == "length":
         found = (
@@ -236,17 +240,20 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
             else ["literal:3"]
         )
     if role == "cos" or role == "sin":
-        found = [
-            f"{role}:{axes}"
-            for axes in ("nd", "ne", "11nd", "1n1d", "bnd", "b1nd", "11ne", "1n1e", "n1d", "nd/pairs", "bne", "n1e")
-        ]
+        found = [f"{role}:{axes}" for axes in _TABLES]
     return found
 
 
+_TABLES = (
+    *("nd", "ne", "11nd", "1nd", "1nd/quarter", "1n1d", "bnd", "b1nd", "11ne", "1n1e", "n1d"),
+    *("nd/pairs", "bne", "n1e", "1ne", "nd/quarter", "nd/half"),
+)
+"""How tables of cos and sin lie; of a part of each head behind the `/`, or with pairs side by side."""
+
 _FORMS: dict[Role, tuple[str, ...]] = {
     "lengths": ("none", "count:b", "count:bn"),
-    "cache": ("none", "literal:dict", "literal:list"),
-    "freqs": ("turn:ne", "angles:ne", "stacked:ne", "angles:nd", "turn:1n1e", "turn:bne", "none"),
+    "cache": ("none", "literal:dict", "literal:list", "zeros:bmgd", "zeros:bgmd"),
+    "freqs": ("turn:ne", "angles:ne", "stacked:ne", "angles:nd", "turn:1n1e", "turn:bne", "matrix:11ne", "none"),
     "rotary": (
         "cos_sin:bnd",
         "cos_sin:nd",
@@ -257,7 +264,9 @@ _FORMS: dict[Role, tuple[str, ...]] = {
         "cos_sin:1n1d",
         "cos_sin:1n1e",
         "angles:nd",
+        "matrix:11ne",
         "none",
+        "drawn:bnd",
     ),
     "positions": ("arange:n", "arange:bn", "none", "literal:0", "tokens:pos"),
     "start": ("literal:0", "none"),

@@ -43,6 +43,8 @@ class Maker:
     def roles(self) -> dict[str, Size]:
         """What each parameter, or each field of a configuration, stands for."""
         found: dict[str, Size] = {p.name: self._role(p) for p in self.parameters}
+        if found.get("k") == "width" and list(found.values()).count("width") > 1:
+            found["k"] = "unknown"  # of keys that are kept, or of a kernel
         if "width" not in found.values():
             found |= {name: _BESIDE[size] for name in found if (size := name.lower().replace("_", "")) in _BESIDE}
         for name, role in list(found.items()):
@@ -290,6 +292,7 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("flash", "sdpa", "fused", "xformers"), False),
     (("implementation", "backend", "impl"), "eager"),
     (("theta", "base"), 10000.0),
+    (("inf",), 1e9),
     (("eps",), 1e-6),
     (("bucket",), 8),
     (("distance", "relative"), 16),

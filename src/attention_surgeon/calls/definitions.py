@@ -119,6 +119,10 @@ def _read_through(statement: ast.stmt, own: set[str]) -> set[str]:
     return {node.attr for node in parts if isinstance(node.value, ast.Name) and node.value.id in own}
 
 
+_LOGS = ("debug", "info", "warning", "log", "add_scalar")
+"""What a package that is not there may be called for without a loss: `tracker.debug("attn", weights)`."""
+
+
 class Missing(ModuleType):
     """What stands for a module or name that cannot be imported: an error as soon as it is used."""
 
@@ -137,6 +141,8 @@ class Missing(ModuleType):
         """Raise; a decorator is left out: it returns the function that it is given."""
         if len(arguments) == 1 and not named and callable(arguments[0]) and hasattr(arguments[0], "__qualname__"):
             return arguments[0]
+        if self.__name__.rpartition(".")[2] in _LOGS:
+            return None
         raise ModuleNotFoundError(f"{self.__name__} is needed and not there: {self.__dict__['_error']}")
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:

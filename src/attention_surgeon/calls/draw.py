@@ -14,6 +14,7 @@ import numpy as np
 from attention_surgeon.calls.argument import Argument, Sizes
 
 _BASE = 10000.0  # of the frequencies of rotary tables
+_PARTS = {"quarter": 4, "half": 2}  # of a head that is rotated
 
 
 def draw_arguments(arguments: Iterable[Argument], sizes: Sizes, library: str, seed: int) -> dict[str, Any]:
@@ -125,12 +126,13 @@ def _table(
 ) -> Callable[..., np.ndarray]:
     def table(sizes: Sizes, rest: str, _: Any = None) -> np.ndarray:
         axes, _, turn = rest.partition("/")
-        angles = _angles(sizes, sizes.n_q, sizes.head_size)
+        width = sizes.head_size // _PARTS.get(turn, 1)
+        angles = _angles(sizes, sizes.n_q, width)
         if "d" in axes:
             is_pairs = turn == "pairs" or is_doubled_by_repeat
             angles = angles.repeat(2, 1) if is_pairs else np.concatenate([angles, angles], 1)
         numbers = function(angles).astype(np.complex64 if function is _turn else np.float32)
-        return np.broadcast_to(_laid(numbers, axes), shape_of(axes, sizes, sizes.head_size)).copy()
+        return np.broadcast_to(_laid(numbers, axes), shape_of(axes, sizes, width)).copy()
 
     return table
 
@@ -154,6 +156,18 @@ def _pair(sizes: Sizes, rest: str, source: Any) -> tuple[np.ndarray, np.ndarray]
 
 def _stacked(sizes: Sizes, rest: str, source: Any) -> np.ndarray:
     return np.stack(_pair(sizes, rest, source), -1)
+
+
+def _matrix(sizes: Sizes, rest: str, source: Any) -> np.ndarray:
+    """Return a table of matrices: cos and -sin over sin and cos, one for each pair of features."""
+    cos, sin = _pair(sizes, rest, source)
+    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+
+
+def _zeros(sizes: Sizes, rest: str, _: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return room for the keys and the values of a cache that are written into it."""
+    shape = shape_of(rest, sizes, sizes.head_size)
+    return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
 
 def _bounds(sizes: Sizes, rest: str, _: Any) -> np.ndarray:
@@ -192,6 +206,8 @@ _ARRAYS: dict[str, Callable[..., Any]] = {
     "angles": _table(lambda angles: angles),
     "cos_sin": _pair,
     "stacked": _stacked,
+    "matrix": _matrix,
+    "zeros": _zeros,
     "bounds": _bounds,
     "weight": _weight,
     "arange": _arange,

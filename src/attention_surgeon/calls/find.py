@@ -49,6 +49,7 @@ _USUAL = 2  # of the combinations of arguments that are no tokens
 _NO_NUMBERS = 2  # faults of a call that gives none: a mask of the wrong polarity hides everything
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
+_WIDEST = 2048  # features of a layer at its author's own sizes
 _TOLD = re.compile(r"size of tensor \w \((\d+)\)")
 _LONGEST = 300  # tokens
 
@@ -205,9 +206,19 @@ class _Search:
             key = repr(given) if inspect.isclass(self.target) else (proposal.head_size, proposal.value_size)
             if key not in seen:
                 seen.append(key)
+                if proposal.keeps and self._is_huge(given):
+                    continue
                 made = self._made(given)
                 if made is not None:
                     yield given, made, proposal
+
+    def _is_huge(self, given: Mapping[str, Any]) -> bool:
+        """Whether a layer at its author's own sizes is so wide that to make it takes longer than all other attempts."""
+        names = [name for name, role in self.maker.roles.items() if role == "width"]
+        values = {p.name: p.default for p in self.maker.parameters} | dict(given)
+        configs = [v if isinstance(v, Mapping) else getattr(v, "__dict__", {}) for v in given.values()]
+        found = [held[name] for held in (values, *configs) for name in names if name in held]
+        return any(isinstance(width, int) and width > _WIDEST for width in found)
 
     def _made(self, given: Mapping[str, Any]) -> Any:
         if not inspect.isclass(self.target):
@@ -347,7 +358,10 @@ class _Search:
         for given in self._flips(plan.constructor):
             changed = dataclasses.replace(plan, constructor=given)
             try:
-                behaviour_of(changed, changed.make())
+                made = changed.make()
+                if _is_quantised(made):
+                    continue
+                behaviour_of(changed, made)
             except Exception:  # noqa: BLE001  a switch that is refused is left out
                 continue
             yield changed
@@ -410,6 +424,12 @@ def _line_reached(error: BaseException, plan: Plan) -> int:
         found = place.tb_lineno if place.tb_frame.f_code.co_name == name else found
         place = place.tb_next
     return found
+
+
+def _is_quantised(made: Any) -> bool:
+    """Whether a layer keeps a matrix in whole numbers, which nobody can draw for it."""
+    held = made.parameters() if hasattr(made, "parameters") else ()
+    return any(p.ndim > 1 and not (p.is_floating_point() or p.is_complex()) for p in held)
 
 
 def _has_picture_layers(made: Any) -> bool:

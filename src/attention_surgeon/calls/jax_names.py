@@ -3,6 +3,7 @@
 JAX need not be installed. What has no NumPy of the same name (`x.at[i].set`, flax) is not read.
 """
 
+import contextlib
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -67,6 +68,7 @@ _JAX = types.SimpleNamespace(
     vmap=_vmap,
     checkpoint=_unwrapped,
     named_call=_unwrapped,
+    numpy_dtype_promotion=lambda *_: contextlib.nullcontext(),
     Array=np.ndarray,
 )
 _IN_PLACE: Mapping[str, Any] = {"jax": _JAX, "jax.numpy": np, "jnp": np, "jax.nn": _NN, "jax.lax": _LAX}

@@ -50,7 +50,8 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         (d|dim|size)_?(per_)?head(_dim|_size)?|
         (attn_|attention_)?head_?(size|dim|width|features|channels|embd_dim|embed_dim|hidden_dim)|
         .*head_(dim|size|width|channels)| dims?_per_head| dim_heads?| d_?h(ead)?| d_?kv| hs|
-        (rope|rotary|rot)_?(n_?elem|n?dims?|size)| num_head_channels| size_per_head| channels_per_head| depth_per_head
+        (rope|rotary|rot)_?(n_?elem|n?dims?|size)| num_head_channels| size_per_head| channels_per_head| depth_per_head|
+        c_hidden
         """,
     ),
     (
@@ -83,7 +84,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         audio)(_attention)?_?(d|
         dim|features|width|channels|embed_dim|hidden_size|size|input_dim)| kdim|
         d_?(context|cond|cross|mem|memory|enc|kv_in)| cross_attention_dim|
-        dim_(context|kv|cond|cross|visual|vision|media|audio|text|enc|memory)|
+        dim_(context|kv|cond|cross|visual|vision|media|audio|text|enc|memory)| c_[kv]|
         kv_(dim|in_dim|channels)
         """,
     ),
@@ -215,14 +216,14 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         "rotary",
         r"""
         (rotary|rope|position)_?(pos_?)?(emb|embs|embedding|embeddings|embed|cache|tables?)| rope| rotary|
-        pos_?embs?_?tuple| cos_sin
+        pos_?embs?_?tuple| cos_sin| pe
         """,
     ),
     (
         "bias",
         r"""
         .*(attn|attention|position|pos|rel|relative|rel_pos|relative_position|alibi|edge|pair|
-        score)_?_?(bias|biases|enc_bias)| bias| alibi| .*_bias| slopes| rel(ative)?_pos(ition)?
+        score)_?_?(bias|biases|enc_bias)| bias(es)?| alibi| .*_bias| slopes| rel(ative)?_pos(ition)?
         """,
     ),
     ("mask", r".*mask(s|ed|ing)?| .*_mask_.*| .*mask.*| can_attend| allowed"),
@@ -245,7 +246,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         "positions",
         r"""
         (input_?|cache_?|token_?)?(pos|positions?)(_?ids?|ition|itions|_indices)?| position_?ids?|
-        cache_position
+        cache_position| (kv_|cache_)?write_(ind(ices|ex)|positions?)
         """,
     ),
     ("sinks", r".*sinks?"),

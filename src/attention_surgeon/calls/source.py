@@ -11,7 +11,7 @@ import linecache
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,7 +163,8 @@ class Text:
 
     def declared(self, name: str) -> str:
         """Return the axes that the docstring or a comment gives an argument: `queries: (batch, n, d)`."""
-        for text in self.strings:
+        helpers = self._helpers(name)
+        for text in self._without(helpers).strings if helpers else self.strings:
             for match in re.finditer(
                 rf"\b{re.escape(name)}\b[^\n(\[]{{0,80}}[(\[]([^()\[\]]+)[)\]]", text, re.IGNORECASE
             ):
@@ -171,6 +172,26 @@ class Text:
                 if axes and "n" in axes:
                     return axes
         return ""
+
+    def _helpers(self, name: str) -> list[str]:
+        """Return the texts of the methods beside the one that is called whose own argument has this name."""
+        kind = next((node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)), None)
+        methods = [node for node in kind.body if isinstance(node, ast.FunctionDef)] if kind is not None else []
+        if not {"forward", "__call__"} & {method.name for method in methods}:
+            return []
+        text = textwrap.dedent(self.source)
+        return [
+            ast.get_source_segment(text, method) or ""
+            for method in methods
+            if method.name not in ("forward", "__call__", "__init__")
+            and name in {a.arg for a in (*method.args.args, *method.args.kwonlyargs)}
+        ]
+
+    def _without(self, parts: Sequence[str]) -> "Text":
+        source = textwrap.dedent(self.source)
+        for part in parts:
+            source = source.replace(part, "pass")
+        return Text(source, self.names)
 
 
 def _unpacking(targets: ast.Tuple, value: ast.expr, name: str) -> str:

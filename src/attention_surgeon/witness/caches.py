@@ -218,6 +218,8 @@ class _Trier:
                 state = self._cache_in(returned)
                 if state is None:
                     raise ValueError("nothing like a cache was returned")
+            elif not way.place and state is None and empty_place(made) is not None:
+                raise ValueError("the layer keeps nothing: its cache is still None")
             yield returned
             first += size
 

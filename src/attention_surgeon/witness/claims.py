@@ -4,8 +4,10 @@ An argument is given values, in every form that the target accepts, and what the
 what entered its softmax. What could not be tried is said by name.
 """
 
+import ast
 import itertools
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -67,10 +69,12 @@ class Hidden:
     used: Array = field(repr=False)
 
 
-_OF_QUERIES = re.compile(r"^(row|query|q|tgt|target)_mask", re.IGNORECASE)
-"""A mask of queries, which hides no key."""
+_OF_NO_KEYS = re.compile(r"^(row|query|q|tgt|target)_mask|heads?_mask$", re.IGNORECASE)
+"""A mask of queries or of whole heads, which hides no key."""
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
 """What a text says of a mask of numbers."""
+_YES_OR_NO = re.compile(r"\b(Byte|Bool)Tensor\b|\bbinary\b|\bboolean\b|\bby 1s\b", re.IGNORECASE)
+"""What a text says of a mask of yes and no."""
 
 
 def _taken_apart(words: str) -> tuple[str, str]:
@@ -155,6 +159,29 @@ def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim)
     return other if other is not None and other.tried and other.fault != "mask_ignored" else None
 
 
+def _is_of_one_kind(says: str, name: str) -> bool:
+    """Whether only layers of one kind ask for an argument: `if self.kind == LOCAL and local_mask is not None`."""
+    try:
+        tree = ast.parse(textwrap.dedent(says))
+    except SyntaxError:
+        return False
+    asked = [node for node in ast.walk(tree) if isinstance(node, ast.If) and name in _names_in(node.test)]
+    return bool(asked) and all(
+        any(
+            isinstance(part, ast.Compare)
+            and isinstance(part.ops[0], ast.Eq)
+            and isinstance(part.left, ast.Attribute)
+            and name not in _names_in(part)
+            for part in ast.walk(node.test)
+        )
+        for node in asked
+    )
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
 class _Trier:
     def __init__(self, plan: Plan, made: Any, says: str, **sizes: int) -> None:
         self.plan, self.made, self.says = plan, made, says
@@ -181,7 +208,7 @@ class _Trier:
             "lengths": self._lengths,
             "causal": self._causal,
         }
-        if argument.role == "mask" and _OF_QUERIES.search(argument.name):
+        if argument.role == "mask" and _OF_NO_KEYS.search(argument.name):
             return Claim(argument.name)
         if argument.role in tries:
             self.fills.clear()
@@ -324,6 +351,10 @@ class _Trier:
         tried = tuple(words for given in meanings.values() for words in given)
         both = {"keep", "hide"} & meanings.keys()
         if set(meanings) == {"ignored"}:
+            if all(words.endswith("additive") for words in tried) and _YES_OR_NO.search(self.says):
+                return Claim(argument.name)  # numbers to add are none of its masks, and those that are were refused
+            if _is_of_one_kind(self.says, argument.name) or self._is_of_what_is_not_given(argument.name):
+                return Claim(argument.name)
             sentence = f"`{argument.name}` changes nothing: no key is hidden"
             return Claim(argument.name, tried, "mask_ignored", sentence, place=self.plain.place)
         if len(both) == 2:
@@ -344,6 +375,11 @@ class _Trier:
             sentence = f"`{argument.name}`: numbers in it are not added to the scores, they hide"
             return Claim(argument.name, understood, "mask_misread", sentence, place=self.plain.place)
         return self._renormalised(argument, understood, meaning)
+
+    def _is_of_what_is_not_given(self, name: str) -> bool:
+        """Whether a mask is that of another argument, `mem_mask` of `mem`, which a plain call leaves out."""
+        of = re.sub(r"_?mask$", "", name)
+        return any(a.name in (of, f"{of}s") and a.name not in self.inputs for a in self.plan.arguments if of)
 
     def _adds(self, argument: Any, words: str) -> bool:
         """Whether a small number in a mask that is added only lowers a score."""

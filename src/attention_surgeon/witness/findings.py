@@ -69,6 +69,7 @@ class Expected:
         is_causal: The future is hidden.
         window: How many keys a query sees, itself included.
         is_unscaled: No scale is wanted.
+        may_be_unscaled: A scale is as good as none.
         heads: How many heads.
         cap: The soft cap that it was made with.
         has_sink: A score beside the keys is among its parameters.
@@ -84,6 +85,7 @@ class Expected:
     is_causal: bool | None = None
     window: int | None = None
     is_unscaled: bool = False
+    may_be_unscaled: bool = False
     heads: int | None = None
     cap: float | None = None
     has_sink: bool = False

@@ -103,7 +103,8 @@ def _factor_of_bias(flow: Flow, core: Core, canon: Canon, scaling: Scaling) -> f
             more = canonical(flow, core, flow.run({op: lambda value: value + 1.0}))
             rise = (more.masked - canon.masked)[~scaling.hidden & np.isfinite(canon.masked)]
             rise = rise[np.abs(rise) > 1e-9]
-            return float(np.median(rise)) if rise.size else None
+            is_one = rise.size and np.ptp(rise) < 1e-3 * np.abs(rise).max()  # else it is a factor of the product
+            return float(np.median(rise)) if is_one else None
     return None
 
 

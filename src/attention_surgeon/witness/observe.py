@@ -24,6 +24,7 @@ from attention_surgeon.witness.learned import mixes_sequences, with_learned_quer
 from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
+from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale
 
 _OTHERS = ("context", "key", "value")  # roles of what is attended to
 _LONG = 40  # tokens; past a tile of 32 and with a ragged tail
@@ -108,9 +109,6 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         value for key, value in given.items() if "window" in key and isinstance(value, int) and value is not True
     ]
     half = _half_said(given | _defaults(plan.target), says)
-    unscaled = is_unscaled or bool(
-        re.search(r"\bunscaled\b|without scal|no scal|not scal|\bT5", f"{name} {says}", re.IGNORECASE)
-    )
     return Expected(
         is_causal=switches[0] if switches else True if is_named and "masked" not in name.lower() else None,
         window=windows[0]
@@ -128,7 +126,8 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
             for v in given.values()
         ),
         has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
-        is_unscaled=unscaled,
+        is_unscaled=is_unscaled or promises_no_scale(name, says),
+        may_be_unscaled=may_be_unscaled(plan.target, made, name, says),
         has_output_projection="multihead" in name.lower().replace("_", ""),
         rotates_values=bool(
             re.search(r"(rotary|rope|pos\w*)_?values?|values?_?(pe|rotary|rope|pos)", name, re.IGNORECASE)

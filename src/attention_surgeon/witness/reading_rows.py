@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 from torch import Tensor
 
+from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.canon import Canon
 from attention_surgeon.witness.core import Core
 from attention_surgeon.witness.findings import Notes, is_one
@@ -17,6 +18,16 @@ from attention_surgeon.witness.positions import read_rotations
 from attention_surgeon.witness.record import Array, to_numbers
 from attention_surgeon.witness.roots import Root
 
+_TURNED_BACK = re.compile(
+    r"\bby -theta|\bminus (theta|the position|its position)|(opposite|negative) (direction|sign|angle|convention)"
+    r"|transpose of the (textbook|usual|standard)",
+    re.IGNORECASE,
+)
+"""What a text says of vectors that are turned by minus their position on purpose."""
+_PATTERNS = re.compile(r"[\"'][^\"'\n]*->[^\"'\n]*[\"']")
+_TILED = re.compile(r"->[^\"']*\((r|g|rep|repeats?|groups?) \w*h\w*\)")
+"""A pattern of einops that writes the copies outside, `b kvh n d -> b (r kvh) n d`: so it is meant."""
+_AS_TRAINED = "right for weights that were trained so, wrong for those of others"
 _REPEATS = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "concat", "concatenate"))
 """What makes several heads of one."""
 
@@ -210,8 +221,12 @@ class RowReader:
             return
         expected = [h * shared // heads for h in range(heads)]
         if groups == [h % shared for h in range(heads)]:
-            words = f"query heads 0 to {heads - 1} use key heads {_listed(groups)}; expected {_listed(expected)}"
-            self.notes.wrong("heads_tiled", "scores", words, self.notes.last_op(op, _REPEATS) or op)
+            words = f"query heads 0 to {heads - 1} use key heads {_listed(groups)}"
+            place = self.notes.last_op(op, _REPEATS) or op
+            if self._is_said(_TILED, place):
+                self.reading.unknown.append(f"{words}: {_AS_TRAINED}")
+            else:
+                self.notes.wrong("heads_tiled", "scores", f"{words}; expected {_listed(expected)}", place)
         elif groups != expected:
             self.reading.unknown.append(f"its query heads use the key heads {_listed(groups)}")
         else:
@@ -271,15 +286,19 @@ class RowReader:
         if ops:
             asks, answers = (None if turn is None else turn[0] for turn in turns)
             found = read_rotations(asks, answers, query.features.shape[1], self.expects.base)
-            if found.is_mirrored and not self._promises_a_turn(ops[0]):
-                self.reading.unknown.append(
-                    "queries and keys are turned by minus their position: right for weights that were trained so, "
-                    "wrong for those of others"
-                )
+            if found.is_mirrored and self._is_said(_TURNED_BACK, ops[0]):
+                self.reading.kind.append("rotary positions, turned by minus the position as its text says")
+            elif found.is_mirrored and not self._promises_a_turn(ops[0]):
+                self.reading.unknown.append(f"queries and keys are turned by minus their position: {_AS_TRAINED}")
             elif found.fault is not None:
                 self.notes.wrong(found.fault, "scores", found.words, ops[0])
             else:
                 self.reading.kind.append(found.words)
+
+    def _is_said(self, pattern: re.Pattern[str], op: int) -> bool:
+        """Whether a comment, a docstring or a pattern of einops, in the files of an operation, matches."""
+        texts = ("".join(linecache.getlines(place.file)) for place in self.flow.ops[op].places)
+        return any(pattern.search(" ".join((prose_of(text), *_PATTERNS.findall(text)))) for text in texts)
 
     def _promises_a_turn(self, op: int) -> bool:
         """Whether the file has a helper whose name says how features are turned, as `rotate_half` does."""

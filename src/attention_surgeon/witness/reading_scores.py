@@ -168,9 +168,12 @@ class ScoreReader:
         return scaling
 
     def _null(self, canon: Canon, core: Core) -> None:
-        """A key that is a parameter has a value that is another one."""
-        self.reading.kind.append("a key and a value that are parameters beside those of the tokens")
+        """A key that is a parameter has a value that is another one; with a key of zeros goes a value of zeros."""
         key, value = canon.null_key, canon.null_value
+        if key is not None and value is not None and not key.any() and not value.any():
+            self.reading.kind.append("a key and a value of zeros beside those of the tokens")
+            return
+        self.reading.kind.append("a key and a value that are parameters beside those of the tokens")
         if key is not None and value is not None and key.shape == value.shape and not apart(key, value).any():
             self.notes.wrong(
                 "key_as_value", "output", "the value that is a parameter is the key that is one", core.combine
@@ -266,6 +269,9 @@ class ScoreReader:
         wanted = 1.0 if self.expects.is_unscaled else usual
         words = f"the scores are multiplied by {by:.4g}; 1/√d_k is {usual:.4g} (d_k = {sizes.size})"
         if abs(by - wanted) < 2e-4 * wanted:
+            return
+        if self.expects.may_be_unscaled and abs(by - 1) < 2e-4:
+            self.reading.kind.append("scores that nothing divides")
             return
         is_latent = self.notes.num_products > 1 or self.notes.is_latent
         if is_latent and any(abs(by - size**-0.5) < 2e-4 * by for size in self._said_sizes()):
