@@ -87,8 +87,8 @@ SUBMISSIONS: tuple[Submission, ...] = (
         "a module that is not installed",
         "import einopps\n" + RIGHT,
         "stopped",
-        "problem.py imports einopps at line 1 (`import einopps`), which is not installed here; install it with "
-        "`pip install einopps`.",
+        "problem.py imports einopps at line 1 (`import einopps`), which is not installed here; did you mean "
+        "einops (`pip install einops`)?",
     ),
     Submission(
         "it raises while it is loaded",

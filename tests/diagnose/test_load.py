@@ -127,8 +127,8 @@ def test_a_missing_module_is_told_from_a_module_that_misses_one(tmp_path: Path, 
             f"cannot load {place}: there is no file and no module of that name; a file is given as FILE.py:NAME."
         )
     assert loaded("mine", "f") == (
-        "mine.py imports nosuch at line 1 (`import nosuch`), which is not installed here; install it with "
-        "`pip install nosuch`."
+        "mine.py imports nosuch at line 1 (`import nosuch`), which is not installed here; if it is your "
+        "own, start in the folder that holds it."
     )
 
 

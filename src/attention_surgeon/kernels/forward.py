@@ -74,7 +74,9 @@ def forward_pass(problem: Problem, workers: int) -> ForwardResult:
     part = folded(problem)
     blocks = problem.blocks() if part is None else part.rest(units, n_q)
     run([Forward(problem, made, reach, is_careful) for _ in range(workers)], blocks)
-    for unit, inner in enumerate(part.problems if part else ()):
+    if part is None:
+        return made
+    for unit, inner in enumerate(part.problems):
         here = ForwardResult(*(x[unit, part.rows].view(*inner.query.shape[:2], x.shape[-1]) for x in made))
         within = reach.within(unit, part.rows, inner)
         run([Forward(inner, here, within, is_careful) for _ in range(workers)], inner.blocks())

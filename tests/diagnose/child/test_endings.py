@@ -152,7 +152,8 @@ CASES = {
     "missing module": Case(
         "import nosuch.part as part",
         "raised",
-        "attention.py imports nosuch{at}, which is not installed here; install it with `pip install nosuch`.",
+        "attention.py imports nosuch{at}, which is not installed here; if it is your own, start in the folder that "
+        "holds it.",
         1,
         inside="",
     ),

@@ -12,21 +12,13 @@ from types import TracebackType
 from attention_surgeon.diagnose.child.limits import Limits, in_bytes
 from attention_surgeon.diagnose.child.outcome import Ended
 from attention_surgeon.errors import SurgeonError
+from attention_surgeon.packages import how_to_get
 
 _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|std::bad_alloc", re.IGNORECASE)
 
 _ASKED_FOR = re.compile(r"tried to allocate (\d+) bytes|Unable to allocate ([\d.]+ [KMGTP]iB)")
 
 _LONGEST = 300
-
-_PACKAGE_OF = {  # where the module and what one installs have different names
-    "PIL": "pillow",
-    "cv2": "opencv-python",
-    "flash_attn": "flash-attn",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
 
 OUT_OF_MEMORY = 198
 """The exit code of a child that had not a byte left to say so."""
@@ -151,8 +143,8 @@ def _import_error(error: ImportError, name: str, location: ErrorLocation | None)
         return _any_error(error, name, is_ours=False, where=at(location))
     if top != module and importlib.util.find_spec(top) is not None:
         return f"{name} imports {module}{at(location)}, which the installed {top} does not have; look for its new name."
-    package = _PACKAGE_OF.get(top, top)
-    return f"{name} imports {top}{at(location)}, which is not installed here; install it with `pip install {package}`."
+    way = how_to_get(top)
+    return f"{name} imports {top}{at(location)}, which is not installed here; {way}{'' if way.endswith('?') else '.'}"
 
 
 def _no_way_on(error: BaseException, name: str, location: ErrorLocation | None, limits: Limits) -> str:
