@@ -12,7 +12,7 @@ from attention_surgeon.errors import FileAccessError, FileFormatError, OptionErr
 from attention_surgeon.experiments.entry import write_entry
 from attention_surgeon.experiments.result import Result
 from attention_surgeon.experiments.scaling import ScalingConfig
-from attention_surgeon.experiments.scaling import measure as measure_scaling
+from attention_surgeon.experiments.scaling import run as run_scaling
 from attention_surgeon.files import file_access_error, write_keeping
 from attention_surgeon.journal import add_entry
 from attention_surgeon.masks import causal_mask
@@ -130,7 +130,7 @@ def look(config: ReportConfig, on_stage: Callable[[str], None] = lambda title: N
     tokens = tokenize(text)
     traces = _trace(tokens[: config.max_tokens], config.num_heads)
     on_stage("measuring the scale 1/√d_k")
-    measured = measure_scaling(config.scaling)
+    measured = run_scaling(config.scaling)
     on_stage("drawing the figures")
     figures = _figures(traces, measured)
     made, kept = _save_all(figures, pictures, config.image_format)

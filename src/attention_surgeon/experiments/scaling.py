@@ -7,7 +7,7 @@ scores: the Jacobian goes to zero and nothing is learned through it.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Result
+from attention_surgeon.experiments.result import Drawings, Result
 from attention_surgeon.experiments.scaling_figures import draw_scaling
 from attention_surgeon.experiments.scaling_verdict import tell_scaling
 from attention_surgeon.experiments.spread import spread
@@ -109,20 +109,16 @@ def run(config: ScalingConfig, bench: Bench | None = None) -> Result:
             keys, for a random g of length 1 and random values.
         `output_variance`: mean square of the output; a value's is 1.
     """
-    measured = measure(config, bench)
-    return replace(measured, figures=draw_scaling(measured.records))
-
-
-def measure(config: ScalingConfig, bench: Bench | None = None) -> Result:
-    """Run the experiment and draw nothing; arguments and records as `run`."""
     bench = Bench() if bench is None else bench
     bench.plan({_row(num_keys): len(config.d_k_values) for num_keys in config.num_keys_values})
     records = []
     for num_keys in config.num_keys_values:
         for done, d_k in enumerate(config.d_k_values, start=1):
-            records.extend(bench.part(f"{num_keys} keys, d_k {d_k}", _measuring(d_k, num_keys, config)))
+            measure = _measuring(d_k, num_keys, config)
+            records.extend(bench.part(f"{num_keys} keys, d_k {d_k}", measure))
             bench.tell(_row(num_keys), done, len(config.d_k_values), largest=records[-1]["mean_max_weight"])
-    return Result("scaling", as_plain(config), tuple(records), tell_scaling(records))
+    figures = Drawings(lambda: draw_scaling(records))
+    return Result("scaling", as_plain(config), tuple(records), tell_scaling(records), figures=figures)
 
 
 def _row(num_keys: int) -> str:
