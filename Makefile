@@ -55,6 +55,8 @@ browser: ## find a Chromium for the tests of the pages, or install one where apt
 	  echo "no Chromium found: install one, or set CHROMIUM to its path"; exit 1; \
 	fi
 
+# Two workers share the cores; the programs that they start would wait for each other's threads, busily.
+test: export OMP_NUM_THREADS := 1
 test: .venv/.ready ## run every test, the examples in the docstrings and those in the README
 	@$(MAKE) --no-print-directory browser || echo "the tests that need a browser are skipped"
 	$(BIN)/python -m pytest -n 2
