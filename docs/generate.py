@@ -17,6 +17,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"<!-- (output of|table from): (?P<command>.+?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 
 
+@cache  # some stand on two pages
 def output_of(command: str) -> str:
     """Run a command from the project's folder, 80 columns wide and without colour, and return what it prints."""
     words = shlex.split(command)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from attention_surgeon.cli.cells import width_of
 from attention_surgeon.cli.report import ReportBoard, report_bar
 from attention_surgeon.experiments import Progress
 from attention_surgeon.experiments.report_runs import Planned, Section
+from attention_surgeon.experiments.scaling import run as run_scaling
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.plots import plot_mask
 from tests.cli.conftest import Surgeon
@@ -21,6 +23,8 @@ from tests.experiments.test_report_all import failing, small
 def small_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     figure = plot_mask(causal_mask(3))
     monkeypatch.setattr("attention_surgeon.experiments.report._figures", lambda traces, measured: {"mask": figure})
+    few = "attention_surgeon.experiments.report.run_scaling"
+    monkeypatch.setattr(few, lambda config: run_scaling(replace(config, num_draws=20)))
     with_experiments(monkeypatch, small("fills"), small("lines"))
     monkeypatch.chdir(tmp_path)
 

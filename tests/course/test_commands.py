@@ -1,5 +1,6 @@
 """The commands of the course, one after the other, as a learner and a teacher give them."""
 
+import contextlib
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from attention_surgeon.course.client import Judge
 from attention_surgeon.course.generate import main as generate
 from attention_surgeon.course.start import start_workspace
 from tests.cli.conftest import Surgeon, surgeon
@@ -27,6 +29,13 @@ def lab(content: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     start_workspace(tmp_path / "lab", (content,), alone=True)
     monkeypatch.chdir(tmp_path / "lab")
     return tmp_path / "lab"
+
+
+@pytest.fixture
+def warm(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands ask the judge of all tests, where it is not the point that each starts one and ends it."""
+    for command in ("check", "course"):
+        monkeypatch.setattr(f"attention_surgeon.cli.{command}.Judge", lambda: contextlib.nullcontext(judge))
 
 
 def test_start_says_what_it_made(surgeon: Surgeon, content: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -86,6 +95,7 @@ def test_the_way_of_a_learner(surgeon: Surgeon, lab: Path):
     assert surgeon("update").out == "the workspace is up to date; nothing was touched\n"
 
 
+@pytest.mark.usefixtures("warm")
 def test_check_all(surgeon: Surgeon, lab: Path, content: Path):
     shutil.copy(content / "end/solution/layer.py", lab / "end/layer.py")
     (lab / PROBLEM).unlink()
@@ -110,6 +120,7 @@ def test_hints_of_an_exercise_before_there_is_a_mistake(surgeon: Surgeon, lab: P
     assert "fix   weights = torch.softmax(scores, dim=-1)" in surgeon("hint").out
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("is_allowed", [True, False])
 def test_a_patch_comes_after_the_last_hint_where_the_course_allows_it(
     surgeon: Surgeon, own_content: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_allowed: bool
@@ -136,6 +147,7 @@ def test_a_damaged_state_is_told_once(surgeon: Surgeon, lab: Path):
     assert surgeon("list").err == ""
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_unit_from_somebody_else(surgeon: Surgeon, lab: Path, tmp_path: Path, content: Path):
     theirs = tmp_path / "theirs"
     shutil.copytree(content, theirs)
@@ -196,6 +208,7 @@ def test_a_class_with_a_hostile_submission(
     assert (missing.code, "there is no such folder" in missing.err) == (2, True)
 
 
+@pytest.mark.usefixtures("warm")
 def test_what_an_author_is_told(surgeon: Surgeon, own_content: Path):
     basics, end = own_content / "problems/01-basics", own_content / "end"
     (end / "README.md").unlink()
@@ -225,6 +238,7 @@ def test_what_an_author_is_told(surgeon: Surgeon, own_content: Path):
     assert "basics.attention: the solution is mistake: softmax_over_queries" in problems
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_course_in_order_with_its_tests_and_its_catalogue(surgeon: Surgeon, own_content: Path):
     registry = own_content / "course.toml"
     cut = registry.read_text()

@@ -20,10 +20,12 @@ READING = (
     ("chapter01_attention/lab01_dot_product", "cat solutions/attention.py"),
     ("lab1_self_attention", "cd solution\npython 01_self_attention.py"),
 )
+WRITTEN = "cd problems/02-attention-basics\nuv run pytest test_attention.py -v"
 TESTING = (
-    (".", "cd problems/02-attention-basics\nuv run pytest test_attention.py -v"),
-    (".", "cd problems/02-attention-basics\nuv run pytest test_attention.py -v -s"),
-    ("chapter01_attention/lab01_dot_product", "uv run pytest tests/"),
+    ("workspace", ".", WRITTEN),
+    ("project", ".", f"{WRITTEN} -s"),
+    ("workspace", "chapter01_attention/lab01_dot_product", "uv run pytest tests/"),
+    ("project", "chapter01_attention/lab01_dot_product", "uv run pytest tests/"),
 )
 OPENED = ("basics.attention", "chapter01.attention", "lab1.self_attention")
 
@@ -67,10 +69,12 @@ def test_what_is_read_and_run(where: str, place: str, command: str, workspace: P
     done = run(command, (workspace if where == "workspace" else CONTENT) / place, programs)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() or command.startswith("cd ..")
+    if "01_self_attention.py" in command:
+        assert "on the future    0.0" in done.stdout
+        assert "three heads      (1, 7, 12) weights (1, 3, 7, 7)" in done.stdout
 
 
-@pytest.mark.parametrize(("place", "command"), TESTING)
-@pytest.mark.parametrize("where", ["workspace", "project"])
+@pytest.mark.parametrize(("where", "place", "command"), TESTING)
 def test_the_tests_ask_for_what_is_not_written(
     where: str, place: str, command: str, workspace: Path, programs: Path
 ) -> None:
@@ -81,9 +85,8 @@ def test_the_tests_ask_for_what_is_not_written(
 
 def test_the_tests_pass_once_it_is_written(workspace: Path, programs: Path, tmp_path: Path) -> None:
     written = tmp_path / workspace.name
-    shutil.copytree(workspace, written)
+    shutil.copytree(workspace, written, symlinks=True)  # its environment is a link to gigabytes
     shutil.copy(CONTENT / "problems/02-attention-basics/solution/problem.py", written / "problems/02-attention-basics")
-    place, command = TESTING[0]
-    done = run(command, written / place, programs)
+    done = run(WRITTEN, written, programs)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_attention.py::test_attention PASSED" in done.stdout

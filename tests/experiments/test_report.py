@@ -67,11 +67,11 @@ def test_the_journal_entry_holds_the_measured_numbers(made: tuple[Report, Path, 
 
 
 def test_a_second_run_adds_an_entry_and_keeps_what_changed(tmp_path: Path):
-    run(small(tmp_path))
+    run(small(tmp_path, max_tokens=7))
     journal = tmp_path / "learning_journal.md"
     journal.write_text(journal.read_text() + "my own answer\n")
     before = journal.read_text()
-    again = run(small(tmp_path))
+    again = run(small(tmp_path, max_tokens=7))
     assert again.kept == ()
     assert journal.read_text().startswith(before)
     assert journal.read_text().count("· Attention report") == 2

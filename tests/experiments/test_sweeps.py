@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import pickle
 import re
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ from typing import final
 import psutil
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from attention_surgeon.errors import ClusterError, FileAccessError, NonFiniteError, SurgeonError
 from attention_surgeon.experiments import Backend, Bench, Progress, experiment_named, find_run, load_run, sweep
@@ -22,7 +24,7 @@ from attention_surgeon.experiments.backends import Workers
 from attention_surgeon.experiments.result import Record
 from attention_surgeon.experiments.runs import begin_run, run_saved
 from attention_surgeon.experiments.sweep_config import Point, plan_sweep
-from attention_surgeon.experiments.sweep_points import Outcome, PointStore, measure_point, worker_versions
+from attention_surgeon.experiments.sweep_points import Measured, Outcome, PointStore, measure_point, worker_versions
 from attention_surgeon.experiments.sweep_summary import all_rows, summarise
 from attention_surgeon.experiments.sweeps import Sweep
 from tests.experiments.tiny import TINY
@@ -69,6 +71,21 @@ def test_each_point_is_the_run_that_its_command_makes(made: Path, tmp_path: Path
     torch.set_num_threads(before)
     for name in ("config.json", "records.jsonl", "verdict.txt"):
         assert (folder / name).read_bytes() == (point.folder / name).read_bytes()
+
+
+def test_a_point_draws_nothing_and_a_run_only_when_it_is_looked_at(monkeypatch: pytest.MonkeyPatch):
+    drawn: list[object] = []
+    draw = "attention_surgeon.experiments.score_growth._draw_figure"
+    monkeypatch.setattr(draw, lambda records: drawn.append(records) or Figure())
+    growth = experiment_named("growth")
+    config = growth.make_config(**TINY["growth"])
+    measured = measure_point(Point("growth", config, {}))
+    assert isinstance(measured, Measured)
+    result = growth.run(config, Bench())
+    assert drawn == []
+    sent = pickle.loads(pickle.dumps(result))
+    assert list(sent.figures) == list(result.figures) == ["growth"]
+    assert len(drawn) == 1
 
 
 def test_means_and_spreads_are_those_of_the_runs(made: Path):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from attention_surgeon.errors import ArgumentTypeError, FileAccessError, OptionError
 from attention_surgeon.plots import plot_attention_heatmap, plot_mask, plot_multihead_attention, save_figure
+from attention_surgeon.plots.style import saving
 from tests.plots.probes import tokens, weights
 
 SUFFIXES = [".png", ".svg", ".pdf"]
@@ -36,6 +37,16 @@ def test_the_same_figure_gives_the_same_bytes_whatever_was_saved_before(tmp_path
     assert save_figure(figure, tmp_path / f"again{suffix}").read_bytes() == first
     with rc_context({"savefig.facecolor": "red", "svg.fonttype": "none", "pdf.compression": 0}):
         assert save_figure(grid(), tmp_path / f"made anew{suffix}").read_bytes() == first
+
+
+def test_a_figure_that_is_drawn_once_is_what_matplotlib_would_write(tmp_path: Path):
+    figure = grid()
+    canvas, dots_per_inch = figure.canvas, figure.dpi
+    ours = save_figure(figure, tmp_path / "ours.png").read_bytes()
+    assert (figure.canvas, figure.dpi) == (canvas, dots_per_inch)
+    with saving():
+        figure.savefig(tmp_path / "theirs.png", dpi=150)
+    assert (tmp_path / "theirs.png").read_bytes() == ours
 
 
 def test_the_dark_background_is_saved_too(tmp_path: Path):

@@ -17,7 +17,7 @@ from attention_surgeon.experiments.language import (
     loss_rows,
     train_variant,
 )
-from attention_surgeon.experiments.result import Record, Records, Result
+from attention_surgeon.experiments.result import Drawings, Record, Records, Result
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Corpus, bits, teacher_forced_loss
 from attention_surgeon.ops import attention_dropout, softmax
@@ -69,7 +69,7 @@ def run(config: DropoutConfig, bench: Bench) -> Result:
     made = [bench.part(f"dropout {p:g}", lambda p=p: _examine(p, corpus, config, bench)) for p in config.probabilities]
     records = tuple(part["record"] for part in made)
     losses = tuple(row for part in made for row in part["losses"])
-    figures = {"dropout": _draw(records, losses)}
+    figures = Drawings(lambda: {"dropout": _draw(records, losses)})
     return Result("dropout", as_plain(config), records, _verdict(records), {"losses": losses}, figures)
 
 

@@ -19,7 +19,7 @@ from attention_surgeon.experiments.language import (
     loss_rows,
     train_variant,
 )
-from attention_surgeon.experiments.result import Record, Records, Result
+from attention_surgeon.experiments.result import Drawings, Record, Records, Result
 from attention_surgeon.faults import Fault, find_fault, with_faults
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import (
@@ -84,7 +84,7 @@ def run(config: FaultConfig, bench: Bench) -> Result:
     made = [bench.part(variant.name, lambda v=variant: _examine(v, corpus, config, bench)) for variant in variants]
     records = tuple(part["record"] for part in made)
     losses = tuple(row for part in made for row in part["losses"])
-    figures = {"losses": _draw(losses, config.name)}
+    figures = Drawings(lambda: {"losses": _draw(losses, config.name)})
     return Result("fault", as_plain(config), records, _verdict(records, fault), {"losses": losses}, figures)
 
 

@@ -24,7 +24,7 @@ from attention_surgeon.experiments.language import (
     loss_rows,
     train_variant,
 )
-from attention_surgeon.experiments.result import Record, Records, Result
+from attention_surgeon.experiments.result import Drawings, Record, Records, Result
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Corpus, Decoder, bits, teacher_forced_loss
 from attention_surgeon.nn import MultiHeadAttention
@@ -80,7 +80,7 @@ def run(config: HeadsConfig, bench: Bench) -> Result:
     records = tuple(row for part in made for row in part["heads"])
     models = tuple(part["model"] for part in made)
     tables = {"models": models, "losses": tuple(row for part in made for row in part["losses"])}
-    figures = {f"maps_{part['model']['heads']}_heads": _draw(part["maps"]) for part in made}
+    figures = Drawings(lambda: {f"maps_{part['model']['heads']}_heads": _draw(part["maps"]) for part in made})
     return Result("heads", as_plain(config), records, _verdict(records, models), tables, figures)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.masks import causal_mask, create_causal_mask, create_reverse_mask, padding_mask
 from attention_surgeon.nn import (
     CrossAttention,
@@ -62,7 +62,7 @@ def run(config: InvariantsConfig, bench: Bench) -> Result:
             bench.tell(name, draw + 1, config.num_draws)
         kept = worst <= allowed
         records.append({"promise": name, "measured": worst, "allowed": allowed, "kept": kept, "statement": statement})
-    return Result("promises", as_plain(config), tuple(records), _verdict(records), figures=_draw())
+    return Result("promises", as_plain(config), tuple(records), _verdict(records), figures=Drawings(_draw))
 
 
 def _input() -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.ops import attention
 from attention_surgeon.plots import plot_multihead_attention
 from attention_surgeon.require import require_count
@@ -61,10 +61,9 @@ def run(config: LinesConfig, bench: Bench) -> Result:
         records.append(_measure(line, *operands, chosen))
         maps.append(attention(*operands)[1])
         bench.tell(line, 1, 1)
-    figure = plot_multihead_attention(
-        torch.stack(maps), None, 2, title=f"Head 0: a vertical line at {chosen}. Head 1: a horizontal line at {chosen}."
-    )
-    return Result("lines", as_plain(config), tuple(records), _verdict(records), figures={"lines": figure})
+    title = f"Head 0: a vertical line at {chosen}. Head 1: a horizontal line at {chosen}."
+    figures = Drawings(lambda: {"lines": plot_multihead_attention(torch.stack(maps), None, 2, title=title)})
+    return Result("lines", as_plain(config), tuple(records), _verdict(records), figures=figures)
 
 
 def _measure(line: str, Q: Tensor, K: Tensor, V: Tensor, chosen: int) -> Record:

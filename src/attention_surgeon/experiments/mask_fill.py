@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.ops import softmax
 from attention_surgeon.plots import Bars, plot_charts
@@ -92,7 +92,8 @@ def run(config: MaskFillConfig, bench: Bench) -> Result:
     for fill, hide in FILLS.items():
         records.append(_measure(fill, hide, scores, hidden))
         bench.tell(fill, 1, 1)
-    return Result("fills", as_plain(config), tuple(records), _verdict(records, n), figures={"fills": _draw(records)})
+    figures = Drawings(lambda: {"fills": _draw(records)})
+    return Result("fills", as_plain(config), tuple(records), _verdict(records, n), figures=figures)
 
 
 def _measure(fill: str, hide: _Hide, scores: Tensor, hidden: Tensor) -> Record:

@@ -23,7 +23,7 @@ from attention_surgeon.experiments.language import (
     train_variant,
 )
 from attention_surgeon.experiments.masking_figures import draw_masking
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.masks import causal_mask, reverse_mask
 from attention_surgeon.models import (
     Corpus,
@@ -114,7 +114,8 @@ def run(config: MaskingConfig, bench: Bench) -> Result:
         "losses": tuple(row for part in made for row in part["losses"]),
         "answers": tuple(row for part in made for row in _by_distance(part["record"]["model"], part["leak"])),
     }
-    figures = draw_masking(records, tables, {part["record"]["model"]: part["leak"] for part in made})
+    leaks = {part["record"]["model"]: part["leak"] for part in made}
+    figures = Drawings(lambda: draw_masking(records, tables, leaks))
     return Result("masking", as_plain(config), records, _verdict(records, baselines), tables, figures)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.masks import causal_mask
 from attention_surgeon.models import Decoder, DecoderConfig, MaskBuilder, no_mask
 from attention_surgeon.plots import Bars, plot_charts
@@ -58,7 +58,8 @@ def run(config: OrderConfig, bench: Bench) -> Result:
     for given, (use_positions, mask) in _SETTINGS.items():
         records.append({"given": given, **_measure(use_positions, mask, config)})
         bench.tell(given, 1, 1)
-    return Result("order", as_plain(config), tuple(records), _verdict(records), figures={"order": _draw(records)})
+    figures = Drawings(lambda: {"order": _draw(records)})
+    return Result("order", as_plain(config), tuple(records), _verdict(records), figures=figures)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.nn import MultiHeadAttention
 from attention_surgeon.ops import attention
 from attention_surgeon.plots import Chart, Line, plot_charts
@@ -62,7 +62,8 @@ def run(config: RankConfig, bench: Bench) -> Result:
         for done, rank in enumerate(config.input_ranks, start=1):
             records.append(_measure(heads, rank, config))
             bench.tell(f"{heads} heads", done, len(config.input_ranks))
-    return Result("rank", as_plain(config), tuple(records), _verdict(records), figures={"rank": _draw(records)})
+    figures = Drawings(lambda: {"rank": _draw(records)})
+    return Result("rank", as_plain(config), tuple(records), _verdict(records), figures=figures)
 
 
 def _measure(heads: int, rank: int, config: RankConfig) -> Record:

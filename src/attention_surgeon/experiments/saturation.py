@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Record, Records, Result
+from attention_surgeon.experiments.result import Drawings, Record, Records, Result
 from attention_surgeon.experiments.spread import spread
 from attention_surgeon.ops import Mechanism, leave_unscaled, softmax, softmax_jacobian
 from attention_surgeon.plots import Chart, Line, plot_charts
@@ -73,7 +73,7 @@ def run(config: SaturationConfig, bench: Bench) -> Result:
     lookups = tuple(
         row for d_k in config.d_k_values for scaled in _MECHANISMS for row in _learn_best(d_k, scaled, config, bench)
     )
-    figures = {"saturation": _draw(records, lookups)}
+    figures = Drawings(lambda: {"saturation": _draw(records, lookups)})
     verdict = _verdict(records, lookups, len(config.learning_rates))
     return Result("saturation", as_plain(config), tuple(records), verdict, {"lookup": lookups}, figures)
 

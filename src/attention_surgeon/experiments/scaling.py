@@ -15,7 +15,7 @@ from torch import Tensor
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Result
+from attention_surgeon.experiments.result import Drawings, Result
 from attention_surgeon.experiments.scaling_figures import draw_scaling
 from attention_surgeon.experiments.scaling_verdict import tell_scaling
 from attention_surgeon.experiments.spread import spread
@@ -117,7 +117,8 @@ def run(config: ScalingConfig, bench: Bench | None = None) -> Result:
             measure = _measuring(d_k, num_keys, config)
             records.extend(bench.part(f"{num_keys} keys, d_k {d_k}", measure))
             bench.tell(_row(num_keys), done, len(config.d_k_values), largest=records[-1]["mean_max_weight"])
-    return Result("scaling", as_plain(config), tuple(records), tell_scaling(records), figures=draw_scaling(records))
+    figures = Drawings(lambda: draw_scaling(records))
+    return Result("scaling", as_plain(config), tuple(records), tell_scaling(records), figures=figures)
 
 
 def _row(num_keys: int) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.plots import Chart, Line, plot_charts
 from attention_surgeon.require import require_count
 
@@ -56,9 +56,8 @@ def run(config: ScoreGrowthConfig, bench: Bench) -> Result:
         for done, d_k in enumerate(config.d_k_values, start=1):
             records.append(_measure(drawn, d_k, config))
             bench.tell(drawn, done, len(config.d_k_values), size=math.log10(records[-1]["size"]))
-    return Result(
-        "growth", as_plain(config), tuple(records), _verdict(records), figures={"growth": _draw_figure(records)}
-    )
+    figures = Drawings(lambda: {"growth": _draw_figure(records)})
+    return Result("growth", as_plain(config), tuple(records), _verdict(records), figures=figures)
 
 
 def _measure(drawn: str, d_k: int, config: ScoreGrowthConfig) -> Record:

@@ -13,7 +13,7 @@ from torch import Tensor
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
 from attention_surgeon.experiments.language import SHIPPED
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.models import shipped_corpus, tokenize, trace_text
 from attention_surgeon.ops import attention, topk_attention
 from attention_surgeon.plots import Chart, Line, plot_charts
@@ -67,7 +67,8 @@ def run(config: TopKConfig, bench: Bench) -> Result:
             lost = ((few - full).norm() / full.norm()).item()
             records.append({"scores": kind, "k": k, "kept": kept, "lost": lost})
             bench.tell(kind, done, len(config.k_values), lost=lost)
-    return Result("topk", as_plain(config), tuple(records), _verdict(records, config), figures={"topk": _draw(records)})
+    figures = Drawings(lambda: {"topk": _draw(records)})
+    return Result("topk", as_plain(config), tuple(records), _verdict(records, config), figures=figures)
 
 
 def _kinds(config: TopKConfig) -> dict[str, tuple[Tensor, Tensor, Tensor, bool]]:

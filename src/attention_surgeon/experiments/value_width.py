@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from attention_surgeon.experiments.bench import Bench
 from attention_surgeon.experiments.experiment import Experiment, as_plain
-from attention_surgeon.experiments.result import Record, Result
+from attention_surgeon.experiments.result import Drawings, Record, Result
 from attention_surgeon.ops import attention
 from attention_surgeon.plots import Chart, Line, plot_charts
 from attention_surgeon.require import require_count
@@ -50,7 +50,8 @@ def run(config: ValueWidthConfig, bench: Bench) -> Result:
         for done, d_v in enumerate(config.d_v_values, start=1):
             records.append(_measure(d_k, d_v, config.seed))
             bench.tell(f"d_k = {d_k}", done, len(config.d_v_values))
-    return Result("width", as_plain(config), tuple(records), _verdict(records), figures={"width": _draw(records)})
+    figures = Drawings(lambda: {"width": _draw(records)})
+    return Result("width", as_plain(config), tuple(records), _verdict(records), figures=figures)
 
 
 def _measure(d_k: int, d_v: int, seed: int) -> Record:

@@ -5,9 +5,14 @@ An SVG also says in words what it shows: its title, and as its description the c
 
 import io
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
 from attention_surgeon.files import write_file
@@ -16,6 +21,12 @@ from attention_surgeon.plots.words import describe_figure, title_of
 from attention_surgeon.require import kind_of
 
 _DOTS_PER_INCH = {".png": 150, ".svg": 300, ".pdf": 300}  # in SVG and PDF only the cells are dots
+
+_PRINT: Mapping[str, Callable[[Figure], Callable[..., None]]] = {
+    ".png": lambda figure: FigureCanvasAgg(figure).print_png,
+    ".svg": lambda figure: FigureCanvasSVG(figure).print_svg,
+    ".pdf": lambda figure: FigureCanvasPdf(figure).print_pdf,
+}
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
@@ -48,8 +59,22 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     content = io.BytesIO()
     suffix = f".{kind}"
     with saving():
-        figure.savefig(content, format=kind, dpi=_DOTS_PER_INCH[suffix], metadata=_metadata(figure, suffix))
+        if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
+            _print(figure, content, suffix)
+        else:
+            figure.savefig(content, format=kind, dpi=_DOTS_PER_INCH[suffix], metadata=_metadata(figure, suffix))
     return content.getvalue()
+
+
+def _print(figure: Figure, content: io.BytesIO, suffix: str) -> None:
+    """Write a figure that is laid out; `savefig` would draw it twice, the first time for the layout alone."""
+    canvas, dots_per_inch = figure.canvas, figure.dpi
+    try:
+        figure.dpi = _DOTS_PER_INCH[suffix]
+        _PRINT[suffix](figure)(content, metadata=_metadata(figure, suffix))
+    finally:
+        figure.dpi = dots_per_inch
+        figure.set_canvas(canvas)
 
 
 def _metadata(figure: Figure, suffix: str) -> dict[str, str | None]:

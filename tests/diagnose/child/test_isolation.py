@@ -1,5 +1,6 @@
 """What the code does to its process stays there, and what it says arrives whole."""
 
+import gc
 import os
 import re
 import resource
@@ -44,6 +45,10 @@ def test_long_prints_lose_their_middle(tmp_path: Path):
     cut = sum(len(f"line {i}\n") for i in range(9000)) - 2 * 8192
     assert f"\n[... {cut:,} bytes are left out here ...]\n" in outcome.printed
     assert len(outcome.printed) < 17_000
+
+
+def test_what_it_inherits_is_not_searched_for_garbage():
+    assert finished(run_in_child(lambda: len(gc.get_objects()), start="fork")) < len(gc.get_objects()) / 10
 
 
 @pytest.mark.parametrize(
