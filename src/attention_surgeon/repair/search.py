@@ -26,7 +26,7 @@ from attention_surgeon.repair import (
 )
 from attention_surgeon.repair.edit import Edit, Kind, edits_of
 from attention_surgeon.repair.judge import Judge, Probe
-from attention_surgeon.repair.patch import lost_words, size_of
+from attention_surgeon.repair.patch import lost_words, num_hidings, size_of
 from attention_surgeon.repair.source import Source, Splice
 from attention_surgeon.repair.workbench import Workbench, bounded, load
 
@@ -199,18 +199,25 @@ class Search:
         words = re.compile(rf"\b({'|'.join(map(re.escape, self.judge.words))})\b") if self.judge.words else None
         if words is not None:
             lines += [number for number, line in enumerate(source.text.splitlines(), 1) if words.search(line)]
+        if any("returned" in name for name in self.judge.first.names):
+            lines += [number for number, line in enumerate(source.text.splitlines(), 1) if "return " in line]
         return source.starts_of(lines)
 
     def verified(self, text: str) -> bool:
         """Whether a whole text is right, on what nobody has used before too, and still reads what it is given."""
         try:
             with bounded(_VERIFYING):
-                if lost_words(self._original, text):
+                if lost_words(self._original, text) or self._hides_less(text):
                     return False
                 target = load(text, self.module, self.name)
                 return self.judge.is_right(target) and self.judge.holds(target)
         except Exception:  # noqa: BLE001  a candidate may raise anything
             return False
+
+    def _hides_less(self, text: str) -> bool:
+        """Whether a mask is taken out, though nothing is wrong with the mask."""
+        stages = {fault.stage for fault in catalogue() if fault.name in self.judge.first.names}
+        return bool(stages) and "mask" not in stages and num_hidings(text) < num_hidings(self._original)
 
     def _probe(self, bench: Workbench, splices: Sequence[Splice], *, closely: bool) -> Probe | None:
         self.num_tried += 1
@@ -284,4 +291,6 @@ _BY_NAME: Mapping[str, tuple[Kind, ...]] = {
     "dropout": ("state", "call"),
     "ignored": ("statement", "call"),
     "order": ("projection",),
+    "returned": ("call", "operand"),
+    "residual": ("operand",),
 }
