@@ -183,7 +183,8 @@ class OperationsJudge(Judge):
         self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
         plainly = {finding.fault for finding in found.findings if not finding.argument}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
-        self._parameters, self._num_running = _parameters(plan), _num_running(plan)
+        self._parameters = _parameters(plan)
+        self._num_running, self._num_returned = _num_running(plan), _num_returned(plan)
         self._takes_a_batch = _takes_a_batch(plan, self._says)
         self._first_plan, self._plain, self._first_output = plan, self._read_once(plan), _output(plan)
         return as_diagnosis(found, plan)
@@ -219,10 +220,10 @@ class OperationsJudge(Judge):
         left = _plain_of(found)
         if found.unknown or not self._is_less(left, self._all) or not self._is_the_same_kind(found):
             return None
-        if not self._untried.issuperset(_arguments(found.untried)) or self._is_tried_less(found):
+        if not self._untried.issuperset(found.untried) or self._is_tried_less(found):
             return None  # an argument that now raises is not mended
-        if not is_quick and _num_running(plan) < self._num_running:
-            return None  # nor is a switch of the constructor
+        if _num_returned(plan) < self._num_returned or (not is_quick and _num_running(plan) < self._num_running):
+            return None  # nor is a switch of the constructor, or what comes back beside the output
         if not self._parameters <= _parameters(plan) or not _idle(found) <= self._idle:
             return None  # a projection that is used by nobody is not mended by taking it out
         if self._takes_a_batch and not _takes_a_batch(plan, self._says):
@@ -264,9 +265,10 @@ def _ways(tried: Iterable[str]) -> dict[str, frozenset[str]]:
     return {name: frozenset(re.split(r", (?![^(]*\))", ways)) for name, _, ways in told if ways}
 
 
-def _arguments(untried: Iterable[str]) -> frozenset[str]:
-    """Return what was not tried, but for switches of the constructor (`flash=True`), which are called by themselves."""
-    return frozenset(words for words in untried if not re.match(r"\w+=", words))
+def _num_returned(plan: Plan) -> int:
+    """Return how many arrays the plain call gives."""
+    with torch.no_grad():
+        return len(plan.arrays(plan.call(plan.make(seed=0), plan.draw(seed=0))))
 
 
 def _num_running(plan: Plan) -> int:

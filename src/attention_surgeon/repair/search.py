@@ -159,20 +159,21 @@ class Search:
             left = _MANNERS if probe.is_right else probe.left
             if best is not None or len(found.edits) == _MOST_EDITS or (left == _MANNERS and start and start.is_right):
                 continue
-            if not left:
-                near.append(_Start(found, before.left, probe))
+            if not left or left == _MANNERS:
+                near.append(_Start(found, left or before.left, probe))
             elif known[left] < _MOST_ALIKE:
                 known[left] += 1
                 further = self._step(_Start(found, left, probe), among=among, closely=False)
                 if further is not None:
                     best, last = further, min(last, cost + _LONGER * further.num_lines**2)
-        return best or self._from_near(near)
+        return best or self._from_near(near, among)
 
-    def _from_near(self, near: list[_Start]) -> Fix | None:
-        """Go on from the best of what is only nearer."""
+    def _from_near(self, near: list[_Start], among: Among) -> Fix | None:
+        """Go on from the best of what is only nearer, or right in its values alone, which may only hide a mistake."""
         near.sort(key=lambda one: (one.probe.size if one.probe else (), one.fix.size))
         for one in near[:_NUM_STARTS]:
-            found = self._step(one, among="all", closely=True)
+            is_right = one.left == _MANNERS
+            found = self._step(one, among=among if is_right else "all", closely=not is_right)
             if found is not None:
                 return found
         return None
