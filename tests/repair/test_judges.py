@@ -191,6 +191,7 @@ NO_PATCH = {
 }
 
 
+@pytest.mark.filterwarnings("ignore")  # of a norm of nothing, as in the child process
 @pytest.mark.parametrize("name", NO_PATCH)
 def test_what_takes_something_out_is_no_patch(name):
     case, before, after = NO_PATCH[name]

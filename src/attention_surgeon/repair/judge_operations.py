@@ -260,9 +260,9 @@ def _idle(found: Observation) -> frozenset[str]:
 
 
 def _ways(tried: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return in which ways each argument was given: `cache: a prompt and then one token at a time, ...`."""
+    """Return how each argument was given: a mask with which axes, a cache in which pieces. What it means may change."""
     told = (words.partition(": ") for words in tried)
-    return {name: frozenset(re.split(r", (?![^(]*\))", ways)) for name, _, ways in told if ways}
+    return {name: frozenset(re.findall(r"\([^)]*\)", ways) or ways.split(", ")) for name, _, ways in told if ways}
 
 
 def _num_returned(plan: Plan) -> int:
