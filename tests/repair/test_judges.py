@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from attention_surgeon.diagnose.load import load_target
 from attention_surgeon.repair import fix_file
+from attention_surgeon.repair.fix import module_of
 from attention_surgeon.repair.judge_answers import AnswersJudge
 from attention_surgeon.repair.judge_masks import MaskJudge
 from attention_surgeon.repair.judge_operations import OperationsJudge
@@ -196,7 +198,9 @@ NO_PATCH = {
 def test_what_takes_something_out_is_no_patch(name):
     case, before, after = NO_PATCH[name]
     file = CASES / "modern" / f"wrong_{case}.py"
-    text, module, target = file.read_text(encoding="utf-8"), load(file), read_case(file).target.rpartition(":")[2]
+    text, target = file.read_text(encoding="utf-8"), read_case(file).target.rpartition(":")[2]
+    load_target(str(file), target)
+    module = module_of(file)
     assert before in text
     judge = OperationsJudge(load_text(text, module, target))
     assert judge.first.status == "wrong"

@@ -360,17 +360,18 @@ def largest_subtracted(site: Site) -> Iterator[Proposal]:
     if subject is None:
         return
     code, tight = site.code(subject), site.tight(subject)
-    numpy, torch = f"{tight}.max(axis=-1, keepdims=True)", f"{tight}.amax(dim=-1, keepdim=True)"
+    axis = next((name for name in site.scope.parameters if name in ("axis", "dim")), "-1")
+    numpy, torch = f"{tight}.max(axis={axis}, keepdims=True)", f"{tight}.amax(dim={axis}, keepdim=True)"
     if called(node) in ("exp", "exp2"):
-        for name in (name for name in site.scope.names if "max" in name.lower() and name not in code):
-            yield (site.splice(f"{code} - {name}", subject),)
-        for largest in (numpy,) if site.is_numpy else (torch, numpy):
-            yield (site.splice(f"{code} - {largest}", subject),)
+        there = [name for name in site.scope.names if "max" in name.lower() and name not in code]
+        for largest in (*there, numpy) if site.is_numpy else (*there, torch, numpy):
+            less = f"{code} - {largest}"
+            yield (site.splice(less if isinstance(site.source.parent(subject), cst.Arg) else f"({less})", subject),)
     if called(node) in ("max", "amax"):
         yield from (numpy, torch)
     if called(node) in ("sum", "mean"):
-        yield f"{tight}.sum(-1, keepdims=True)"
-        yield f"{tight}.sum(dim=-1, keepdim=True)"
+        yield f"{tight}.sum({axis}, keepdims=True)"
+        yield f"{tight}.sum(dim={axis}, keepdim=True)"
 
 
 @proposes("shape", cst.Name, cst.Call, cst.Attribute, cst.Subscript, cost=1.1)
