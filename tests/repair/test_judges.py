@@ -11,6 +11,7 @@ from attention_surgeon.repair.judge_answers import AnswersJudge
 from attention_surgeon.repair.judge_masks import MaskJudge
 from attention_surgeon.repair.judge_operations import OperationsJudge
 from attention_surgeon.repair.patch import lost_words, num_hidings
+from attention_surgeon.repair.workbench import TooLongError, bounded
 from attention_surgeon.repair.workbench import load as load_text
 from benchmarks.repair import twin_of
 from tests.cases.calls import load
@@ -198,7 +199,9 @@ NO_PATCH = {
 def test_what_takes_something_out_is_no_patch(name):
     case, before, after = NO_PATCH[name]
     file = CASES / "modern" / f"wrong_{case}.py"
-    text, target = file.read_text(encoding="utf-8"), read_case(file).target.rpartition(":")[2]
+    text, told = file.read_text(encoding="utf-8"), read_case(file)
+    assert told is not None
+    target = told.target.rpartition(":")[2]
     load_target(str(file), target)
     module = module_of(file)
     assert before in text
@@ -207,6 +210,18 @@ def test_what_takes_something_out_is_no_patch(name):
     assert not judge.is_right(load_text(text.replace(before, after), module, target))
     twin = twin_of(file).read_text(encoding="utf-8")
     assert judge.is_right(load_text(twin, module, target))
+
+
+def test_a_candidate_that_makes_another_error_of_the_end_of_its_time_took_too_long():
+    def endless() -> None:
+        try:
+            while True:
+                pass
+        except Exception as error:
+            raise TypeError from error
+
+    with pytest.raises(TooLongError), bounded(0.05):
+        endless()
 
 
 MASKED_LATE = "def f(s, mask, scale):\n    s = s.masked_fill(mask, -1e9)\n    return s * scale"

@@ -19,10 +19,11 @@ def other_axis(site: Site) -> Iterator[Proposal]:
     """`dim=1` -> `dim=-1`."""
     node = site.node
     assert isinstance(node, cst.Arg)
-    is_axis = node.keyword is not None and node.keyword.value in ("dim", "axis", "dim0", "dim1")
-    if is_axis and not _is_of_the_last(site, node):
+    if node.keyword is None or _is_of_the_last(site, node):
+        return
+    if node.keyword.value in ("dim", "axis", "dim0", "dim1"):
         asked = (name for name in site.scope.parameters if name in ("dim", "axis"))
-        yield from (f"{site.code(node.keyword)}={name}" for name in asked if node.keyword is not None)
+        yield from (f"{node.keyword.value}={name}" for name in asked)
         yield from (f"{node.keyword.value}={axis}" for axis in _AXES)
 
 
