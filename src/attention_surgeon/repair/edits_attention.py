@@ -655,6 +655,8 @@ def parameters_turned(site: Site) -> Iterator[Proposal]:
     node = site.node
     assert isinstance(node, cst.Parameters)
     names = [one.name for one in node.params if one.default is None and one.name.value != "self"]
+    if names and names[0].value.lower().startswith(("k", "v")):
+        return  # an order of one's own, `(keys, values, queries)`, is meant
     for first, second in itertools.combinations(names[:4], 2):
         yield site.splice(second.value, first), site.splice(first.value, second)
     for turned in (names[1:3] + names[:1], names[2:3] + names[:2]) if len(names) >= 3 else ():

@@ -133,7 +133,7 @@ def one_more_or_less(site: Site) -> Iterator[Proposal]:
     is_bound = isinstance(parent, cst.Slice)
     if isinstance(parent, cst.Arg):
         call = site.source.parent(parent)
-        is_bound = call is not None and called(call) in ("range", "arange")
+        is_bound = call is not None and called(call) == "range"
     if is_bound or (is_sum and isinstance(parent, cst.Assign)):
         yield from (f"{site.code()} + 1", f"{site.code()} - 1")
 

@@ -112,8 +112,9 @@ class OperationsJudge(Judge):
                 if left.faults:
                     others = len(self._all.faults - self._plain.faults)
                     return Probe(len(left.faults) + others, left=tuple(sorted(left.faults)))
-            elif _WITHOUT_ARGUMENTS not in self.first.names and not _is_same(_output(plan), self._first_output):
-                return None
+            elif self._plain is not None and _WITHOUT_ARGUMENTS not in self.first.names:
+                if not _is_same(_output(plan), self._first_output):
+                    return None
             return self._observed(plan, is_quick=True)
 
     def is_right(self, target: Any) -> bool:
