@@ -242,8 +242,9 @@ def groups(rows: list[dict]) -> Iterator[tuple[str, list[dict]]]:
             group = [row for row in rows if row["group"] == name and (len(row["claimed"]) == 1) == is_one]
             if name == "modern":
                 group = [row for row in group if row["result"] in ("fixed", "not_found")]
-            if group:
-                yield title.format(words), group
+            for draw in sorted({row.get("draw", 0) for row in group}):
+                drawn = f", draw {draw}" if draw else ""
+                yield title.format(words) + drawn, [row for row in group if row.get("draw", 0) == draw]
 
 
 def share(part: list, whole: list) -> str:
@@ -282,7 +283,7 @@ def main() -> None:
             target = patient.target.removeprefix(f"{ROOT}/")
             if target in known:
                 continue
-            row = measure(patient, asked.seconds)
+            row = measure(patient, asked.seconds) | {"draw": asked.seed if asked.draw else 0}
             rows = [other for other in rows if other["target"] != target] + [row]
             asked.out.write_text("".join(f"{json.dumps(each)}\n" for each in rows))
             print(
