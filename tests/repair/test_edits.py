@@ -196,6 +196,12 @@ def test_no_second_scale_where_one_is_in_the_wrong_place():
     assert not any("(Q @ K) / math.sqrt(" in one for one in texts("q = f(Q * scale)\n    s = Q @ K"))
 
 
+def test_the_zeros_of_an_added_mask_are_not_filled():
+    filled = "s.masked_fill(mask == 0"
+    assert any(filled in one for one in texts("s = Q @ K\n    w = s.softmax(-1)"))
+    assert not any(filled in one for one in texts("s = Q @ K + mask\n    w = s.softmax(-1)"))
+
+
 def test_a_key_of_a_cache_is_no_mask():
     assert not any("~" in one for one in texts("k = torch.cat([K[place], V])"))
     assert any("Q[~place]" in one for one in texts("Q[place] = -1e9"))

@@ -197,10 +197,11 @@ def scores_masked(site: Site) -> Iterator[Proposal]:
     code, tight = site.code(), site.tight(site.node)
     for name in (name for name in site.scope.parameters if "mask" in name.lower()):
         hidden = f"np.where({name}, {code}, -1e9)" if site.is_numpy else f"{tight}.masked_fill({name} == 0, -1e9)"
-        yield f"{code} if {name} is None else {hidden}"
-        yield f"np.where({name}, -1e9, {code})" if site.is_numpy else f"{tight}.masked_fill({name}, -1e9)"
+        if not is_added(site, name):
+            yield f"{code} if {name} is None else {hidden}"
+            yield f"np.where({name}, -1e9, {code})" if site.is_numpy else f"{tight}.masked_fill({name}, -1e9)"
         yield f"{code} if {name} is None else {code} + {name}"
-        if site.scope.held and not site.is_numpy:
+        if site.scope.held and not site.is_numpy and not is_added(site, name):
             of_heads = f"({name} if {name}.dim() != 3 else {name}[:, None])"
             yield f"{code} if {name} is None else {tight}.masked_fill({of_heads} == 0, -1e9)"
             yield f"{code} if {name} is None else {code} + {of_heads}"
@@ -213,6 +214,12 @@ def scores_masked(site: Site) -> Iterator[Proposal]:
             f"{tight}.masked_fill({tight}.new_ones({tight}.shape[-2:])"
             f".tril({tight}.shape[-1] - {tight}.shape[-2]) == 0, -1e9)"
         )
+
+
+def is_added(site: Site, mask: str) -> bool:
+    """Whether a mask is added somewhere in the function: its zeros keep, and are no entries to fill."""
+    function = site.source.enclosing(site.node, cst.FunctionDef)
+    return function is not None and re.search(rf"\+=? *{re.escape(mask)}\b", site.code(function)) is not None
 
 
 @proposes("mask", cst.Call, cst.BinaryOperation, cost=1.2)

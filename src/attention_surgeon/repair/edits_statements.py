@@ -6,7 +6,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from attention_surgeon.repair.edit import Proposal, Site, proposes
-from attention_surgeon.repair.edits_attention import called, subject_of
+from attention_surgeon.repair.edits_attention import called, is_added, subject_of
 from attention_surgeon.repair.source import Splice
 
 _FARTHEST = 3
@@ -116,7 +116,7 @@ def line_before(site: Site) -> Iterator[Proposal]:
     if not isinstance(scores, cst.Name):
         return
     start, indent, name = lines_of(site, statement).start, indent_of(site, statement), scores.value
-    for mask in (one for one in site.scope.parameters if "mask" in one.lower()):
+    for mask in (one for one in site.scope.parameters if "mask" in one.lower() and not is_added(site, one)):
         hidden = f"np.where({mask}, {name}, -1e9)" if site.is_numpy else f"{name}.masked_fill({mask} == 0, -1e9)"
         yield (Splice(start, start, f"{indent}if {mask} is not None:\n{indent}    {name} = {hidden}\n"),)
 
