@@ -2,6 +2,8 @@
 
 python -m benchmarks.client --measure             every file of `benchmarks.repair` that is not measured yet
 python -m benchmarks.client --measure --every 10  a tenth of them
+python -m benchmarks.client --measure --singles --draw 300 --seed 4
+                                                  so many with one mistake, in the order that the seed gives
 python -m benchmarks.client                       the table, from the lines that are there
 python -m benchmarks.client --transcript          one conversation, held anew, as Markdown
 """
@@ -9,6 +11,7 @@ python -m benchmarks.client --transcript          one conversation, held anew, a
 import argparse
 import json
 import os
+import random
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -130,6 +133,9 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--transcript", action="store_true")
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--singles", action="store_true", help="only those with one mistake")
+    parser.add_argument("--draw", type=int, default=None, help="so many of them, in the order that the seed gives")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--group", default="", choices=("", "implementations", "cases", "modern"))
     asked = parser.parse_args()
     if asked.transcript:
@@ -137,7 +143,10 @@ def main() -> None:
         return
     if asked.measure:
         chosen = [one for one in patients() if asked.group in ("", one.group)]
-        anyio.run(measure, chosen[:: asked.every])
+        chosen = [one for one in chosen if len(one.faults) == 1 or not asked.singles][:: asked.every]
+        if asked.draw is not None:
+            chosen = random.Random(asked.seed).sample(chosen, min(asked.draw, len(chosen)))
+        anyio.run(measure, chosen)
     print(table(read()))
 
 

@@ -2,6 +2,8 @@
 
 python -m benchmarks.repair --measure                  every file that is not measured yet, one line each
 python -m benchmarks.repair --measure --every 3        a third of them
+python -m benchmarks.repair --measure --group modern --singles --draw 98 --seed 3
+                                                       so many of them, which ones says the seed
 python -m benchmarks.repair --measure --only two_faults --anew
 python -m benchmarks.repair                            the table, from the lines that are there
 
@@ -16,6 +18,7 @@ import argparse
 import ast
 import hashlib
 import json
+import random
 import resource
 import statistics
 import sys
@@ -239,8 +242,9 @@ def groups(rows: list[dict]) -> Iterator[tuple[str, list[dict]]]:
             group = [row for row in rows if row["group"] == name and (len(row["claimed"]) == 1) == is_one]
             if name == "modern":
                 group = [row for row in group if row["result"] in ("fixed", "not_found")]
-            if group:
-                yield title.format(words), group
+            for draw in sorted({row.get("draw", 0) for row in group}):
+                drawn = f", draw {draw}" if draw else ""
+                yield title.format(words) + drawn, [row for row in group if row.get("draw", 0) == draw]
 
 
 def share(part: list, whole: list) -> str:
@@ -257,6 +261,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="only targets that contain one of these words")
     parser.add_argument("--group", default="", choices=("", *_TITLES))
     parser.add_argument("--doubles", action="store_true", help="only those with more than one mistake")
+    parser.add_argument("--singles", action="store_true", help="only those with one mistake")
+    parser.add_argument("--draw", type=int, default=None, help="so many of them, in the order that the seed gives")
+    parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     rows = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
     if asked.measure:
@@ -266,14 +273,17 @@ def main() -> None:
             if any(word in one.target for word in asked.only)
             and asked.group in ("", one.group)
             and (len(one.faults) > 1 or not asked.doubles)
+            and (len(one.faults) == 1 or not asked.singles)
         ][:: asked.every]
+        if asked.draw is not None:
+            chosen = random.Random(asked.seed).sample(chosen, min(asked.draw, len(chosen)))
         known = set() if asked.anew else {row["target"] for row in rows}
         warm(chosen)
         for patient in chosen:
             target = patient.target.removeprefix(f"{ROOT}/")
             if target in known:
                 continue
-            row = measure(patient, asked.seconds)
+            row = measure(patient, asked.seconds) | {"draw": asked.seed if asked.draw else 0}
             rows = [other for other in rows if other["target"] != target] + [row]
             asked.out.write_text("".join(f"{json.dumps(each)}\n" for each in rows))
             print(

@@ -102,9 +102,24 @@ PROPOSED = {
     ),
     "no gradient": ("with torch.no_grad():\n        s = f(Q)", "s = f(Q)"),
     "an operand in parentheses": ("s = (Q + K) / 8", "s = (Q + K) * 8"),
-    "a call of what is in parentheses": ("w = (Q + K).softmax(-1)", "w = (Q + K).softmax(-2)"),
+    "a call of what is in parentheses": ("w = (Q + K).softmax(-2)", "w = (Q + K).softmax(-1)"),
     "one call in two places": ("s = f(unit(Q), unit(K).mT)", "s = f(Q, K.mT)"),
     "a reshape for a transpose": ("k = K.reshape(b, d, n)", "k = K.transpose(-2, -1)"),
+    "sizes in the order of another layout": ("q = Q.view(b, h, n, d)", "q = Q.view(b, h, d, n).transpose(-2, -1)"),
+    "axes turned that lie right": ("q = Q.view(b, h, -1, d).transpose(2, 3)", "q = Q.view(b, h, d, -1)"),
+    "rows one too far": ("m = mask[:, 1:n+1, :n]", "m = mask[:, :n, :n]"),
+    "the largest that is there": (
+        "q_max = Q.max()\n    w = torch.exp(Q)",
+        "q_max = Q.max()\n    w = torch.exp(Q - q_max)",
+    ),
+    "a number for an argument": ("m = Q != 0", "m = Q != K"),
+    "speeds upside down": ("s = b ** (torch.arange(d) / d)", "s = 1.0 / (b ** (torch.arange(d) / d))"),
+    "a residual under the norm": ("return norm(V)", "return norm(V + Q)"),
+    "values in the place of keys": (
+        "q, k, v = f(Q)\n    q, v = turn(q), turn(v)",
+        "q, k, v = f(Q)\n    q, k = turn(q), turn(k)",
+    ),
+    "newest rows of a sum": ("m = mask[:n, : start + n]", "m = mask[start : start + n, : start + n]"),
 }
 IN_A_LAYER = {
     "a constant for what is given": ("return 0.0", "return heads"),
@@ -121,6 +136,10 @@ IN_A_LAYER = {
         "h = self.q(x)\n        return self.q(x), self.k(x), self.v(x)",
     ),
     "a part of a head": ("y = x.k(heads)", "y = x(heads)"),
+    "values of another input": (
+        "k = self.k(heads).mT\n        v = self.v(x).mT",
+        "k = self.k(heads).mT\n        v = self.v(heads).mT",
+    ),
 }
 
 
@@ -157,6 +176,35 @@ def test_a_helper_that_others_use_is_changed_last():
         return min(one.cost for one in edits_of(source.closure("attention")) if one.splices[0].text == "x / 2")
 
     assert cost(helper + own + other) > cost(helper + own)
+
+
+def test_a_mask_is_handed_on_to_a_helper_that_takes_one():
+    helper = "def attend(q, k, v, attn_mask=None):\n    return q\n\n\n"
+    source = Source(f"{helper}def attention(q, k, v, mask=None):\n    return attend(q, k, v)\n")
+    changed = [source.spliced(edit.splices) for edit in edits_of(source.closure("attention"))]
+    assert any("return attend(q, k, v, mask)" in one for one in changed)
+
+
+def test_a_reach_is_counted_in_steps():
+    source = Source("def window_mask(offset, reach, dilation):\n    return offset.abs() <= reach\n")
+    changed = [source.spliced(edit.splices) for edit in edits_of(source.closure("window_mask"))]
+    assert any("offset.abs() <= reach * dilation" in one for one in changed)
+
+
+def test_no_second_scale_where_one_is_in_the_wrong_place():
+    assert any("(Q @ K) / math.sqrt(" in one for one in texts("s = Q @ K"))
+    assert not any("(Q @ K) / math.sqrt(" in one for one in texts("q = f(Q * scale)\n    s = Q @ K"))
+
+
+def test_the_zeros_of_an_added_mask_are_not_filled():
+    filled = "s.masked_fill(mask == 0"
+    assert any(filled in one for one in texts("s = Q @ K\n    w = s.softmax(-1)"))
+    assert not any(filled in one for one in texts("s = Q @ K + mask\n    w = s.softmax(-1)"))
+
+
+def test_a_key_of_a_cache_is_no_mask():
+    assert not any("~" in one for one in texts("k = torch.cat([K[place], V])"))
+    assert any("Q[~place]" in one for one in texts("Q[place] = -1e9"))
 
 
 def test_an_attribute_is_no_function_of_the_file():

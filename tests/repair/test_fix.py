@@ -69,38 +69,101 @@ def test_what_is_applied_is_right_afterwards(tmp_path):
         found.apply()
 
 
-CANNOT = {
-    "no python": "def attention(Q, K, V:\n    return V\n",
-    "raises when loaded": "raise RuntimeError('no')\ndef attention(Q, K, V):\n    return V\n",
-    "no such name": "def other(Q, K, V):\n    return V\n",
-    "no function": "attention = 3\n",
-    "needs what nobody knows": "def attention(Q, K, V, table, model):\n    return table[model]\n",
-    "ends the program": "import os\nos._exit(3)\ndef attention(Q, K, V):\n    return V\n",
-    "asks": "input()\ndef attention(Q, K, V):\n    return V\n",
-    "one argument": "def attention(x):\n    return None\n",
-    "nothing comes back": "def attention(Q, K, V, mask=None):\n    pass\n",
-    "a constant": "def attention(Q, K, V, mask=None):\n    return 1\n",
-    "a string": "def attention(Q, K, V, mask=None):\n    return 'weights'\n",
-    "zeros": "import torch\ndef attention(Q, K, V, mask=None):\n    return torch.zeros(3)\n",
-    "the values": "def attention(Q, K, V, mask=None):\n    return V\n",
-    "chance": "import torch\ndef attention(Q, K, V, mask=None):\n    return torch.rand(2, 3)\n",
-    "a mean": "def attention(Q, K, V, mask=None):\n    return V.mean(-2, keepdim=True) + 0 * Q.sum()\n",
-    "missing package": "import a_package_that_nobody_has\ndef attention(Q, K, V):\n    return V\n",
-    "compiled": "from math import sqrt as attention\n",
-    "from elsewhere": "from torch.nn.functional import softmin as attention\n",
-    "linear attention": "def attention(Q, K, V):\n    return Q.exp() @ (K.exp().mT @ V) / 7\n",
-    "an empty file": "",
+CANNOT: dict[str, tuple[str, str]] = {
+    "no python": (
+        "def attention(Q, K, V:\n    return V\n",
+        "cannot be read as Python at line 1",
+    ),
+    "raises when loaded": (
+        "raise RuntimeError('no')\ndef attention(Q, K, V):\n    return V\n",
+        "raised an error at line 1",
+    ),
+    "no such name": (
+        "def other(Q, K, V):\n    return V\n",
+        "has no attention; the file defines other",
+    ),
+    "no function": (
+        "attention = 3\n",
+        "is of type int and cannot be called",
+    ),
+    "needs what nobody knows": (
+        "def attention(Q, K, V, table, model):\n    return table[model]\n",
+        "needs the argument 'table'",
+    ),
+    "ends the program": (
+        "import os\nos._exit(3)\ndef attention(Q, K, V):\n    return V\n",
+        "ended the whole program with exit code 3",
+    ),
+    "asks": (
+        "input()\ndef attention(Q, K, V):\n    return V\n",
+        "waits for input at line 1",
+    ),
+    "one argument": (
+        "def attention(x):\n    return None\n",
+        "answers no call",
+    ),
+    "nothing comes back": (
+        "def attention(Q, K, V, mask=None):\n    pass\n",
+        "three axes it returned NoneType",
+    ),
+    "a constant": (
+        "def attention(Q, K, V, mask=None):\n    return 1\n",
+        "three axes it returned int",
+    ),
+    "a string": (
+        "def attention(Q, K, V, mask=None):\n    return 'weights'\n",
+        "three axes it returned str",
+    ),
+    "zeros": (
+        "import torch\ndef attention(Q, K, V, mask=None):\n    return torch.zeros(3)\n",
+        "no patch of at most 6 lines was found",
+    ),
+    "the values": (
+        "def attention(Q, K, V, mask=None):\n    return V\n",
+        "no patch of at most 6 lines was found",
+    ),
+    "chance": (
+        "import torch\ndef attention(Q, K, V, mask=None):\n    return torch.rand(2, 3)\n",
+        "no patch of at most 6 lines was found",
+    ),
+    "a mean": (
+        "def attention(Q, K, V, mask=None):\n    return V.mean(-2, keepdim=True) + 0 * Q.sum()\n",
+        "no two products of tokens",
+    ),
+    "missing package": (
+        "import a_package_that_nobody_has\ndef attention(Q, K, V):\n    return V\n",
+        "imports a_package_that_nobody_has at line 1",
+    ),
+    "compiled": (
+        "from math import sqrt as attention\n",
+        "does not define attention itself",
+    ),
+    "from elsewhere": (
+        "from torch.nn.functional import softmin as attention\n",
+        "does not define attention itself",
+    ),
+    "linear attention": (
+        "def attention(Q, K, V):\n    return Q.exp() @ (K.exp().mT @ V) / 7\n",
+        "not joined by a softmax",
+    ),
+    "an empty file": (
+        "",
+        "defines no public function and no class",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", CANNOT)
 def test_what_cannot_be_mended_is_said_and_not_touched(tmp_path, name):
-    file = write(tmp_path, CANNOT[name])
-    found = fix_file(f"{file}:attention", seconds=3)
-    assert found.result in ("not_found", "unjudged")
-    assert found.reason
+    text, words = CANNOT[name]
+    file = write(tmp_path, text)
+    found = fix_file(f"{file}:attention", seconds=10)
+    assert found.result == ("not_found" if words.startswith("no patch") else "unjudged")
+    assert words in found.reason
     assert not found.diff
-    assert file.read_text() == CANNOT[name]
+    with pytest.raises(FileAccessError, match="there is no patch for it"):
+        found.apply()
+    assert file.read_text() == text
     assert [one.name for one in tmp_path.iterdir() if one.name != "__pycache__"] == ["mine.py"]
 
 

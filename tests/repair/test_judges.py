@@ -4,11 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from attention_surgeon.diagnose.load import load_target
 from attention_surgeon.repair import fix_file
+from attention_surgeon.repair.fix import module_of
 from attention_surgeon.repair.judge_answers import AnswersJudge
+from attention_surgeon.repair.judge_masks import MaskJudge
 from attention_surgeon.repair.judge_operations import OperationsJudge
-from attention_surgeon.repair.patch import lost_words
+from attention_surgeon.repair.patch import lost_words, num_hidings
+from attention_surgeon.repair.workbench import TooLongError, bounded
+from attention_surgeon.repair.workbench import load as load_text
+from benchmarks.repair import twin_of
 from tests.cases.calls import load
+from tests.cases.run import read_case
 from tests.implementations.wrong.modules_book import MultiHeadAttention, ThreeSlips
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -105,6 +112,21 @@ def test_a_mask_of_another_kind_is_not_mended_into_a_causal_one():
     assert found.result == "not_found"
 
 
+def test_a_mask_is_of_the_token_that_is_given():
+    file = CASES / "modern" / "wrong_mask_padding_tokens__pad_zero.py"
+    text, module = file.read_text(encoding="utf-8"), load(file)
+
+    def function(other: str):
+        assert "src != 0" in text
+        return load_text(text.replace("src != 0", other), module, "make_src_mask")
+
+    judge = MaskJudge(function("src != 0"))
+    assert judge.first.names == ("pad_id_wrong",)
+    assert judge.is_right(function("src != 1"))  # the number that the argument has where nobody gives it
+    assert not judge.holds(function("src != 1"))
+    assert judge.holds(function("src != pad_idx"))
+
+
 SEVERAL = (CASES / "modern" / "wrong_attn_fn_k_only_2d__first_axes.py").read_text(encoding="utf-8")
 
 
@@ -151,6 +173,67 @@ def test_heads_come_before_what_is_seen_after_them():
     probe = judge.probe(MendedHeads, closely=False)
     assert probe is not None
     assert set(probe.left) == {"scale_missing", "mask_off_by_one"}
+
+
+FLASH = "mixed = torch.nn.functional.scaled_dot_product_attention"
+NO_PATCH = {
+    "a switch that raises": ("nanogpt__flash_not_causal", FLASH, FLASH.replace("mixed", "q")),
+    "weights that do not come back": ("torch_mha_clone__summed_weights", "if not need_weights", "if need_weights"),
+    "a norm that is gone": ("attn_shared_qk__tokens", "F.normalize(qk, 2, dim=-2)", "qk"),
+    "a parameter that changes nothing": (
+        "gpt_oss_sinks__scaled",
+        "expand(b, -1, n, 1)",
+        "expand(b, -1, n, 1).softmax(-1)",
+    ),
+    "a window to both sides": (
+        "mingpt__mask_rolled",
+        "masked_fill(self.bias[:,:,1:n+1,:n]",
+        "masked_fill(self.bias[:,:,1:n+1,:n].mT",
+    ),
+    "a cache that raises": ("whisper__mask_from_start", "cat([kv_cache[self.key]", "cat([kv_cache[~self.key]"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of a norm of nothing, as in the child process
+@pytest.mark.parametrize("name", NO_PATCH)
+def test_what_takes_something_out_is_no_patch(name):
+    case, before, after = NO_PATCH[name]
+    file = CASES / "modern" / f"wrong_{case}.py"
+    text, told = file.read_text(encoding="utf-8"), read_case(file)
+    assert told is not None
+    target = told.target.rpartition(":")[2]
+    load_target(str(file), target)
+    module = module_of(file)
+    assert before in text
+    judge = OperationsJudge(load_text(text, module, target))
+    assert judge.first.status == "wrong"
+    assert not judge.is_right(load_text(text.replace(before, after), module, target))
+    twin = twin_of(file).read_text(encoding="utf-8")
+    assert judge.is_right(load_text(twin, module, target))
+
+
+def test_a_candidate_that_makes_another_error_of_the_end_of_its_time_took_too_long():
+    def endless() -> None:
+        try:
+            while True:
+                pass
+        except Exception as error:
+            raise TypeError from error
+
+    with pytest.raises(TooLongError), bounded(0.05):
+        endless()
+
+
+MASKED_LATE = "def f(s, mask, scale):\n    s = s.masked_fill(mask, -1e9)\n    return s * scale"
+
+
+def test_what_is_computed_is_read_and_what_hides_stays():
+    kept = "def f(x):\n    y = g(x)\n    return y + x"
+    assert lost_words(kept, kept.replace("y + x", "x")) == {"f.y"}
+    assert not lost_words(
+        "def f(x):\n    n = x.shape[0]\n    return x / n", "def f(x):\n    n = x.shape[0]\n    return x"
+    )
+    assert num_hidings(MASKED_LATE) == 1
 
 
 class MendedHeads(ThreeSlips):

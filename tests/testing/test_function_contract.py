@@ -233,7 +233,7 @@ def test_weights_that_the_output_does_not_tell_are_not_made_up():
     ("target", "reason"),
     [
         (lambda Q, K: Q, "it takes 2 positional arguments, expected at least 3: query, key, value."),
-        (lambda Q, K, V: (), "it answers no call; with Q, K, V of three axes it raises it returned tuple, "),
+        (lambda Q, K, V: (), "it answers no call; with Q, K, V of three axes it returned tuple, "),
         (lambda Q, K, V: V.no, "it answers no call; with Q, K, V of three axes it raises AttributeError: "),
         (type("Hollow", (), {}), "objects of the class Hollow cannot be called."),
     ],

@@ -19,10 +19,7 @@ from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.verdict import Behaviour
 from attention_surgeon.witness.record import Array, to_numbers
 
-_N, _WINDOW, _PREFIX, _PAD = 7, 3, 2, 0
-_IDS = np.array([[5, 3, 9, 4, 6, 0, 0], [8, 2, 0, 0, 0, 0, 0], [7, 7, 4, 1, 3, 2, 6]])
-_DOCUMENTS = np.array([[0, 0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 1, 1, 2]])
-_LENGTHS = np.array([5, 7, 2])
+_PAD = 0
 _HIDES = -1e3
 
 _MEANS: Mapping[str, tuple[str, ...]] = {
@@ -37,19 +34,75 @@ _COUNTS = ("n", "size", "seq_len", "seq_length", "length", "sz", "t", "l", "max_
 
 
 @dataclass(frozen=True)
+class _Drawn:
+    """The sizes and numbers that masks are made of.
+
+    Attributes:
+        n: Tokens of a sequence.
+        window: Tokens that a window shows, the token itself among them.
+        prefix: Tokens that everybody sees.
+        ids: Sequences of tokens, some padded.
+        documents: To which document each token belongs.
+        lengths: Of sequences; one of them has `n` tokens.
+        pad: The token that is padded with, where the function takes one; 0 for its default.
+    """
+
+    n: int
+    window: int
+    prefix: int
+    ids: Array
+    documents: Array
+    lengths: Array
+    pad: int = 0
+
+
+_DRAWS = (
+    _Drawn(
+        7,
+        3,
+        2,
+        np.array([[5, 3, 9, 4, 6, 0, 0], [8, 2, 0, 0, 0, 0, 0], [7, 7, 4, 1, 3, 2, 6]]),
+        np.array([[0, 0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 1, 1, 2]]),
+        np.array([5, 7, 2]),
+    ),
+    _Drawn(
+        11,
+        4,
+        3,
+        np.array([[6, 2, 2, 8, 3, 7, 5, 4, 9, 2, 0], [3, 9, 5, 6, 8, 2, 0, 0, 0, 0, 0]]),
+        np.array([[0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3], [0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2]]),
+        np.array([1, 11, 8, 3]),
+        pad=12,
+    ),
+    _Drawn(
+        5,
+        2,
+        4,
+        np.array([[4, 0, 0, 0, 0], [9, 3, 6, 2, 8], [2, 5, 7, 0, 0], [3, 3, 0, 0, 0]]),
+        np.array([[0, 0, 1, 1, 1], [0, 1, 2, 3, 3], [0, 0, 0, 0, 1]]),
+        np.array([4, 2, 5]),
+        pad=13,
+    ),
+)
+"""The first is what a verdict is made of; the others are held back from whoever mends a function."""
+
+
+@dataclass(frozen=True)
 class _Case:
-    """What a function is given, and who may attend: `(n, n)`, `(b, n, n)` or, for padding, `(b, n)`."""
+    """What a function is given, who may attend, and of which sizes: `(n, n)`, `(b, n, n)` or, for padding, `(b, n)`."""
 
     arguments: dict[str, Any]
     allowed: Array
+    drawn: _Drawn
 
 
-def diagnose_mask(target: Any, says: str) -> Diagnosis | None:
+def diagnose_mask(target: Any, says: str, draw: int = 0) -> Diagnosis | None:
     """Judge a function that makes a mask; None where its name does not say which, or it cannot be called.
 
     Args:
         target: The function.
         says: Its text; what it says of True is held against it.
+        draw: Which of the sizes and numbers it is given: 0, 1 or 2.
 
     >>> def sliding_window_mask(n, window):
     ...     i, j = torch.arange(n)[:, None], torch.arange(n)[None, :]
@@ -62,7 +115,7 @@ def diagnose_mask(target: Any, says: str) -> Diagnosis | None:
         return None
     for library in ("torch", "numpy"):
         answers = []
-        for case in _cases(target, meaning, says, library):
+        for case in _cases(target, meaning, says, library, _DRAWS[draw]):
             try:
                 returned = to_numbers(target(**case.arguments))
             except Exception:  # noqa: BLE001  somebody else's code may raise anything
@@ -85,7 +138,7 @@ def _meaning(target: Any) -> str | None:
     )
 
 
-def _cases(target: Any, meaning: str, says: str, library: str) -> Iterator[_Case]:
+def _cases(target: Any, meaning: str, says: str, library: str, drawn: _Drawn) -> Iterator[_Case]:
     """Yield the calls that the parameters' names allow."""
     own: dict[str, Any] = {}
     pad = _PAD
@@ -94,64 +147,64 @@ def _cases(target: Any, meaning: str, says: str, library: str) -> Iterator[_Case
         name = parameter.name.lower()
         if name == "pad" or ("pad" in name and ("id" in name or "token" in name or "idx" in name)):
             pad = parameter.default if isinstance(parameter.default, int) else _PAD
-            if parameter.default is parameter.empty:
-                own[parameter.name] = pad
+            if parameter.default is parameter.empty or drawn.pad:
+                own[parameter.name] = pad = drawn.pad or pad
             continue
         if parameter.default is not parameter.empty and not any(word in name for word in ("window", "prefix")):
             continue
-        value = _value(name, meaning, pad)
+        value = _value(name, meaning, pad, drawn)
         if value is None:
             return
         own[parameter.name] = value
     make: Callable[[Any], Any] = torch.as_tensor if library == "torch" else np.asarray
-    for allowed in _allowed(meaning, says):
-        yield _Case({k: make(v.copy()) if isinstance(v, np.ndarray) else v for k, v in own.items()}, allowed)
+    for allowed in _allowed(meaning, says, drawn):
+        yield _Case({k: make(v.copy()) if isinstance(v, np.ndarray) else v for k, v in own.items()}, allowed, drawn)
 
 
-def _value(name: str, meaning: str, pad: int) -> Any:
+def _value(name: str, meaning: str, pad: int, drawn: _Drawn) -> Any:
     if "window" in name or name in ("w", "size_window"):
-        return _WINDOW
+        return drawn.window
     if "prefix" in name:
-        return _PREFIX
+        return drawn.prefix
     if "len" in name and meaning == "padding" and name not in ("max_len", "max_length", "seq_len"):
-        return _LENGTHS
+        return drawn.lengths
     if name in _COUNTS or name.endswith(("_len", "_length", "_size")):
-        return _N
+        return drawn.n
     if meaning == "documents":
-        return _DOCUMENTS
+        return drawn.documents
     if meaning in ("padding", "target"):
-        return np.where(_IDS == _PAD, pad, np.where(_IDS == pad, 11, _IDS))
+        return np.where(drawn.ids == _PAD, pad, np.where(drawn.ids == pad, 11, drawn.ids))
     return None
 
 
-def _allowed(meaning: str, says: str) -> Iterator[Array]:
+def _allowed(meaning: str, says: str, drawn: _Drawn) -> Iterator[Array]:
     """Yield who may attend; of two readings that a name leaves open, both."""
-    i, j = np.arange(_N)[:, None], np.arange(_N)[None, :]
+    i, j = np.arange(drawn.n)[:, None], np.arange(drawn.n)[None, :]
     if meaning == "window":
-        yield (j <= i) & (i - j < _WINDOW)
+        yield (j <= i) & (i - j < drawn.window)
     elif meaning == "prefix":
-        yield (j <= i) | ((j < _PREFIX) & (i >= 0))
+        yield (j <= i) | ((j < drawn.prefix) & (i >= 0))
     elif meaning == "causal":
         yield j <= i
     elif meaning == "documents":
-        same = _DOCUMENTS[:, :, None] == _DOCUMENTS[:, None, :]
+        same = drawn.documents[:, :, None] == drawn.documents[:, None, :]
         if not re.search("causal|tril|future", says, re.IGNORECASE):
             yield same
         yield same & (j <= i)
     else:
-        real = _IDS != _PAD
+        real = drawn.ids != _PAD
         yield real[:, None, :] & (j <= i) if meaning == "target" else real
 
 
 def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis | None:
-    allowed, name = case.allowed, f"{meaning} mask"
+    allowed, name, drawn = case.allowed, f"{meaning} mask", case.drawn
     if any(
-        isinstance(v, torch.Tensor | np.ndarray) and np.array_equal(to_numbers(v), _LENGTHS)
+        isinstance(v, torch.Tensor | np.ndarray) and np.array_equal(to_numbers(v), drawn.lengths)
         for v in case.arguments.values()
     ):
-        allowed = np.arange(_N)[None, :] < _LENGTHS[:, None]
+        allowed = np.arange(drawn.n)[None, :] < drawn.lengths[:, None]
     if meaning == "padding" and returned.ndim == 4 and returned.shape[-1] == 1 < returned.shape[-2]:
-        return _wrong(name, "mask_hides_queries", case, returned[0, 0], np.broadcast_to(allowed[:1], (1, _N)))
+        return _wrong(name, "mask_hides_queries", case, returned[0, 0], np.broadcast_to(allowed[:1], (1, drawn.n)))
     is_additive = returned.dtype.kind == "f" and bool((returned < _HIDES).any() or not np.isfinite(returned).all())
     given = returned > _HIDES if is_additive else returned.astype(bool)
     given = _squeezed(given, allowed.ndim)
@@ -162,14 +215,14 @@ def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis 
         is_weak = ((numbers > numbers.min()) == allowed).all()
         return _wrong(name, "mask_fill_too_small" if is_weak else None, case, numbers, allowed.astype(float))
     declared = None if is_additive else declared_polarity(says)
-    if meaning == "window" and not _PAST.search(says) and _is_symmetric(given):
+    if meaning == "window" and not _PAST.search(says) and _is_symmetric(given, drawn):
         return diagnosed("right", name, called_with=_call(case), kind=("window mask, to both sides",))
     if (given == allowed).all() and declared != "hide":
         return diagnosed("right", name, called_with=_call(case), kind=(f"{meaning} mask",))
     if (given == ~allowed).all() and declared != "keep" and not is_additive:
         seen = () if declared else (Behaviour(None, "True hides in this mask", is_fault=False),)
         return diagnosed("right", name, called_with=_call(case), kind=(f"{meaning} mask, True hides",), behaviour=seen)
-    fault = _fault(given, allowed, meaning, declared)
+    fault = _fault(given, allowed, meaning, declared, drawn)
     return _wrong(name, fault, case, given, allowed if declared != "hide" else ~allowed)
 
 
@@ -183,49 +236,49 @@ _PAST = re.compile(r"causal|past|before|previous|preceding|tril|look.?back|<= *i
 """Words of a text, or of a line, that a window looks back only."""
 
 
-def _is_symmetric(seen: Array) -> bool:
+def _is_symmetric(seen: Array, drawn: _Drawn) -> bool:
     """Whether a mask is a band about the diagonal: a window of so many keys, or so many to each side."""
-    apart = np.abs(np.arange(_N)[:, None] - np.arange(_N)[None, :])
-    return any((seen == (apart <= reach)).all() for reach in (_WINDOW, _WINDOW - 1, _WINDOW // 2))
+    apart = np.abs(np.arange(drawn.n)[:, None] - np.arange(drawn.n)[None, :])
+    return any((seen == (apart <= reach)).all() for reach in (drawn.window, drawn.window - 1, drawn.window // 2))
 
 
-def _fault(given: Array, allowed: Array, meaning: str, declared: str | None) -> str | None:
+def _fault(given: Array, allowed: Array, meaning: str, declared: str | None, drawn: _Drawn) -> str | None:
     """Name what is wrong with a mask."""
     if (given == allowed).all() or (given == ~allowed).all():
         return "padding_inverted" if meaning == "padding" else "mask_inverted"
     readings = {"keep": (given,), "hide": (~given,)}.get(declared or "", (given, ~given))
-    for name, mistaken in _mistakes(meaning, allowed):
+    for name, mistaken in _mistakes(meaning, allowed, drawn):
         if any(mistaken.shape == seen.shape and (seen == mistaken).all() for seen in readings):
             return name
     for seen in readings:
         if meaning == "documents" and (seen | ~allowed).all():
-            same = _DOCUMENTS[:, :, None] == _DOCUMENTS[:, None, :]
+            same = drawn.documents[:, :, None] == drawn.documents[:, None, :]
             return "documents_mixed" if (seen & ~same).any() else "causal_missing"
     rows_alike = given.ndim >= 2 and meaning in ("causal", "window", "prefix") and (given == given[..., :1, :]).all()
     return "mask_rows_alike" if rows_alike else None
 
 
-def _mistakes(meaning: str, allowed: Array) -> Iterator[tuple[str, Array]]:
+def _mistakes(meaning: str, allowed: Array, drawn: _Drawn) -> Iterator[tuple[str, Array]]:
     """Yield what people make in the place of a mask: the name of the mistake, and who may then attend."""
-    i, j = np.arange(_N)[:, None], np.arange(_N)[None, :]
+    i, j = np.arange(drawn.n)[:, None], np.arange(drawn.n)[None, :]
     if meaning == "padding":
         yield "pad_id_wrong", np.ones_like(allowed)
         for shift in (1, -1):
-            yield "padding_off_by_one", np.arange(_N)[None, :] < _LENGTHS[:, None] + shift
+            yield "padding_off_by_one", np.arange(drawn.n)[None, :] < drawn.lengths[:, None] + shift
         return
     if meaning == "target":
-        real = _IDS != _PAD
+        real = drawn.ids != _PAD
         keys, queries = real[:, None, :], real[:, :, None]
         yield "masks_joined_by_or", keys | (j <= i)
         yield "mask_hides_queries", queries & (j <= i)
-        yield "causal_missing", keys & (j <= _N)
+        yield "causal_missing", keys & (j <= drawn.n)
         yield "mask_ignored", np.broadcast_to(j <= i, allowed.shape)
         yield from ((name, keys & seen) for name, seen in _of_triangles(i, j))
         return
-    width = _WINDOW if meaning == "window" else _N
+    width = drawn.window if meaning == "window" else drawn.n
     if meaning == "prefix":
-        yield "prefix_misplaced", (j <= i) | ((i < _PREFIX) & (j >= 0))
-        yield "mask_off_by_one", (j <= i) | ((j <= _PREFIX) & (i >= 0))
+        yield "prefix_misplaced", (j <= i) | ((i < drawn.prefix) & (j >= 0))
+        yield "mask_off_by_one", (j <= i) | ((j <= drawn.prefix) & (i >= 0))
         yield "prefix_misplaced", j <= i
     elif meaning == "window":
         yield "window_off_by_one", (j <= i) & (i - j <= width)

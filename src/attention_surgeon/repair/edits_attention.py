@@ -62,10 +62,16 @@ def divided(site: Site) -> Iterator[Proposal]:
     """Scores without a scale -> `scores / math.sqrt(k.shape[-1])`."""
     node, parent = site.node, site.parent
     is_returned = isinstance(parent, cst.Return) and isinstance(node, cst.Name)
-    if not (is_product(node) or is_returned or _is_in_softmax(site)):
+    function = site.source.enclosing(node, cst.FunctionDef)
+    is_scaled = function is not None and _SCALED.search(site.code(function)) is not None
+    if is_scaled or not (is_product(node) or is_returned or _is_in_softmax(site)):
         return
     for width in widths(site):
         yield f"{site.tight(node)} / {root_of(site, width)}"
+
+
+_SCALED = re.compile(r"[*/]=?\s*(self\.)?\w*scal(e|ing)\b")
+"""Where a scale is in a function already, in the wrong place: a second one mends nothing."""
 
 
 def _is_in_softmax(site: Site) -> bool:
@@ -145,18 +151,34 @@ def mask_turned_around(site: Site) -> Iterator[Proposal]:
     if not isinstance(site.node, cst.Comparison | cst.UnaryOperation):
         yield f"~{tight}"
         yield f"{tight} == 0"
+    if site.is_numpy:
+        yield f"np.logical_not({site.code()})"
+
+
+@proposes("mask", cst.Name, cst.Comparison, cst.UnaryOperation, cst.Call, cst.Subscript, cst.Attribute, cost=1.3)
+def mask_transposed(site: Site) -> Iterator[Proposal]:
+    """`masked_fill(mask, ...)` -> `masked_fill(mask.mT, ...)`, and turned around besides."""
+    if not _is_condition(site) or site.code() in ("None", "True", "False"):
+        return
+    tight = site.tight(site.node)
     yield f"{tight}.mT"
     yield f"{tight}.swapaxes(-1, -2)"
     yield f"~{tight}.mT"
-    if site.is_numpy:
-        yield f"np.logical_not({site.code()})"
+
+
+_MASKS = re.compile(r"mask|causal|pad|hid|see|visible|allow|keep|future|window|band|tri[lu]", re.IGNORECASE)
+"""Words of what says who may attend."""
 
 
 def _is_condition(site: Site) -> bool:
     """Whether this says which entries a mask hides or keeps, or is a mask that is returned."""
     parent = site.parent
-    if isinstance(parent, cst.Return | cst.SubscriptElement | cst.Index):
-        return True
+    if isinstance(parent, cst.Index):  # `scores[mask] = -1e9`, but no key of a cache
+        return site.source.enclosing(site.node, cst.AssignTarget) is not None or "mask" in site.code()
+    if isinstance(parent, cst.Return):
+        function = site.source.enclosing(site.node, cst.FunctionDef)
+        name = "" if function is None else function.name.value
+        return bool(_MASKS.search(name + site.code())) or isinstance(site.node, cst.Comparison)
     if not isinstance(parent, cst.Arg):
         return False
     call = site.source.parent(parent)
@@ -175,10 +197,11 @@ def scores_masked(site: Site) -> Iterator[Proposal]:
     code, tight = site.code(), site.tight(site.node)
     for name in (name for name in site.scope.parameters if "mask" in name.lower()):
         hidden = f"np.where({name}, {code}, -1e9)" if site.is_numpy else f"{tight}.masked_fill({name} == 0, -1e9)"
-        yield f"{code} if {name} is None else {hidden}"
-        yield f"np.where({name}, -1e9, {code})" if site.is_numpy else f"{tight}.masked_fill({name}, -1e9)"
+        if not is_added(site, name):
+            yield f"{code} if {name} is None else {hidden}"
+            yield f"np.where({name}, -1e9, {code})" if site.is_numpy else f"{tight}.masked_fill({name}, -1e9)"
         yield f"{code} if {name} is None else {code} + {name}"
-        if site.scope.held and not site.is_numpy:
+        if site.scope.held and not site.is_numpy and not is_added(site, name):
             of_heads = f"({name} if {name}.dim() != 3 else {name}[:, None])"
             yield f"{code} if {name} is None else {tight}.masked_fill({of_heads} == 0, -1e9)"
             yield f"{code} if {name} is None else {code} + {of_heads}"
@@ -191,6 +214,12 @@ def scores_masked(site: Site) -> Iterator[Proposal]:
             f"{tight}.masked_fill({tight}.new_ones({tight}.shape[-2:])"
             f".tril({tight}.shape[-1] - {tight}.shape[-2]) == 0, -1e9)"
         )
+
+
+def is_added(site: Site, mask: str) -> bool:
+    """Whether a mask is added somewhere in the function: its zeros keep, and are no entries to fill."""
+    function = site.source.enclosing(site.node, cst.FunctionDef)
+    return function is not None and re.search(rf"\+=? *{re.escape(mask)}\b", site.code(function)) is not None
 
 
 @proposes("mask", cst.Call, cst.BinaryOperation, cost=1.2)
@@ -338,15 +367,18 @@ def largest_subtracted(site: Site) -> Iterator[Proposal]:
     if subject is None:
         return
     code, tight = site.code(subject), site.tight(subject)
-    numpy, torch = f"{tight}.max(axis=-1, keepdims=True)", f"{tight}.amax(dim=-1, keepdim=True)"
+    axis = next((name for name in site.scope.parameters if name in ("axis", "dim")), "-1")
+    numpy, torch = f"{tight}.max(axis={axis}, keepdims=True)", f"{tight}.amax(dim={axis}, keepdim=True)"
     if called(node) in ("exp", "exp2"):
-        for largest in (numpy,) if site.is_numpy else (torch, numpy):
-            yield (site.splice(f"{code} - {largest}", subject),)
+        there = [name for name in site.scope.names if "max" in name.lower() and name not in code]
+        for largest in (*there, numpy) if site.is_numpy else (*there, torch, numpy):
+            less = f"{code} - {largest}"
+            yield (site.splice(less if isinstance(site.source.parent(subject), cst.Arg) else f"({less})", subject),)
     if called(node) in ("max", "amax"):
         yield from (numpy, torch)
     if called(node) in ("sum", "mean"):
-        yield f"{tight}.sum(-1, keepdims=True)"
-        yield f"{tight}.sum(dim=-1, keepdim=True)"
+        yield f"{tight}.sum({axis}, keepdims=True)"
+        yield f"{tight}.sum(dim={axis}, keepdim=True)"
 
 
 @proposes("shape", cst.Name, cst.Call, cst.Attribute, cst.Subscript, cost=1.1)
@@ -397,6 +429,24 @@ def heads_cut(site: Site) -> Iterator[Proposal]:
         yield cut
         if len(order) == 3:
             yield f"{cut}.{swap}(1, 2)"
+            yield f"{cut}.{swap}(-2, -1)"
+
+
+@proposes("shape", cst.Call, cost=0.8, is_repeated=True)
+def cut_as_it_lies(site: Site) -> Iterator[Proposal]:
+    """`x.view(b, h, -1, d).transpose(2, 3)` -> `x.view(b, h, d, -1)`: the sizes exchanged, not the axes."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    inner = subject_of(node)
+    if called(node) not in ("transpose", "swapaxes") or called(inner or node) not in ("view", "reshape"):
+        return
+    axes = [site.code(one.value) for one in node.args]
+    assert isinstance(inner, cst.Call)
+    sizes = [site.code(one.value) for one in inner.args]
+    if len(axes) == 2 and len(sizes) > 2 and all(re.fullmatch(r"-?\d", axis) for axis in axes):
+        first, second = (int(axis) % len(sizes) for axis in axes)
+        sizes[first], sizes[second] = sizes[second], sizes[first]
+        yield f"{site.code(inner.func)}({', '.join(sizes)})"
 
 
 @proposes("shape", cst.Call, cost=0.9, is_repeated=True)
@@ -612,6 +662,8 @@ def parameters_turned(site: Site) -> Iterator[Proposal]:
     node = site.node
     assert isinstance(node, cst.Parameters)
     names = [one.name for one in node.params if one.default is None and one.name.value != "self"]
+    if names and names[0].value.lower().startswith(("k", "v")):
+        return  # an order of one's own, `(keys, values, queries)`, is meant
     for first, second in itertools.combinations(names[:4], 2):
         yield site.splice(second.value, first), site.splice(first.value, second)
     for turned in (names[1:3] + names[:1], names[2:3] + names[:2]) if len(names) >= 3 else ():

@@ -98,6 +98,33 @@ def hidden_in_the_loop(site: Site) -> Iterator[Proposal]:
             yield (site.splice(f"{inner} if {test} else -1e9", node.elt),)
 
 
+@proposes("call", cst.Call, cost=0.4)
+def mask_handed_on(site: Site) -> Iterator[Proposal]:
+    """`self._attend(q, k, v)` -> `self._attend(q, k, v, mask)`, where that function of the file takes one."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    given = [site.code(one).rstrip(", ") for one in node.args]
+    for defined in m.findall(site.source.module, m.FunctionDef(name=m.Name(called(node)))):
+        assert isinstance(defined, cst.FunctionDef)
+        taken = [one.name.value for one in defined.params.params if one.name.value not in ("self", "cls")]
+        wanted = [name for name in taken[len(given) :] if "mask" in name and not any(name in one for one in given)]
+        for name in wanted[:1]:
+            for mask in (one for one in site.scope.parameters if "mask" in one.lower()):
+                is_next = taken.index(name) == len(given) and not any(one.keyword for one in node.args)
+                yield f"{site.code(node.func)}({', '.join([*given, mask if is_next else f'{name}={mask}'])})"
+
+
+@proposes("number", cst.ComparisonTarget, cost=0.9)
+def bound_in_steps(site: Site) -> Iterator[Proposal]:
+    """`offset.abs() <= reach` -> `offset.abs() <= reach * self.dilation`: a reach that is counted in steps."""
+    node = site.node
+    assert isinstance(node, cst.ComparisonTarget)
+    names = [*site.scope.parameters, *(f"self.{name}" for name in site.scope.held)]
+    for name in (name for name in names if re.search("dilat|stride|step", name)):
+        if name not in site.code(node.comparator):
+            yield (site.splice(f"{site.tight(node.comparator)} * {name}", node.comparator),)
+
+
 @proposes("number", cst.BinaryOperation, cst.Name, cst.Call, cost=1.2)
 def one_more_or_less(site: Site) -> Iterator[Proposal]:
     """`n = i + shift` -> `n = i + shift + 1`; a bound of a slice or a range likewise."""
@@ -106,16 +133,18 @@ def one_more_or_less(site: Site) -> Iterator[Proposal]:
     is_bound = isinstance(parent, cst.Slice)
     if isinstance(parent, cst.Arg):
         call = site.source.parent(parent)
-        is_bound = call is not None and called(call) in ("range", "arange")
+        is_bound = call is not None and called(call) == "range"
     if is_bound or (is_sum and isinstance(parent, cst.Assign)):
         yield from (f"{site.code()} + 1", f"{site.code()} - 1")
 
 
 @proposes("number", cst.Slice, cost=1.0)
 def slice_turned(site: Site) -> Iterator[Proposal]:
-    """`row[length:]` -> `row[:length]`."""
+    """`row[length:]` -> `row[:length]`; `rows[1 : n + 1]` -> `rows[:n]`."""
     node = site.node
     assert isinstance(node, cst.Slice)
+    if node.lower is not None and node.upper is not None and site.code(node.lower) == "1":
+        yield f":{re.sub(r' ?[+] ?1$', '', site.code(node.upper))}"
     if node.lower is not None and node.upper is None:
         yield f":{site.code(node.lower)}"
     elif node.upper is not None and node.lower is None:

@@ -65,6 +65,45 @@ def as_the_statement_before(site: Site) -> Iterator[Proposal]:
             yield (site.splice(text, node.value),)
 
 
+@proposes("operand", cst.Assign, cost=0.8)
+def of_another_throughout(site: Site) -> Iterator[Proposal]:
+    """`q, v = rotate(q), rotate(v)` -> `q, k = rotate(q), rotate(k)`: one name for another, on both sides."""
+    node, function = site.node, site.source.enclosing(site.node, cst.FunctionDef)
+    assert isinstance(node, cst.Assign)
+    if function is None:
+        return
+    own = [one for one in m.findall(node, m.Name()) if isinstance(one, cst.Name)]
+    both = {one.value for one in m.findall(node.targets[0], m.Name()) if isinstance(one, cst.Name)}
+    both &= {one.value for one in m.findall(node.value, m.Name()) if isinstance(one, cst.Name)}
+    words = {one.value for one in own}
+    for made in m.findall(function.body, m.AssignTarget(target=m.Tuple())):
+        beside = [one.value for one in m.findall(made, m.Name()) if isinstance(one, cst.Name)]
+        for name in both.intersection(beside):
+            for other in (one for one in beside if one not in words):
+                yield tuple(site.splice(other, one) for one in own if one.value == name)
+
+
+@proposes("operand", cst.Assign, cost=0.6)
+def of_what_its_neighbour_is_of(site: Site) -> Iterator[Proposal]:
+    """`k = self.key(x if xa is None else xa)`, `v = self.value(x)` -> `v = self.value(x if xa is None else xa)`."""
+    node = site.node
+    assert isinstance(node, cst.Assign)
+    for step in (-1, 1):
+        other = _statement_beside(site, step)
+        ours, theirs = (None if one is None else _made_of(one.value) for one in (node, other))
+        if ours is not None and theirs is not None:
+            yield (site.splice(site.code(theirs), ours),)
+
+
+def _made_of(node: cst.BaseExpression) -> cst.BaseExpression | None:
+    """Return what a layer is applied to, under what follows it: `x` of `self.key(x).view(b, n, h, d)`."""
+    while isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute):
+        if m.matches(node.func.value, m.Name("self")):
+            return node.args[0].value if len(node.args) == 1 else None
+        node = node.func.value
+    return None
+
+
 def _statement_beside(site: Site, step: int) -> cst.Assign | None:
     """Return the assignment in the statement before (-1) or after (1) this one."""
     line = site.parent
@@ -104,6 +143,15 @@ def moved_for_the_call(site: Site) -> Iterator[Proposal]:
         inner = subject_of(node.args[0].value) if isinstance(node.args[0].value, cst.Call) else None
         if inner is not None:
             yield f"{function}({', '.join([site.code(inner), *rest])}).{swap}(1, 2)"
+
+
+@proposes("number", cst.BinaryOperation, cost=0.9)
+def slower_not_faster(site: Site) -> Iterator[Proposal]:
+    """`base ** (torch.arange(0, d, 2) / d)` -> `1.0 / (base ** (...))`: the speeds of rotary positions."""
+    node = site.node
+    assert isinstance(node, cst.BinaryOperation)
+    if isinstance(node.operator, cst.Power) and "arange" in site.code(node.right):
+        yield f"1.0 / ({site.code()})"
 
 
 @proposes("operand", cst.Assign, cost=0.9)
@@ -200,10 +248,11 @@ def rows_of_the_newest(site: Site) -> Iterator[Proposal]:
     for rows, columns in itertools.pairwise(slices):
         if rows.lower is None and rows.upper is not None and columns.upper is not None and columns.lower is None:
             n_q, n_k = site.code(rows.upper), site.code(columns.upper)
-            yield (site.splice(f"{n_k} - {n_q} : {n_k}", rows),)
+            first = n_k.removesuffix(f" + {n_q}")
+            yield (site.splice(f"{first if first != n_k else f'{n_k} - {n_q}'} : {n_k}", rows),)
 
 
-@proposes("mask", cst.Call, cost=0.8, is_repeated=True)
+@proposes("mask", cst.Call, cost=1.0, is_repeated=True)
 def positions_shifted(site: Site) -> Iterator[Proposal]:
     """`arange(n)` -> `arange(total - n, total)`, `arange(1, n + 1)`."""
     node = site.node
@@ -329,11 +378,20 @@ def unused_layer_called(site: Site) -> Iterator[Proposal]:
         inner = node.value.elements[0].value if isinstance(node.value, cst.Tuple) else node.value
     else:
         inner = node if isinstance(parent, cst.Arg) else None
-    if inner is None:
+    around = None if parent is None else site.source.parent(parent)
+    if inner is None or _is_used_again(site, around):
         return
     for name in unused:
         yield (site.splice(f"self.{name}({site.code(inner)})", inner),)
         yield (site.splice(f"{site.tight(inner)} @ self.{name}", inner),)
+
+
+def _is_used_again(site: Site, node: cst.CSTNode | None) -> bool:
+    """Whether a layer is applied here that is applied elsewhere too: the unused one belongs in its place."""
+    if not isinstance(node, cst.Call) or not m.matches(node.func, m.Attribute(value=m.Name("self"))):
+        return False
+    owner, code = site.source.enclosing(node, cst.FunctionDef), site.code(node.func)
+    return owner is not None and len(re.findall(rf"\b{re.escape(code)}\(", site.code(owner))) > 1
 
 
 @proposes("scale", cst.Call, cost=0.9, is_repeated=True)

@@ -19,8 +19,20 @@ def other_axis(site: Site) -> Iterator[Proposal]:
     """`dim=1` -> `dim=-1`."""
     node = site.node
     assert isinstance(node, cst.Arg)
-    if node.keyword is not None and node.keyword.value in ("dim", "axis", "dim0", "dim1"):
+    if node.keyword is None or _is_of_the_last(site, node):
+        return
+    if node.keyword.value in ("dim", "axis", "dim0", "dim1"):
+        asked = (name for name in site.scope.parameters if name in ("dim", "axis"))
+        yield from (f"{node.keyword.value}={name}" for name in asked)
         yield from (f"{node.keyword.value}={axis}" for axis in _AXES)
+
+
+def _is_of_the_last(site: Site, node: cst.CSTNode | None) -> bool:
+    """Whether an argument is the last axis of a softmax: another one takes queries for keys, and is the rarer slip."""
+    call = None if node is None else site.source.parent(node)
+    if not isinstance(node, cst.Arg) or not isinstance(call, cst.Call):
+        return False
+    return site.code(node.value) == "-1" and "softmax" in site.code(call.func).lower()
 
 
 @proposes("number", cst.Integer, cst.UnaryOperation, cost=1.2, is_repeated=True)
@@ -29,13 +41,24 @@ def other_integer(site: Site) -> Iterator[Proposal]:
     code = site.code()
     if isinstance(site.parent, cst.UnaryOperation) or not code.replace("-", "").isdigit():
         return
+    if _is_of_the_last(site, site.parent):
+        return
     value = int(code)
-    near = (-1, -2, -3) if value < 0 else (0, 1, 2, 3)
+    near = sorted((-1, -2, -3) if value < 0 else (0, 1, 2, 3), key=lambda one: abs(one - value))
     yield from (str(one) for one in dict.fromkeys((*near, value + 1, value - 1, -value, *_axes_beside(value))))
 
 
 def _axes_beside(value: int) -> tuple[int, ...]:
     return (0, 1, 2, 3, -1) if -4 < value < 4 else ()
+
+
+@proposes("number", cst.Integer, cst.Float, cost=0.8)
+def what_is_given(site: Site) -> Iterator[Proposal]:
+    """`ids != 0` -> `ids != pad_idx`: a number in the place of an argument that nobody reads."""
+    function = site.source.enclosing(site.node, cst.FunctionDef)
+    if function is not None and isinstance(site.parent, cst.ComparisonTarget | cst.Arg | cst.BinaryOperation):
+        read = {one.value for one in m.findall(function.body, m.Name()) if isinstance(one, cst.Name)}
+        yield from (name for name in site.scope.parameters if name not in read)
 
 
 @proposes("number", cst.Float, cst.Integer, cst.UnaryOperation, cst.Call, cst.Attribute, cost=1.0)
@@ -81,8 +104,14 @@ def other_operator(site: Site) -> Iterator[Proposal]:
     assert isinstance(node, cst.BinaryOperation)
     others = {"*": "/", "/": "*", "+": "-", "-": "+", "&": "|", "|": "&", "//": "/"}
     sign = site.code(node.operator).strip() or _sign(site, node)
-    if sign in others:
+    if sign in others and not (sign == "*" and _is_tensor(site, node.right)):
         yield f"{site.code(node.left)} {others[sign]} {site.tight(node.right)}"
+
+
+def _is_tensor(site: Site, node: cst.BaseExpression) -> bool:
+    """Whether something is computed here that nobody divides by: a method's answer, and no root or size."""
+    name = site.code(node.func).rpartition(".")[2] if isinstance(node, cst.Call) else ""
+    return bool(name) and name not in ("sqrt", "size", "len", "float", "pow", "exp", "root")
 
 
 def _sign(site: Site, node: cst.BinaryOperation) -> str:

@@ -6,7 +6,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from attention_surgeon.repair.edit import Proposal, Site, proposes
-from attention_surgeon.repair.edits_attention import called, subject_of
+from attention_surgeon.repair.edits_attention import called, is_added, subject_of
 from attention_surgeon.repair.source import Splice
 
 _FARTHEST = 3
@@ -25,9 +25,12 @@ def result_assigned(site: Site) -> Iterator[Proposal]:
 
 @proposes("statement", cst.Assign, cost=0.6)
 def assigned_to_its_subject(site: Site) -> Iterator[Proposal]:
-    """`_ = scores.masked_fill(...)` -> `scores = scores.masked_fill(...)`."""
-    node = site.node
+    """`_ = scores.masked_fill(...)` -> `scores = scores.masked_fill(...)`, where nobody reads what was assigned."""
+    node, function = site.node, site.source.enclosing(site.node, cst.FunctionDef)
     assert isinstance(node, cst.Assign)
+    name = site.code(node.targets[0].target)
+    if function is None or len(m.findall(function.body, m.Name(name))) > 1:
+        return
     target, subject = node.targets[0].target, subject_of(node.value) if isinstance(node.value, cst.Call) else None
     if isinstance(subject, cst.Name) and isinstance(target, cst.Name) and subject.value != target.value:
         yield (site.splice(subject.value, target),)
@@ -113,7 +116,7 @@ def line_before(site: Site) -> Iterator[Proposal]:
     if not isinstance(scores, cst.Name):
         return
     start, indent, name = lines_of(site, statement).start, indent_of(site, statement), scores.value
-    for mask in (one for one in site.scope.parameters if "mask" in one.lower()):
+    for mask in (one for one in site.scope.parameters if "mask" in one.lower() and not is_added(site, one)):
         hidden = f"np.where({mask}, {name}, -1e9)" if site.is_numpy else f"{name}.masked_fill({mask} == 0, -1e9)"
         yield (Splice(start, start, f"{indent}if {mask} is not None:\n{indent}    {name} = {hidden}\n"),)
 
@@ -128,6 +131,23 @@ def softmax_before(site: Site) -> Iterator[Proposal]:
     start, indent = lines_of(site, statement).start, indent_of(site, statement)
     for name in (one for one in names if one in site.scope.names and one not in site.scope.parameters):
         yield (Splice(start, start, f"{indent}{name} = {name}.softmax(dim=-1)\n"),)
+
+
+@proposes("operand", cst.Return, cost=0.9)
+def residual_added(site: Site) -> Iterator[Proposal]:
+    """`return self.norm(out)` -> `return self.norm(out + x)`: what came in, or was kept and is read by nobody."""
+    node, function = site.node, site.source.enclosing(site.node, cst.FunctionDef)
+    assert isinstance(node, cst.Return)
+    if function is None or not isinstance(node.value, cst.Name | cst.Call):
+        return
+    words = [one.value for one in m.findall(function.body, m.Name()) if isinstance(one, cst.Name)]
+    unread = [name for name in site.scope.names if words.count(name) == 1 and name not in site.scope.parameters]
+    places: list[cst.BaseExpression] = [node.value]
+    if isinstance(node.value, cst.Call) and len(node.value.args) == 1:
+        places = [node.value.args[0].value] + ([] if "norm" in site.code(node.value.func) else places)
+    for place in places:
+        for name in (*unread[:2], *site.scope.parameters[:1]):
+            yield (site.splice(f"{site.tight(place)} + {name}", place),)
 
 
 @proposes("statement", cst.Return, cost=1.0)

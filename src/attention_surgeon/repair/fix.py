@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attention_surgeon.diagnose.child import Jsonable, Limits, run_in_child
 from attention_surgeon.diagnose.load import find_source, load_target, split_target
-from attention_surgeon.errors import FileFormatError, LoadError
+from attention_surgeon.errors import FileAccessError, FileFormatError, LoadError
 from attention_surgeon.files import file_access_error
 from attention_surgeon.repair.patch import apply, changed_lines, unified_diff, without_needless_parentheses
 from attention_surgeon.testing import make_contract
@@ -77,8 +77,10 @@ class Repair:
         """Write the mended text into the file, and return where the old one is kept.
 
         Raises:
-            FileAccessError: the file has changed since, or cannot be written.
+            FileAccessError: there is no patch, the file has changed since, or it cannot be written.
         """
+        if self.result != "fixed":
+            raise FileAccessError(f"cannot write {self.target}: there is no patch for it.")
         source = find_source(split_target(self.target)[0])
         assert source is not None, "a patch is always for a file"
         return apply(source, self.text, self.sha256)

@@ -5,7 +5,7 @@ asked for when the plain call still answers as before, bit for bit: a patch for 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,6 +39,7 @@ _FAMILIES: Mapping[str, str] = {
     "causal": "causal",
     "tiled": "sharing",
     "qk_norm": "normed",
+    "norm_axis": "normed",
 }
 """What an object is: a part of a fault's name, and a word of its kind. A patch that takes it out mends nothing."""
 
@@ -49,6 +50,9 @@ _BEHIND: Mapping[str, tuple[str, ...]] = {
     "heads_split_by_view": ("heads_merged_without_transpose", "heads_merged_by_feature"),
 }
 """Faults that are seen only when another one is gone: mending the one brings the other to light, which is progress."""
+
+_WITHOUT_ARGUMENTS = "projection_unused"
+"""A fault of the plain call that its reading does not show: a patch for it changes what that call gives."""
 
 _HELD_BACK: Sequence[Mapping[str, int]] = ({"batch": 2, "n_q": 11, "n_k": 11}, {"batch": 1, "n_q": 17, "n_k": 17})
 
@@ -108,8 +112,9 @@ class OperationsJudge(Judge):
                 if left.faults:
                     others = len(self._all.faults - self._plain.faults)
                     return Probe(len(left.faults) + others, left=tuple(sorted(left.faults)))
-            elif self._plain is not None and not _is_same(_output(plan), self._first_output):
-                return None
+            elif self._plain is not None and _WITHOUT_ARGUMENTS not in self.first.names:
+                if not _is_same(_output(plan), self._first_output):
+                    return None
             return self._observed(plan, is_quick=True)
 
     def is_right(self, target: Any) -> bool:
@@ -169,13 +174,18 @@ class OperationsJudge(Judge):
         except SurgeonError as error:
             return Verdict("unjudged", reason=f"{error}.")
         self._untried, self._all = frozenset(found.untried), _plain_of(found)
-        self._tried, self._is_causal = frozenset(found.tried), _is_causal(found)
+        self._tried, self._is_causal, self._idle = (
+            frozenset(found.tried),
+            _is_causal(found, *_NEARLY_CAUSAL),
+            _idle(found),
+        )
         self.places = tuple(finding.place for finding in found.findings if finding.place is not None)
         self.words = tuple(finding.argument for finding in found.findings if finding.argument)
         self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
         plainly = {finding.fault for finding in found.findings if not finding.argument}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
         self._parameters = _parameters(plan)
+        self._num_running, self._num_returned = _num_running(plan), _num_returned(plan)
         self._takes_a_batch = _takes_a_batch(plan, self._says)
         self._first_plan, self._plain, self._first_output = plan, self._read_once(plan), _output(plan)
         return as_diagnosis(found, plan)
@@ -213,16 +223,23 @@ class OperationsJudge(Judge):
             return None
         if not self._untried.issuperset(found.untried) or self._is_tried_less(found):
             return None  # an argument that now raises is not mended
-        if not self._parameters <= _parameters(plan):
+        if _num_returned(plan) < self._num_returned or (not is_quick and _num_running(plan) < self._num_running):
+            return None  # nor is a switch of the constructor, or what comes back beside the output
+        if not self._parameters <= _parameters(plan) or not _idle(found) <= self._idle:
             return None  # a projection that is used by nobody is not mended by taking it out
         if self._takes_a_batch and not _takes_a_batch(plan, self._says):
             return None
         return Probe(len(left.faults), left=tuple(sorted(left.faults)))
 
     def _is_tried_less(self, found: Observation) -> bool:
-        """Whether a cache that was fed in two ways before is fed in one now: the other one raises."""
-        now = {words.partition(":")[0]: words for words in found.tried}
-        return any(len(now.get(words.partition(":")[0], words)) < len(words) for words in self._tried if ":" in words)
+        """Whether a cache that was fed in two ways before is fed in one now: the other one raises.
+
+        A mask that was ignored came in every form; what reads it takes fewer.
+        """
+        before, now = _ways(self._tried), _ways(found.tried)
+        if any("ignored" in name for name in self.first.names):
+            before = {name: ways for name, ways in before.items() if "mask" not in name}
+        return any(ways - now.get(name, ways) for name, ways in before.items())
 
     def _is_less(self, left: _Plain, before: _Plain) -> bool:
         """Whether faults have gone and none has come, but those that the ones that went had stood before."""
@@ -234,7 +251,38 @@ class OperationsJudge(Judge):
     def _is_the_same_kind(self, found: Observation) -> bool:
         if self._is_causal and not _is_causal(found):
             return False
-        return all(any(word in kind for kind in found.kind) for word in self._families)
+        said = (*found.kind, *found.remarks)  # that only the keys are normed is remarked
+        return all(any(word in words for words in said) for word in self._families)
+
+
+def _idle(found: Observation) -> frozenset[str]:
+    """Return what was remarked of parameters that change nothing; a bias may, where a softmax follows."""
+    return frozenset(one for one in found.remarks if "parameter" in one and "nothing" in one and "bias`" not in one)
+
+
+def _ways(tried: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return how each argument was given: a mask with which axes, a cache in which pieces. What it means may change."""
+    told = (words.partition(": ") for words in tried)
+    return {name: frozenset(re.findall(r"\([^)]*\)", ways) or ways.split(", ")) for name, _, ways in told if ways}
+
+
+def _num_returned(plan: Plan) -> int:
+    """Return how many arrays the plain call gives."""
+    with torch.no_grad():
+        return len(plan.arrays(plan.call(plan.make(seed=0), plan.draw(seed=0))))
+
+
+def _num_running(plan: Plan) -> int:
+    """Return with how many switches of the constructor turned the object can be called."""
+    return sum(_runs(switched) for switched in plan.switched())
+
+
+def _runs(plan: Plan) -> bool:
+    try:
+        plan.call(plan.make(seed=0), plan.draw(seed=0))
+    except Exception:  # noqa: BLE001  a candidate may raise anything
+        return False
+    return True
 
 
 def _with_target(plan: Plan, target: Any) -> Plan:
@@ -264,8 +312,13 @@ def _takes_a_batch(plan: Plan, says: str) -> bool:
         return False
 
 
-def _is_causal(found: Observation) -> bool:
-    return found.reading is not None and found.reading.pattern.name in ("causal", "causal_start", "window")
+_NEARLY_CAUSAL = ("one_ahead", "diagonal_hidden", "reversed", "reversed_without_diagonal")
+"""Patterns that are a causal one with a slip: mended it is causal, and no window to both sides."""
+
+
+def _is_causal(found: Observation, *also: str) -> bool:
+    pattern = None if found.reading is None else found.reading.pattern
+    return pattern is not None and (pattern.is_causal or pattern.name in also)
 
 
 def _plain_of(found: Observation) -> _Plain:

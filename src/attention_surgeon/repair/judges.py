@@ -6,6 +6,7 @@ from typing import Any
 from attention_surgeon.diagnose.judge import diagnose, right_as
 from attention_surgeon.repair.judge import Judge
 from attention_surgeon.repair.judge_answers import AnswersJudge
+from attention_surgeon.repair.judge_masks import MaskJudge
 from attention_surgeon.repair.judge_operations import OperationsJudge
 from attention_surgeon.repair.workbench import TooLongError, bounded
 from attention_surgeon.testing import contracts_for
@@ -33,6 +34,10 @@ def judges_of(
     choices = contracts_for(target, contract, **options)
     is_layer = any(isinstance(choice, LayerContract) for choice in choices)
     if not is_layer and not any(isinstance(choice, FunctionContract) for choice in choices):
+        mask = MaskJudge(target) if contract is None and not options else None
+        if mask is not None and mask.first.status != "unjudged":
+            yield mask, seconds
+            return
         answers = AnswersJudge(target, contract, options)
         with surroundings_kept():
             is_meant = contract is not None or set(diagnose(target, **options).names) <= set(answers.first.names)

@@ -4,6 +4,7 @@ import ast
 import difflib
 import hashlib
 import itertools
+import re
 from pathlib import Path
 
 from attention_surgeon.errors import FileAccessError
@@ -59,10 +60,10 @@ def changed_lines(before: str, after: str) -> tuple[int, ...]:
 
 
 def lost_words(before: str, after: str) -> frozenset[str]:
-    """Return the parameters and the layers that the first text uses and the second one only has: a switch without use.
+    """Return the parameters, layers and variables that the first text uses and the second one only has.
 
-    What a caller gives and nobody reads any more was not mended but taken out. Numbers that an object holds may go: a
-    scale by the wrong width goes with that width.
+    What a caller gives and nobody reads any more was not mended but taken out, and so was what is computed and then
+    left alone. Numbers that an object holds may go: a scale by the wrong width goes with that width.
 
     >>> sorted(lost_words("def f(x, p): return drop(x, p)", "def f(x, p): return x"))
     ['f.p']
@@ -71,6 +72,19 @@ def lost_words(before: str, after: str) -> frozenset[str]:
     """
     ours, theirs = _used_words(before), _used_words(after)
     return frozenset(f"{owner}.{word}" for owner, words in ours.items() for word in words - theirs.get(owner, words))
+
+
+_HIDING = ("masked_fill", "masked_fill_", "where", "tril", "triu", "tri")
+
+
+def num_hidings(text: str) -> int:
+    """Return how many calls of a text hide something.
+
+    >>> num_hidings("scores = scores.masked_fill(mask.tril(), -1e9)")
+    2
+    """
+    calls = (one.func for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Call))
+    return sum(isinstance(one, ast.Attribute) and one.attr in _HIDING for one in calls)
 
 
 def _used_words(text: str) -> dict[str, set[str]]:
@@ -85,10 +99,21 @@ def _used_words(text: str) -> dict[str, set[str]]:
             found[place] = {one.attr for one in functions if isinstance(one, ast.Attribute) and _is_self(one.value)}
         elif isinstance(node, ast.FunctionDef):
             given = {one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+            given |= _computed(inside)
             found[place] = {one.id for one in inside if isinstance(one, ast.Name) and _is_read(one)} & given - {"self"}
         below = (one for one in ast.iter_child_nodes(node) if isinstance(one, ast.ClassDef | ast.FunctionDef))
         waiting += [(f"{place}.{one.name}".lstrip("."), one) for one in below]
     return found
+
+
+def _computed(nodes: list[ast.AST]) -> set[str]:
+    """Return the variables that are assigned something else than numbers and sizes."""
+    made = (one for one in nodes if isinstance(one, ast.Assign) and not _SIZES.search(ast.unparse(one.value)))
+    targets = (each for one in made for target in one.targets for each in ast.walk(target))
+    return {one.id for one in targets if isinstance(one, ast.Name)}
+
+
+_SIZES = re.compile(r"shape|\bsize\(|\blen\(|sqrt|^[\w.\d]+$|\*\*|//")
 
 
 def _is_self(node: ast.expr) -> bool:

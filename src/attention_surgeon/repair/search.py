@@ -26,7 +26,7 @@ from attention_surgeon.repair import (
 )
 from attention_surgeon.repair.edit import Edit, Kind, edits_of
 from attention_surgeon.repair.judge import Judge, Probe
-from attention_surgeon.repair.patch import lost_words, size_of
+from attention_surgeon.repair.patch import lost_words, num_hidings, size_of
 from attention_surgeon.repair.source import Source, Splice
 from attention_surgeon.repair.workbench import Workbench, bounded, load
 
@@ -159,20 +159,21 @@ class Search:
             left = _MANNERS if probe.is_right else probe.left
             if best is not None or len(found.edits) == _MOST_EDITS or (left == _MANNERS and start and start.is_right):
                 continue
-            if not left:
-                near.append(_Start(found, before.left, probe))
+            if not left or left == _MANNERS:
+                near.append(_Start(found, left or before.left, probe))
             elif known[left] < _MOST_ALIKE:
                 known[left] += 1
                 further = self._step(_Start(found, left, probe), among=among, closely=False)
                 if further is not None:
                     best, last = further, min(last, cost + _LONGER * further.num_lines**2)
-        return best or self._from_near(near)
+        return best or self._from_near(near, among)
 
-    def _from_near(self, near: list[_Start]) -> Fix | None:
-        """Go on from the best of what is only nearer."""
+    def _from_near(self, near: list[_Start], among: Among) -> Fix | None:
+        """Go on from the best of what is only nearer, or right in its values alone, which may only hide a mistake."""
         near.sort(key=lambda one: (one.probe.size if one.probe else (), one.fix.size))
         for one in near[:_NUM_STARTS]:
-            found = self._step(one, among="all", closely=True)
+            is_right = one.left == _MANNERS
+            found = self._step(one, among=among if is_right else "all", closely=not is_right)
             if found is not None:
                 return found
         return None
@@ -199,18 +200,25 @@ class Search:
         words = re.compile(rf"\b({'|'.join(map(re.escape, self.judge.words))})\b") if self.judge.words else None
         if words is not None:
             lines += [number for number, line in enumerate(source.text.splitlines(), 1) if words.search(line)]
+        if any("returned" in name for name in self.judge.first.names):
+            lines += [number for number, line in enumerate(source.text.splitlines(), 1) if "return " in line]
         return source.starts_of(lines)
 
     def verified(self, text: str) -> bool:
         """Whether a whole text is right, on what nobody has used before too, and still reads what it is given."""
         try:
             with bounded(_VERIFYING):
-                if lost_words(self._original, text):
+                if lost_words(self._original, text) or self._hides_less(text):
                     return False
                 target = load(text, self.module, self.name)
                 return self.judge.is_right(target) and self.judge.holds(target)
         except Exception:  # noqa: BLE001  a candidate may raise anything
             return False
+
+    def _hides_less(self, text: str) -> bool:
+        """Whether a mask is taken out, though nothing is wrong with the mask."""
+        stages = {fault.stage for fault in catalogue() if fault.name in self.judge.first.names}
+        return bool(stages) and "mask" not in stages and num_hidings(text) < num_hidings(self._original)
 
     def _probe(self, bench: Workbench, splices: Sequence[Splice], *, closely: bool) -> Probe | None:
         self.num_tried += 1
@@ -284,4 +292,6 @@ _BY_NAME: Mapping[str, tuple[Kind, ...]] = {
     "dropout": ("state", "call"),
     "ignored": ("statement", "call"),
     "order": ("projection",),
+    "returned": ("call", "operand"),
+    "residual": ("operand",),
 }

@@ -99,10 +99,12 @@ def bounded(seconds: int | float) -> Iterator[None]:
     """Let a candidate run: silent, and no longer than this many seconds of CPU where the system can say so.
 
     Raises:
-        TooLongError: it did not come to an end.
+        TooLongError: it did not come to an end; also where the candidate makes another error of it.
     """
+    rung: list[bool] = []
 
     def stop(*_: object) -> None:
+        rung.append(True)
         raise TooLongError
 
     if not hasattr(signal, "setitimer"):
@@ -113,6 +115,10 @@ def bounded(seconds: int | float) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             yield
+    except Exception as error:
+        if rung:
+            raise TooLongError from error
+        raise
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

@@ -229,7 +229,8 @@ class AskableFunction(Subject[FunctionSpec]):
                 if all(answer.error is None for answer in answers):
                     return asked
                 errors.append(next(answer.error for answer in answers if answer.error is not None))
-        raise UnjudgedError(f"it answers no call; with Q, K, V of three axes it raises {errors[0]}")
+        raised = errors[0] if errors[0].startswith("it returned") else f"it raises {errors[0]}"
+        raise UnjudgedError(f"it answers no call; with Q, K, V of three axes {raised}")
 
     def _try(self, case: FunctionCase) -> Answer:
         """Ask with every representation of a yes/no mask, until one is answered."""

@@ -6,7 +6,7 @@ is filled, or buffers inside the layer with a start position.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,10 @@ def try_cache(plan: Plan, *, is_causal: bool, says: str = "", hiding: frozenset[
     found = [_tried(_Trier(plan, names, tokens, is_causal, hiding), asked[0], pieces)]
     if is_cross:
         given = plan.giving(*(a.name for a in plan.arguments if a.axes and a.role == "context"))
-        found.append(_tried(_Trier(given, names, tokens[:1], True, hiding), asked[0], pieces))
+        over = _tried(_Trier(given, names, tokens[:1], True, hiding), asked[0], pieces)
+        if not found[0].tried:  # a cache that raises without a context is not covered up by one that works with it
+            over = replace(over, tried=tuple(f"{words} over a context" for words in over.tried))
+        found.append(over)
     return next((claim for claim in found if claim.fault), next((c for c in found if c.tried), found[0]))
 
 
