@@ -83,7 +83,9 @@ def _tried(place: Path, wheel: Path, python: str, torch: str, numpy: str | None)
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     try:
-        subprocess.run([_uv(), "venv", "--quiet", "--python", python, str(place / "env")], check=True)
+        made = [_uv(), "venv", "--quiet", "--python", python, str(place / "env")]
+        if subprocess.run(made, stderr=subprocess.DEVNULL, check=False).returncode:
+            return row | {"missing": f"there is no {Path(python).name} here"}
         own = str(place / "env" / "bin" / "python")
         pins = [f"torch=={torch}", *([f"numpy=={numpy}"] if numpy else [])]
         row |= _installed(own, [*pins, str(wheel), *_BESIDES])
