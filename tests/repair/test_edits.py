@@ -33,6 +33,10 @@ PROPOSED = {
         "return (Q * c) + (r(Q) * s), (K * c) + (r(K) * s)",
     ),
     "rotated over the heads": ("q = rotate(Q, c)", "q = rotate(Q.transpose(1, 2), c).transpose(1, 2)"),
+    "two masks at once": (
+        "if Q is None:\n        s = s + Q\n    elif mask is None:\n        s = s + mask",
+        "if Q is None:\n        s = s + Q\n    if mask is None:\n        s = s + mask",
+    ),
     "pairs": ("return torch.cat([a, a], -1)", "return a.repeat_interleave(2, dim=-1)"),
     "rows of the newest": ("m = mask[:, :, :n, :total]", "m = mask[:, :, total - n : total, :total]"),
     "triangle of the newest": ("m = torch.ones(n, m).triu(1)", "m = torch.ones(n, m).triu(m - n + 1)"),

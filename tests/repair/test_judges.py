@@ -176,6 +176,7 @@ def test_heads_come_before_what_is_seen_after_them():
 
 
 FLASH = "mixed = torch.nn.functional.scaled_dot_product_attention"
+ADDED = "attention_mask is not None:\n            scores = scores + attention_mask"
 NO_PATCH = {
     "a switch that raises": ("nanogpt__flash_not_causal", FLASH, FLASH.replace("mixed", "q")),
     "weights that do not come back": ("torch_mha_clone__summed_weights", "if not need_weights", "if need_weights"),
@@ -189,6 +190,22 @@ NO_PATCH = {
         "mingpt__mask_rolled",
         "masked_fill(self.bias[:,:,1:n+1,:n]",
         "masked_fill(self.bias[:,:,1:n+1,:n].mT",
+    ),
+    "a cache that is not called": (
+        "gpt_fast_input_pos__values_not_written",
+        "k, v = self.kv_cache.update(input_pos, k, v)",
+        "q, v = self.kv_cache.update(input_pos, q, v)",
+    ),
+    "one of two masks that raises": ("clip_text__causal_overwritten", f"elif {ADDED}", f"if {ADDED}()"),
+    "two masks that raise at once": (
+        "clip_text__causal_overwritten",
+        "elif attention_mask is not None:",
+        "assert attention_mask is None or causal_attention_mask is None\n        if attention_mask is not None:",
+    ),
+    "numbers that are not added any more": (
+        "clip_text__causal_overwritten",
+        f"elif {ADDED}",
+        f"if {ADDED}".replace("scores + attention_mask", "scores.masked_fill(attention_mask == 0, -1e9)"),
     ),
     "a cache that raises": ("whisper__mask_from_start", "cat([kv_cache[self.key]", "cat([kv_cache[~self.key]"),
 }

@@ -5,7 +5,7 @@ asked for when the plain call still answers as before, bit for bit: a patch for 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -221,7 +221,7 @@ class OperationsJudge(Judge):
         left = _plain_of(found)
         if found.unknown or not self._is_less(left, self._all) or not self._is_the_same_kind(found):
             return None
-        if not self._untried.issuperset(found.untried) or self._is_tried_less(found):
+        if not self._untried.issuperset(found.untried) or self._is_tried_less(found, is_quick=is_quick):
             return None  # an argument that now raises is not mended
         if _num_returned(plan) < self._num_returned or (not is_quick and _num_running(plan) < self._num_running):
             return None  # nor is a switch of the constructor, or what comes back beside the output
@@ -231,15 +231,12 @@ class OperationsJudge(Judge):
             return None
         return Probe(len(left.faults), left=tuple(sorted(left.faults)))
 
-    def _is_tried_less(self, found: Observation) -> bool:
-        """Whether a cache that was fed in two ways before is fed in one now: the other one raises.
-
-        A mask that was ignored came in every form; what reads it takes fewer.
-        """
+    def _is_tried_less(self, found: Observation, *, is_quick: bool = False) -> bool:
+        """Whether what was called before raises now, or is understood in another way, or is not called at all."""
         before, now = _ways(self._tried), _ways(found.tried)
-        if any("ignored" in name for name in self.first.names):
-            before = {name: ways for name, ways in before.items() if "mask" not in name}
-        return any(ways - now.get(name, ways) for name, ways in before.items())
+        if is_quick:
+            before = {name: ways for name, ways in before.items() if not _OTHER_SIZE.search(name)}
+        return any(name not in now or ways - now[name] for name, ways in before.items())
 
     def _is_less(self, left: _Plain, before: _Plain) -> bool:
         """Whether faults have gone and none has come, but those that the ones that went had stood before."""
@@ -260,10 +257,27 @@ def _idle(found: Observation) -> frozenset[str]:
     return frozenset(one for one in found.remarks if "parameter" in one and "nothing" in one and "bias`" not in one)
 
 
+_OTHER_SIZE = re.compile(r"^one token$|\(\d[\d, ]*\)$")
+"""What is said of a call of another size, which a quick look leaves out."""
+
+_MASK = re.compile(r"\) (boolean|additive|integer)\b")
+_MEANING = re.compile(r"(True hides|True may attend|added)$")
+
+
 def _ways(tried: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return how each argument was given: a mask with which axes, a cache in which pieces. What it means may change."""
-    told = (words.partition(": ") for words in tried)
-    return {name: frozenset(re.findall(r"\([^)]*\)", ways) or ways.split(", ")) for name, _, ways in told if ways}
+    """Return how each argument was given and taken: a mask with which axes, for what, a cache in which pieces.
+
+    Of a mask that was misread or ignored only the name: what reads it takes fewer forms.
+    """
+    return {name: frozenset(_ways_in(ways)) for name, _, ways in (words.partition(": ") for words in tried)}
+
+
+def _ways_in(words: str) -> Iterator[str]:
+    meaning = _MEANING.search(words)
+    if meaning is not None:
+        yield meaning[0]
+    if meaning is not None or not _MASK.search(words):
+        yield from re.findall(r"\([^)]*\)(?: \w+)?", words) or words.split(", ")
 
 
 def _num_returned(plan: Plan) -> int:

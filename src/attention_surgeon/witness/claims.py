@@ -221,7 +221,7 @@ class _Trier:
         return Claim(argument.name)
 
     def together(self, claims: Sequence[Claim]) -> list[Claim]:
-        """Give every two masks at once: what each of them hides must be hidden."""
+        """Give every two masks at once: what each of them hides must be hidden; of each pair, that it was tried."""
         found = []
         for one, two in itertools.combinations(claims, 2):
             (allowed, first), (other, second) = (
@@ -231,6 +231,7 @@ class _Trier:
             seen = self._hidden({one.argument: first, two.argument: second})
             if seen is None or seen.cells.shape != self.plain.cells.shape:
                 continue
+            found.append(Claim(f"{one.argument} and {two.argument}", ("at once",)))
             for ignored, kept, hidden in ((two, one, ~allowed), (one, two, ~other)):
                 if (seen.cells == (self.plain.cells | hidden)).all():
                     words = f"with `{kept.argument}` given, `{ignored.argument}` hides nothing"

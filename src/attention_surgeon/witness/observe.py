@@ -293,9 +293,10 @@ class _Observer:
             if not (is_no_softmax and is_of_softmax):  # what is said already
                 self._claim(claim)
         tried = {claim.argument: claim for claim in try_options(self.plan)}
-        self.untried = [name for name in self.untried if name not in tried]
         for claim in tried.values():
             self._claim(claim)
+        given = {claim.argument for claim in (*claims, cache, *tried.values()) if claim is not None and claim.tried}
+        self.untried = [name for name in self.untried if name not in given]
         roles = {a.role: a.name for a in self.plan.arguments}
         if "need_weights" in roles:
             self._need_weights(roles["need_weights"])
@@ -335,7 +336,7 @@ class _Observer:
                 claim.meaning, ""
             )
             self.tried.append(f"{claim.argument}: {', '.join(claim.tried)}{meaning}")
-        else:
+        elif claim.fault is None:
             self.untried.append(claim.argument)
 
     def _has(self, fault: str) -> bool:
