@@ -95,6 +95,26 @@ def of_what_its_neighbour_is_of(site: Site) -> Iterator[Proposal]:
             yield (site.splice(site.code(theirs), ours),)
 
 
+@proposes("state", cst.Assign, cost=0.8)
+def kept_as_its_neighbour(site: Site) -> Iterator[Proposal]:
+    """`keys[:, place] = k` -> after it also `values[:, place] = v`, where there are such names."""
+    node, function, line = site.node, site.source.enclosing(site.node, cst.FunctionDef), site.parent
+    assert isinstance(node, cst.Assign)
+    if function is None or line is None or not isinstance(node.targets[0].target, cst.Subscript):
+        return
+    text = _OF_A_ROLE.sub(lambda found: _OTHER_ROLE[found[0]], site.code())
+    known = {*site.scope.names, *site.scope.held, *_WORD.findall(site.code())}
+    if known.issuperset(_WORD.findall(text)) and text not in site.code(function):
+        end = lines_of(site, line).end
+        yield (Splice(end, end, f"{indent_of(site, line)}{text}\n"),)
+
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_OTHER_ROLE = {"keys": "values", "key": "value", "k": "v", "values": "keys", "value": "key", "v": "k"}
+_OF_A_ROLE = re.compile(r"(?<![A-Za-z])(keys?|k|values?|v)(?![A-Za-z])")
+"""What a name says of its role: `k` of `k_cache`."""
+
+
 def _made_of(node: cst.BaseExpression) -> cst.BaseExpression | None:
     """Return what a layer is applied to, under what follows it: `x` of `self.key(x).view(b, n, h, d)`."""
     while isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute):

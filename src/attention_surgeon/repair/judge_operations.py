@@ -25,6 +25,7 @@ from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.steadiness import surroundings_kept
 from attention_surgeon.verdict import Verdict
 from attention_surgeon.witness import Finding, Flow, Observation, observe, read
+from attention_surgeon.witness.cache_objects import cache_kinds
 from attention_surgeon.witness.observe import expectations
 from attention_surgeon.witness.options import with_batch
 from attention_surgeon.witness.record import Array, to_numbers
@@ -181,6 +182,8 @@ class OperationsJudge(Judge):
         )
         self.places = tuple(finding.place for finding in found.findings if finding.place is not None)
         self.words = tuple(finding.argument for finding in found.findings if finding.argument)
+        if any("cache" in (finding.fault or "") for finding in found.findings):
+            self.handed = tuple(cache_kinds(target))
         self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
         plainly = {finding.fault for finding in found.findings if not finding.argument}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
@@ -234,8 +237,10 @@ class OperationsJudge(Judge):
     def _is_tried_less(self, found: Observation, *, is_quick: bool = False) -> bool:
         """Whether what was called before raises now, or is understood in another way, or is not called at all."""
         before, now = _ways(self._tried), _ways(found.tried)
-        if is_quick:
-            before = {name: ways for name, ways in before.items() if not _OTHER_SIZE.search(name)}
+        if not is_quick and _num_sizes(found.tried) < _num_sizes(self._tried):
+            return True
+        if any("ignored" in name for name in self.first.names):  # with what it hides now, some query may see no key
+            before = {name: {way for way in ways if not _OF_KEYS.match(way)} for name, ways in before.items()}
         return any(name not in now or ways - now[name] for name, ways in before.items())
 
     def _is_less(self, left: _Plain, before: _Plain) -> bool:
@@ -257,10 +262,13 @@ def _idle(found: Observation) -> frozenset[str]:
     return frozenset(one for one in found.remarks if "parameter" in one and "nothing" in one and "bias`" not in one)
 
 
-_OTHER_SIZE = re.compile(r"^one token$|\(\d[\d, ]*\)$")
-"""What is said of a call of another size, which a quick look leaves out."""
+_SIZES = re.compile(r"^one token$|\(\d[\d, ]*\)$")
+"""What is said of a call that was made at other sizes: what stands in front of the tokens may change."""
 
 _MASK = re.compile(r"\) (boolean|additive|integer)\b")
+_OF_KEYS = re.compile(r"\(b(, 1)*, m\)")
+"""A mask of keys alone, alike for every query."""
+
 _MEANING = re.compile(r"(True hides|True may attend|added)$")
 
 
@@ -269,7 +277,12 @@ def _ways(tried: Iterable[str]) -> dict[str, frozenset[str]]:
 
     Of a mask that was misread or ignored only the name: what reads it takes fewer forms.
     """
-    return {name: frozenset(_ways_in(ways)) for name, _, ways in (words.partition(": ") for words in tried)}
+    told = (words.partition(": ") for words in tried if not _SIZES.search(words))
+    return {name: frozenset(_ways_in(ways)) for name, _, ways in told}
+
+
+def _num_sizes(tried: Iterable[str]) -> int:
+    return sum(_SIZES.search(words) is not None for words in tried)
 
 
 def _ways_in(words: str) -> Iterator[str]:

@@ -138,7 +138,7 @@ class Search:
     def _step(self, before: _Start, *, among: Among, closely: bool) -> Fix | None:
         """Try every edit of one text; of what is right, return the smallest; go on from what is better."""
         source = Source(before.fix.text)
-        bench = Workbench(source.closure(self.name), self.name, self.module)
+        bench = Workbench(source.closure(self.name, *self.judge.handed), self.name, self.module)
         start = before.probe or self._probe(bench, (), closely=closely)
         best: Fix | None = None
         last = math.inf
