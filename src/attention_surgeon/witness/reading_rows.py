@@ -209,7 +209,7 @@ class RowReader:
         self.reading.key_heads = shared = len(set(groups))
         self.notes.has_one_value = len(set(given)) == 1 < len(set(groups))
         op = core.combine if core.is_fused else core.scores[0]
-        if len(set(given)) == shared and given != groups and not core.is_fused:
+        if len(set(given)) == shared and given != groups:
             words = f"the query heads use the values of heads {_listed(given)} and the keys of {_listed(groups)}"
             self.notes.wrong("heads_tiled", "output", words, self.notes.last_op(core.combine, _REPEATS) or core.combine)
             return
