@@ -36,6 +36,19 @@ def test_a_layer_that_no_contract_has_is_mended(name: str, line: str):
     assert found.line
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("gpt_fast_input_pos__values_not_written.py:Attention", "+        values[:, :, input_pos] = v_val"),
+        ("clip_text__causal_overwritten.py:CLIPAttention", "+        if attention_mask is not None:"),
+    ],
+)
+def test_what_shows_only_in_other_calls_is_mended(name: str, line: str):
+    found = fix_file(f"{CASES / 'modern' / f'wrong_{name}'}")
+    assert (found.result, found.num_lines) == ("fixed", 1), found.reason
+    assert line in found.diff.splitlines()
+
+
 ALIBI = (CASES / "wrong_alibi_sign.py").read_text(encoding="utf-8")
 FAULT = "scores = scores + self.slopes[:, None, None] * distance"
 
@@ -195,6 +208,11 @@ NO_PATCH = {
         "gpt_fast_input_pos__values_not_written",
         "k, v = self.kv_cache.update(input_pos, k, v)",
         "q, v = self.kv_cache.update(input_pos, q, v)",
+    ),
+    "half of what is tiled": (
+        "gpt_fast_input_pos__tiled",
+        "k = k.repeat(1, self.n_head // self.n_local_heads, 1, 1)",
+        "k = k.repeat_interleave(self.n_head // self.n_local_heads, dim=1)",
     ),
     "one of two masks that raises": ("clip_text__causal_overwritten", f"elif {ADDED}", f"if {ADDED}()"),
     "two masks that raise at once": (

@@ -399,7 +399,7 @@ def unused_layer_called(site: Site) -> Iterator[Proposal]:
     else:
         inner = node if isinstance(parent, cst.Arg) else None
     around = None if parent is None else site.source.parent(parent)
-    if inner is None or _is_used_again(site, around):
+    if inner is None or _is_used_again(site, around) or _is_used_again(site, inner):
         return
     for name in unused:
         yield (site.splice(f"self.{name}({site.code(inner)})", inner),)
