@@ -389,10 +389,16 @@ def capped(site: Site) -> Iterator[Proposal]:
 
 @proposes("projection", cst.Call, cst.Name, cst.Assign, cst.Return, cost=1.0)
 def unused_layer_called(site: Site) -> Iterator[Proposal]:
-    """What the constructor makes and nobody uses is applied: `v = x` -> `v = self.value(x)`, `x @ self.W_v`."""
+    """What the constructor makes and nobody uses is applied: `v = x` -> `v = self.value(x)`, `x @ self.W_v`.
+
+    In the place of what is applied twice, not around it: `k = self.query(x)` -> `k = self.key(x)`.
+    """
     node, parent = site.node, site.parent
     unused = [name for name in site.scope.held if name not in site.scope.read]
     if not unused or len(unused) > _MOST:
+        return
+    if isinstance(node, cst.Call) and _is_used_again(site, node):
+        yield from ((site.splice(f"self.{name}", node.func),) for name in unused)
         return
     if isinstance(node, cst.Assign | cst.Return):
         inner = node.value.elements[0].value if isinstance(node.value, cst.Tuple) else node.value

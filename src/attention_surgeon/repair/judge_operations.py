@@ -29,6 +29,7 @@ from attention_surgeon.witness.cache_objects import cache_kinds
 from attention_surgeon.witness.observe import expectations
 from attention_surgeon.witness.options import with_batch
 from attention_surgeon.witness.record import Array, to_numbers
+from attention_surgeon.witness.scores import Pattern
 
 _FAMILIES: Mapping[str, str] = {
     "rotary": "rotary",
@@ -41,6 +42,7 @@ _FAMILIES: Mapping[str, str] = {
     "tiled": "sharing",
     "qk_norm": "normed",
     "norm_axis": "normed",
+    "residual": "input is added",
 }
 """What an object is: a part of a fault's name, and a word of its kind. A patch that takes it out mends nothing."""
 
@@ -184,9 +186,14 @@ class OperationsJudge(Judge):
         self.words = tuple(finding.argument for finding in found.findings if finding.argument)
         if any("cache" in (finding.fault or "") for finding in found.findings):
             self.handed = tuple(cache_kinds(target))
-        self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
+        self._families = {word for word in _FAMILIES.values() if any(word in said for said in _said_of(found))}
         plainly = {finding.fault for finding in found.findings if not finding.argument}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
+        self._pattern = Pattern("nothing") if found.reading is None else found.reading.pattern
+        self._is_too_far_back = self._expects(plan).reach is None and any(
+            finding.fault == "window_off_by_one" and self._pattern.size > (self._expects(plan).window or 0)
+            for finding in found.findings
+        )
         self._parameters = _parameters(plan)
         self._num_running, self._num_returned = _num_running(plan), _num_returned(plan)
         self._takes_a_batch = _takes_a_batch(plan, self._says)
@@ -253,8 +260,14 @@ class OperationsJudge(Judge):
     def _is_the_same_kind(self, found: Observation) -> bool:
         if self._is_causal and not _is_causal(found):
             return False
-        said = (*found.kind, *found.remarks)  # that only the keys are normed is remarked
-        return all(any(word in words for words in said) for word in self._families)
+        if self._is_too_far_back and found.reading is not None and found.reading.pattern.size >= self._pattern.size:
+            return False  # as far ahead is another window, too
+        return all(any(word in words for words in _said_of(found)) for word in self._families)
+
+
+def _said_of(found: Observation) -> tuple[str, ...]:
+    """Return what an object is; that only the keys are normed, or that the input is added, is remarked."""
+    return (*found.kind, *found.remarks)
 
 
 def _idle(found: Observation) -> frozenset[str]:

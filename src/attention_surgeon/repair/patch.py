@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from attention_surgeon.errors import FileAccessError
@@ -85,6 +86,38 @@ def num_hidings(text: str) -> int:
     """
     calls = (one.func for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Call))
     return sum(isinstance(one, ast.Attribute) and one.attr in _HIDING for one in calls)
+
+
+def num_crossed(text: str) -> int:
+    """Return how many queries, keys and values are made by the projection of another one, by their names.
+
+    >>> num_crossed("q, k = self.q_proj(x), self.q_proj(x)")
+    1
+    """
+    made = (pair for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Assign) for pair in _pairs(one))
+    return sum(
+        _role(target.id) not in makers for target, value in made if (makers := _makers(value)) and _role(target.id)
+    )
+
+
+def _pairs(node: ast.Assign) -> Iterator[tuple[ast.Name, ast.expr]]:
+    """Yield each name that is assigned, with its value."""
+    target, value = node.targets[0], node.value
+    is_several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts)
+    pairs = zip(target.elts, value.elts, strict=True) if is_several else [(target, value)]
+    yield from ((one, made) for one, made in pairs if isinstance(one, ast.Name))
+
+
+def _makers(node: ast.expr) -> set[str]:
+    """Return the roles of the projections that are called in an expression."""
+    functions = (one.func for one in ast.walk(node) if isinstance(one, ast.Call))
+    return {_role(one.attr) for one in functions if isinstance(one, ast.Attribute) and _is_self(one.value)} - {""}
+
+
+def _role(name: str) -> str:
+    """Return `q`, `k` or `v` where a name says it."""
+    found = re.search(r"(?:^|_|w)([qkv])(?:$|_)|(q)uer|(k)eys?(?![a-z])|(v)alue", name.lower())
+    return "" if found is None else next(filter(None, found.groups()))
 
 
 def _used_words(text: str) -> dict[str, set[str]]:
