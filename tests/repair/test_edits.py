@@ -41,6 +41,7 @@ PROPOSED = {
         "keys, values = K, V\n    keys[:, n] = k_new\n    v_new = V",
         "keys, values = K, V\n    keys[:, n] = k_new\n    values[:, n] = v_new\n    v_new = V",
     ),
+    "a residual that is multiplied": ("return Q * proj(V)", "return Q + proj(V)"),
     "pairs": ("return torch.cat([a, a], -1)", "return a.repeat_interleave(2, dim=-1)"),
     "rows of the newest": ("m = mask[:, :, :n, :total]", "m = mask[:, :, total - n : total, :total]"),
     "triangle of the newest": ("m = torch.ones(n, m).triu(1)", "m = torch.ones(n, m).triu(m - n + 1)"),

@@ -158,6 +158,16 @@ def residual_added(site: Site) -> Iterator[Proposal]:
             yield (site.splice(f"{site.tight(place)} + {name}", place),)
 
 
+@proposes("operand", cst.BinaryOperation, cost=0.9)
+def residual_is_a_sum(site: Site) -> Iterator[Proposal]:
+    """`x * self.proj(heads)` -> `x + self.proj(heads)`: an input is multiplied with what a layer makes."""
+    node = site.node
+    assert isinstance(node, cst.BinaryOperation)
+    both = {type(node.left), type(node.right)}
+    if isinstance(node.operator, cst.Multiply) and both == {cst.Name, cst.Call}:
+        yield f"{site.code(node.left)} + {site.code(node.right)}"
+
+
 @proposes("statement", cst.Return, cost=1.0)
 def return_after_the_loop(site: Site) -> Iterator[Proposal]:
     """A `return` inside of a loop -> after it."""

@@ -95,9 +95,8 @@ def num_crossed(text: str) -> int:
     1
     """
     made = (pair for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Assign) for pair in _pairs(one))
-    return sum(
-        _role(target.id) not in makers for target, value in made if (makers := _makers(value)) and _role(target.id)
-    )
+    roles = ((_role(target.id), _makers(value)) for target, value in made)
+    return sum(bool(role and makers) and role not in makers for role, makers in roles)
 
 
 def _pairs(node: ast.Assign) -> Iterator[tuple[ast.Name, ast.expr]]:
