@@ -40,6 +40,7 @@ def test_a_layer_that_no_contract_has_is_mended(name: str, line: str):
     ("name", "line"),
     [
         ("gpt_fast_input_pos__values_not_written.py:Attention", "+        values[:, :, input_pos] = v_val"),
+        ("bert__key_is_query.py:BertSelfAttention", "+        k = self.key(hidden_states)"),
         ("clip_text__causal_overwritten.py:CLIPAttention", "+        if attention_mask is not None:"),
     ],
 )
@@ -213,6 +214,17 @@ NO_PATCH = {
         "gpt_fast_input_pos__tiled",
         "k = k.repeat(1, self.n_head // self.n_local_heads, 1, 1)",
         "k = k.repeat_interleave(self.n_head // self.n_local_heads, dim=1)",
+    ),
+    "a window as long ahead": (
+        "gemma2__one_too_many",
+        "torch.tril(ones, self.sliding_window_size - 1)",
+        "torch.tril(ones, self.sliding_window_size)",
+    ),
+    "a number for the residual": ("attn_residual_gate_block__times", "return x *", "return b *"),
+    "a gate that was not there": (
+        "attn_residual_gate_block__times",
+        "x * self.drop(self.out_proj((F.softmax(s, -1) @ v)",
+        "x + self.drop(self.out_proj((F.softmax(s, -1) @ v / 2.0)",
     ),
     "one of two masks that raises": ("clip_text__causal_overwritten", f"elif {ADDED}", f"if {ADDED}()"),
     "two masks that raise at once": (

@@ -274,7 +274,7 @@ def _said_of(found: Observation) -> tuple[str, ...]:
 
 
 def _beyond(found: Observation) -> frozenset[str]:
-    """Return what is said to happen to the output; a patch that brings a gate, if only of one number, hides a mistake."""
+    """Return what is done to the output; a gate that a patch brings, if only of one number, hides a mistake."""
     return frozenset(words for words in found.kind if words.endswith(("on its output", "to the output")))
 
 
