@@ -334,8 +334,17 @@ class _Trier:
             words = f"`{argument.name}` hides the future whatever it holds; is that what it is for?"
             return Claim(argument.name, (meant[0][2],), unknown=words)
         if meant:
-            return self._wrong(argument, *meant[0])
+            return self._beside(self._wrong(argument, *meant[0]), meanings)
         return self._meant(argument, meanings) if meanings else Claim(argument.name)
+
+    def _beside(self, claim: Claim, meanings: dict[str, list[str]]) -> Claim:
+        """Return what came of a mask that was misread in one form, with what the other forms were taken for."""
+        taken = {meaning: words for meaning, words in meanings.items() if meaning != "ignored"}
+        senses = [meaning for meaning in taken if meaning != "additive"]
+        if not taken or len(senses) > 1:
+            return claim
+        words = tuple(each for given in taken.values() for each in given)
+        return replace(claim, tried=(*words, *claim.tried), meaning=next(iter(senses), "additive"))
 
     def _is_a_switch(self, seen: Sequence[tuple[Hidden, Array, str, str]]) -> bool:
         """Whether a mask that is given, however filled, hides the future, and only that."""

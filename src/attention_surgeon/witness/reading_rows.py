@@ -19,7 +19,7 @@ from attention_surgeon.witness.record import Array, to_numbers
 from attention_surgeon.witness.roots import Root
 
 _TURNED_BACK = re.compile(
-    r"\bby -theta|\bminus (theta|the position|its position)|(opposite|negative) (direction|sign|angle|convention)"
+    r"\bby -theta|\bminus (theta|the position|its position)|(opposite|negative) (direction\b|sign|angle|convention)"
     r"|transpose of the (textbook|usual|standard)",
     re.IGNORECASE,
 )
