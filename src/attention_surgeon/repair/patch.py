@@ -102,8 +102,10 @@ def num_crossed(text: str) -> int:
 def _pairs(node: ast.Assign) -> Iterator[tuple[ast.Name, ast.expr]]:
     """Yield each name that is assigned, with its value."""
     target, value = node.targets[0], node.value
-    is_several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts)
-    pairs = zip(target.elts, value.elts, strict=True) if is_several else [(target, value)]
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = list(zip(target.elts, value.elts, strict=False))
+    else:
+        pairs = [(target, value)]
     yield from ((one, made) for one, made in pairs if isinstance(one, ast.Name))
 
 
