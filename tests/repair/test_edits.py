@@ -33,6 +33,15 @@ PROPOSED = {
         "return (Q * c) + (r(Q) * s), (K * c) + (r(K) * s)",
     ),
     "rotated over the heads": ("q = rotate(Q, c)", "q = rotate(Q.transpose(1, 2), c).transpose(1, 2)"),
+    "two masks at once": (
+        "if Q is None:\n        s = s + Q\n    elif mask is None:\n        s = s + mask",
+        "if Q is None:\n        s = s + Q\n    if mask is None:\n        s = s + mask",
+    ),
+    "values kept as the keys": (
+        "keys, values = K, V\n    keys[:, n] = k_new\n    v_new = V",
+        "keys, values = K, V\n    keys[:, n] = k_new\n    values[:, n] = v_new\n    v_new = V",
+    ),
+    "a residual that is multiplied": ("return Q * proj(V)", "return Q + proj(V)"),
     "pairs": ("return torch.cat([a, a], -1)", "return a.repeat_interleave(2, dim=-1)"),
     "rows of the newest": ("m = mask[:, :, :n, :total]", "m = mask[:, :, total - n : total, :total]"),
     "triangle of the newest": ("m = torch.ones(n, m).triu(1)", "m = torch.ones(n, m).triu(m - n + 1)"),

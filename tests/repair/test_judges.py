@@ -36,6 +36,20 @@ def test_a_layer_that_no_contract_has_is_mended(name: str, line: str):
     assert found.line
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("gpt_fast_input_pos__values_not_written.py:Attention", "+        values[:, :, input_pos] = v_val"),
+        ("bert__key_is_query.py:BertSelfAttention", "+        k = self.key(hidden_states)"),
+        ("clip_text__causal_overwritten.py:CLIPAttention", "+        if attention_mask is not None:"),
+    ],
+)
+def test_what_shows_only_in_other_calls_is_mended(name: str, line: str):
+    found = fix_file(f"{CASES / 'modern' / f'wrong_{name}'}")
+    assert (found.result, found.num_lines) == ("fixed", 1), found.reason
+    assert line in found.diff.splitlines()
+
+
 ALIBI = (CASES / "wrong_alibi_sign.py").read_text(encoding="utf-8")
 FAULT = "scores = scores + self.slopes[:, None, None] * distance"
 
@@ -176,6 +190,7 @@ def test_heads_come_before_what_is_seen_after_them():
 
 
 FLASH = "mixed = torch.nn.functional.scaled_dot_product_attention"
+ADDED = "attention_mask is not None:\n            scores = scores + attention_mask"
 NO_PATCH = {
     "a switch that raises": ("nanogpt__flash_not_causal", FLASH, FLASH.replace("mixed", "q")),
     "weights that do not come back": ("torch_mha_clone__summed_weights", "if not need_weights", "if need_weights"),
@@ -189,6 +204,38 @@ NO_PATCH = {
         "mingpt__mask_rolled",
         "masked_fill(self.bias[:,:,1:n+1,:n]",
         "masked_fill(self.bias[:,:,1:n+1,:n].mT",
+    ),
+    "a cache that is not called": (
+        "gpt_fast_input_pos__values_not_written",
+        "k, v = self.kv_cache.update(input_pos, k, v)",
+        "q, v = self.kv_cache.update(input_pos, q, v)",
+    ),
+    "half of what is tiled": (
+        "gpt_fast_input_pos__tiled",
+        "k = k.repeat(1, self.n_head // self.n_local_heads, 1, 1)",
+        "k = k.repeat_interleave(self.n_head // self.n_local_heads, dim=1)",
+    ),
+    "a window as long ahead": (
+        "gemma2__one_too_many",
+        "torch.tril(ones, self.sliding_window_size - 1)",
+        "torch.tril(ones, self.sliding_window_size)",
+    ),
+    "a number for the residual": ("attn_residual_gate_block__times", "return x *", "return b *"),
+    "a gate that was not there": (
+        "attn_residual_gate_block__times",
+        "x * self.drop(self.out_proj((F.softmax(s, -1) @ v)",
+        "x + self.drop(self.out_proj((F.softmax(s, -1) @ v / 2.0)",
+    ),
+    "one of two masks that raises": ("clip_text__causal_overwritten", f"elif {ADDED}", f"if {ADDED}()"),
+    "two masks that raise at once": (
+        "clip_text__causal_overwritten",
+        "elif attention_mask is not None:",
+        "assert attention_mask is None or causal_attention_mask is None\n        if attention_mask is not None:",
+    ),
+    "numbers that are not added any more": (
+        "clip_text__causal_overwritten",
+        f"elif {ADDED}",
+        f"if {ADDED}".replace("scores + attention_mask", "scores.masked_fill(attention_mask == 0, -1e9)"),
     ),
     "a cache that raises": ("whisper__mask_from_start", "cat([kv_cache[self.key]", "cat([kv_cache[~self.key]"),
 }

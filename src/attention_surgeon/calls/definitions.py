@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from attention_surgeon.calls.source import globals_of
 from attention_surgeon.calls.standins import stand_in
 from attention_surgeon.packages import how_to_get
 
@@ -254,16 +255,18 @@ def others_of_file(target: Any, pattern: str) -> dict[str, Any]:
     except (OSError, TypeError, SyntaxError):
         return {}
     found: dict[str, Any] = {}
+    own = globals_of(kind)  # of a text that is not the module's, what it defines itself
     for name in (name for statement in tree.body for name in sorted(_bound(statement))):
         if module is None or not re.search(pattern, name.lower()):
             continue
         try:
-            if name not in vars(module):
+            if name not in own and name not in vars(module):
                 run_definition(path, name, module, content)
         except Exception:  # noqa: BLE001  somebody else's file may raise anything
             continue
-        if name in vars(module) and not isinstance(vars(module)[name], ModuleType):
-            found[name] = vars(module)[name]
+        value = own.get(name, vars(module).get(name))
+        if value is not None and not isinstance(value, ModuleType):
+            found[name] = value
     return found
 
 

@@ -257,7 +257,7 @@ def text_of(target: Any, source: str | None = None) -> Text:
     """Return the text of a target; `source` is the text of its whole file, for what was executed from a string."""
     subject = target if inspect.isclass(target) or inspect.isroutine(target) else type(target)
     name = getattr(subject, "__name__", "")
-    names = _names(subject)
+    names = globals_of(subject)
     if source is not None:
         cut = _cut(source, name)
         if cut:
@@ -268,7 +268,8 @@ def text_of(target: Any, source: str | None = None) -> Text:
         return Text(_from_file(subject, name), names)
 
 
-def _names(subject: Any) -> Mapping[str, Any]:
+def globals_of(subject: Any) -> Mapping[str, Any]:
+    """Return the names of the file that a function or a class was made in."""
     if hasattr(subject, "__globals__"):
         return subject.__globals__
     for part in vars(subject).values() if inspect.isclass(subject) else ():

@@ -95,6 +95,26 @@ def of_what_its_neighbour_is_of(site: Site) -> Iterator[Proposal]:
             yield (site.splice(site.code(theirs), ours),)
 
 
+@proposes("state", cst.Assign, cost=0.8)
+def kept_as_its_neighbour(site: Site) -> Iterator[Proposal]:
+    """`keys[:, place] = k` -> after it also `values[:, place] = v`, where there are such names."""
+    node, function, line = site.node, site.source.enclosing(site.node, cst.FunctionDef), site.parent
+    assert isinstance(node, cst.Assign)
+    if function is None or line is None or not isinstance(node.targets[0].target, cst.Subscript):
+        return
+    text = _OF_A_ROLE.sub(lambda found: _OTHER_ROLE[found[0]], site.code())
+    known = {*site.scope.names, *site.scope.held, *_WORD.findall(site.code())}
+    if known.issuperset(_WORD.findall(text)) and text not in site.code(function):
+        end = lines_of(site, line).end
+        yield (Splice(end, end, f"{indent_of(site, line)}{text}\n"),)
+
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_OTHER_ROLE = {"keys": "values", "key": "value", "k": "v", "values": "keys", "value": "key", "v": "k"}
+_OF_A_ROLE = re.compile(r"(?<![A-Za-z])(keys?|k|values?|v)(?![A-Za-z])")
+"""What a name says of its role: `k` of `k_cache`."""
+
+
 def _made_of(node: cst.BaseExpression) -> cst.BaseExpression | None:
     """Return what a layer is applied to, under what follows it: `x` of `self.key(x).view(b, n, h, d)`."""
     while isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute):
@@ -369,17 +389,23 @@ def capped(site: Site) -> Iterator[Proposal]:
 
 @proposes("projection", cst.Call, cst.Name, cst.Assign, cst.Return, cost=1.0)
 def unused_layer_called(site: Site) -> Iterator[Proposal]:
-    """What the constructor makes and nobody uses is applied: `v = x` -> `v = self.value(x)`, `x @ self.W_v`."""
+    """What the constructor makes and nobody uses is applied: `v = x` -> `v = self.value(x)`, `x @ self.W_v`.
+
+    In the place of what is applied twice, not around it: `k = self.query(x)` -> `k = self.key(x)`.
+    """
     node, parent = site.node, site.parent
     unused = [name for name in site.scope.held if name not in site.scope.read]
     if not unused or len(unused) > _MOST:
+        return
+    if isinstance(node, cst.Call) and _is_used_again(site, node):
+        yield from ((site.splice(f"self.{name}", node.func),) for name in unused)
         return
     if isinstance(node, cst.Assign | cst.Return):
         inner = node.value.elements[0].value if isinstance(node.value, cst.Tuple) else node.value
     else:
         inner = node if isinstance(parent, cst.Arg) else None
     around = None if parent is None else site.source.parent(parent)
-    if inner is None or _is_used_again(site, around):
+    if inner is None or _is_used_again(site, around) or _is_used_again(site, inner):
         return
     for name in unused:
         yield (site.splice(f"self.{name}({site.code(inner)})", inner),)

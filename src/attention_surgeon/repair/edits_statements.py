@@ -73,6 +73,14 @@ def _is_all_of_an_if(site: Site) -> bool:
     return is_all and around is not None and isinstance(site.source.parent(around), cst.IndentedBlock)
 
 
+@proposes("mask", cst.If, cost=0.7)
+def asked_on_its_own(site: Site) -> Iterator[Proposal]:
+    """`elif padding_mask is not None:` -> `if padding_mask is not None:`: two masks may be given at once."""
+    word, start = b"elif", site.source.span(site.node)[0]
+    if site.source.content.startswith(word, start):
+        yield (Splice(start, start + len(word), "if"),)
+
+
 @proposes("statement", cst.SimpleStatementLine, cst.If, cost=0.9)
 def moved_up(site: Site) -> Iterator[Proposal]:
     """A statement before the one, two or three that stand before it."""
@@ -148,6 +156,16 @@ def residual_added(site: Site) -> Iterator[Proposal]:
     for place in places:
         for name in (*unread[:2], *site.scope.parameters[:1]):
             yield (site.splice(f"{site.tight(place)} + {name}", place),)
+
+
+@proposes("operand", cst.BinaryOperation, cost=0.9)
+def residual_is_a_sum(site: Site) -> Iterator[Proposal]:
+    """`x * self.proj(heads)` -> `x + self.proj(heads)`: an input is multiplied with what a layer makes."""
+    node = site.node
+    assert isinstance(node, cst.BinaryOperation)
+    both = {type(node.left), type(node.right)}
+    if isinstance(node.operator, cst.Multiply) and both == {cst.Name, cst.Call}:
+        yield f"{site.code(node.left)} + {site.code(node.right)}"
 
 
 @proposes("statement", cst.Return, cost=1.0)

@@ -45,12 +45,14 @@ class Judge(ABC):
         first: What was found about the object before anything is mended.
         places: The lines of its file that the judge saw to be wrong.
         words: Names in its text that what is wrong has to do with: an argument, a switch.
+        handed: Names of classes of its file that the judge hands it objects of, where they may be what is wrong.
         longest: CPU seconds that a candidate may take.
     """
 
     first: Verdict
     places: tuple[Location, ...] = ()
     words: tuple[str, ...] = ()
+    handed: tuple[str, ...] = ()
     longest: float = 1.5
 
     @property

@@ -5,7 +5,7 @@ asked for when the plain call still answers as before, bit for bit: a patch for 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,9 +25,11 @@ from attention_surgeon.testing.layer.behaviour import LayerContract
 from attention_surgeon.testing.steadiness import surroundings_kept
 from attention_surgeon.verdict import Verdict
 from attention_surgeon.witness import Finding, Flow, Observation, observe, read
+from attention_surgeon.witness.cache_objects import cache_kinds
 from attention_surgeon.witness.observe import expectations
 from attention_surgeon.witness.options import with_batch
 from attention_surgeon.witness.record import Array, to_numbers
+from attention_surgeon.witness.scores import Pattern
 
 _FAMILIES: Mapping[str, str] = {
     "rotary": "rotary",
@@ -40,6 +42,7 @@ _FAMILIES: Mapping[str, str] = {
     "tiled": "sharing",
     "qk_norm": "normed",
     "norm_axis": "normed",
+    "residual": "input is added",
 }
 """What an object is: a part of a fault's name, and a word of its kind. A patch that takes it out mends nothing."""
 
@@ -181,9 +184,17 @@ class OperationsJudge(Judge):
         )
         self.places = tuple(finding.place for finding in found.findings if finding.place is not None)
         self.words = tuple(finding.argument for finding in found.findings if finding.argument)
-        self._families = {word for word in _FAMILIES.values() if any(word in kind for kind in found.kind)}
+        if any("cache" in (finding.fault or "") for finding in found.findings):
+            self.handed = tuple(cache_kinds(target))
+        self._families = {word for word in _FAMILIES.values() if any(word in said for said in _said_of(found))}
         plainly = {finding.fault for finding in found.findings if not finding.argument}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
+        self._pattern = Pattern("nothing") if found.reading is None else found.reading.pattern
+        self._is_too_far_back = self._expects(plan).reach is None and any(
+            finding.fault == "window_off_by_one" and self._pattern.size > (self._expects(plan).window or 0)
+            for finding in found.findings
+        )
+        self._beyond = _beyond(found)
         self._parameters = _parameters(plan)
         self._num_running, self._num_returned = _num_running(plan), _num_returned(plan)
         self._takes_a_batch = _takes_a_batch(plan, self._says)
@@ -221,7 +232,7 @@ class OperationsJudge(Judge):
         left = _plain_of(found)
         if found.unknown or not self._is_less(left, self._all) or not self._is_the_same_kind(found):
             return None
-        if not self._untried.issuperset(found.untried) or self._is_tried_less(found):
+        if not self._untried.issuperset(found.untried) or self._is_tried_less(found, is_quick=is_quick):
             return None  # an argument that now raises is not mended
         if _num_returned(plan) < self._num_returned or (not is_quick and _num_running(plan) < self._num_running):
             return None  # nor is a switch of the constructor, or what comes back beside the output
@@ -231,15 +242,14 @@ class OperationsJudge(Judge):
             return None
         return Probe(len(left.faults), left=tuple(sorted(left.faults)))
 
-    def _is_tried_less(self, found: Observation) -> bool:
-        """Whether a cache that was fed in two ways before is fed in one now: the other one raises.
-
-        A mask that was ignored came in every form; what reads it takes fewer.
-        """
+    def _is_tried_less(self, found: Observation, *, is_quick: bool = False) -> bool:
+        """Whether what was called before raises now, or is understood in another way, or is not called at all."""
         before, now = _ways(self._tried), _ways(found.tried)
-        if any("ignored" in name for name in self.first.names):
-            before = {name: ways for name, ways in before.items() if "mask" not in name}
-        return any(ways - now.get(name, ways) for name, ways in before.items())
+        if not is_quick and _num_sizes(found.tried) < _num_sizes(self._tried):
+            return True
+        if any("ignored" in name for name in self.first.names):  # with what it hides now, some query may see no key
+            before = {name: {way for way in ways if not _OF_KEYS.match(way)} for name, ways in before.items()}
+        return any(name not in now or ways - now[name] for name, ways in before.items())
 
     def _is_less(self, left: _Plain, before: _Plain) -> bool:
         """Whether faults have gone and none has come, but those that the ones that went had stood before."""
@@ -251,8 +261,21 @@ class OperationsJudge(Judge):
     def _is_the_same_kind(self, found: Observation) -> bool:
         if self._is_causal and not _is_causal(found):
             return False
-        said = (*found.kind, *found.remarks)  # that only the keys are normed is remarked
-        return all(any(word in words for words in said) for word in self._families)
+        if self._is_too_far_back and found.reading is not None and found.reading.pattern.size >= self._pattern.size:
+            return False  # as far ahead is another window, too
+        if not self._all.is_cut_short and not _beyond(found) <= self._beyond:
+            return False
+        return all(any(word in words for words in _said_of(found)) for word in self._families)
+
+
+def _said_of(found: Observation) -> tuple[str, ...]:
+    """Return what an object is; that only the keys are normed, or that the input is added, is remarked."""
+    return (*found.kind, *found.remarks)
+
+
+def _beyond(found: Observation) -> frozenset[str]:
+    """Return what is done to the output; a gate that a patch brings, if only of one number, hides a mistake."""
+    return frozenset(words for words in found.kind if words.endswith(("on its output", "to the output")))
 
 
 def _idle(found: Observation) -> frozenset[str]:
@@ -260,10 +283,35 @@ def _idle(found: Observation) -> frozenset[str]:
     return frozenset(one for one in found.remarks if "parameter" in one and "nothing" in one and "bias`" not in one)
 
 
+_SIZES = re.compile(r"^one token$|\(\d[\d, ]*\)$")
+"""What is said of a call that was made at other sizes: what stands in front of the tokens may change."""
+
+_MASK = re.compile(r"\) (boolean|additive|integer)\b")
+_OF_KEYS = re.compile(r"\(b(, 1)*, m\)")
+"""A mask of keys alone, alike for every query."""
+
+_MEANING = re.compile(r"(True hides|True may attend|added)$")
+
+
 def _ways(tried: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return how each argument was given: a mask with which axes, a cache in which pieces. What it means may change."""
-    told = (words.partition(": ") for words in tried)
-    return {name: frozenset(re.findall(r"\([^)]*\)", ways) or ways.split(", ")) for name, _, ways in told if ways}
+    """Return how each argument was given and taken: a mask with which axes, for what, a cache in which pieces.
+
+    Of a mask that was misread or ignored only the name: what reads it takes fewer forms.
+    """
+    told = (words.partition(": ") for words in tried if not _SIZES.search(words))
+    return {name: frozenset(_ways_in(ways)) for name, _, ways in told}
+
+
+def _num_sizes(tried: Iterable[str]) -> int:
+    return sum(_SIZES.search(words) is not None for words in tried)
+
+
+def _ways_in(words: str) -> Iterator[str]:
+    meaning = _MEANING.search(words)
+    if meaning is not None:
+        yield meaning[0]
+    if meaning is not None or not _MASK.search(words):
+        yield from re.findall(r"\([^)]*\)(?: \w+)?", words) or words.split(", ")
 
 
 def _num_returned(plan: Plan) -> int:

@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from attention_surgeon.errors import FileAccessError
@@ -85,6 +86,39 @@ def num_hidings(text: str) -> int:
     """
     calls = (one.func for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Call))
     return sum(isinstance(one, ast.Attribute) and one.attr in _HIDING for one in calls)
+
+
+def num_crossed(text: str) -> int:
+    """Return how many queries, keys and values are made by the projection of another one, by their names.
+
+    >>> num_crossed("q, k = self.q_proj(x), self.q_proj(x)")
+    1
+    """
+    made = (pair for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Assign) for pair in _pairs(one))
+    roles = ((_role(target.id), _makers(value)) for target, value in made)
+    return sum(bool(role and makers) and role not in makers for role, makers in roles)
+
+
+def _pairs(node: ast.Assign) -> Iterator[tuple[ast.Name, ast.expr]]:
+    """Yield each name that is assigned, with its value."""
+    target, value = node.targets[0], node.value
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = list(zip(target.elts, value.elts, strict=False))
+    else:
+        pairs = [(target, value)]
+    yield from ((one, made) for one, made in pairs if isinstance(one, ast.Name))
+
+
+def _makers(node: ast.expr) -> set[str]:
+    """Return the roles of the projections that are called in an expression."""
+    functions = (one.func for one in ast.walk(node) if isinstance(one, ast.Call))
+    return {_role(one.attr) for one in functions if isinstance(one, ast.Attribute) and _is_self(one.value)} - {""}
+
+
+def _role(name: str) -> str:
+    """Return `q`, `k` or `v` where a name says it."""
+    found = re.search(r"(?:^|_|w)([qkv])(?:$|_)|(q)uer|(k)eys?(?![a-z])|(v)alue", name.lower())
+    return "" if found is None else next(filter(None, found.groups()))
 
 
 def _used_words(text: str) -> dict[str, set[str]]:

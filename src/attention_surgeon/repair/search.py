@@ -26,7 +26,7 @@ from attention_surgeon.repair import (
 )
 from attention_surgeon.repair.edit import Edit, Kind, edits_of
 from attention_surgeon.repair.judge import Judge, Probe
-from attention_surgeon.repair.patch import lost_words, num_hidings, size_of
+from attention_surgeon.repair.patch import lost_words, num_crossed, num_hidings, size_of
 from attention_surgeon.repair.source import Source, Splice
 from attention_surgeon.repair.workbench import Workbench, bounded, load
 
@@ -138,7 +138,7 @@ class Search:
     def _step(self, before: _Start, *, among: Among, closely: bool) -> Fix | None:
         """Try every edit of one text; of what is right, return the smallest; go on from what is better."""
         source = Source(before.fix.text)
-        bench = Workbench(source.closure(self.name), self.name, self.module)
+        bench = Workbench(source.closure(self.name, *self.judge.handed), self.name, self.module)
         start = before.probe or self._probe(bench, (), closely=closely)
         best: Fix | None = None
         last = math.inf
@@ -208,7 +208,8 @@ class Search:
         """Whether a whole text is right, on what nobody has used before too, and still reads what it is given."""
         try:
             with bounded(_VERIFYING):
-                if lost_words(self._original, text) or self._hides_less(text):
+                is_crossed = num_crossed(text) > num_crossed(self._original)
+                if is_crossed or lost_words(self._original, text) or self._hides_less(text):
                     return False
                 target = load(text, self.module, self.name)
                 return self.judge.is_right(target) and self.judge.holds(target)

@@ -108,8 +108,12 @@ class Source:
             names.add(self.module.code_for_node(bound).split(".")[0])
         return frozenset(names)
 
-    def closure(self, name: str) -> "Closure":
-        """Return the statements that an object of the file is made of.
+    def closure(self, name: str, *handed: str) -> "Closure":
+        """Return the statements that an object of the file is made of, and what is handed to it.
+
+        Args:
+            name: Of the object.
+            handed: Names of classes of the file that it is given objects of: a cache.
 
         Raises:
             LoadError: the file does not define it.
@@ -117,7 +121,7 @@ class Source:
         first = name.partition(".")[0]
         if first not in self.definitions:
             raise LoadError(f"the file does not define {first} itself; give the file that does.")
-        found, waiting = set[int](), [self.definitions[first]]
+        found, waiting = set[int](), [self.definitions[one] for one in (first, *handed)]
         while waiting:
             index = waiting.pop()
             if index not in found:

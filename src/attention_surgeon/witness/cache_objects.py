@@ -16,11 +16,19 @@ _KEEPS = ("update", "append", "write", "put", "extend")
 
 def cache_makers(plan: Plan, length: int) -> Iterator[Callable[[], Any]]:
     """Yield ways to make an empty cache that holds `length` tokens, one for each class of the file that keeps some."""
-    for kind in dict.fromkeys(filter(inspect.isclass, others_of_file(plan.target, "cache").values())):
-        if any(hasattr(kind, name) for name in _KEEPS):
-            given = _sizes_for(kind, plan, length)
-            if given is not None:
-                yield lambda kind=kind, given=given: kind(**given)
+    for kind in dict.fromkeys(cache_kinds(plan.target).values()):
+        given = _sizes_for(kind, plan, length)
+        if given is not None:
+            yield lambda kind=kind, given=given: kind(**given)
+
+
+def cache_kinds(target: Any) -> dict[str, type]:
+    """Return the classes of the target's file that keep keys and values, by name."""
+    return {
+        name: kind
+        for name, kind in others_of_file(target, "cache").items()
+        if inspect.isclass(kind) and any(hasattr(kind, one) for one in _KEEPS)
+    }
 
 
 def empty_place(made: Any) -> str | None:

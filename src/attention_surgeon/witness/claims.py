@@ -221,7 +221,7 @@ class _Trier:
         return Claim(argument.name)
 
     def together(self, claims: Sequence[Claim]) -> list[Claim]:
-        """Give every two masks at once: what each of them hides must be hidden."""
+        """Give every two masks at once: what each of them hides must be hidden; of each pair, that it was tried."""
         found = []
         for one, two in itertools.combinations(claims, 2):
             (allowed, first), (other, second) = (
@@ -231,6 +231,7 @@ class _Trier:
             seen = self._hidden({one.argument: first, two.argument: second})
             if seen is None or seen.cells.shape != self.plain.cells.shape:
                 continue
+            found.append(Claim(f"{one.argument} and {two.argument}", ("at once",)))
             for ignored, kept, hidden in ((two, one, ~allowed), (one, two, ~other)):
                 if (seen.cells == (self.plain.cells | hidden)).all():
                     words = f"with `{kept.argument}` given, `{ignored.argument}` hides nothing"
@@ -333,8 +334,17 @@ class _Trier:
             words = f"`{argument.name}` hides the future whatever it holds; is that what it is for?"
             return Claim(argument.name, (meant[0][2],), unknown=words)
         if meant:
-            return self._wrong(argument, *meant[0])
+            return self._beside(self._wrong(argument, *meant[0]), meanings)
         return self._meant(argument, meanings) if meanings else Claim(argument.name)
+
+    def _beside(self, claim: Claim, meanings: dict[str, list[str]]) -> Claim:
+        """Return what came of a mask that was misread in one form, with what the other forms were taken for."""
+        taken = {meaning: words for meaning, words in meanings.items() if meaning != "ignored"}
+        senses = [meaning for meaning in taken if meaning != "additive"]
+        if not taken or len(senses) > 1:
+            return claim
+        words = tuple(each for given in taken.values() for each in given)
+        return replace(claim, tried=(*words, *claim.tried), meaning=next(iter(senses), "additive"))
 
     def _is_a_switch(self, seen: Sequence[tuple[Hidden, Array, str, str]]) -> bool:
         """Whether a mask that is given, however filled, hides the future, and only that."""

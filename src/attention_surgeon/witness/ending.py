@@ -67,7 +67,8 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     beyond = _beyond_merging(flow, op, cores[0], canons[0]) if fault == "unknown" and len(cores) == 1 else None
     if beyond is not None:
         name, fault = beyond
-        return replace(_tail(flow, op, output), beyond=name, fault=fault, op=op)
+        tail = _tail(flow, op, output)
+        return replace(tail, beyond=name, fault=fault or tail.fault, op=op)
     if fault is not None:
         known = fault != "unknown"
         return Ending(fault if known else None, known, op, op=op)

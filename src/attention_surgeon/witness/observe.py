@@ -229,6 +229,7 @@ class _Observer:
         self.unknown: list[str] = []
         self.tried: list[str] = []
         self.untried: list[str] = []
+        self.given: set[str] = set()
         self.remarks: list[str] = []
         self.hiding: frozenset[str] = frozenset()
 
@@ -256,7 +257,7 @@ class _Observer:
             tuple(dict.fromkeys(self.unknown)),
             tuple(dict.fromkeys([*reading.remarks, *self.remarks])),
             tuple(self.tried),
-            tuple(dict.fromkeys(self.untried)),
+            tuple(dict.fromkeys(name for name in self.untried if name not in self.given)),
             reading,
         )
 
@@ -292,9 +293,7 @@ class _Observer:
             is_of_softmax = claim.fault == "mask_misread" and "softmax" in claim.sentence
             if not (is_no_softmax and is_of_softmax):  # what is said already
                 self._claim(claim)
-        tried = {claim.argument: claim for claim in try_options(self.plan)}
-        self.untried = [name for name in self.untried if name not in tried]
-        for claim in tried.values():
+        for claim in {claim.argument: claim for claim in try_options(self.plan)}.values():
             self._claim(claim)
         roles = {a.role: a.name for a in self.plan.arguments}
         if "need_weights" in roles:
@@ -331,15 +330,16 @@ class _Observer:
         if claim.unknown:
             self.unknown.append(claim.unknown)
         if claim.tried:
+            self.given.add(claim.argument)
             meaning = {"hide": ", True hides", "keep": ", True may attend", "additive": ", added"}.get(
                 claim.meaning, ""
             )
             self.tried.append(f"{claim.argument}: {', '.join(claim.tried)}{meaning}")
-        else:
+        elif claim.fault is None:
             self.untried.append(claim.argument)
 
-    def _has(self, fault: str) -> bool:
-        return any(finding.fault == fault for finding in self.findings)
+    def _is_new(self, fault: str | None) -> bool:
+        return fault is not None and all(finding.fault != fault for finding in self.findings)
 
     def _need_weights(self, name: str) -> None:
         for value in (True, False):
@@ -424,7 +424,7 @@ class _Observer:
             self.tried.append(words)
             is_causal = found.pattern.is_causal
             cache = try_cache(plan, is_causal=is_causal, says=self.says, hiding=self.hiding)
-            if cache is not None and cache.fault is not None and not self._has(cache.fault):
+            if cache is not None and cache.tried and (cache.argument not in self.given or self._is_new(cache.fault)):
                 self._claim(replace(cache, sentence=f"with {words}: {cache.sentence}"))
 
     def _slopes(self, reading: Reading) -> None:

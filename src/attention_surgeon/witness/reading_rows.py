@@ -19,7 +19,7 @@ from attention_surgeon.witness.record import Array, to_numbers
 from attention_surgeon.witness.roots import Root
 
 _TURNED_BACK = re.compile(
-    r"\bby -theta|\bminus (theta|the position|its position)|(opposite|negative) (direction|sign|angle|convention)"
+    r"\bby -theta|\bminus (theta|the position|its position)|(opposite|negative) (direction\b|sign|angle|convention)"
     r"|transpose of the (textbook|usual|standard)",
     re.IGNORECASE,
 )
@@ -209,7 +209,7 @@ class RowReader:
         self.reading.key_heads = shared = len(set(groups))
         self.notes.has_one_value = len(set(given)) == 1 < len(set(groups))
         op = core.combine if core.is_fused else core.scores[0]
-        if len(set(given)) == shared and given != groups and not core.is_fused:
+        if len(set(given)) == shared and given != groups:
             words = f"the query heads use the values of heads {_listed(given)} and the keys of {_listed(groups)}"
             self.notes.wrong("heads_tiled", "output", words, self.notes.last_op(core.combine, _REPEATS) or core.combine)
             return
