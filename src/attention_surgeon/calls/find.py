@@ -51,6 +51,7 @@ _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
 _WIDEST = 2048  # features of a layer at its author's own sizes
 _TOLD = re.compile(r"size of tensor \w \((\d+)\)")
+_MIXES = "it attends over several axes of its input at once, or one softmax serves several sequences; I judge neither"
 _LONGEST = 300  # tokens
 
 
@@ -96,6 +97,7 @@ class _Search:
     made: list[_Made] = field(default_factory=list)
     reached: int = 0
     told: set[tuple[int, int]] = field(default_factory=set)
+    mixes: bool = False
 
     def result(self) -> Plan | Refusal:
         """Search, with warnings off and the state of gradients and of random numbers as before."""
@@ -132,7 +134,7 @@ class _Search:
             self._climb(*self.made[0])
         if self.best is not None:
             return self.best[1]
-        return self._refusal("")
+        return self._refusal(_MIXES if self.mixes else "")
 
     def _library(self) -> Library:
         """Return whose arrays it takes, by what its text uses, then by what its file imports."""
@@ -270,6 +272,9 @@ class _Search:
             return None
         self.reached = sys.maxsize
         plan = dataclasses.replace(plan, output=seen.output, output_axes=seen.axes)
+        if seen.faults and any("s" in a.axes for a in plan.arguments):
+            self.mixes = True
+            return None
         is_grouped = any("g" in a.axes for a in plan.arguments)
         if seen.faults and layout.is_against:  # what runs in a layout that its text does not have proves nothing
             return None
