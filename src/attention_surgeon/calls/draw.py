@@ -252,7 +252,7 @@ def _fill(parameter: Any, source: np.random.Generator) -> None:
 
     old = parameter.detach().double().numpy()
     with torch.no_grad():
-        parameter.copy_(torch.from_numpy(_drawn_like(old, source)))
+        parameter.copy_(torch.as_tensor(_drawn_like(old, source)))  # one number is no array to NumPy
 
 
 def _drawn_like(old: np.ndarray, source: np.random.Generator) -> np.ndarray:

@@ -74,6 +74,17 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     return _tail(flow, op, output)
 
 
+def joins_softmaxes(flow: Flow, ending: Ending, cores: Sequence[Core]) -> bool:
+    """Whether several softmaxes, none of them made from another, enter an output projection as wide as one of them."""
+    if ending.op is None or len(cores) < 2 or ending.op not in flow.projections:
+        return False
+    entering, one = _tokens_in(flow, ending.op), flow.ops[cores[0].combine].value
+    is_wide = entering is not None and one is not None and entering.size == one.size
+    return is_wide and all(
+        flow.reaches(core.combine, ending.op) and not flow.reaches(cores[0].combine, core.softmax) for core in cores[1:]
+    )
+
+
 def projected_in_heads(flow: Flow, op: int, heads: Array) -> Array | None:
     """Return heads `(b, h, n, d)` behind a projection that each of them has for itself, as latents have; else None."""
     recorded = flow.ops[op]
