@@ -40,6 +40,10 @@ def behaviour_of(plan: Plan, made: Any) -> Behaviour:
     """
     inputs = plan.draw(seed=0)
     returned = plan.call(made, _copied(inputs))
+    from torch.nn import Module
+
+    if isinstance(returned, Module):
+        raise LookupError(f"it returns a module, {type(returned).__name__}")
     arrays = plan.arrays(returned)
     output, axes = _output(plan, arrays)
     kinds = {a.role for a in plan.arguments if a.required}

@@ -27,6 +27,7 @@ from attention_surgeon.calls.example import plan_of_example
 from attention_surgeon.calls.jax_names import run_with_numpy
 from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import Plan, Refusal
+from attention_surgeon.calls.reasons import made_by, refusal, words_of_error
 from attention_surgeon.calls.sizes import Proposal, proposals
 from attention_surgeon.calls.source import Text, text_of
 from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, lengths_of, widths_of
@@ -116,6 +117,8 @@ class _Search:
             np.random.set_state(state[1])  # noqa: NPY002
 
     def _result(self) -> Plan | Refusal:
+        if kind := made_by(self.target):
+            return Refusal(f"{self.target.__name__} makes a {kind} and attends to nothing itself; judge {kind}")
         self.method = method_of(self.target)
         self.parameters = signature_of(self.target, self.method)
         is_mask = inspect.isroutine(self.target) and bool(re.search("mask|padding", self.target.__name__.lower()))
@@ -287,16 +290,12 @@ class _Search:
         return dataclasses.replace(plan, notes=tuple(self.errors), switches=self._switched, finder=self._resized)
 
     def _note(self, error: Exception) -> None:
-        words = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error).strip() else ''}"
+        words = words_of_error(error)
         self.errors[words] = self.errors.get(words, 0) + 1
 
     def _refusal(self, reason: str) -> Refusal:
-        tried = tuple(sorted(self.errors, key=lambda words: -self.errors[words]))
-        where = f"{getattr(self.target, '__name__', type(self.target).__name__)}"
-        reason = reason or f"none of {self.attempts} calls of {where} worked" + (f": {tried[0]}" if tried else "")
-        return Refusal(
-            reason, tried, "add a function example() that returns the object and its arguments: return layer, (x,)"
-        )
+        tried = sorted(self.errors, key=lambda words: -self.errors[words])
+        return refusal(getattr(self.target, "__name__", type(self.target).__name__), tried, self.attempts, reason)
 
     def _climb(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> None:
         """Change one argument at a time and keep what gets further down the text, where all at once are too many."""

@@ -153,7 +153,12 @@ class Flow:
             across = value.shape[axes.index("x")] if "x" in axes else 1
             beside = value.shape[axes.index("s")] if "s" in axes else 1
             for token in (self.tokens[number] for number in numbers if self.tokens[number].argument == argument):
-                where = {"b": token.batch // beside, "s": token.batch % beside, "n": token.position, "m": token.position}
+                where = {
+                    "b": token.batch // beside,
+                    "s": token.batch % beside,
+                    "n": token.position,
+                    "m": token.position,
+                }
                 where |= {"y": token.position // across, "x": token.position % across}
                 place = tuple(where.get(axis, slice(None)) for axis in axes)
                 if isinstance(value, Tensor):
