@@ -18,7 +18,8 @@ from attention_surgeon.calls.plan import Plan
 _MASKS = ("nm", "bnm", "b1nm", "b1n1", "b1m", "b11m", "bm", "hnm", "1nm", "11nm", "bhnm")
 _OUTPUTS = (
     "bnd", "nbd", "bhnd", "bnhd", "nd", "hnd", "bdn", "bdyx", "byxd", "thd", "td", "fnd",
-    "bsnd", "bnsd", "nsbd", "bd", "nm", "bnm", "b1nm", "bhnm", "hnm", "1nm", "11nm", "b1m", "bm", "b11m", "1hnm", "m", "n", "d",
+    "bsnd", "bnsd", "nsbd", "bd", "nm", "bnm", "b1nm", "bhnm", "hnm", "1nm", "11nm", "b1m", "bm", "b11m", "1hnm",
+    "m", "n", "d",
 )  # fmt: skip
 
 

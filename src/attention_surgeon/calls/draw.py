@@ -49,7 +49,7 @@ def form_value(argument: Argument, sizes: Sizes, library: str, source: np.random
 
 
 def shape_of(axes: str, sizes: Sizes, width: int) -> tuple[int, ...]:
-    """Return the shape that axes have: b, s, n, m, h, g (key heads), d, t (packed queries), u (packed keys), y, x, 1."""
+    """Return the shape that axes have: b, s, n, m, h, g (key heads), d, t and u (packed), y, x, 1."""
     rows, columns = rectangle(sizes.n_q)
     known = {
         "b": sizes.batch, "s": _BESIDE, "n": sizes.n_q, "m": sizes.n_k, "h": sizes.heads or 1,

@@ -30,7 +30,7 @@ from attention_surgeon.calls.plan import Plan, Refusal
 from attention_surgeon.calls.reasons import made_by, refusal, words_of_error
 from attention_surgeon.calls.sizes import Proposal, proposals
 from attention_surgeon.calls.source import Text, text_of
-from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, lengths_of, widths_of
+from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, PICTURE, lengths_of, widths_of
 
 _USES: tuple[tuple[Library, str], ...] = (
     ("jax", r"\b(jnp|jax)\."),
@@ -51,7 +51,7 @@ _NO_NUMBERS = 2  # faults of a call that gives none: a mask of the wrong polarit
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
 _WIDEST = 2048  # features of a layer at its author's own sizes
-_TOLD = re.compile(r"size of tensor \w \((\d+)\)")
+_TOLD = re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)")
 _MIXES = "it attends over several axes of its input at once, or one softmax serves several sequences; I judge neither"
 _LONGEST = 300  # tokens
 
@@ -174,8 +174,13 @@ class _Search:
                     break
 
     def _at_lengths_told(self, given: dict[str, Any], made: Any, proposal: Proposal) -> Iterator[Plan | None]:
-        """Try as many tokens as an error says that a table of the layer is made for, and one less: a class token."""
-        found = {int(n) for words in self.errors for n in _TOLD.findall(words)}
+        """Try as many tokens as an error says that a table of the layer is made for, and one less: a class token.
+
+        A table is told of by an error that names the tokens that were given beside it.
+        """
+        given_tokens = {n + beside for pair in (*FIRST_LENGTHS, *PICTURE) for n in pair for beside in (0, 1)}
+        pairs = [(int(a), int(b)) for words in self.errors for a, b in _TOLD.findall(words)]
+        found = {n for pair in pairs for n, other in (pair, pair[::-1]) if other in given_tokens}
         for n in sorted(n for n in found if (id(made), n) not in self.told):
             self.told.add((id(made), n))
             lengths = [(m, m) for m in (n, n - 1) if 3 < m <= _LONGEST]

@@ -1,4 +1,4 @@
-"""Why a target was not called, in plain words: what it needs that is not there, or what it is instead of an attention."""
+"""Why a target was not called, in plain words: what it needs that is not there, or what it is instead."""
 
 import inspect
 import linecache

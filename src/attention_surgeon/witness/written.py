@@ -13,7 +13,6 @@ from attention_surgeon.witness.operand_rows import NullRows, Rows, null_rows_in,
 from attention_surgeon.witness.products import Product, as_product
 from attention_surgeon.witness.record import Array, Op, Trace
 
-
 _OF_ONE = 1e-3  # how far the weights of one softmax may be from a sum of one
 
 
