@@ -87,7 +87,8 @@ def mixed_rows(labels: Array, name: str, core: Core, flow: Flow) -> Structure:
         return Structure("rows_unknown", "its rows are one feature of all tokens: it attends over the channels", core)
     if (labels >= 0).all():
         return Structure("heads_split_by_view", f"a row of the {name} holds features of several tokens", core)
-    return Structure("rows_mix_tokens", f"a row of the {name} is made of several tokens", core)
+    words = f"a row of the {name} is made of several tokens, as a mean is; I follow rows of one token each"
+    return Structure("rows_mix_tokens", words, core)
 
 
 def one_or_all(positions: Array) -> Array:

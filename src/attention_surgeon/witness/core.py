@@ -42,7 +42,10 @@ def find_cores(flow: Flow) -> list[Core]:
         return fused
     products = flow.products
     if len(products) < 2:
-        raise UnjudgedError("I see no two products of tokens with tokens, as attention has them")
+        raise UnjudgedError(
+            "I see no two products of tokens with tokens, queries with keys and weights with values: "
+            "it is no dot-product attention that I can read"
+        )
     softs = [i for i, op in enumerate(flow.ops) if op.name in ("softmax", "exp") and not flow.is_constant(i)]
     if not softs:
         raise UnjudgedError("there is no softmax between its products: it is not softmax attention")

@@ -618,7 +618,7 @@ class _Observer:
                 step = 1e-3
                 wanted = float((total(value + step * direction) - total(value - step * direction)) / (2 * step))
         except Exception:  # noqa: BLE001  a gradient that is refused is a fact about that call
-            self.untried.append("gradients")
+            self.untried.append(f"gradients {when}".strip())
             return
         if any(a.role in ("cache", "use_cache") or "pos" in a.name for a in self.plan.arguments) and (
             slope is None or abs(slope - wanted) > 1e-2 * max(1.0, abs(wanted))
