@@ -28,6 +28,7 @@ from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
 from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale
 
+_STEPS = (1e-3, 1e-5)  # of a difference; the small one where scores are steep
 _OTHERS = ("context", "key", "value")  # roles of what is attended to
 _LONG = 40  # tokens; past a tile of 32 and with a ragged tail
 
@@ -129,6 +130,10 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
             and re.search(r"local|sliding", v)
             and re.search(rf"[=!]= *[\"']{re.escape(v)}[\"']", says)
             for v in given.values()
+        ),
+        has_plain_bias=any(
+            re.match(r"scale_(pos|rel|bias)", key) and value is False
+            for key, value in (_defaults(plan.target) | given).items()
         ),
         has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
         is_unscaled=is_unscaled or promises_no_scale(name, says),
@@ -614,14 +619,16 @@ class _Observer:
                 weigh.append(torch.cos(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape))
             return (output * weigh[0]).sum()
 
+        def slope_by(step: float) -> float:
+            return float((total(value + step * direction) - total(value - step * direction)) / (2 * step))
+
         try:
             with torch.enable_grad():
                 x = value.clone().requires_grad_()
                 answer = total(x * 1)
                 slope = float((torch.autograd.grad(answer, x)[0] * direction).sum()) if answer.requires_grad else None
             with torch.no_grad():
-                step = 1e-3
-                wanted = float((total(value + step * direction) - total(value - step * direction)) / (2 * step))
+                wanted = min((slope_by(step) for step in _STEPS), key=lambda found: abs(found - (slope or 0.0)))
         except Exception:  # noqa: BLE001  a gradient that is refused is a fact about that call
             self.untried.append(f"gradients {when}".strip())
             return
