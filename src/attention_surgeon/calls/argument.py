@@ -34,8 +34,9 @@ class Argument:
         required: Whether each call of the plan gives it.
         default: Of the signature; `inspect.Parameter.empty` for none.
         kind: Positional or by name only, as `inspect` says it.
-        axes: For tensors of tokens, one letter per axis: b sequences, n queries, m keys, h heads, g key heads,
-            d numbers, t and u queries and keys packed into one axis, y and x rows and columns of a picture.
+        axes: For tensors of tokens, one letter per axis: b sequences, s more of them beside each, n queries, m keys,
+            h heads, g key heads, d numbers, t and u queries and keys packed into one axis, y and x rows and columns of
+            a picture.
         form: How its value is drawn, see `draw.py`.
         width: The length of its `d` axis.
         value: What is given each time, for the form `given`.

@@ -29,6 +29,7 @@ METHODS = (
     "self_attend",
     "predict",
 )
+_BESIDE = ("bsnd", "bnsd", "nsbd")  # sequences in two axes; one argument of four axes has no heads of its own
 _NUM_WHOLE = 2
 """So many of them are the whole of an object; the others may be a step of it."""
 
@@ -156,7 +157,9 @@ def layouts(
     families = (
         ["bnd", "nbd", "nd", "bhnd", "bnhd", "hnd"]
         if is_function
-        else ["bnd", "nbd", "nd", "bdn", "bhnd", "bnhd", "bdyx", "byxd"]
+        else ["bnd", "nbd", "nd", "bdn", "bhnd", "bnhd", "bdyx", "byxd", *_BESIDE]
+        if has_keys
+        else ["bnd", "nbd", "nd", "bdn", *_BESIDE, "bhnd", "bnhd", "bdyx", "byxd"]
     )
     if "bounds" in roles.values():
         families = ["thd", "td"]

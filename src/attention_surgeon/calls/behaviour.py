@@ -18,7 +18,8 @@ from attention_surgeon.calls.plan import Plan
 _MASKS = ("nm", "bnm", "b1nm", "b1n1", "b1m", "b11m", "bm", "hnm", "1nm", "11nm", "bhnm")
 _OUTPUTS = (
     "bnd", "nbd", "bhnd", "bnhd", "nd", "hnd", "bdn", "bdyx", "byxd", "thd", "td", "fnd",
-    "bd", "nm", "bnm", "b1nm", "bhnm", "hnm", "1nm", "11nm", "b1m", "bm", "b11m", "1hnm", "m", "n", "d",
+    "bsnd", "bnsd", "nsbd", "bd", "nm", "bnm", "b1nm", "bhnm", "hnm", "1nm", "11nm", "b1m", "bm", "b11m", "1hnm",
+    "m", "n", "d",
 )  # fmt: skip
 
 
@@ -40,6 +41,10 @@ def behaviour_of(plan: Plan, made: Any) -> Behaviour:
     """
     inputs = plan.draw(seed=0)
     returned = plan.call(made, _copied(inputs))
+    from torch.nn import Module
+
+    if isinstance(returned, Module):
+        raise LookupError(f"it returns a module, {type(returned).__name__}")
     arrays = plan.arrays(returned)
     output, axes = _output(plan, arrays)
     kinds = {a.role for a in plan.arguments if a.required}
@@ -48,7 +53,7 @@ def behaviour_of(plan: Plan, made: Any) -> Behaviour:
     faults += _has_equal_rows(first, axes)
     if kinds & TOKENS:
         is_attention = not inspect.isroutine(plan.target) or bool(kinds & {"key", "value", "context", "weights"})
-        faults += _misbehaviours(plan, made, inputs, first, output, axes, "bhn" if is_attention else "bh")
+        faults += _misbehaviours(plan, made, inputs, first, output, axes, "bshn" if is_attention else "bsh")
     return Behaviour(output if len(arrays) > 1 else -1, axes, faults)
 
 
@@ -69,7 +74,7 @@ def _misbehaviours(
         if axis not in watched or axis not in axes or first.shape[axes.index(axis)] == 1:
             continue
         is_crossed = _crosses(plan, made, inputs, first, output, axes.index(axis), axis, given)
-        found += is_crossed if axis in "bh" else not is_crossed
+        found += is_crossed if axis in "bsh" else not is_crossed
     return found
 
 
@@ -95,7 +100,7 @@ def _crosses(
         arrays = plan.arrays(plan.call(made, changed))
         other = _numbers(arrays[output])
         if other.shape != first.shape:
-            return axis not in "bh"
+            return axis not in "bsh"
         rest = np.delete(np.abs(np.nan_to_num(other) - np.nan_to_num(first)), index, axis=place)
         if rest.size and rest.max() > 1e-4 * (np.abs(np.nan_to_num(first)).max() + 1e-30):
             return True

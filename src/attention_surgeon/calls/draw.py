@@ -14,6 +14,7 @@ import numpy as np
 from attention_surgeon.calls.argument import Argument, Sizes
 
 _BASE = 10000.0  # of the frequencies of rotary tables
+_BESIDE = 4  # sequences in a second axis: the rows of an alignment, the columns of a picture
 _PARTS = {"quarter": 4, "half": 2}  # of a head that is rotated
 
 
@@ -48,10 +49,10 @@ def form_value(argument: Argument, sizes: Sizes, library: str, source: np.random
 
 
 def shape_of(axes: str, sizes: Sizes, width: int) -> tuple[int, ...]:
-    """Return the shape that axes have: b, n, m, h, g (key heads), d, t (packed queries), u (packed keys), y, x, 1."""
+    """Return the shape that axes have: b, s, n, m, h, g (key heads), d, t and u (packed), y, x, 1."""
     rows, columns = rectangle(sizes.n_q)
     known = {
-        "b": sizes.batch, "n": sizes.n_q, "m": sizes.n_k, "h": sizes.heads or 1,
+        "b": sizes.batch, "s": _BESIDE, "n": sizes.n_q, "m": sizes.n_k, "h": sizes.heads or 1,
         "g": sizes.kv_heads or sizes.heads or 1,
         "d": width, "t": sizes.batch * sizes.n_q, "u": sizes.batch * sizes.n_k, "y": rows, "x": columns, "1": 1,
         "f": sizes.batch * (sizes.heads or 1), "e": max(1, width // 2), "2": 2, "3": 3,
@@ -251,7 +252,7 @@ def _fill(parameter: Any, source: np.random.Generator) -> None:
 
     old = parameter.detach().double().numpy()
     with torch.no_grad():
-        parameter.copy_(torch.from_numpy(_drawn_like(old, source)))
+        parameter.copy_(torch.as_tensor(_drawn_like(old, source)))  # one number is no array to NumPy
 
 
 def _drawn_like(old: np.ndarray, source: np.random.Generator) -> np.ndarray:

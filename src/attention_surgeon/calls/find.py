@@ -27,9 +27,10 @@ from attention_surgeon.calls.example import plan_of_example
 from attention_surgeon.calls.jax_names import run_with_numpy
 from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import Plan, Refusal
+from attention_surgeon.calls.reasons import made_by, refusal, words_of_error
 from attention_surgeon.calls.sizes import Proposal, proposals
 from attention_surgeon.calls.source import Text, text_of
-from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, lengths_of, widths_of
+from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, PICTURE, lengths_of, widths_of
 
 _USES: tuple[tuple[Library, str], ...] = (
     ("jax", r"\b(jnp|jax)\."),
@@ -50,7 +51,8 @@ _NO_NUMBERS = 2  # faults of a call that gives none: a mask of the wrong polarit
 _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
 _WIDEST = 2048  # features of a layer at its author's own sizes
-_TOLD = re.compile(r"size of tensor \w \((\d+)\)")
+_TOLD = re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)")
+_MIXES = "it attends over several axes of its input at once, or one softmax serves several sequences; I judge neither"
 _LONGEST = 300  # tokens
 
 
@@ -96,6 +98,7 @@ class _Search:
     made: list[_Made] = field(default_factory=list)
     reached: int = 0
     told: set[tuple[int, int]] = field(default_factory=set)
+    mixes: bool = False
 
     def result(self) -> Plan | Refusal:
         """Search, with warnings off and the state of gradients and of random numbers as before."""
@@ -114,6 +117,8 @@ class _Search:
             np.random.set_state(state[1])  # noqa: NPY002
 
     def _result(self) -> Plan | Refusal:
+        if kind := made_by(self.target):
+            return Refusal(f"{self.target.__name__} makes a {kind} and attends to nothing itself; judge {kind}")
         self.method = method_of(self.target)
         self.parameters = signature_of(self.target, self.method)
         is_mask = inspect.isroutine(self.target) and bool(re.search("mask|padding", self.target.__name__.lower()))
@@ -132,7 +137,7 @@ class _Search:
             self._climb(*self.made[0])
         if self.best is not None:
             return self.best[1]
-        return self._refusal("")
+        return self._refusal(_MIXES if self.mixes else "")
 
     def _library(self) -> Library:
         """Return whose arrays it takes, by what its text uses, then by what its file imports."""
@@ -169,8 +174,13 @@ class _Search:
                     break
 
     def _at_lengths_told(self, given: dict[str, Any], made: Any, proposal: Proposal) -> Iterator[Plan | None]:
-        """Try as many tokens as an error says that a table of the layer is made for, and one less: a class token."""
-        found = {int(n) for words in self.errors for n in _TOLD.findall(words)}
+        """Try as many tokens as an error says that a table of the layer is made for, and one less: a class token.
+
+        A table is told of by an error that names the tokens that were given beside it.
+        """
+        given_tokens = {n + beside for pair in (*FIRST_LENGTHS, *PICTURE) for n in pair for beside in (0, 1)}
+        pairs = [(int(a), int(b)) for words in self.errors for a, b in _TOLD.findall(words)]
+        found = {n for pair in pairs for n, other in (pair, pair[::-1]) if other in given_tokens}
         for n in sorted(n for n in found if (id(made), n) not in self.told):
             self.told.add((id(made), n))
             lengths = [(m, m) for m in (n, n - 1) if 3 < m <= _LONGEST]
@@ -270,6 +280,9 @@ class _Search:
             return None
         self.reached = sys.maxsize
         plan = dataclasses.replace(plan, output=seen.output, output_axes=seen.axes)
+        if seen.faults and any("s" in a.axes for a in plan.arguments):
+            self.mixes = True
+            return None
         is_grouped = any("g" in a.axes for a in plan.arguments)
         if seen.faults and layout.is_against:  # what runs in a layout that its text does not have proves nothing
             return None
@@ -282,16 +295,12 @@ class _Search:
         return dataclasses.replace(plan, notes=tuple(self.errors), switches=self._switched, finder=self._resized)
 
     def _note(self, error: Exception) -> None:
-        words = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error).strip() else ''}"
+        words = words_of_error(error)
         self.errors[words] = self.errors.get(words, 0) + 1
 
     def _refusal(self, reason: str) -> Refusal:
-        tried = tuple(sorted(self.errors, key=lambda words: -self.errors[words]))
-        where = f"{getattr(self.target, '__name__', type(self.target).__name__)}"
-        reason = reason or f"none of {self.attempts} calls of {where} worked" + (f": {tried[0]}" if tried else "")
-        return Refusal(
-            reason, tried, "add a function example() that returns the object and its arguments: return layer, (x,)"
-        )
+        tried = sorted(self.errors, key=lambda words: -self.errors[words])
+        return refusal(getattr(self.target, "__name__", type(self.target).__name__), tried, self.attempts, reason)
 
     def _climb(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> None:
         """Change one argument at a time and keep what gets further down the text, where all at once are too many."""

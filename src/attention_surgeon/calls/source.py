@@ -204,13 +204,13 @@ def _unpacking(targets: ast.Tuple, value: ast.expr, name: str) -> str:
     *firsts, last = targets.elts
     if any(isinstance(part, ast.Starred) for part in firsts) or not firsts:
         return ""
-    axes = [axis_of(part.id) if isinstance(part, ast.Name) else "?" for part in firsts]
-    rest = "*" if isinstance(last, ast.Starred) else axis_of(last.id) if isinstance(last, ast.Name) else "?"
-    named = [part.id.lower().strip("_") if isinstance(part, ast.Name) else "" for part in firsts]
+    named = [part.id if isinstance(part, ast.Name) else "" for part in targets.elts]
+    axes = [axis_of(word) if word else "?" for word in named]
+    words = [word.lower().strip("_") for word in named]
     for rows, columns in (("h", "w"), ("height", "width")):  # `b, h, w, _`: a picture, no heads
-        if rows in named and columns in named:
-            axes[named.index(rows)], axes[named.index(columns)] = "y", "x"
-    return "".join([*axes, rest])
+        if rows in words and columns in words:
+            axes[words.index(rows)], axes[words.index(columns)] = "y", "x"
+    return "".join([*axes[:-1], "*" if isinstance(last, ast.Starred) else axes[-1]])
 
 
 def axis_of(word: str) -> str:

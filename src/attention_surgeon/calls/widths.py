@@ -13,21 +13,21 @@ from attention_surgeon.calls.names import Role, Size, size_of
 from attention_surgeon.calls.sizes import Proposal
 
 FIRST_LENGTHS = ((5, 7),)
-OTHER_LENGTHS = ((6, 6), (9, 9), (8, 8), (64, 64), (49, 49))
+OTHER_LENGTHS = ((6, 6), (9, 9), (8, 8), (16, 16), (64, 64), (49, 49))
 _PACKED = re.compile(r"//?\s*3\b|\.(chunk|split|reshape|view)\([^)\n]*\b3\b")
 """What a layer without parameters does with queries, keys and values that lie side by side in its one argument."""
-_PICTURE = ((12, 7),)  # points of a picture, and keys beside it
+PICTURE = ((12, 7),)  # points of a picture, and keys beside it
 
 
 def lengths_of(
     layouts: Sequence[Layout], lengths: Sequence[tuple[int, int]], roles: Mapping[str, Role]
 ) -> Iterator[tuple[tuple[int, int], Layout]]:
     """Yield numbers of queries and keys with each layout that takes them."""
-    first = _PICTURE if "rows" in roles.values() else ()
+    first = PICTURE if "rows" in roles.values() else ()
     for pair in (*first, *lengths):
         for layout in layouts:
             if "y" in layout.query:
-                yield _PICTURE[0] if pair in FIRST_LENGTHS else pair, layout
+                yield PICTURE[0] if pair in FIRST_LENGTHS else pair, layout
             elif pair[0] != pair[1] or layout.is_equal:
                 yield pair, layout
 

@@ -65,6 +65,9 @@ class Structure(Exception):
         self.name, self.sentence, self.core = name, sentence, core
 
 
+MIXED = "a row of the {name} is made of several tokens, as a mean is; I follow rows of one token each"
+
+
 def labels_of_rows(elements: Array) -> Array:
     """Return the label of each row: that of its elements, constants aside."""
     largest, smallest = elements.max(-1), np.where(elements == NONE, 10**9, elements).min(-1)
@@ -87,7 +90,7 @@ def mixed_rows(labels: Array, name: str, core: Core, flow: Flow) -> Structure:
         return Structure("rows_unknown", "its rows are one feature of all tokens: it attends over the channels", core)
     if (labels >= 0).all():
         return Structure("heads_split_by_view", f"a row of the {name} holds features of several tokens", core)
-    return Structure("rows_mix_tokens", f"a row of the {name} is made of several tokens", core)
+    return Structure("rows_mix_tokens", MIXED.format(name=name), core)
 
 
 def one_or_all(positions: Array) -> Array:

@@ -178,6 +178,27 @@ def _is_of_one_kind(says: str, name: str) -> bool:
     )
 
 
+def _is_said_to_be_a_switch(says: str, name: str) -> bool:
+    """Whether a text asks of a mask only that it is there, and elsewhere cuts it as a table of positions is cut.
+
+    `is_causal=mask is not None` alone may forget what is padding; `mask[:n, :n]` beside it is of no sequence's padding.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(says))
+    except SyntaxError:
+        return False
+    causal = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "is_causal"]
+    cuts = [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript) and name in _names_in(node.value)]
+    is_asked = any(f"{name} is not None" in ast.unparse(value) for value in causal)
+    return is_asked and any(
+        isinstance(cut, ast.Tuple)
+        and len(cut.elts) == 2
+        and all(isinstance(part, ast.Slice) and part.upper is not None for part in cut.elts)
+        and ast.dump(cut.elts[0]) == ast.dump(cut.elts[1])
+        for cut in cuts
+    )
+
+
 def _names_in(node: ast.AST) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
@@ -331,6 +352,8 @@ class _Trier:
             return Claim(argument.name, (as_numbers[0],), "mask_added_as_zero_one", sentence, place=self.plain.place)
         meant = [seen for seen in misread if not understood or seen[2].rpartition(" ")[2] in understood]
         if meant and self._is_a_switch(misread):
+            if _is_said_to_be_a_switch(self.says, argument.name):
+                return Claim(argument.name, ("given, hides the future whatever it holds",))
             words = f"`{argument.name}` hides the future whatever it holds; is that what it is for?"
             return Claim(argument.name, (meant[0][2],), unknown=words)
         if meant:

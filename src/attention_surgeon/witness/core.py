@@ -1,5 +1,6 @@
 """Where an attention stands in a trace: one softmax with the two products around it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +42,18 @@ def find_cores(flow: Flow) -> list[Core]:
         return fused
     products = flow.products
     if len(products) < 2:
-        raise UnjudgedError("I see no two products of tokens with tokens, as attention has them")
+        raise UnjudgedError(
+            "I see no two products of tokens with tokens, queries with keys and weights with values: "
+            "it is no dot-product attention that I can read"
+        )
     softs = [i for i, op in enumerate(flow.ops) if op.name in ("softmax", "exp") and not flow.is_constant(i)]
     if not softs:
         raise UnjudgedError("there is no softmax between its products: it is not softmax attention")
     found: list[Core] = []
     for combine in products:
         between = [s for s in softs if flow.reaches(s, combine)]
+        if _are_of_one_size(flow, between, combine):
+            raise UnjudgedError(SEVERAL)
         before = [p for p in products if p < combine and any(flow.reaches(p, s) for s in between)]
         direct = [p for p in before if not any(flow.reaches(p, later) for later in before)]
         if not direct:
@@ -59,6 +65,23 @@ def find_cores(flow: Flow) -> list[Core]:
     if not found:
         raise UnjudgedError("its products are not joined by a softmax: it is not softmax attention")
     return found
+
+
+SEVERAL = "its weights are made of several softmaxes, as in differential attention: I judge weights of one softmax"
+
+
+def _are_of_one_size(flow: Flow, between: Sequence[int], combine: int) -> bool:
+    """Whether several softmaxes, none of them made from another, become weights that are as large as each of them."""
+    own = [s for s in between if flow.ops[s].name == "softmax"]
+    shapes = {value.shape for s in own if (value := flow.ops[s].value) is not None}
+    is_joined = any(
+        flow.ops[combine].inputs[operand].size == int(np.prod(shape))
+        and all(flow.reaches(s, combine, operand) for s in own)
+        for operand in (-2, -1)
+        for shape in shapes
+    )
+    one_after_other = any(flow.reaches(one, other) for one in own for other in own if one < other)
+    return len(own) > 1 and len(shapes) == 1 and is_joined and not one_after_other
 
 
 def rows_alike(flow: Flow) -> tuple[str, str, str, int] | None:

@@ -63,7 +63,7 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     merged = _tokens_in(flow, op)
     if merged is None:
         return Ending(is_known=False, projection=op, op=op)
-    fault = merge_fault(heads, merged)
+    fault = merge_fault(heads, merged, _beside(flow))
     beyond = _beyond_merging(flow, op, cores[0], canons[0]) if fault == "unknown" and len(cores) == 1 else None
     if beyond is not None:
         name, fault = beyond
@@ -73,6 +73,17 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
         known = fault != "unknown"
         return Ending(fault if known else None, known, op, op=op)
     return _tail(flow, op, output)
+
+
+def joins_softmaxes(flow: Flow, ending: Ending, cores: Sequence[Core]) -> bool:
+    """Whether several softmaxes, none of them made from another, enter an output projection as wide as one of them."""
+    if ending.op is None or len(cores) < 2 or ending.op not in flow.projections:
+        return False
+    entering, one = _tokens_in(flow, ending.op), flow.ops[cores[0].combine].value
+    is_wide = entering is not None and one is not None and entering.size == one.size
+    return is_wide and all(
+        flow.reaches(core.combine, ending.op) and not flow.reaches(cores[0].combine, core.softmax) for core in cores[1:]
+    )
 
 
 def projected_in_heads(flow: Flow, op: int, heads: Array) -> Array | None:
@@ -202,19 +213,21 @@ def _tokens_in(flow: Flow, op: int, trace: Trace | None = None) -> Array | None:
     return rows.reshape(-1, rows.shape[-1])
 
 
-def merge_fault(heads: Array, merged: Array) -> str | None:
+def merge_fault(heads: Array, merged: Array, beside: int = 1) -> str | None:
     """Return what is wrong with how heads were merged, None for nothing, `unknown` for what has no name.
 
     Args:
         heads: `(batch, heads, n, d)`.
         merged: `(rows, features)`, one row a token, in any order of sequences and positions.
+        beside: How many of the sequences lie in an axis of their own.
     """
     b, h, n, d = heads.shape
     right = heads.transpose(0, 2, 1, 3)  # (b, n, h, d)
     if merged.shape == (b * n, h * d):
         options = {fault: laid(heads).reshape(b * n, h * d) for fault, laid in _LAYOUTS.items()}
-        orders = {None: options[None].reshape(b, n, -1).transpose(1, 0, 2).reshape(b * n, h * d)}
-        for fault, value in (*options.items(), *orders.items()):
+        tokens = options[None].reshape(b // beside, beside, n, h * d)
+        orders = (tokens.transpose(*order, 3).reshape(b * n, h * d) for order in itertools.permutations(range(3)))
+        for fault, value in (*options.items(), *((None, value) for value in orders)):
             if _same(merged, value):
                 return fault
         if _are_whole_heads(right, merged.reshape(b, n, h, d)):
@@ -226,6 +239,12 @@ def merge_fault(heads: Array, merged: Array) -> str | None:
             if _same(merged, value.reshape(b * n, d)):
                 return fault
     return "unknown"
+
+
+def _beside(flow: Flow) -> int:
+    """Return how many sequences of the output lie in a second axis."""
+    sizes = (flow.inputs[name].shape[axes.index("s")] for name, axes in flow.arguments.items() if "s" in axes)
+    return next(sizes, 1)
 
 
 def _are_whole_heads(right: Array, given: Array) -> bool:
@@ -264,11 +283,11 @@ def _unprojected(flow: Flow, heads: Array, output: Array, last: int) -> Ending:
             return Ending()
     elif any(_same(flat, x.reshape(-1)) for x in (rows[1], rows[2])):
         return Ending()
-    fault = merge_fault(heads, output.reshape(-1, output.shape[-1])) if output.size else "unknown"
+    fault = merge_fault(heads, output.reshape(-1, output.shape[-1]), _beside(flow)) if output.size else "unknown"
     if fault is None:
         return Ending()
     for value in without:
-        if merge_fault(heads, value.reshape(-1, value.shape[-1])) is None:
+        if merge_fault(heads, value.reshape(-1, value.shape[-1]), _beside(flow)) is None:
             return Ending(has_residual=True, tail=("add",))
     if flow.plan.library and output.ndim > 2 and h == 1 and output.shape == (b, n, d):
         return Ending(is_known=False, op=last)

@@ -80,6 +80,7 @@ class Expected:
         has_residual: Its text says that the input is added to the output.
         rotates_values: Its name says that positions turn the values, too.
         is_local: It was made as the kind that has a window.
+        has_plain_bias: A switch of it, now off, says that what each query adds for a distance is scaled, too.
     """
 
     is_causal: bool | None = None
@@ -96,6 +97,7 @@ class Expected:
     has_residual: bool = False
     rotates_values: bool = False
     is_local: bool = False
+    has_plain_bias: bool = False
 
 
 _CALLERS_FAULT = frozenset(("rotary_over_heads", "rotary_on_values", "rotary_on_one_side", "rotary_direction"))

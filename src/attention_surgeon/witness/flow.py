@@ -128,7 +128,7 @@ class Flow:
         for name, axes in self.arguments.items():
             sizes = dict(zip(axes, self.inputs[name].shape, strict=True))
             n = sizes["y"] * sizes["x"] if "y" in axes else sizes.get("n", sizes.get("m", 1))
-            found += [Token(name, b, i) for b in range(sizes.get("b", 1)) for i in range(n)]
+            found += [Token(name, b, i) for b in range(sizes.get("b", 1) * sizes.get("s", 1)) for i in range(n)]
         return found
 
     @cached_property
@@ -151,8 +151,14 @@ class Flow:
             changed[argument] = value = value.clone() if isinstance(value, Tensor) else value.copy()
             noise = np.random.default_rng(7).normal(size=tuple(value.shape))
             across = value.shape[axes.index("x")] if "x" in axes else 1
+            beside = value.shape[axes.index("s")] if "s" in axes else 1
             for token in (self.tokens[number] for number in numbers if self.tokens[number].argument == argument):
-                where = {"b": token.batch, "n": token.position, "m": token.position}
+                where = {
+                    "b": token.batch // beside,
+                    "s": token.batch % beside,
+                    "n": token.position,
+                    "m": token.position,
+                }
                 where |= {"y": token.position // across, "x": token.position % across}
                 place = tuple(where.get(axis, slice(None)) for axis in axes)
                 if isinstance(value, Tensor):

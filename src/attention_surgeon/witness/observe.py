@@ -15,6 +15,7 @@ from attention_surgeon.calls.names import size_of
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.caches import try_cache
+from attention_surgeon.witness.canon import MIXED
 from attention_surgeon.witness.canonical import canonical
 from attention_surgeon.witness.claims import Claim, try_arguments
 from attention_surgeon.witness.core import find_cores
@@ -22,10 +23,12 @@ from attention_surgeon.witness.findings import Expected, Finding, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.learned import mixes_sequences, with_learned_queries
 from attention_surgeon.witness.options import try_options, with_batch
+from attention_surgeon.witness.pooled import with_mean_query, without_mean
 from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
 from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale
 
+_STEPS = (1e-3, 1e-5)  # of a difference; the small one where scores are steep
 _OTHERS = ("context", "key", "value")  # roles of what is attended to
 _LONG = 40  # tokens; past a tile of 32 and with a ragged tail
 
@@ -71,21 +74,24 @@ def observe(
         UnjudgedError: there is no softmax attention in it that can be read.
     """
     try:
-        return _Observer(plan, name, says, is_unscaled, is_quick).observation()
+        found = _Observer(plan, name, says, is_unscaled, is_quick).observation()
+        asking = with_mean_query(plan) if MIXED.format(name="queries") in found.unknown else None
+        if asking is None:
+            return found
+        what = "the mean of the tokens"
     except UnjudgedError:
-        asking = with_learned_queries(plan)
+        asking, what = with_learned_queries(plan), "a parameter"
         if asking is None:
             raise
     if mixes_sequences(plan):
-        raise UnjudgedError(
-            "its queries are a parameter, and two sequences at once give another output than each alone"
-        )
+        raise UnjudgedError(f"its queries are {what}, and two sequences at once give another output than each alone")
     found = _Observer(asking, name, says, is_unscaled, is_quick).observation()
     findings = tuple(replace(each, sentence=each.sentence.replace("`inner.", "`")) for each in found.findings)
     given = {f"`inner.{argument.name}`" for argument in asking.arguments}
     remarks = tuple(words.replace("`inner.", "`") for words in found.remarks if not any(g in words for g in given))
-    kind = ("queries that are a parameter", *found.kind)
-    return replace(found, kind=kind, findings=findings, remarks=remarks)
+    kind = (f"queries that are {what}", *found.kind)
+    tried = tuple(without_mean(words) for words in found.tried)
+    return replace(found, kind=kind, findings=findings, remarks=remarks, tried=tried)
 
 
 def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) -> Expected:
@@ -124,6 +130,10 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
             and re.search(r"local|sliding", v)
             and re.search(rf"[=!]= *[\"']{re.escape(v)}[\"']", says)
             for v in given.values()
+        ),
+        has_plain_bias=any(
+            re.match(r"scale_(pos|rel|bias)", key) and value is False
+            for key, value in (_defaults(plan.target) | given).items()
         ),
         has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
         is_unscaled=is_unscaled or promises_no_scale(name, says),
@@ -609,16 +619,18 @@ class _Observer:
                 weigh.append(torch.cos(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape))
             return (output * weigh[0]).sum()
 
+        def slope_by(step: float) -> float:
+            return float((total(value + step * direction) - total(value - step * direction)) / (2 * step))
+
         try:
             with torch.enable_grad():
                 x = value.clone().requires_grad_()
                 answer = total(x * 1)
                 slope = float((torch.autograd.grad(answer, x)[0] * direction).sum()) if answer.requires_grad else None
             with torch.no_grad():
-                step = 1e-3
-                wanted = float((total(value + step * direction) - total(value - step * direction)) / (2 * step))
+                wanted = min((slope_by(step) for step in _STEPS), key=lambda found: abs(found - (slope or 0.0)))
         except Exception:  # noqa: BLE001  a gradient that is refused is a fact about that call
-            self.untried.append("gradients")
+            self.untried.append(f"gradients {when}".strip())
             return
         if any(a.role in ("cache", "use_cache") or "pos" in a.name for a in self.plan.arguments) and (
             slope is None or abs(slope - wanted) > 1e-2 * max(1.0, abs(wanted))

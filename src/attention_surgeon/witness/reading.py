@@ -11,7 +11,7 @@ from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.witness.canon import Canon, Structure, softmax
 from attention_surgeon.witness.canonical import canonical, rows_of
 from attention_surgeon.witness.core import Core, find_cores, rows_alike, weights_of_one
-from attention_surgeon.witness.ending import Ending, find_ending, projected_in_heads
+from attention_surgeon.witness.ending import Ending, find_ending, joins_softmaxes, projected_in_heads
 from attention_surgeon.witness.findings import Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.mixing import find_head_mix
@@ -36,6 +36,7 @@ _NORMALISERS = {
 _NOT_MERGED = "the outputs of the heads are not put side by side, token by token"
 
 
+_JOINED = "the outputs of several softmaxes are joined, as in differential attention: I judge one softmax"
 _ENDINGS = {
     "heads_out_of_order": "the heads are put side by side in another order than their features have",
     "heads_unfolded_wrongly": "heads that were folded into the batch are taken apart in the other order",
@@ -179,7 +180,7 @@ class _Reader:
             return "residual_missing", ending.projection
         return None, None
 
-    def _merged(self, ending: Ending) -> None:
+    def _merged(self, ending: Ending, cores: Sequence[Core]) -> None:
         """Judge how the outputs of the heads become one."""
         fault, op = self._ending_fault(ending)
         if fault == "head_outputs_averaged" and self.notes.has_one_value:
@@ -187,14 +188,15 @@ class _Reader:
         elif fault is not None:
             self.notes.wrong(fault, "output", _ENDINGS.get(fault, _NOT_MERGED), op)
         elif not ending.is_known:
-            self.reading.unknown.append("I cannot follow its output from the heads to what is returned")
+            lost = "I cannot follow its output from the heads to what is returned"
+            self.reading.unknown.append(_JOINED if joins_softmaxes(self.flow, ending, cores) else lost)
 
     def _ending(self, ending: Ending, cores: Sequence[Core]) -> None:
         reading = self.reading
         if self.notes.is_own(ending.projection):
             words = "the output goes through the matrix of the queries, keys or values"
             self.notes.wrong("projection_shared", "output", words, ending.projection)
-        self._merged(ending)
+        self._merged(ending, cores)
         if ending.beyond:
             reading.kind.append(
                 {"gated": "a gate on its output", "normed": "a norm on its output"}.get(

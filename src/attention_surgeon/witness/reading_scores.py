@@ -157,11 +157,15 @@ class ScoreReader:
         if found is None:
             return None
         by, scaling = found.factor, found.scaling
-        if by is not None and abs(by - scaling.factor[0]) > 1e-4 * abs(scaling.factor[0]):
+        is_plain = self.expects.has_plain_bias and by is not None and abs(by - 1.0) < 1e-4
+        if by is not None and abs(by - scaling.factor[0]) > 1e-4 * abs(scaling.factor[0]) and not is_plain:
             words = f"what each query adds is multiplied by {by:.4g}, its scores by {scaling.factor[0]:.4g}"
             self.notes.wrong("scale_missing", "scaled", words, core.softmax)
         elif found.is_by_distance:
             self.reading.kind.append("a bias that each query makes for each distance")
+        elif canon.null_key is not None:
+            words = "I cannot read what each query adds to its scores beside keys that are no tokens"
+            self.reading.unknown.append(words)
         else:
             words = "with all tokens alike, what each query adds to its scores is no function of the distance"
             self.notes.wrong("relative_bias_misplaced", "scaled", words, core.softmax)

@@ -195,9 +195,9 @@ def _of_argument(flow: Flow, rows: Rows, batches: Array) -> Root | None:
     argument = flow.tokens[int(labels.max())].argument
     axes = flow.arguments[argument]
     value = np.asarray(flow.inputs[argument], dtype=np.float64)
-    first = [c for c in "bnmyx" if c in axes]
+    first = [c for c in "bsnmyx" if c in axes]
     moved = value.transpose([axes.index(c) for c in first] + [i for i, c in enumerate(axes) if c not in first])
-    batch = value.shape[axes.index("b")] if "b" in axes else 1
+    batch = int(np.prod([value.shape[axes.index(c)] for c in "bs" if c in axes]))
     flat = moved.reshape(batch, -1, int(np.prod(moved.shape[len(first) :])))
     if flat.shape[-1] == heads * size:
         features = np.arange(heads * size).reshape(heads, size)

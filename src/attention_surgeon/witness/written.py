@@ -7,11 +7,13 @@ import numpy as np
 
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.witness.canon import Canon, Part, Structure, labels_of_rows, mixed_rows, one_or_all
-from attention_surgeon.witness.core import Core
+from attention_surgeon.witness.core import SEVERAL, Core
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.operand_rows import NullRows, Rows, null_rows_in, rows_in
 from attention_surgeon.witness.products import Product, as_product
 from attention_surgeon.witness.record import Array, Op, Trace
+
+_OF_ONE = 1e-3  # how far the weights of one softmax may be from a sum of one
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,8 @@ class Written:
             _, marks = self._combine_marks(combine)
             null = null_rows_in(combine, marks, "".join(c for c in combine.right if c not in combine.left))
             combine = combine if null is None else null.without(combine)
+        if combine.a.size < int(np.prod(shape)) and np.abs(combine.a.sum(-1) - 1).max() > _OF_ONE:
+            raise UnjudgedError(SEVERAL)
         used = _in_shape(combine.a, shape)
         if op.name == "softmax":
             assert op.value is not None
