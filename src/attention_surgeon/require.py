@@ -81,7 +81,7 @@ def require_probability(value: float, name: str, caller: str) -> None:
     Raises:
         ArgumentTypeError, OptionError: no number; outside [0, 1].
     """
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, (int, float)) or isinstance(value, bool):  # a union is more than torch 2.9 can compile
         raise ArgumentTypeError(f"{caller}: {name} is {value!r}, expected a number from 0 to 1.")
     if not 0 <= value <= 1:
         raise OptionError(f"{caller}: {name} is {value}, expected a probability from 0 to 1.")

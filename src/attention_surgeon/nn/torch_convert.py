@@ -9,7 +9,7 @@ What one side lacks moves into a projection that both have:
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -18,31 +18,34 @@ from attention_surgeon.errors import ArgumentTypeError, ConversionError
 from attention_surgeon.ops import Circuit, Mechanism, leave_unscaled, share_heads, working_dtype
 from attention_surgeon.require import kind_of
 
+if TYPE_CHECKING:
 
-@runtime_checkable
-class Convertible(Protocol):
-    """What the conversion reads of a layer; the layers import this file, so it cannot name them."""
+    class Convertible(Protocol):
+        """What the conversion reads of a layer; the layers import this file, so it cannot name them."""
 
-    embed_dim: int
-    context_dim: int
-    num_heads: int
-    num_kv_heads: int
-    dropout: float
-    circuit: Circuit
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
-    output: nn.Linear | nn.Identity
-    training: bool
+        embed_dim: int
+        context_dim: int
+        num_heads: int
+        num_kv_heads: int
+        dropout: float
+        circuit: Circuit
+        query: nn.Linear
+        key: nn.Linear
+        value: nn.Linear
+        output: nn.Linear | nn.Identity
+        training: bool
 
-    @property
-    def head_dim(self) -> int:
-        """d_k."""
-        ...
+        @property
+        def head_dim(self) -> int:
+            """d_k."""
+            ...
 
-    def to(self, like: Tensor, /) -> nn.Module:
-        """Move the layer to the device and the dtype of a tensor."""
-        ...
+        def to(self, like: Tensor, /) -> nn.Module:
+            """Move the layer to the device and the dtype of a tensor."""
+            ...
+
+else:
+    Convertible = nn.Module  # since Python 3.12 a check of a protocol does not see what a module holds
 
 
 @final
