@@ -21,7 +21,6 @@ from typing import Any
 
 from attention_surgeon.calls.source import globals_of
 from attention_surgeon.calls.standins import stand_in
-from attention_surgeon.packages import how_to_get
 
 _LEVELS = 6
 _ROOT_FILES = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
@@ -187,15 +186,12 @@ def run_definition(path: Path, name: str, module: ModuleType, content: bytes) ->
         try:
             _run_import(code, module, path, statement)
         except ImportError as error:
-            why = (
-                f"{error}; {how_to_get(error.name)}" if isinstance(error, ModuleNotFoundError) and error.name else error
-            )
             notes.append(f"line {statement.lineno}: {error}")
             for one in statement.names:
                 bound = one.asname or one.name.partition(".")[0]
                 mine = _own_part(one.name, path, statement)
                 found = stand_in(one.name) if mine is None else mine
-                module.__dict__[bound] = found or Missing(one.name, str(why))
+                module.__dict__[bound] = found or Missing(one.name, str(error))
     return notes
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from attention_surgeon.calls.plan import Refusal
+from attention_surgeon.packages import how_to_get
 
 _ADVICE = "add a function example() that returns the object and its arguments: return layer, (x,)"
 _NEEDS: tuple[tuple[str, Callable[[re.Match[str], str], str]], ...] = (
@@ -14,7 +15,10 @@ _NEEDS: tuple[tuple[str, Callable[[re.Match[str], str], str]], ...] = (
         r"No module named '(tensorflow|keras|mxnet|paddle|mindspore)\b",
         lambda found, name: f"{name} is written for {found[1]}; I judge PyTorch, NumPy and JAX",
     ),
-    (r"No module named '([\w.]+)'", lambda found, name: f"{name} needs the package {found[1]}, which I do not find"),
+    (
+        r"No module named '([\w.]+)'",
+        lambda found, name: f"{name} needs the package {found[1]}, which is not installed here; {how_to_get(found[1])}",
+    ),
     (
         r"\bCUDA\b|\bcuda\b.*\b(device|driver|tensor|available)|drivers? .*GPU|\bTriton\b.*\btensors?\b",
         lambda _, name: f"{name} runs on a GPU only, and none is used here",
