@@ -11,7 +11,6 @@ python -m benchmarks.client --transcript          one conversation, held anew, a
 import argparse
 import json
 import os
-import random
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,7 +20,7 @@ from typing import Any
 
 import anyio
 
-from benchmarks.repair import ROOT, Patient, patients, share
+from benchmarks.repair import ROOT, Patient, drawn, patients, share
 
 OUT = ROOT / "benchmarks" / "results" / "client.jsonl"
 
@@ -144,8 +143,7 @@ def main() -> None:
     if asked.measure:
         chosen = [one for one in patients() if asked.group in ("", one.group)]
         chosen = [one for one in chosen if len(one.faults) == 1 or not asked.singles][:: asked.every]
-        if asked.draw is not None:
-            chosen = random.Random(asked.seed).sample(chosen, min(asked.draw, len(chosen)))
+        chosen = drawn(chosen, asked.draw, asked.seed)
         anyio.run(measure, chosen)
     print(table(read()))
 

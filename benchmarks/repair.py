@@ -247,6 +247,11 @@ def groups(rows: list[dict]) -> Iterator[tuple[str, list[dict]]]:
                 yield title.format(words) + drawn, [row for row in group if row.get("draw", 0) == draw]
 
 
+def drawn(chosen: list[Patient], count: int | None, seed: int) -> list[Patient]:
+    """Return so many of the files, in the order that the seed gives; None: all, as they are."""
+    return chosen if count is None else random.Random(seed).sample(chosen, min(count, len(chosen)))
+
+
 def share(part: list, whole: list) -> str:
     return f"{100 * len(part) / len(whole):.0f} %"
 
@@ -275,8 +280,7 @@ def main() -> None:
             and (len(one.faults) > 1 or not asked.doubles)
             and (len(one.faults) == 1 or not asked.singles)
         ][:: asked.every]
-        if asked.draw is not None:
-            chosen = random.Random(asked.seed).sample(chosen, min(asked.draw, len(chosen)))
+        chosen = drawn(chosen, asked.draw, asked.seed)
         known = set() if asked.anew else {row["target"] for row in rows}
         warm(chosen)
         for patient in chosen:

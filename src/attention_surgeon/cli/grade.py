@@ -14,7 +14,7 @@ from attention_surgeon.course import load_course
 from attention_surgeon.course.asking import Allowance
 from attention_surgeon.course.grading import Grade, Submission, grade, read_roster
 from attention_surgeon.course.grading.autograder import Assignment, write_autograder
-from attention_surgeon.course.grading.formats import OF_CLASS, OF_ONE, told
+from attention_surgeon.course.grading.formats import OF_CLASS, OF_ONE, late_in_words, told
 from attention_surgeon.course.grading.grade import Rules
 from attention_surgeon.course.grading.students import read_time
 from attention_surgeon.course.sandbox import why_not
@@ -134,7 +134,7 @@ def submission_lines(submission: Submission, width: int) -> Iterator[Text]:
 def _grade_line(each: Grade, width: int) -> Text:
     sign, style = SIGNS.get(each.status, ("○", "quiet"))
     points = f"{each.points:>2}/{each.exercise.points:<2}"
-    late = [f"{round(each.late.total_seconds() / 3600, 1):g} hours late"] if each.late else []
+    late = [late_in_words(each.late)] if each.late else []
     words = ", ".join([*late, *each.names, *([each.sentence] if each.status == "missing" else [])])
     told_of = f"{each.exercise.name:<24} {points} {words}".rstrip()
     return Text.assemble("  ", (sign, style), " ", fit(told_of, max(width - 4, 8)))

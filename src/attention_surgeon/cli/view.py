@@ -88,8 +88,8 @@ def _show_picture(request: ViewRequest) -> str:
 
 
 def _check(request: ViewRequest) -> None:
-    sources = {"--image": request.image, "--sound": request.sound}
-    sources |= {"--text": request.text, "--file": request.file, "--trace": request.trace, "--scan": request.scan}
+    names = ("image", "sound", "text", "file", "trace", "scan")
+    sources = {f"--{name}": getattr(request, name) for name in names}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise OptionError(f"{' and '.join(given)} given; {_WAYS}.")

@@ -84,12 +84,16 @@ def listening(name: str, sound: Path, target: str | None, stack: str | None, wri
     """
     loaded = load_model(name, note)
     _stacks(loaded, stack)
-    folder = Path(name) if Path(name).is_dir() else None
-    recording = read_sound(sound, loaded.model, folder)
+    recording = read_sound(sound, loaded.model, _folder(name))
     ids = None if target is None else read_ids(target, loaded.tokenizer)
     arguments = heard(loaded.model, recording, ids, _WRITTEN if write is None else write)
     captured = capture(loaded.model, arguments, tokenizer=loaded.tokenizer, layers=stack or None)
     return recording.timed(captured)
+
+
+def _folder(name: str) -> Path | None:
+    """Return the folder of a model, which says how it reads what is no text; None for a built-in one or an id."""
+    return Path(name) if Path(name).is_dir() else None
 
 
 def _stacks(loaded: LoadedModel, stack: str | None) -> list[str]:
@@ -178,7 +182,6 @@ def picture_of(name: str, image: Path) -> ShownPicture:
     """
     loaded = load_model(name, note)
     reader = picture_part(loaded.model)
-    folder = Path(name) if Path(name).is_dir() else None
-    pixels, shown = read_picture(image, reader, folder)
+    pixels, shown = read_picture(image, reader, _folder(name))
     captured = capture(reader, {"pixel_values": pixels})
     return ShownPicture(captured, shown, Patches(reader), f"{Path(loaded.name).name}: {image.name}")

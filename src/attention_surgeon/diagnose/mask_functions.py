@@ -84,7 +84,7 @@ _DRAWS = (
         pad=13,
     ),
 )
-"""The first is what a verdict is made of; the others are held back from whoever mends a function."""
+"""A verdict uses the first; the others are held back to check a patch."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def forward_pass(problem: Problem, workers: int) -> ForwardResult:
     is_careful = not (reach.is_finite and all_finite(problem.value))
 
     def run(passes: list[Forward], blocks: list[Block]) -> None:
-        queue = iter(blocks)  # whoever is free takes the next: no block depends on another
+        queue = iter(blocks)  # each worker takes the next one when it is free: blocks do not depend on each other
         run_in_workers(lambda worker, block: passes[worker].run(block), [queue] * workers)
 
     part = folded(problem)

@@ -145,7 +145,7 @@ def divisor_is_a_root(site: Site) -> Iterator[Proposal]:
 @proposes("mask", cst.Name, cst.Comparison, cst.UnaryOperation, cst.Call, cst.Subscript, cst.Attribute, cost=0.8)
 def mask_turned_around(site: Site) -> Iterator[Proposal]:
     """`masked_fill(mask, ...)` -> `masked_fill(~mask, ...)`, `masked_fill(mask == 0, ...)`."""
-    if not _is_condition(site) or site.code() in ("None", "True", "False"):
+    if not _is_condition(site):
         return
     tight = site.tight(site.node)
     if not isinstance(site.node, cst.Comparison | cst.UnaryOperation):
@@ -157,8 +157,8 @@ def mask_turned_around(site: Site) -> Iterator[Proposal]:
 
 @proposes("mask", cst.Name, cst.Comparison, cst.UnaryOperation, cst.Call, cst.Subscript, cst.Attribute, cost=1.3)
 def mask_transposed(site: Site) -> Iterator[Proposal]:
-    """`masked_fill(mask, ...)` -> `masked_fill(mask.mT, ...)`, and turned around besides."""
-    if not _is_condition(site) or site.code() in ("None", "True", "False"):
+    """`masked_fill(mask, ...)` -> `masked_fill(mask.mT, ...)`, and with the other meaning."""
+    if not _is_condition(site):
         return
     tight = site.tight(site.node)
     yield f"{tight}.mT"
@@ -173,6 +173,8 @@ _MASKS = re.compile(r"mask|causal|pad|hid|see|visible|allow|keep|future|window|b
 def _is_condition(site: Site) -> bool:
     """Whether this says which entries a mask hides or keeps, or is a mask that is returned."""
     parent = site.parent
+    if site.code() in ("None", "True", "False"):
+        return False
     if isinstance(parent, cst.Index):  # `scores[mask] = -1e9`, but no key of a cache
         return site.source.enclosing(site.node, cst.AssignTarget) is not None or "mask" in site.code()
     if isinstance(parent, cst.Return):

@@ -190,8 +190,9 @@ class OperationsJudge(Judge):
         plainly = {finding.fault for finding in found.findings if not finding.argument}
         self._families |= {word for part, word in _FAMILIES.items() if any(part in name for name in plainly)}
         self._pattern = Pattern("nothing") if found.reading is None else found.reading.pattern
-        self._is_too_far_back = self._expects(plan).reach is None and any(
-            finding.fault == "window_off_by_one" and self._pattern.size > (self._expects(plan).window or 0)
+        expects = self._expects(plan)
+        self._is_too_far_back = expects.reach is None and any(
+            finding.fault == "window_off_by_one" and self._pattern.size > (expects.window or 0)
             for finding in found.findings
         )
         self._beyond = _beyond(found)
@@ -316,8 +317,7 @@ def _ways_in(words: str) -> Iterator[str]:
 
 def _num_returned(plan: Plan) -> int:
     """Return how many arrays the plain call gives."""
-    with torch.no_grad():
-        return len(plan.arrays(plan.call(plan.make(seed=0), plan.draw(seed=0))))
+    return len(_returned(plan))
 
 
 def _num_running(plan: Plan) -> int:
@@ -382,10 +382,14 @@ def _without_numbers(sentence: str) -> str:
 
 
 def _output(plan: Plan) -> Array:
+    """Return the output of the plain call."""
+    return to_numbers(_returned(plan)[max(plan.output, 0)])
+
+
+def _returned(plan: Plan) -> Sequence[Any]:
     """Return what the plain call gives."""
     with torch.no_grad():
-        returned = plan.call(plan.make(seed=0), plan.draw(seed=0))
-    return to_numbers(plan.arrays(returned)[max(plan.output, 0)])
+        return plan.arrays(plan.call(plan.make(seed=0), plan.draw(seed=0)))
 
 
 def _is_same(one: Array, two: Array) -> bool:

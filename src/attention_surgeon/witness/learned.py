@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.calls.argument import Argument
-from attention_surgeon.witness.canonical import canonical
-from attention_surgeon.witness.core import find_cores
-from attention_surgeon.witness.flow import TOKEN_ROLES, Flow, Plan
+from attention_surgeon.witness.asked import asker, asks
+from attention_surgeon.witness.flow import TOKEN_ROLES, Plan
 
 _MOST = 6  # parameters that are tried
 
@@ -31,12 +30,8 @@ def with_learned_queries(plan: Plan) -> Plan | None:
         return None
     for name, parameter in list(_vectors(made))[:_MOST]:
         found = _asking(plan, name, parameter)
-        try:
-            flow = Flow(found, found.make(seed=0), found.draw(seed=0), found.draw(seed=1))
-            if canonical(flow, find_cores(flow)[0]).query_argument == name:
-                return found
-        except Exception:  # noqa: BLE001  a parameter that is something else
-            continue
+        if asks(found, name):
+            return found
     return None
 
 
@@ -99,20 +94,11 @@ def _asking(plan: Plan, name: str, parameter: Tensor) -> Plan:
 def _asker(plan: Plan, name: str) -> Any:
     """Return the class (or the object) whose calls are given a parameter by its name."""
 
-    class Asked(nn.Module):
-        def __init__(self, **given: Any) -> None:
-            super().__init__()
-            self.inner = dataclasses.replace(plan, constructor=given).bare()
+    def call(inner: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        kept = {name: named.pop(name)}
+        return torch.func.functional_call(_Method(inner, plan.method), _inside(kept), arguments, named)
 
-        def forward(self, *arguments: Any, **named: Any) -> Any:
-            kept = {name: named.pop(name)}
-            return torch.func.functional_call(_Method(self.inner, plan.method), _inside(kept), arguments, named)
-
-    if not inspect.isclass(plan.target):
-        return Asked()
-    Asked.__name__, Asked.__doc__ = plan.target.__name__, plan.target.__doc__
-    Asked.__signature__ = inspect.signature(plan.target)  # pyright: ignore[reportAttributeAccessIssue]
-    return Asked
+    return asker(plan, call)
 
 
 class _Method(nn.Module):

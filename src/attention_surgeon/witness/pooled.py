@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from attention_surgeon.calls.argument import Argument
-from attention_surgeon.witness.canonical import canonical
-from attention_surgeon.witness.core import find_cores
-from attention_surgeon.witness.flow import TOKEN_ROLES, Flow, Plan
+from attention_surgeon.witness.asked import asker, asks
+from attention_surgeon.witness.flow import TOKEN_ROLES, Plan
 
 _NAME = "mean"
 _MEANS = (torch.mean, Tensor.mean)
@@ -38,12 +37,7 @@ def with_mean_query(plan: Plan) -> Plan | None:
     if len(given) != 1 or given[0].axes != "bnd" or not isinstance(plan.make(seed=0), nn.Module):
         return None
     found = _asking(plan, given[0])
-    try:
-        flow = Flow(found, found.make(seed=0), found.draw(seed=0), found.draw(seed=1))
-        is_asked = canonical(flow, find_cores(flow)[0]).query_argument == _NAME
-    except Exception:  # noqa: BLE001  a mean that is something else
-        return None
-    return found if is_asked else None
+    return found if asks(found, _NAME) else None
 
 
 def _asking(plan: Plan, tokens: Argument) -> Plan:
@@ -68,20 +62,11 @@ def _asking(plan: Plan, tokens: Argument) -> Plan:
 def _asker(plan: Plan) -> Any:
     """Return the class (or the object) whose calls are given the mean."""
 
-    class Asked(nn.Module):
-        def __init__(self, **given: Any) -> None:
-            super().__init__()
-            self.inner = dataclasses.replace(plan, constructor=given).bare()
+    def call(inner: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        with _Given(named.pop(_NAME)[:, :1], [x for x in (*arguments, *named.values()) if isinstance(x, Tensor)]):
+            return (getattr(inner, plan.method) if plan.method else inner)(*arguments, **named)
 
-        def forward(self, *arguments: Any, **named: Any) -> Any:
-            with _Given(named.pop(_NAME)[:, :1], [x for x in (*arguments, *named.values()) if isinstance(x, Tensor)]):
-                return (getattr(self.inner, plan.method) if plan.method else self.inner)(*arguments, **named)
-
-    if not inspect.isclass(plan.target):
-        return Asked()
-    Asked.__name__, Asked.__doc__ = plan.target.__name__, plan.target.__doc__
-    Asked.__signature__ = inspect.signature(plan.target)  # pyright: ignore[reportAttributeAccessIssue]
-    return Asked
+    return asker(plan, call)
 
 
 class _Given(TorchFunctionMode):

@@ -162,7 +162,7 @@ def told(submission: Submission) -> str:
         f"{passed} of {len(submission.grades)} exercises passed" + (f", {covered} covered by them" if covered else ""),
     ]
     if submission.late:
-        parts.append(f"{round(_hours(submission.late), 1):g} hours late")
+        parts.append(late_in_words(submission.late))
     if submission.attempts is not None:
         parts.append(f"{submission.attempts} attempt{'' if submission.attempts == 1 else 's'}")
     return ", ".join(parts) + "."
@@ -243,6 +243,11 @@ def _share(submission: Submission) -> float:
 
 def _seconds(submission: Submission) -> float:
     return sum((each.verdict.seconds for each in submission.grades if each.verdict is not None), 0.0)
+
+
+def late_in_words(late: timedelta) -> str:
+    """Return by how many hours something came too late."""
+    return f"{round(_hours(late), 1):g} hours late"
 
 
 def _hours(late: timedelta) -> float:
