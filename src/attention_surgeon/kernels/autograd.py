@@ -22,6 +22,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function, forward_ad
 
 from attention_surgeon.errors import OptionError
+from attention_surgeon.kernels import compiled
 from attention_surgeon.kernels.backward import backward_pass
 from attention_surgeon.kernels.derivatives import Directions, Upstream, second_pass, tangent_pass
 from attention_surgeon.kernels.forward import ForwardResult, at_once, forward_pass
@@ -90,7 +91,9 @@ class Attention(_Differentiable):
     @staticmethod
     def forward(query: Tensor, key: Tensor, value: Tensor, mask: Maybe, plan: Plan) -> tuple[Tensor, ...]:
         problem = plan.problem(query, key, value, mask)
-        made = at_once(problem)
+        made = compiled.forward(problem)
+        if made is None:
+            made = at_once(problem)
         if made is None:
             with workers_for(query.device, math.prod(problem.sizes)) as workers:
                 made = forward_pass(problem, workers)
@@ -134,8 +137,10 @@ class GradientsOf(_Differentiable):
         *given, output, shift, total, plan = args
         problem, made = plan.problem(*given), ForwardResult(output, shift, total)
         bias = given[3] if plan.wants_bias else None
-        with _workers(problem.sizes, output, bias) as workers:
-            grads = backward_pass(problem, made, grad_output, grad_logsumexp, bias, workers)
+        grads = compiled.backward(problem, made, grad_output, grad_logsumexp) if bias is None else None
+        if grads is None:
+            with _workers(problem.sizes, output, bias) as workers:
+                grads = backward_pass(problem, made, grad_output, grad_logsumexp, bias, workers)
         return *grads[:3], output.new_empty(0) if bias is None or grads.bias is None else grads.bias.to(bias.dtype)
 
     @staticmethod

@@ -1,0 +1,21 @@
+"""Build the compiled passes and say who computes attention from now on."""
+
+import sys
+
+from attention_surgeon.errors import OptionError
+from attention_surgeon.kernels.compiled import build, how_passes_run
+
+
+def main() -> int:
+    """Build; a machine without a compiler is no failure, because nothing needs them."""
+    try:
+        build()
+    except OptionError as error:
+        print(error)
+        return 0
+    print(how_passes_run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

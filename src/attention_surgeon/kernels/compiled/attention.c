@@ -1,0 +1,560 @@
+// Attention in tiles, compiled: what `forward.py` and `backward.py` do, in one go for each tile and without PyTorch.
+//
+// Queries lie along the lanes of a vector. The scores of a tile are K Q', of which K is read where it lies, one number
+// at a time, and only the 64 queries of a block are transposed; a maximum or a sum over keys needs no lane to look at
+// another. Every product here is one and the same: a few rows of a, broadcast number by number, times rows of b.
+//
+//     scores   S[key][query]    = K[key][.]    . Qt[.][query]          E = 2 ** (S - shift)
+//     output   O[query][value] += E[.][query]  . V[.][value]
+//     backward G[key][query]    = V[key][.]    . dOt[.][query]         dS = E (G - average)
+//              dV[key][value]  += E[key][.]    . dO[.][value]
+//              dK[key][size]   += dS[key][.]   . Q[.][size]
+//              dQ[query][size] += dS[.][query] . K[.][size]
+//
+// Scores are in units of log 2. Everything given is finite and in float32; whoever calls has seen to that.
+// Plain C with the vector extension of GCC and Clang. Nothing here knows Python or PyTorch.
+
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+enum { LANES = 16, HIGH = 6, WIDE = 4 }; // 24 of 32 registers hold sums
+#elif defined(__AVX__)
+enum { LANES = 8, HIGH = 6, WIDE = 2 }; // 12 of 16
+#else
+enum { LANES = 4, HIGH = 6, WIDE = 4 };
+#endif
+
+enum { ROWS = 64, KEYS = 128, FEW = 4, MOST_THREADS = 256 };
+enum { DONE = 0, NEEDS_CARE = 1, NO_MEMORY = 2 };
+
+typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+#define INLINE static inline __attribute__((always_inline))
+
+// ---- vectors ----
+
+INLINE Floats load(const float *from) { return *(const Floats *)from; }
+INLINE void store(float *to, Floats x) { *(Floats *)to = x; }
+INLINE Floats all(float x) { return x - (Floats){0}; }
+
+INLINE Floats choose(Ints which, Floats yes, Floats no) {
+    return (Floats)(((Ints)yes & which) | ((Ints)no & ~which));
+}
+
+INLINE Floats larger(Floats a, Floats b) { return choose(a > b, a, b); }
+
+// 2 ** x for x <= 0, within 1.2 units in the last place; 0 below -127.
+// x = power + f with |f| <= 1/2; the polynomial is (2 ** f - 1) / f, fitted so that the largest relative error is least.
+INLINE Floats exp2_of(Floats x) {
+    const float shifter = 12582912.0f; // 1.5 * 2 ** 23: to add it rounds to an integer, which the last bits then hold
+    x = larger(x, all(-127.0f));
+    Floats moved = x + shifter;
+    Floats f = x - (moved - shifter);
+    Ints power = ((Ints)moved - 0x4b400000 + 127) << 23;
+    Floats y = all(0x1.41fbbcp-13f);
+    y = y * f + 0x1.5f3e54p-10f;
+    y = y * f + 0x1.3b2d4cp-7f;
+    y = y * f + 0x1.c6aee8p-5f;
+    y = y * f + 0x1.ebfbdcp-3f;
+    y = y * f + 0x1.62e430p-1f;
+    y = y * f + 1.0f;
+    return y * (Floats)power;
+}
+
+static float sum_of(Floats x) {
+    float sum = 0;
+    for (int lane = 0; lane < LANES; lane++) sum += x[lane];
+    return sum;
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t padded(int64_t size) { return (size + LANES - 1) / LANES * LANES; }
+
+// ---- the product ----
+
+// c[m][n lanes] (+)= a[m][p] b[p][n lanes], all sums in registers; `m` and `n` are constants wherever this is used.
+INLINE void few_rows(int m, int n, int64_t depth, const float *a, int64_t a_row, int64_t a_step, const float *b,
+                     int64_t b_step, float *c, int64_t c_row, int adds) {
+    Floats sum[HIGH][WIDE];
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) sum[i][j] = (Floats){0};
+    for (int64_t p = 0; p < depth; p++) {
+        Floats row[WIDE];
+        for (int j = 0; j < n; j++) row[j] = load(b + p * b_step + j * LANES);
+        for (int i = 0; i < m; i++) {
+            float x = a[i * a_row + p * a_step];
+            for (int j = 0; j < n; j++) sum[i][j] += x * row[j];
+        }
+    }
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            float *at = c + i * c_row + j * LANES;
+            store(at, adds ? (Floats)(load(at) + sum[i][j]) : sum[i][j]);
+        }
+}
+
+#define SOME_ROWS(m, n) few_rows(m, n, depth, a + i * a_row, a_row, a_step, b, b_step, c + i * c_row, c_row, adds)
+#define COLUMNS(n)                                                     \
+    for (; i + HIGH <= rows; i += HIGH) SOME_ROWS(HIGH, n);            \
+    switch (rows - i) {                                                \
+    case 1: SOME_ROWS(1, n); break;                                    \
+    case 2: SOME_ROWS(2, n); break;                                    \
+    case 3: SOME_ROWS(3, n); break;                                    \
+    case 4: SOME_ROWS(4, n); break;                                    \
+    case 5: SOME_ROWS(5, n); break;                                    \
+    }
+
+// c (rows, width) (+)= a (rows, depth) b (depth, width); width is a multiple of LANES, or c and b are padded to one.
+INLINE void product(int64_t rows, int64_t width, int64_t depth, const float *a, int64_t a_row, int64_t a_step,
+                    const float *b, int64_t b_step, float *c, int64_t c_row, int adds) {
+    for (int64_t left = padded(width) / LANES; left > 0; left -= WIDE, b += WIDE * LANES, c += WIDE * LANES) {
+        int64_t i = 0;
+        if (left == 1) {
+            COLUMNS(1)
+#if defined(__AVX512F__) || !defined(__AVX__)
+        } else if (left == 2) {
+            COLUMNS(2)
+        } else if (left == 3) {
+            COLUMNS(3)
+#endif
+        } else {
+            COLUMNS(WIDE)
+        }
+    }
+}
+
+// a as it lies, `a_row` apart ...
+static void times(int64_t rows, int64_t width, int64_t depth, const float *a, int64_t a_row, const float *b,
+                  int64_t b_step, float *c, int64_t c_row, int adds) {
+    product(rows, width, depth, a, a_row, 1, b, b_step, c, c_row, adds);
+}
+
+// ... and a transposed: its rows are next to each other.
+static void transposed_times(int64_t rows, int64_t width, int64_t depth, const float *a, int64_t a_step, const float *b,
+                             int64_t b_step, float *c, int64_t c_row, int adds) {
+    product(rows, width, depth, a, 1, a_step, b, b_step, c, c_row, adds);
+}
+
+// ---- what a call is; `calls.py` has the same structures ----
+
+typedef struct {
+    float *start;
+    int64_t unit, row; // numbers from one unit to the next, and from one row to the next
+} Matrix;
+
+typedef struct {
+    int64_t start, stop;   // keys
+    const float *added;    // (stop - start, padded rows of the block), added to the scores; NULL: nothing
+    int64_t row;           // numbers from one key to the next
+} Run;
+
+typedef void (*Work)(void *);
+typedef void (*Team)(Work, void *, unsigned threads, unsigned flags);
+
+typedef struct {
+    int64_t units, n_q, n_k, d_k, d_v, kv_entries;
+    Matrix query, key, value;
+    const int64_t *kv_of;            // for each unit
+    double factor, most;             // scale in units of log 2; how large |q| |k| may be
+    const int64_t *mask_of;          // for each unit; NULL: all see all
+    int64_t block, first_row, rows;  // rows that share runs; the rows of this call: a multiple of `block`, and how many
+    const int64_t *first_run;        // (masks, blocks of this call, and one)
+    const Run *runs;
+    Matrix output;                   // (units, n_q, d_v)
+    double *shift;                   // (units, n_q)
+    float *total;                    // (units, n_q)
+    Matrix grad_output, grad_query, grad_key, grad_value; // gradients of rows padded to LANES
+    const float *grad_logsumexp;     // (units, n_q), or NULL
+    int64_t parts, grad_key_part, grad_value_part; // copies of the last two, to be summed, and from one to the next
+    int64_t threads;
+    Team team;                       // who calls a work in several threads; NULL: threads of our own
+} Call;
+
+// ---- threads ----
+
+static void *one_thread(void *pair) {
+    ((Work *)pair)[0](((void **)pair)[1]);
+    return NULL;
+}
+
+static void in_threads(const Call *call, int64_t tasks, Work work, void *data) {
+    int64_t threads = least(least(call->threads, tasks), MOST_THREADS);
+    if (threads <= 1) {
+        work(data);
+    } else if (call->team) {
+        call->team(work, data, (unsigned)threads, 0);
+    } else {
+        void *pair[2];
+        memcpy(pair, &work, sizeof work);
+        pair[1] = data;
+        pthread_t thread[MOST_THREADS];
+        int64_t started = 1;
+        while (started < threads && !pthread_create(&thread[started], NULL, one_thread, pair)) started++;
+        work(data);
+        for (int64_t number = 1; number < started; number++) pthread_join(thread[number], NULL);
+    }
+}
+
+typedef struct {
+    const Call *call;
+    int64_t tasks, parts;
+    float *partial;
+    int64_t next, status; // changed by all threads
+    float longest[3];
+} Shared;
+
+static int64_t next_task(Shared *shared) { return __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED); }
+static void fails(Shared *shared, int64_t status) { __atomic_store_n(&shared->status, status, __ATOMIC_RELAXED); }
+
+static float *floats(int64_t count) {
+    return aligned_alloc(64, (size_t)(count * 4 + 63) / 64 * 64);
+}
+
+// ---- how large the scores can be ----
+
+// The largest sum of squares of a row; NaN or infinity where anything is not finite or nearly so.
+static float longest_row(const float *rows, int64_t step, int64_t count, int64_t size) {
+    Floats longest = {0};
+    for (int64_t at = 0; at < count; at++, rows += step) {
+        Floats sum = {0};
+        int64_t i = 0;
+        for (; i + LANES <= size; i += LANES) sum += load(rows + i) * load(rows + i);
+        float own = 0;
+        for (; i < size; i++) own += rows[i] * rows[i];
+        own += sum_of(sum);
+        if (!(own <= longest[0])) longest[0] = own;
+        if (own != own) return own;
+    }
+    return longest[0];
+}
+
+enum { SLICE = 1024 };
+
+static void measure(void *data) {
+    Shared *shared = data;
+    const Call *call = shared->call;
+    float longest[3] = {0};
+    int64_t of_query = call->units * ((call->n_q + SLICE - 1) / SLICE);
+    int64_t of_key = call->kv_entries * ((call->n_k + SLICE - 1) / SLICE);
+    for (int64_t task; (task = next_task(shared)) < shared->tasks;) {
+        int which = task < of_query ? 0 : task < of_query + of_key ? 1 : 2;
+        int64_t number = which == 0 ? task : (task - of_query) % of_key;
+        const Matrix *matrix = which == 0 ? &call->query : which == 1 ? &call->key : &call->value;
+        int64_t units = which == 0 ? call->units : call->kv_entries, rows = which == 0 ? call->n_q : call->n_k;
+        int64_t from = number / units * SLICE;
+        const float *start = matrix->start + number % units * matrix->unit + from * matrix->row;
+        float own = longest_row(start, matrix->row, least(SLICE, rows - from), which == 2 ? call->d_v : call->d_k);
+        if (!(own <= longest[which])) longest[which] = own;
+    }
+    for (int which = 0; which < 3; which++) {
+        float seen;
+        __atomic_load(&shared->longest[which], &seen, __ATOMIC_RELAXED);
+        while (!(longest[which] <= seen) &&
+               !__atomic_compare_exchange(&shared->longest[which], &seen, &longest[which], 0, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED))
+            if (seen != seen) break;
+    }
+}
+
+static int is_tame(const Call *call) {
+    int64_t tasks = call->units * ((call->n_q + SLICE - 1) / SLICE) + 2 * call->kv_entries * ((call->n_k + SLICE - 1) / SLICE);
+    Shared shared = {.call = call, .tasks = tasks};
+    in_threads(call, tasks, measure, &shared);
+    double reach = sqrt((double)shared.longest[0]) * sqrt((double)shared.longest[1]) * fabs(call->factor);
+    return reach <= call->most && isfinite(shared.longest[0]) && isfinite(shared.longest[1]) && isfinite(shared.longest[2]);
+}
+
+// ---- blocks of queries, tiles of keys ----
+
+typedef struct {
+    int64_t unit, kv, row, rows, lanes; // which queries, how many, and the same padded
+    const Run *runs, *end;
+    int64_t first_lane; // of the block's first query in what a run adds
+    Run everything;
+} Block;
+
+static Block block_of(const Call *call, int64_t unit, int64_t row) {
+    Block block = {.unit = unit, .kv = call->kv_of[unit], .row = row};
+    block.rows = least(ROWS, call->first_row + call->rows - row);
+    block.lanes = padded(block.rows);
+    block.everything.stop = call->n_k;
+    if (call->mask_of) {
+        int64_t blocks = (call->rows + call->block - 1) / call->block, own = (row - call->first_row) / call->block;
+        const int64_t *first = call->first_run + call->mask_of[unit] * (blocks + 1) + own;
+        block.runs = call->runs + first[0];
+        block.end = call->runs + first[1];
+        block.first_lane = (row - call->first_row) % call->block;
+    }
+    return block;
+}
+
+// Leave out the keys at both ends of a run that none of the block's queries sees.
+static Run narrowed(const Block *block, Run run) {
+    if (!run.added) return run;
+    const float *added = run.added + block->first_lane;
+    int64_t count = run.stop - run.start, first = 0;
+    #define IS_SEEN(at) ({ Floats most = all(-INFINITY); \
+        for (int64_t lane = 0; lane < block->lanes; lane += LANES) most = larger(load(added + (at) * run.row + lane), most); \
+        float seen = -INFINITY; for (int lane = 0; lane < LANES; lane++) seen = most[lane] > seen ? most[lane] : seen; seen > -INFINITY; })
+    while (first < count && !IS_SEEN(first)) first++;
+    while (first < count && !IS_SEEN(count - 1)) count--;
+    return (Run){run.start + first, run.start + count, run.added + first * run.row, run.row};
+}
+
+// Rows of a matrix in which every row can be read to a multiple of LANES.
+static const float *readable(const float *rows, int64_t *step, int64_t count, int64_t size, float *copy) {
+    if (size % LANES == 0) return rows;
+    int64_t wide = padded(size);
+    for (int64_t at = 0; at < count; at++) {
+        memcpy(copy + at * wide, rows + at * *step, (size_t)size * 4);
+        memset(copy + at * wide + size, 0, (size_t)(wide - size) * 4);
+    }
+    *step = wide;
+    return copy;
+}
+
+// to[column][row] = from[row][column] * factor, rows padded by zeros to `lanes`
+static void transpose(const float *from, int64_t step, int64_t rows, int64_t lanes, int64_t columns, float factor, float *to) {
+    for (int64_t column = 0; column < columns; column++, to += ROWS) {
+        for (int64_t row = 0; row < rows; row++) to[row] = from[row * step + column] * factor;
+        for (int64_t row = rows; row < lanes; row++) to[row] = 0;
+    }
+}
+
+// The scores of a tile, (keys, ROWS).
+static void tile_scores(const Call *call, const Block *block, const Run *run, int64_t from, int64_t keys, const float *query,
+                        float *scores) {
+    const float *key = call->key.start + block->kv * call->key.unit + from * call->key.row;
+    times(keys, block->lanes, call->d_k, key, call->key.row, query, ROWS, scores, ROWS, 0);
+    if (!run->added) return;
+    const float *added = run->added + (from - run->start) * run->row + block->first_lane;
+    for (int64_t at = 0; at < keys; at++)
+        for (int64_t lane = 0; lane < block->lanes; lane += LANES) {
+            float *score = scores + at * ROWS + lane;
+            store(score, load(score) + load(added + at * run->row + lane));
+        }
+}
+
+// ---- forward ----
+
+typedef struct {
+    float peak[ROWS], shift[ROWS], total[ROWS];
+    float *query, *scores, *output, *copy;
+} Forward;
+
+// Raise the peaks to those of a tile, and shrink what was summed before.
+static void raise_peaks(const Block *block, Forward *own, int64_t keys, int64_t wide) {
+    int has_grown = 0;
+    float shrink[ROWS];
+    for (int64_t lane = 0; lane < block->lanes; lane += LANES) {
+        Floats before = load(own->peak + lane), peak = before;
+        for (int64_t at = 0; at < keys; at++) peak = larger(load(own->scores + at * ROWS + lane), peak);
+        Floats shift = choose(peak == all(-INFINITY), all(0), peak); // no key seen yet: -inf minus -inf is NaN
+        Floats by = exp2_of(before - shift);
+        store(own->peak + lane, peak);
+        store(own->shift + lane, shift);
+        store(own->total + lane, load(own->total + lane) * by);
+        store(shrink + lane, by);
+        for (int number = 0; number < LANES; number++) has_grown |= peak[number] != before[number];
+    }
+    if (!has_grown) return;
+    for (int64_t row = 0; row < block->rows; row++)
+        for (int64_t at = 0; at < wide; at += LANES) {
+            float *place = own->output + row * wide + at;
+            store(place, load(place) * shrink[row]);
+        }
+}
+
+static void exponentials(const Block *block, Forward *own, int64_t keys) {
+    for (int64_t lane = 0; lane < block->lanes; lane += LANES) {
+        Floats shift = load(own->shift + lane), sum = {0};
+        for (int64_t at = 0; at < keys; at++) {
+            Floats weight = exp2_of(load(own->scores + at * ROWS + lane) - shift);
+            store(own->scores + at * ROWS + lane, weight);
+            sum += weight;
+        }
+        store(own->total + lane, load(own->total + lane) + sum);
+    }
+}
+
+static void forward_block(const Call *call, Forward *own, int64_t unit, int64_t row, int64_t first, int64_t last) {
+    Block block = block_of(call, unit, row);
+    if (!block.runs) block.runs = &block.everything, block.end = block.runs + 1;
+    int64_t wide = padded(call->d_v);
+    transpose(call->query.start + unit * call->query.unit + row * call->query.row, call->query.row, block.rows, block.lanes,
+              call->d_k, (float)call->factor, own->query);
+    for (int lane = 0; lane < ROWS; lane++) own->peak[lane] = -INFINITY, own->total[lane] = own->shift[lane] = 0;
+    memset(own->output, 0, (size_t)(block.rows * wide) * 4);
+    for (const Run *each = block.runs; each < block.end; each++) {
+        Run run = narrowed(&block, *each);
+        for (int64_t from = run.start > first ? run.start : first, stop = least(run.stop, last); from < stop; from += KEYS) {
+            int64_t keys = least(KEYS, stop - from), step = call->value.row;
+            tile_scores(call, &block, &run, from, keys, own->query, own->scores);
+            raise_peaks(&block, own, keys, wide);
+            exponentials(&block, own, keys);
+            const float *value = call->value.start + block.kv * call->value.unit + from * call->value.row;
+            value = readable(value, &step, keys, call->d_v, own->copy);
+            transposed_times(block.rows, call->d_v, keys, own->scores, ROWS, value, step, own->output, wide, 1);
+        }
+    }
+}
+
+static void write_block(const Call *call, const Forward *own, int64_t unit, int64_t row) {
+    int64_t rows = least(ROWS, call->first_row + call->rows - row), wide = padded(call->d_v);
+    for (int64_t at = 0; at < rows; at++) {
+        float total = own->total[at], divisor = total == 0 ? 1 : total;
+        float *output = call->output.start + unit * call->output.unit + (row + at) * call->output.row;
+        for (int64_t i = 0; i < call->d_v; i++) output[i] = own->output[at * wide + i] / divisor;
+        call->total[unit * call->n_q + row + at] = total;
+        call->shift[unit * call->n_q + row + at] = own->shift[at];
+    }
+}
+
+static void forward_blocks(void *data) {
+    Shared *shared = data;
+    const Call *call = shared->call;
+    int64_t wide = padded(call->d_v), blocks = (call->rows + ROWS - 1) / ROWS;
+    float *memory = floats(ROWS * call->d_k + KEYS * ROWS + (ROWS + KEYS) * wide);
+    if (!memory) {
+        fails(shared, NO_MEMORY);
+        return;
+    }
+    Forward own;
+    own.query = memory;
+    own.scores = own.query + ROWS * call->d_k;
+    own.output = own.scores + KEYS * ROWS;
+    own.copy = own.output + ROWS * wide;
+    for (int64_t task; (task = next_task(shared)) < shared->tasks;) {
+        int64_t row = call->first_row + (blocks - 1 - task % blocks) * ROWS; // the last see most where the mask is causal
+        forward_block(call, &own, task / blocks, row, 0, call->n_k);
+        write_block(call, &own, task / blocks, row);
+    }
+    free(memory);
+}
+
+int attention_forward(const Call *call) {
+    if (!is_tame(call)) return NEEDS_CARE;
+    Shared shared = {.call = call, .tasks = call->units * ((call->rows + ROWS - 1) / ROWS)};
+    in_threads(call, shared.tasks, forward_blocks, &shared);
+    return (int)shared.status;
+}
+
+// ---- backward ----
+
+typedef struct {
+    float average[ROWS], shift[ROWS];
+    float *query, *grad_output;           // transposed: (d_k, ROWS) times factor, (d_v, ROWS) divided by the totals
+    float *query_rows, *grad_output_rows; // as they lie, rows padded; the first times scale
+    float *weights, *grad_scores, *grad_query, *copy;
+} Backward;
+
+static const float *unit_of(const Matrix *matrix, int64_t unit, int64_t row) {
+    return matrix->start + unit * matrix->unit + row * matrix->row;
+}
+
+// average = (rowsum(dO o O) - dL) / total;  dO / total.
+static void prepare_rows(const Call *call, const Block *block, Backward *own) {
+    int64_t wide_k = padded(call->d_k), wide_v = padded(call->d_v);
+    float scale = (float)(call->factor * 0.693147180559945309417);
+    for (int64_t row = 0; row < block->rows; row++) {
+        int64_t at = block->unit * call->n_q + block->row + row;
+        const float *query = unit_of(&call->query, block->unit, block->row + row);
+        const float *output = unit_of(&call->output, block->unit, block->row + row);
+        const float *grad_output = unit_of(&call->grad_output, block->unit, block->row + row);
+        float share = call->total[at] == 0 ? 0 : 1 / call->total[at];
+        double sum = call->grad_logsumexp ? -(double)call->grad_logsumexp[at] : 0;
+        for (int64_t i = 0; i < call->d_v; i++) {
+            sum += (double)grad_output[i] * output[i];
+            own->grad_output_rows[row * wide_v + i] = own->grad_output[i * ROWS + row] = grad_output[i] * share;
+        }
+        for (int64_t i = 0; i < call->d_k; i++) own->query_rows[row * wide_k + i] = query[i] * scale;
+        own->average[row] = (float)(sum * share);
+        own->shift[row] = (float)call->shift[at];
+    }
+    for (int64_t row = block->rows; row < block->lanes; row++) {
+        own->average[row] = own->shift[row] = 0;
+        for (int64_t i = 0; i < call->d_v; i++) own->grad_output[i * ROWS + row] = 0;
+    }
+    transpose(unit_of(&call->query, block->unit, block->row), call->query.row, block->rows, block->lanes, call->d_k,
+              (float)call->factor, own->query);
+}
+
+// E = 2 ** (S - shift) and dS = E (G - average), where the scores and G lie.
+static void weigh(const Block *block, Backward *own, int64_t keys) {
+    for (int64_t lane = 0; lane < block->lanes; lane += LANES) {
+        Floats shift = load(own->shift + lane), average = load(own->average + lane);
+        for (int64_t at = 0; at < keys; at++) {
+            float *weight = own->weights + at * ROWS + lane, *grad = own->grad_scores + at * ROWS + lane;
+            Floats own_weight = exp2_of(load(weight) - shift);
+            store(weight, own_weight);
+            store(grad, (load(grad) - average) * own_weight);
+        }
+    }
+}
+
+static void backward_block(const Call *call, Backward *own, int64_t unit, int64_t row, int64_t part) {
+    Block block = block_of(call, unit, row);
+    if (!block.runs) block.runs = &block.everything, block.end = block.runs + 1;
+    int64_t wide_k = padded(call->d_k), wide_v = padded(call->d_v);
+    prepare_rows(call, &block, own);
+    memset(own->grad_query, 0, (size_t)(block.rows * wide_k) * 4);
+    for (const Run *each = block.runs; each < block.end; each++) {
+        Run run = narrowed(&block, *each);
+        for (int64_t from = run.start; from < run.stop; from += KEYS) {
+            int64_t keys = least(KEYS, run.stop - from), step = call->key.row;
+            const float *key = unit_of(&call->key, block.kv, from), *value = unit_of(&call->value, block.kv, from);
+            float *grad_key = call->grad_key.start + part * call->grad_key_part + block.kv * call->grad_key.unit + from * wide_k;
+            float *grad_value = call->grad_value.start + part * call->grad_value_part + block.kv * call->grad_value.unit + from * wide_v;
+            tile_scores(call, &block, &run, from, keys, own->query, own->weights);
+            times(keys, block.lanes, call->d_v, value, call->value.row, own->grad_output, ROWS, own->grad_scores, ROWS, 0);
+            weigh(&block, own, keys);
+            times(keys, wide_v, block.rows, own->weights, ROWS, own->grad_output_rows, wide_v, grad_value, wide_v, 1);
+            times(keys, wide_k, block.rows, own->grad_scores, ROWS, own->query_rows, wide_k, grad_key, wide_k, 1);
+            key = readable(key, &step, keys, call->d_k, own->copy);
+            transposed_times(block.rows, wide_k, keys, own->grad_scores, ROWS, key, step, own->grad_query, wide_k, 1);
+        }
+    }
+    float scale = (float)(call->factor * 0.693147180559945309417);
+    float *grad_query = call->grad_query.start + unit * call->grad_query.unit + row * wide_k;
+    for (int64_t at = 0; at < block.rows * wide_k; at++) grad_query[at] = own->grad_query[at] * scale;
+}
+
+// Whoever works on an entry of key and value is alone there: each part of its queries has a copy of the gradients.
+static void backward_entries(void *data) {
+    Shared *shared = data;
+    const Call *call = shared->call;
+    int64_t wide_k = padded(call->d_k), wide_v = padded(call->d_v);
+    float *memory = floats(ROWS * (call->d_k + call->d_v + 2 * wide_k + wide_v) + 2 * KEYS * ROWS + KEYS * wide_k);
+    if (!memory) {
+        fails(shared, NO_MEMORY);
+        return;
+    }
+    Backward own;
+    own.query = memory;
+    own.grad_output = own.query + ROWS * call->d_k;
+    own.query_rows = own.grad_output + ROWS * call->d_v;
+    own.grad_output_rows = own.query_rows + ROWS * wide_k;
+    own.grad_query = own.grad_output_rows + ROWS * wide_v;
+    own.weights = own.grad_query + ROWS * wide_k;
+    own.grad_scores = own.weights + KEYS * ROWS;
+    own.copy = own.grad_scores + KEYS * ROWS;
+    memset(memory, 0, (size_t)(ROWS * (call->d_k + call->d_v + 2 * wide_k + wide_v)) * 4);
+    for (int64_t task; (task = next_task(shared)) < shared->tasks;) {
+        int64_t kv = task / call->parts, part = task % call->parts;
+        for (int64_t unit = 0; unit < call->units; unit++)
+            for (int64_t at = part; call->kv_of[unit] == kv && at * ROWS < call->rows; at += call->parts)
+                backward_block(call, &own, unit, call->first_row + at * ROWS, part);
+    }
+    free(memory);
+}
+
+int attention_backward(const Call *call) {
+    if (!is_tame(call)) return NEEDS_CARE;
+    Shared shared = {.call = call, .tasks = call->kv_entries * call->parts};
+    in_threads(call, shared.tasks, backward_entries, &shared);
+    return (int)shared.status;
+}

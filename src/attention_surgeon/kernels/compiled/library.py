@@ -1,0 +1,136 @@
+"""The compiled passes as a library: compiled once for this machine, kept in the user's cache, and loaded on first use.
+
+`attention.c` is compiled for the processor at hand, so the library's name says for which source, compiler options and
+processor it was made: a home folder that several machines share never hands one of them another's instructions.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import final
+
+from attention_surgeon.errors import OptionError
+
+SOURCE = Path(__file__).with_name("attention.c")
+OPTIONS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-std=gnu11")
+SWITCH = "ATTENTION_SURGEON_COMPILED"
+"""Environment variable: 0 leaves the work to PyTorch."""
+
+_COMPILERS = ("cc", "gcc", "clang")
+_HOW = "build them by: python -m attention_surgeon.kernels.compiled"
+_SECONDS = 300
+
+
+@final
+class NotThere(Exception):
+    """Why PyTorch does the work."""
+
+
+def build() -> Path:
+    """Compile the passes for this machine if they are not there yet, and return where they lie.
+
+    Raises:
+        OptionError: there is no C compiler, or it could not do it.
+    """
+    place = _place()
+    if place.exists():
+        return place
+    compiler = _compiler()
+    if compiler is None:
+        raise OptionError(
+            f"The compiled passes need a C compiler, and none of {', '.join(_COMPILERS)} is on the PATH (nor named by "
+            f"CC). Without them attention is computed by PyTorch: the same answers, in more time."
+        )
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # moved when it is whole: two may build at once
+        made = Path(folder) / place.name
+        command = [compiler, *OPTIONS, "-shared", "-fPIC", "-o", str(made), str(SOURCE), "-lm", "-lpthread"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        if done.returncode:
+            raise OptionError(
+                f"The compiled passes: {compiler} ended with {done.returncode}: {_first_error(done.stderr)}. Attention "
+                f"is computed by PyTorch instead; CC=... names another compiler."
+            )
+        made.replace(place)
+    library.cache_clear()
+    return place
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """Return the library.
+
+    Raises:
+        NotThere: with the reason; it is looked for once in a process.
+    """
+    if os.environ.get(SWITCH) == "0":
+        raise NotThere(f"{SWITCH} is 0")
+    place = _place()
+    if not place.exists():
+        raise NotThere(_HOW if _compiler() else "there is no C compiler to build the compiled passes with")
+    try:
+        return ctypes.CDLL(str(place))
+    except OSError as error:
+        raise NotThere(f"{place} cannot be loaded ({error})") from None
+
+
+def how_passes_run() -> str:
+    """Return who does the passes of `tiled_attention` in float32 on the CPU, and if it is PyTorch, why.
+
+    >>> how_passes_run().split(":")[0] in {"compiled", "PyTorch"}
+    True
+    """
+    try:
+        return f"compiled: {library()._name}"
+    except NotThere as reason:
+        return f"PyTorch: {reason}"
+
+
+@functools.cache
+def team() -> int | None:
+    """Return the address of what starts PyTorch's own threads, which need no waking; None where it is not known."""
+    try:
+        mapped = Path("/proc/self/maps").read_text()
+    except OSError:
+        return None
+    names = {line.split(maxsplit=5)[5] for line in mapped.splitlines() if "libgomp" in line or "libiomp5" in line}
+    for name in sorted(names, key=lambda name: ("torch" not in name, name)):
+        try:
+            return ctypes.cast(ctypes.CDLL(name).GOMP_parallel, ctypes.c_void_p).value
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def _place() -> Path:
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-surgeon" / "kernels"
+    made_for = hashlib.sha256()
+    for part in (SOURCE.read_bytes(), " ".join(OPTIONS).encode(), _processor().encode()):
+        made_for.update(part)
+    return folder / f"attention-{made_for.hexdigest()[:16]}.so"
+
+
+def _compiler() -> str | None:
+    named = os.environ.get("CC")
+    return next((found for name in ((named,) if named else _COMPILERS) if (found := shutil.which(name))), None)
+
+
+def _processor() -> str:
+    """Return what a processor can do, as far as the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+    return f"{platform.system()} {platform.machine()} {flags}"
+
+
+def _first_error(text: str) -> str:
+    lines = [line for line in text.splitlines() if "error" in line] or text.splitlines() or ["it said nothing"]
+    return lines[0].strip()
