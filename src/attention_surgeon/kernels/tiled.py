@@ -8,7 +8,9 @@ from torch import Tensor
 
 from attention_surgeon.errors import OptionError
 from attention_surgeon.kernels.autograd import attend
+from attention_surgeon.kernels.compiled import plain_attention
 from attention_surgeon.kernels.operands import read_operands
+from attention_surgeon.kernels.problem import EXACT_ABOVE
 from attention_surgeon.kernels.traced import has_no_numbers, traced_attention
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.require import refuse_torchscript, require_probability, require_switch, require_tensor
@@ -98,6 +100,10 @@ def tiled_attention(
         options = {"scale": scale, "dropout": dropout, "use_shared_heads": use_shared_heads}
         output, logsumexp = traced_attention(query, key, value, mask, generator=generator, **options)
         return (output, logsumexp) if return_logsumexp else output
+    if mask is None and scale is True and not dropout and not use_shared_heads and not return_logsumexp:
+        output = plain_attention(query, key, value, EXACT_ABOVE)
+        if output is not None:
+            return output
     given = read_operands(query, key, value, mask, scale, use_shared_heads, _CALLER)
     seed = _draw_seed(generator) if dropout else 0
     plan = given.plan(query.dtype, float(dropout), seed, _CALLER, wants_logsumexp=return_logsumexp)

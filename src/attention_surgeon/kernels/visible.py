@@ -19,6 +19,7 @@ from attention_surgeon.masks.blocks import kind_of
 from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.masks.read import read_additive, read_dense, read_yes_no
+from attention_surgeon.masks.spans import Spans
 from attention_surgeon.require import require_mask_shape
 
 LOG2_E = 1 / math.log(2)
@@ -48,6 +49,14 @@ class Visible(ABC):
 
     def pattern(self, rows: slice, columns: slice) -> Hashable:
         """Return what blocks with the same cells have in common; None: they may all differ."""
+        return None
+
+    def spans(self) -> Spans | None:
+        """Return for each query the one run of keys that it sees, as `Mask.spans`; None where it is not known."""
+        return None
+
+    def written_out(self) -> Tensor | None:
+        """Return all cells, `(*batch, n_q or 1, n_k)`, one byte each, where somebody else has written them out."""
         return None
 
     def kind_of_cells(self, cells: Tensor) -> TileKind:
@@ -86,6 +95,10 @@ class VisibleByMask(Visible):
         """Ask the mask."""
         return self._mask.pattern(self.rows_of(rows), self.columns_of(columns))
 
+    def spans(self) -> Spans | None:
+        """Ask the mask."""
+        return self._mask.spans()
+
     def cells(self, rows: slice, columns: slice) -> Tensor:
         """Have the mask write the block out."""
         return self._mask.tile(self.rows_of(rows), self.columns_of(columns), self._device)
@@ -121,6 +134,10 @@ class VisibleByYesNo(VisibleByTensor):
             if least < 0 or most > 1:
                 read_yes_no(mask, caller)  # refuses it
         super().__init__(mask.view(torch.uint8) if mask.dtype == torch.bool else mask)
+
+    def written_out(self) -> Tensor | None:
+        """Return the mask where its cells are bytes."""
+        return self._mask if self._mask.dtype == torch.uint8 else None
 
     def kind_of_cells(self, cells: Tensor) -> TileKind:
         """Compare the least and the largest entry."""

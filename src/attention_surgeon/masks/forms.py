@@ -5,11 +5,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from attention_surgeon.masks.blocks import TileKind, kind_of
 from attention_surgeon.masks.mask import Device, Mask
+from attention_surgeon.masks.spans import Spans, spans_of_rows
 
 
 @final
@@ -50,6 +52,13 @@ class BandMask(Mask):
             return TileKind.EMPTY
         return TileKind.FULL if lowest <= smallest and largest <= highest else TileKind.MIXED
 
+    def _spans(self) -> Spans:
+        n_q, n_k = self.shape[-2:]
+        q = torch.arange(n_q)
+        start = torch.zeros_like(q) if self.lowest is None else (q + self.lowest).clamp(0, n_k)
+        stop = torch.full_like(q, n_k) if self.highest is None else (q + self.highest + 1).clamp(0, n_k)
+        return Spans(start, torch.maximum(start, stop))
+
     def _pattern(self, rows: range, columns: range) -> Hashable:
         return len(rows), len(columns), columns.start - rows.start  # all that matters is k - q
 
@@ -81,6 +90,11 @@ class PrefixMask(Mask):
             return kind
         return TileKind.MIXED
 
+    def _spans(self) -> Spans | None:
+        n_k = self.shape[-1]
+        prefix = Spans(torch.zeros(1, dtype=torch.int64), torch.tensor([min(self.prefix_len, n_k)]))
+        return self.causal._spans().joined(prefix)
+
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,6 +115,9 @@ class KeyMask(Mask):
 
     def _kind(self, rows: range, columns: range) -> TileKind:
         return kind_of(self.keep[..., columns.start : columns.stop])
+
+    def _spans(self) -> Spans | None:
+        return spans_of_rows(self.keep[..., None, :].cpu())
 
 
 @final
@@ -132,6 +149,9 @@ class DocumentMask(Mask):
             return TileKind.EMPTY
         return TileKind.FULL if all(min(ids) == max(ids) for ids in ends) else TileKind.MIXED
 
+    def _spans(self) -> Spans | None:
+        return self._keys.spans(self._queries, self.shape)
+
     @functools.cached_property
     def _queries(self) -> "_Ids":
         return _Ids(self.query_ids.expand(*self.shape[:-2], -1))
@@ -157,3 +177,13 @@ class _Ids:
         part = self._ids[:, span.start : span.stop]
         first, last = (part[:, 0], part[:, -1]) if self._ascend else (part.min(-1), part.max(-1))
         return list(zip(first.tolist(), last.tolist(), strict=True))
+
+    def spans(self, queries: "_Ids", shape: tuple[int, ...]) -> Spans | None:
+        """Return where the ids of `queries` are among these; `shape` is that of the mask."""
+        if not self._ascend:
+            return None
+        places = [
+            [np.searchsorted(own, asked, side) for own, asked in zip(self._ids, queries._ids, strict=True)]
+            for side in ("left", "right")
+        ]
+        return Spans(*(torch.as_tensor(np.stack(each)).reshape(shape[:-1]) for each in places))

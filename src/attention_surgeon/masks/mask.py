@@ -19,6 +19,7 @@ from attention_surgeon.masks.blocks import WHOLE, TileKind, block_range, kind_of
 from attention_surgeon.masks.draw import draw_cells
 from attention_surgeon.masks.read import read_cells
 from attention_surgeon.masks.shapes import check_broadcast, joint_shape
+from attention_surgeon.masks.spans import Spans
 
 Device: TypeAlias = torch.device | str
 
@@ -72,6 +73,10 @@ class Mask(ABC):
     def _bound(self, rows: range, columns: range) -> TileKind:
         """Return the kind of a block where that is known without its cells, else `MIXED`."""
         return self._kind(rows, columns)
+
+    def _spans(self) -> Spans | None:
+        """As `spans`; None unless a form knows better."""
+        return None
 
     def _pattern(self, rows: range, columns: range) -> Hashable:
         """Return what the cells of a block follow from, None where nothing short of them says it."""
@@ -142,6 +147,21 @@ class Mask(ABC):
         True
         """
         return self._pattern(*self._block(rows, columns, "pattern"))
+
+    def spans(self) -> Spans | None:
+        """Return for each query the one run of keys that it sees; None where there are several, or nobody can say.
+
+        Returns:
+            The first key and the one behind the last, int64 `(*batch, n_q)`, or `(*batch, 1)` where they are the same
+            for every query; both are equal for a query that sees none.
+
+        >>> from attention_surgeon.masks import causal_mask, window_mask
+        >>> window_mask(4, size=2).spans()
+        Spans(start=tensor([0, 0, 1, 2]), stop=tensor([1, 2, 3, 4]))
+        >>> (causal_mask(4) & ~window_mask(4, size=2)).spans() is None
+        True
+        """
+        return None if 0 in self.shape else self._spans()
 
     def dense(self, device: Device = "cpu") -> Bool[Tensor, "*batch q k"]:
         """Write the whole mask out, n_q x n_k cells for each of the batch; True = may attend."""
@@ -274,6 +294,12 @@ class PairMask(Mask):
             return self._decides
         return right if left is not TileKind.MIXED else left
 
+    def _spans(self) -> Spans | None:
+        left, right = self.left._spans(), self.right._spans()
+        if left is None or right is None:
+            return None
+        return left.common(right) if self.symbol == "&" else left.joined(right)
+
     @property
     def _decides(self) -> TileKind:
         """What of one side makes it that of both."""
@@ -301,6 +327,10 @@ class NotMask(Mask):
 
     def _bound(self, rows: range, columns: range) -> TileKind:
         return _OPPOSITE[self.inner._bound(rows, columns)]
+
+    def _spans(self) -> Spans | None:
+        inner = self.inner._spans()
+        return None if inner is None else inner.rest(self.shape[-1])
 
 
 _OPPOSITE = {TileKind.EMPTY: TileKind.FULL, TileKind.FULL: TileKind.EMPTY, TileKind.MIXED: TileKind.MIXED}
@@ -330,6 +360,12 @@ class ViewMask(Mask):
 
     def _bound(self, rows: range, columns: range) -> TileKind:
         return self.inner._bound(self._inner_rows(rows), columns)
+
+    def _spans(self) -> Spans | None:
+        inner = self.inner._spans()
+        if inner is None:
+            return None
+        return Spans(*(x.reshape(*self.batch, -1).expand(*self.shape[:-2], -1) for x in inner))
 
     def _inner_rows(self, rows: range) -> range:
         return rows if self.inner.shape[-2] == self.shape[-2] else range(1)

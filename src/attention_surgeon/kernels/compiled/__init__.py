@@ -2,5 +2,6 @@
 
 from attention_surgeon.kernels.compiled.calls import backward, forward
 from attention_surgeon.kernels.compiled.library import build, how_passes_run
+from attention_surgeon.kernels.compiled.plain import plain_attention
 
-__all__ = ["backward", "build", "forward", "how_passes_run"]
+__all__ = ["backward", "build", "forward", "how_passes_run", "plain_attention"]

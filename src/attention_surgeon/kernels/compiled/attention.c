@@ -28,7 +28,7 @@ enum { LANES = 8, HIGH = 6, WIDE = 2 }; // 12 of 16
 enum { LANES = 4, HIGH = 6, WIDE = 4 };
 #endif
 
-enum { ROWS = 64, KEYS = 128, FEW = 4, MOST_THREADS = 256 };
+enum { ROWS = 64, KEYS = 128, FEW = 4, APART = 2048, MOST_THREADS = 256, MOST_PARTS = 16 };
 enum { DONE = 0, NEEDS_CARE = 1, NO_MEMORY = 2 };
 
 typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
@@ -65,10 +65,23 @@ INLINE Floats exp2_of(Floats x) {
     return y * (Floats)power;
 }
 
-static float sum_of(Floats x) {
+INLINE float sum_of(Floats x) {
+#if defined(__clang__)
     float sum = 0;
     for (int lane = 0; lane < LANES; lane++) sum += x[lane];
     return sum;
+#else
+    Ints lane;
+    for (int number = 0; number < LANES; number++) lane[number] = number;
+    for (int half = LANES / 2; half; half /= 2) x += __builtin_shuffle(x, lane ^ half);
+    return x[0];
+#endif
+}
+
+INLINE float largest_of(Floats x) {
+    float largest = x[0];
+    for (int lane = 1; lane < LANES; lane++) largest = x[lane] > largest ? x[lane] : largest;
+    return largest;
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -158,15 +171,16 @@ typedef void (*Team)(Work, void *, unsigned threads, unsigned flags);
 typedef struct {
     int64_t units, n_q, n_k, d_k, d_v, kv_entries;
     Matrix query, key, value;
-    const int64_t *kv_of;            // for each unit
+    const int64_t *kv_of;            // for each unit; NULL: its own
     double factor, most;             // scale in units of log 2; how large |q| |k| may be
     const int64_t *mask_of;          // for each unit; NULL: all see all
+    const int64_t *starts, *stops;   // (masks, n_q): the run of keys that a query sees; NULL: the runs below say it
     int64_t block, first_row, rows;  // rows that share runs; the rows of this call: a multiple of `block`, and how many
     const int64_t *first_run;        // (masks, blocks of this call, and one)
     const Run *runs;
     Matrix output;                   // (units, n_q, d_v)
-    double *shift;                   // (units, n_q)
-    float *total;                    // (units, n_q)
+    double *shift;                   // (units, n_q), or NULL
+    float *total;                    // (units, n_q), or NULL
     Matrix grad_output, grad_query, grad_key, grad_value; // gradients of rows padded to LANES
     const float *grad_logsumexp;     // (units, n_q), or NULL
     int64_t parts, grad_key_part, grad_value_part; // copies of the last two, to be summed, and from one to the next
@@ -202,7 +216,7 @@ static void in_threads(const Call *call, int64_t tasks, Work work, void *data) {
 typedef struct {
     const Call *call;
     int64_t tasks, parts;
-    float *partial;
+    struct Forward *partial;
     int64_t next, status; // changed by all threads
     float longest[3];
 } Shared;
@@ -270,19 +284,42 @@ static int is_tame(const Call *call) {
 
 // ---- blocks of queries, tiles of keys ----
 
+static const float *unit_of(const Matrix *matrix, int64_t unit, int64_t row) {
+    return matrix->start + unit * matrix->unit + row * matrix->row;
+}
+
 typedef struct {
     int64_t unit, kv, row, rows, lanes; // which queries, how many, and the same padded
     const Run *runs, *end;
     int64_t first_lane; // of the block's first query in what a run adds
-    Run everything;
+    Run only;           // the one run where the mask gives none
+    int64_t seen_by_all[2];
+    int32_t start[ROWS], stop[ROWS]; // keys that each query sees, if `has_spans`
+    int has_spans;
 } Block;
 
 static Block block_of(const Call *call, int64_t unit, int64_t row) {
-    Block block = {.unit = unit, .kv = call->kv_of[unit], .row = row};
+    Block block = {.unit = unit, .kv = call->kv_of ? call->kv_of[unit] : unit, .row = row};
     block.rows = least(ROWS, call->first_row + call->rows - row);
     block.lanes = padded(block.rows);
-    block.everything.stop = call->n_k;
-    if (call->mask_of) {
+    block.only.stop = call->n_k;
+    block.has_spans = call->mask_of && call->starts;
+    if (block.has_spans) {
+        const int64_t *start = call->starts + call->mask_of[unit] * call->n_q + row;
+        const int64_t *stop = call->stops + call->mask_of[unit] * call->n_q + row;
+        int64_t first = call->n_k, last = 0, all_from = 0, all_to = call->n_k;
+        for (int64_t at = 0; at < block.lanes; at++) {
+            int64_t from = at < block.rows ? start[at] : 0, to = at < block.rows ? stop[at] : 0;
+            block.start[at] = (int32_t)from;
+            block.stop[at] = (int32_t)to;
+            if (from < to) first = least(first, from), last = to > last ? to : last;
+            if (at < block.rows) all_from = from > all_from ? from : all_from, all_to = least(all_to, to);
+        }
+        block.only.start = first;
+        block.only.stop = last;
+        block.seen_by_all[0] = all_from;
+        block.seen_by_all[1] = all_to;
+    } else if (call->mask_of) {
         int64_t blocks = (call->rows + call->block - 1) / call->block, own = (row - call->first_row) / call->block;
         const int64_t *first = call->first_run + call->mask_of[unit] * (blocks + 1) + own;
         block.runs = call->runs + first[0];
@@ -292,16 +329,19 @@ static Block block_of(const Call *call, int64_t unit, int64_t row) {
     return block;
 }
 
+static int is_seen(const float *added, int64_t lanes) {
+    Floats most = all(-INFINITY);
+    for (int64_t lane = 0; lane < lanes; lane += LANES) most = larger(load(added + lane), most);
+    return largest_of(most) > -INFINITY;
+}
+
 // Leave out the keys at both ends of a run that none of the block's queries sees.
 static Run narrowed(const Block *block, Run run) {
     if (!run.added) return run;
     const float *added = run.added + block->first_lane;
     int64_t count = run.stop - run.start, first = 0;
-    #define IS_SEEN(at) ({ Floats most = all(-INFINITY); \
-        for (int64_t lane = 0; lane < block->lanes; lane += LANES) most = larger(load(added + (at) * run.row + lane), most); \
-        float seen = -INFINITY; for (int lane = 0; lane < LANES; lane++) seen = most[lane] > seen ? most[lane] : seen; seen > -INFINITY; })
-    while (first < count && !IS_SEEN(first)) first++;
-    while (first < count && !IS_SEEN(count - 1)) count--;
+    while (first < count && !is_seen(added + first * run.row, block->lanes)) first++;
+    while (first < count && !is_seen(added + (count - 1) * run.row, block->lanes)) count--;
     return (Run){run.start + first, run.start + count, run.added + first * run.row, run.row};
 }
 
@@ -330,6 +370,15 @@ static void tile_scores(const Call *call, const Block *block, const Run *run, in
                         float *scores) {
     const float *key = call->key.start + block->kv * call->key.unit + from * call->key.row;
     times(keys, block->lanes, call->d_k, key, call->key.row, query, ROWS, scores, ROWS, 0);
+    if (block->has_spans && (from < block->seen_by_all[0] || from + keys > block->seen_by_all[1]))
+        for (int64_t lane = 0; lane < block->lanes; lane += LANES) {
+            Ints start = *(const Ints *)(block->start + lane), stop = *(const Ints *)(block->stop + lane);
+            for (int64_t at = 0; at < keys; at++) {
+                Ints key_number = (Ints){0} + (int32_t)(from + at);
+                float *score = scores + at * ROWS + lane;
+                store(score, choose((key_number >= start) & (key_number < stop), load(score), all(-INFINITY)));
+            }
+        }
     if (!run->added) return;
     const float *added = run->added + (from - run->start) * run->row + block->first_lane;
     for (int64_t at = 0; at < keys; at++)
@@ -341,8 +390,11 @@ static void tile_scores(const Call *call, const Block *block, const Run *run, in
 
 // ---- forward ----
 
-typedef struct {
+static int is_few(const Call *call) { return call->rows <= FEW && call->d_k % LANES == 0; }
+
+typedef struct Forward {
     float peak[ROWS], shift[ROWS], total[ROWS];
+    float odd; // NaN if a score of few queries was not finite
     float *query, *scores, *output, *copy;
 } Forward;
 
@@ -381,66 +433,186 @@ static void exponentials(const Block *block, Forward *own, int64_t keys) {
     }
 }
 
+// A tile of keys for a block of queries, which lie along the lanes ...
+static void forward_tile(const Call *call, const Block *block, const Run *run, int64_t from, int64_t keys, Forward *own) {
+    int64_t wide = padded(call->d_v), step = call->value.row;
+    tile_scores(call, block, run, from, keys, own->query, own->scores);
+    raise_peaks(block, own, keys, wide);
+    exponentials(block, own, keys);
+    const float *value = readable(unit_of(&call->value, block->kv, from), &step, keys, call->d_v, own->copy);
+    transposed_times(block->rows, call->d_v, keys, own->scores, ROWS, value, step, own->output, wide, 1);
+}
+
+// ... and for so few queries that most lanes would idle: there sizes, then keys lie along the lanes.
+static void dots(const Call *call, const Block *block, int64_t from, int64_t keys, const float *query, float *scores) {
+    const float *key = unit_of(&call->key, block->kv, from);
+    for (int64_t at = 0; at < keys; at++, key += call->key.row)
+        for (int64_t row = 0; row < block->rows; row++) {
+            Floats sum = {0};
+            for (int64_t i = 0; i < call->d_k; i += LANES) sum += load(query + row * call->d_k + i) * load(key + i);
+            scores[row * KEYS + at] = sum_of(sum);
+        }
+}
+
+static void few_tile(const Call *call, const Block *block, const Run *run, int64_t from, int64_t keys, Forward *own) {
+    int64_t wide = padded(call->d_v), step = call->value.row;
+    dots(call, block, from, keys, own->query, own->scores);
+    for (int64_t row = 0; row < block->rows; row++) {
+        float *scores = own->scores + row * KEYS;
+        const float *added = run->added ? run->added + (from - run->start) * run->row + block->first_lane + row : NULL;
+        for (int64_t at = keys; at < padded(keys); at++) scores[at] = 0;
+        Floats nothing = {0};
+        for (int64_t at = 0; at < keys; at += LANES) nothing += load(scores + at) * 0.0f;
+        own->odd += sum_of(nothing);
+        for (int64_t at = 0; added && at < keys; at++) scores[at] += added[at * run->row];
+        for (int64_t at = 0; block->has_spans && at < keys; at++)
+            if (from + at < block->start[row] || from + at >= block->stop[row]) scores[at] = -INFINITY;
+        for (int64_t at = keys; at < padded(keys); at++) scores[at] = -INFINITY;
+        Floats largest = all(own->peak[row]), sum = {0};
+        for (int64_t at = 0; at < keys; at += LANES) largest = larger(load(scores + at), largest);
+        float peak = largest_of(largest), shift = peak == -INFINITY ? 0 : peak;
+        float shrink = exp2_of(all(own->peak[row] - shift))[0];
+        for (int64_t at = 0; at < keys; at += LANES) {
+            Floats weight = exp2_of(load(scores + at) - shift);
+            store(scores + at, weight);
+            sum += weight;
+        }
+        own->peak[row] = peak;
+        own->shift[row] = shift;
+        own->total[row] = own->total[row] * shrink + sum_of(sum);
+        for (int64_t at = 0; at < wide; at++) own->output[row * wide + at] *= shrink;
+    }
+    const float *value = readable(unit_of(&call->value, block->kv, from), &step, keys, call->d_v, own->copy);
+    times(block->rows, call->d_v, keys, own->scores, KEYS, value, step, own->output, wide, 1);
+}
+
+// What the keys from `first` to `last` make of a block of queries, not yet divided by the totals.
 static void forward_block(const Call *call, Forward *own, int64_t unit, int64_t row, int64_t first, int64_t last) {
     Block block = block_of(call, unit, row);
-    if (!block.runs) block.runs = &block.everything, block.end = block.runs + 1;
-    int64_t wide = padded(call->d_v);
-    transpose(call->query.start + unit * call->query.unit + row * call->query.row, call->query.row, block.rows, block.lanes,
-              call->d_k, (float)call->factor, own->query);
+    if (!block.runs) block.runs = &block.only, block.end = block.runs + 1;
+    const float *query = unit_of(&call->query, unit, row);
+    int few = is_few(call);
+    if (few) {
+        for (int64_t at = 0; at < block.rows; at++)
+            for (int64_t i = 0; i < call->d_k; i++)
+                own->query[at * call->d_k + i] = query[at * call->query.row + i] * (float)call->factor;
+    } else {
+        transpose(query, call->query.row, block.rows, block.lanes, call->d_k, (float)call->factor, own->query);
+    }
     for (int lane = 0; lane < ROWS; lane++) own->peak[lane] = -INFINITY, own->total[lane] = own->shift[lane] = 0;
-    memset(own->output, 0, (size_t)(block.rows * wide) * 4);
+    own->odd = 0;
+    memset(own->output, 0, (size_t)(block.rows * padded(call->d_v)) * 4);
     for (const Run *each = block.runs; each < block.end; each++) {
-        Run run = narrowed(&block, *each);
-        for (int64_t from = run.start > first ? run.start : first, stop = least(run.stop, last); from < stop; from += KEYS) {
-            int64_t keys = least(KEYS, stop - from), step = call->value.row;
-            tile_scores(call, &block, &run, from, keys, own->query, own->scores);
-            raise_peaks(&block, own, keys, wide);
-            exponentials(&block, own, keys);
-            const float *value = call->value.start + block.kv * call->value.unit + from * call->value.row;
-            value = readable(value, &step, keys, call->d_v, own->copy);
-            transposed_times(block.rows, call->d_v, keys, own->scores, ROWS, value, step, own->output, wide, 1);
-        }
+        Run run = few ? *each : narrowed(&block, *each);
+        int64_t from = run.start > first ? run.start : first, stop = least(run.stop, last);
+        for (; from < stop; from += KEYS)
+            (few ? few_tile : forward_tile)(call, &block, &run, from, least(KEYS, stop - from), own);
     }
 }
 
-static void write_block(const Call *call, const Forward *own, int64_t unit, int64_t row) {
+// Write what a block became. Of few queries keys and values were not read before: what is odd shows only here, and the
+// largest score decides in place of a bound, because one far below it has no weight whose rounding could show.
+static void write_block(Shared *shared, const Forward *own, int64_t unit, int64_t row) {
+    const Call *call = shared->call;
     int64_t rows = least(ROWS, call->first_row + call->rows - row), wide = padded(call->d_v);
+    if (is_few(call)) {
+        float odd = own->odd;
+        for (int64_t at = 0; at < rows * wide; at++) odd += own->output[at] * 0.0f;
+        for (int64_t at = 0; at < rows; at++) odd = fabs(own->shift[at]) <= call->most ? odd : NAN;
+        if (odd != 0) fails(shared, NEEDS_CARE);
+    }
     for (int64_t at = 0; at < rows; at++) {
         float total = own->total[at], divisor = total == 0 ? 1 : total;
         float *output = call->output.start + unit * call->output.unit + (row + at) * call->output.row;
         for (int64_t i = 0; i < call->d_v; i++) output[i] = own->output[at * wide + i] / divisor;
-        call->total[unit * call->n_q + row + at] = total;
-        call->shift[unit * call->n_q + row + at] = own->shift[at];
+        if (call->total) call->total[unit * call->n_q + row + at] = total;
+        if (call->shift) call->shift[unit * call->n_q + row + at] = own->shift[at];
     }
 }
 
+// Add what other keys made of the same queries.
+static void join(const Forward *other, Forward *own, int64_t rows, int64_t wide) {
+    for (int64_t row = 0; row < rows; row++) {
+        float peak = own->peak[row] > other->peak[row] ? own->peak[row] : other->peak[row];
+        own->shift[row] = peak == -INFINITY ? 0 : peak;
+        float mine = exp2_of(all(own->peak[row] - own->shift[row]))[0];
+        float theirs = exp2_of(all(other->peak[row] - own->shift[row]))[0];
+        own->peak[row] = peak;
+        own->total[row] = own->total[row] * mine + other->total[row] * theirs;
+        for (int64_t at = row * wide; at < (row + 1) * wide; at++)
+            own->output[at] = own->output[at] * mine + other->output[at] * theirs;
+    }
+}
+
+static float *forward_memory(const Call *call, Forward *own) {
+    int64_t wide = padded(call->d_v);
+    own->query = floats(ROWS * call->d_k + KEYS * ROWS + (ROWS + KEYS) * wide);
+    own->scores = own->query + ROWS * call->d_k;
+    own->output = own->scores + KEYS * ROWS;
+    own->copy = own->output + ROWS * wide;
+    return own->query;
+}
+
+// Blocks are handed out one by one; of a block with parts each works on its own keys, and they are joined afterwards.
 static void forward_blocks(void *data) {
     Shared *shared = data;
     const Call *call = shared->call;
-    int64_t wide = padded(call->d_v), blocks = (call->rows + ROWS - 1) / ROWS;
-    float *memory = floats(ROWS * call->d_k + KEYS * ROWS + (ROWS + KEYS) * wide);
-    if (!memory) {
+    int64_t blocks = (call->rows + ROWS - 1) / ROWS;
+    Forward alone;
+    float *memory = shared->parts > 1 ? NULL : forward_memory(call, &alone);
+    if (shared->parts == 1 && !memory) {
         fails(shared, NO_MEMORY);
         return;
     }
-    Forward own;
-    own.query = memory;
-    own.scores = own.query + ROWS * call->d_k;
-    own.output = own.scores + KEYS * ROWS;
-    own.copy = own.output + ROWS * wide;
     for (int64_t task; (task = next_task(shared)) < shared->tasks;) {
-        int64_t row = call->first_row + (blocks - 1 - task % blocks) * ROWS; // the last see most where the mask is causal
-        forward_block(call, &own, task / blocks, row, 0, call->n_k);
-        write_block(call, &own, task / blocks, row);
+        int64_t part = task % shared->parts, block = task / shared->parts;
+        int64_t row = call->first_row + (blocks - 1 - block % blocks) * ROWS; // the last see most where the mask is causal
+        Forward *own = shared->parts > 1 ? shared->partial + task : &alone;
+        if (shared->parts > 1 && !forward_memory(call, own)) {
+            fails(shared, NO_MEMORY);
+            return;
+        }
+        forward_block(call, own, block / blocks, row, call->n_k * part / shared->parts, call->n_k * (part + 1) / shared->parts);
+        if (shared->parts == 1) write_block(shared, own, block / blocks, row);
     }
     free(memory);
 }
 
+static void join_parts(Shared *shared) {
+    const Call *call = shared->call;
+    int64_t blocks = (call->rows + ROWS - 1) / ROWS, parts = shared->parts;
+    for (int64_t block = 0; block < shared->tasks / parts && !shared->status; block++) {
+        int64_t row = call->first_row + (blocks - 1 - block % blocks) * ROWS;
+        Forward *own = shared->partial + block * parts;
+        for (int64_t part = 1; part < parts; part++)
+            join(own + part, own, least(ROWS, call->first_row + call->rows - row), padded(call->d_v));
+        write_block(shared, own, block / blocks, row);
+    }
+    for (int64_t task = 0; task < shared->tasks; task++) free(shared->partial[task].query);
+}
+
 int attention_forward(const Call *call) {
-    if (!is_tame(call)) return NEEDS_CARE;
-    Shared shared = {.call = call, .tasks = call->units * ((call->rows + ROWS - 1) / ROWS)};
+    if (!is_few(call) && !is_tame(call)) return NEEDS_CARE;
+    int64_t blocks = call->units * ((call->rows + ROWS - 1) / ROWS);
+    int64_t parts = blocks < call->threads && call->n_k >= APART ? least(call->threads, MOST_PARTS) : 1;
+    Forward partial[MOST_PARTS * MOST_PARTS];
+    if (parts > 1 && blocks * parts > MOST_PARTS * MOST_PARTS) parts = 1;
+    if (parts > 1) memset(partial, 0, sizeof *partial * (size_t)(blocks * parts));
+    Shared shared = {.call = call, .tasks = blocks * parts, .parts = parts, .partial = partial};
     in_threads(call, shared.tasks, forward_blocks, &shared);
+    if (parts > 1) join_parts(&shared);
     return (int)shared.status;
+}
+
+// The same for contiguous tensors without a mask, each unit with its own keys, of which nobody asks for a gradient.
+int attention_plain(float *query, float *key, float *value, float *output, int64_t units, int64_t n_q, int64_t n_k, int64_t d_k,
+                    int64_t d_v, double factor, double most, int64_t threads, Team team) {
+    Call call = {
+        .units = units, .n_q = n_q, .n_k = n_k, .d_k = d_k, .d_v = d_v, .kv_entries = units, .rows = n_q,
+        .query = {query, n_q * d_k, d_k}, .key = {key, n_k * d_k, d_k}, .value = {value, n_k * d_v, d_v},
+        .output = {output, n_q * d_v, d_v}, .factor = factor, .most = most, .threads = threads, .team = team,
+    };
+    return attention_forward(&call);
 }
 
 // ---- backward ----
@@ -451,10 +623,6 @@ typedef struct {
     float *query_rows, *grad_output_rows; // as they lie, rows padded; the first times scale
     float *weights, *grad_scores, *grad_query, *copy;
 } Backward;
-
-static const float *unit_of(const Matrix *matrix, int64_t unit, int64_t row) {
-    return matrix->start + unit * matrix->unit + row * matrix->row;
-}
 
 // average = (rowsum(dO o O) - dL) / total;  dO / total.
 static void prepare_rows(const Call *call, const Block *block, Backward *own) {
@@ -498,7 +666,7 @@ static void weigh(const Block *block, Backward *own, int64_t keys) {
 
 static void backward_block(const Call *call, Backward *own, int64_t unit, int64_t row, int64_t part) {
     Block block = block_of(call, unit, row);
-    if (!block.runs) block.runs = &block.everything, block.end = block.runs + 1;
+    if (!block.runs) block.runs = &block.only, block.end = block.runs + 1;
     int64_t wide_k = padded(call->d_k), wide_v = padded(call->d_v);
     prepare_rows(call, &block, own);
     memset(own->grad_query, 0, (size_t)(block.rows * wide_k) * 4);
@@ -557,4 +725,18 @@ int attention_backward(const Call *call) {
     Shared shared = {.call = call, .tasks = call->kv_entries * call->parts};
     in_threads(call, shared.tasks, backward_entries, &shared);
     return (int)shared.status;
+}
+
+// ---- masks written out ----
+
+// Where each row of a boolean mask, whose cells lie one after the other, has its one run of True; 0 if a row has more.
+int attention_spans(const uint8_t *cells, int64_t rows, int64_t row, int64_t keys, int64_t *starts, int64_t *stops) {
+    for (int64_t at = 0; at < rows; at++, cells += row) {
+        const uint8_t *end = cells + keys, *first = memchr(cells, 1, (size_t)keys);
+        const uint8_t *after = first ? memchr(first, 0, (size_t)(end - first)) : NULL;
+        if (after && memchr(after, 1, (size_t)(end - after))) return 0;
+        starts[at] = first ? first - cells : 0;
+        stops[at] = after ? after - cells : first ? keys : 0;
+    }
+    return 1;
 }

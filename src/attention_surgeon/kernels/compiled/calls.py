@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.compiled.library import NotThere, library, team
+from attention_surgeon.kernels.compiled.library import ALONE, NotThere, is_watched, library, team
 from attention_surgeon.kernels.problem import ROWS, Block, Problem, all_finite
 from attention_surgeon.kernels.scores import exact_above
 from attention_surgeon.kernels.tiles import Tiles
+from attention_surgeon.kernels.visible import Visible
+from attention_surgeon.threads import one_thread
 
 if TYPE_CHECKING:
     from attention_surgeon.kernels.backward import Gradients
@@ -24,8 +26,6 @@ LANES = 64
 """To a multiple of how many rows the library reads what a mask adds, and of how many numbers its gradients are."""
 ADDED = 2**21
 """Numbers of a mask that are written out at a time: 8 MiB."""
-ALONE = 2**21
-"""Multiplications below which one thread does everything."""
 
 _INT, _POINTER, _DOUBLE = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
 
@@ -42,7 +42,7 @@ class _Call(ctypes.Structure):
         *((name, _Matrix) for name in ("query", "key", "value")),
         ("kv_of", _POINTER),
         *((name, _DOUBLE) for name in ("factor", "most")),
-        ("mask_of", _POINTER),
+        *((name, _POINTER) for name in ("mask_of", "starts", "stops")),
         *((name, _INT) for name in ("block", "first_row", "rows")),
         *((name, _POINTER) for name in ("first_run", "runs")),
         ("output", _Matrix),
@@ -168,16 +168,48 @@ class _Begun:
     def run(self, name: str) -> bool:
         """Call a function of the library for all queries, and say whether it did its work."""
         call, function = self.structure, getattr(self.functions, name)
-        if self.problem.visible is None:
+        visible = self.problem.visible
+        if visible is None:
             return function(ctypes.byref(call)) == 0
         positions = sorted(set(self.problem.mask_of))
         call.mask_of = self.integers([positions.index(own) for own in self.problem.mask_of])
-        for part in _rows_with_runs(self.problem, positions):
-            call.first_row, call.rows = part.rows.start, part.rows.stop - part.rows.start
-            call.first_run, call.runs = part.first_run.ctypes.data, part.runs.ctypes.data
-            if function(ctypes.byref(call)):
-                return False
+        spans = _spans(visible, self.problem.sizes, positions, self.functions)
+        if spans is not None:
+            call.starts, call.stops = (self.flat(each) for each in spans)
+            return function(ctypes.byref(call)) == 0
+        with one_thread():  # the tiles of a mask are small
+            for part in _rows_with_runs(self.problem, positions):
+                call.first_row, call.rows = part.rows.start, part.rows.stop - part.rows.start
+                call.first_run, call.runs = part.first_run.ctypes.data, part.runs.ctypes.data
+                if function(ctypes.byref(call)):
+                    return False
         return True
+
+
+def _spans(
+    visible: Visible, sizes: tuple[int, int, int], positions: list[int], functions: ctypes.CDLL
+) -> tuple[Tensor, Tensor] | None:
+    """Return the first key and the one behind the last that each query sees, `(positions, n_q)` each, if it is one run."""
+    _, n_q, n_k = sizes
+    cells = visible.written_out()
+    if visible.shape[-1] != n_k:
+        return None
+    if cells is None:
+        spans = visible.spans()
+        if spans is None:
+            return None
+        start, stop = (x.expand(*visible.shape[:-2], n_q).reshape(-1, n_q)[positions] for x in spans)
+        return start, stop
+    cells = cells.reshape(-1, *cells.shape[-2:])
+    if cells.stride(-1) != 1:
+        return None
+    start, stop = (torch.empty(len(positions), cells.shape[1], dtype=torch.int64) for _ in range(2))
+    for number, position in enumerate(positions):
+        own = cells[position]
+        ends = (start[number].data_ptr(), stop[number].data_ptr())
+        if not functions.attention_spans(own.data_ptr(), own.shape[0], own.stride(0), n_k, *ends):
+            return None
+    return start.expand(-1, n_q), stop.expand(-1, n_q)
 
 
 def _begun(problem: Problem) -> _Begun | None:
@@ -185,6 +217,8 @@ def _begun(problem: Problem) -> _Begun | None:
     units, n_q, n_k = problem.sizes
     work = units * n_q * n_k * (query.shape[-1] + value.shape[-1])
     if query.device.type != "cpu" or query.dtype != torch.float32 or problem.dropout or not work or not query.shape[-1]:
+        return None
+    if is_watched():
         return None
     try:
         functions = library()

@@ -15,12 +15,17 @@ import tempfile
 from pathlib import Path
 from typing import final
 
+import torch
+
 from attention_surgeon.errors import OptionError
 
 SOURCE = Path(__file__).with_name("attention.c")
 OPTIONS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-std=gnu11")
 SWITCH = "ATTENTION_SURGEON_COMPILED"
 """Environment variable: 0 leaves the work to PyTorch."""
+
+ALONE = 2**19
+"""Multiplications below which one thread does everything."""
 
 _COMPILERS = ("cc", "gcc", "clang")
 _HOW = "build them by: python -m attention_surgeon.kernels.compiled"
@@ -75,9 +80,14 @@ def library() -> ctypes.CDLL:
     if not place.exists():
         raise NotThere(_HOW if _compiler() else "there is no C compiler to build the compiled passes with")
     try:
-        return ctypes.CDLL(str(place))
+        functions = ctypes.CDLL(str(place))
     except OSError as error:
         raise NotThere(f"{place} cannot be loaded ({error})") from None
+    tensors, sizes = [ctypes.c_void_p] * 4, [ctypes.c_int64] * 5
+    functions.attention_plain.argtypes = [*tensors, *sizes, *[ctypes.c_double] * 2, ctypes.c_int64, ctypes.c_void_p]
+    pointers = [ctypes.c_void_p] * 2
+    functions.attention_spans.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, *pointers]
+    return functions
 
 
 def how_passes_run() -> str:
@@ -90,6 +100,11 @@ def how_passes_run() -> str:
         return f"compiled: {library()._name}"
     except NotThere as reason:
         return f"PyTorch: {reason}"
+
+
+def is_watched() -> bool:
+    """Say whether somebody records the calls of PyTorch, who would not see these: a mode, or `torch.jit.trace`."""
+    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None
 
 
 @functools.cache
