@@ -305,11 +305,29 @@ class HeadTotals:
         if result.mass is not None and result.largest is not None:
             self._add_cells(result.group.rows, result.mass.double(), result.largest.double())
 
-    def _add_cells(self, rows: Tensor, mass: Tensor, largest: Tensor) -> None:
-        """Pool rows into rows of cells."""
+    def add_rows(self, rows: Tensor, table: RowTable, received: Tensor | None) -> None:
+        """Add rows whose cells are in `grids` already."""
+        self._tables.append(table.numbers)
+        self._rows.append(rows)
+        if received is not None:
+            self.received += received
+        if self._plan.row_edges is not None:
+            self._rows_in_cell += torch.bincount(self.row_of_cells(rows), minlength=len(self._rows_in_cell))
+
+    @property
+    def grids(self) -> tuple[Tensor, Tensor]:
+        """Sums and largest ones of the map's cells, float64, which may be changed in place."""
+        return self._mass, self._largest
+
+    def row_of_cells(self, rows: Tensor) -> Tensor:
+        """Return the row of the map's cells that each row belongs to."""
         assert self._plan.row_edges is not None
         first, second, *_ = self._plan.row_edges
-        cell = (rows - first) // (second - first)
+        return (rows - first) // (second - first)
+
+    def _add_cells(self, rows: Tensor, mass: Tensor, largest: Tensor) -> None:
+        """Pool rows into rows of cells."""
+        cell = self.row_of_cells(rows)
         self._rows_in_cell.index_add_(0, cell, torch.ones_like(cell, dtype=torch.float64))
         self._mass.index_add_(0, cell, mass)
         self._largest.scatter_reduce_(0, cell[:, None].expand_as(largest), largest, "amax")

@@ -11,6 +11,7 @@ from attention_surgeon.errors import ArgumentTypeError, DeviceError
 from attention_surgeon.masks import Mask, TileKind
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.masks.read import read_additive, read_yes_no
+from attention_surgeon.masks.spans import Spans
 from attention_surgeon.require import kind_of, require_mask_shape
 
 _BLOCKS_ASKED = 8
@@ -73,6 +74,13 @@ class HeadMask:
         if cells.dtype == torch.bool:
             return _of_cells(cells)
         return _of_added(cells)
+
+    def spans(self, num_queries: int, num_keys: int) -> Spans | None:
+        """Return for each query the run of keys that it sees, `(n_q,)` each; None where it is not one run."""
+        if self.mask is None:
+            return Spans(torch.zeros(num_queries, dtype=torch.int64), torch.full((num_queries,), num_keys))
+        spans = self.mask.spans() if isinstance(self.mask, Mask) else None
+        return None if spans is None else Spans(*(x[self.place].expand(num_queries) for x in spans))
 
     def share_seen(self, runs: Sequence[range], num_keys: int, device: torch.device) -> float:
         """Return about which share of the keys these rows see, from a few blocks."""

@@ -211,10 +211,13 @@ class ScanHead:
 
     def is_safe(self, group: RowGroup) -> bool:
         """Say whether no score of these rows can be larger than `SAFE_SCORE`, by Cauchy and Schwarz."""
+        return bool(self.are_safe(group.rows).all())
+
+    def are_safe(self, rows: Tensor) -> Tensor:
+        """Say so of each of some rows, `(r,)`."""
         if self.query.dtype == torch.float64:
-            return False
-        longest = self._query_lengths[group.rows].max().item()
-        return longest * self._longest_key + self.largest_bias <= SAFE_SCORE
+            return torch.zeros_like(rows, dtype=torch.bool)
+        return self._query_lengths[rows] * self._longest_key + self.largest_bias <= SAFE_SCORE
 
     @cached_property
     def fast(self) -> Operands:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attention_surgeon.stats.maps import cell_edges
 from attention_surgeon.stats.row_sums import StatisticsOptions
+from attention_surgeon.stats.scan.compiled import scan_rows
 from attention_surgeon.stats.scan.group import HeadTotals
 from attention_surgeon.stats.scan.plan import Plan, RowGroup, ScanHead, groups_of
 from attention_surgeon.stats.scan.run import Workers
@@ -102,11 +103,21 @@ class HeadWork:
 
     def _look(self, totals: HeadTotals, rows: Tensor, before: float, after: float) -> None:
         """Add what is found of some rows, and tell how far the work is."""
-        groups = list(groups_of(rows.to(self.head.query.device), self.head.num_keys, self.head.query.element_size()))
-        done = self._work_of(groups)
-        for result, share in zip(self.crew.scan(self.head, groups, self.plan, self.options), done, strict=True):
-            totals.add(result)
+
+        def tell(share: float) -> None:
             self.on_progress(before + (after - before) * share)
+
+        rows = rows.to(self.head.query.device)
+        left = scan_rows(self.head, self.plan, self.options, totals, rows, self.crew.number, tell)
+        if not len(left):
+            return
+        before += (after - before) * (1 - len(left) / len(rows))
+        groups = list(groups_of(left, self.head.num_keys, self.head.query.element_size()))
+        for result, share in zip(
+            self.crew.scan(self.head, groups, self.plan, self.options), self._work_of(groups), strict=True
+        ):
+            totals.add(result)
+            tell(share)
 
     def _work_of(self, groups: list[RowGroup]) -> list[float]:
         """Return the share of the work that is done after each group, as far as a few of them tell; the last is 1."""

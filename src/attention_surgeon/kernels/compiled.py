@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.kernels.compiled.library import ALONE, NotThere, is_watched, library, team
+from attention_surgeon.compiled.library import ALONE, NotThere, is_watched, library, team
 from attention_surgeon.kernels.problem import ROWS, Block, Problem, all_finite
 from attention_surgeon.kernels.scores import exact_above
 from attention_surgeon.kernels.tiles import Tiles

@@ -12,147 +12,13 @@
 //              dQ[query][size] += dS[.][query] . K[.][size]
 //
 // Scores are in units of log 2. Everything given is finite and in float32; whoever calls has seen to that.
-// Plain C with the vector extension of GCC and Clang. Nothing here knows Python or PyTorch.
 
-#include <math.h>
-#include <pthread.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "vectors.h"
 
-#if defined(__AVX512F__)
-enum { LANES = 16, HIGH = 6, WIDE = 4 }; // 24 of 32 registers hold sums
-#elif defined(__AVX__)
-enum { LANES = 8, HIGH = 6, WIDE = 2 }; // 12 of 16
-#else
-enum { LANES = 4, HIGH = 6, WIDE = 4 };
-#endif
-
-enum { ROWS = 64, KEYS = 128, FEW = 4, APART = 2048, MOST_THREADS = 256, MOST_PARTS = 16 };
+enum { FEW = 4, APART = 2048, MOST_PARTS = 16 };
 enum { DONE = 0, NEEDS_CARE = 1, NO_MEMORY = 2 };
 
-typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-#define INLINE static inline __attribute__((always_inline))
-
-// ---- vectors ----
-
-INLINE Floats load(const float *from) { return *(const Floats *)from; }
-INLINE void store(float *to, Floats x) { *(Floats *)to = x; }
-INLINE Floats all(float x) { return x - (Floats){0}; }
-
-INLINE Floats choose(Ints which, Floats yes, Floats no) {
-    return (Floats)(((Ints)yes & which) | ((Ints)no & ~which));
-}
-
-INLINE Floats larger(Floats a, Floats b) { return choose(a > b, a, b); }
-
-// 2 ** x for x <= 0, within 1.2 units in the last place; 0 below -127.
-// x = power + f with |f| <= 1/2; the polynomial is (2 ** f - 1) / f, fitted so that the largest relative error is least.
-INLINE Floats exp2_of(Floats x) {
-    const float shifter = 12582912.0f; // 1.5 * 2 ** 23: to add it rounds to an integer, which the last bits then hold
-    x = larger(x, all(-127.0f));
-    Floats moved = x + shifter;
-    Floats f = x - (moved - shifter);
-    Ints power = ((Ints)moved - 0x4b400000 + 127) << 23;
-    Floats y = all(0x1.41fbbcp-13f);
-    y = y * f + 0x1.5f3e54p-10f;
-    y = y * f + 0x1.3b2d4cp-7f;
-    y = y * f + 0x1.c6aee8p-5f;
-    y = y * f + 0x1.ebfbdcp-3f;
-    y = y * f + 0x1.62e430p-1f;
-    y = y * f + 1.0f;
-    return y * (Floats)power;
-}
-
-INLINE float sum_of(Floats x) {
-#if defined(__clang__)
-    float sum = 0;
-    for (int lane = 0; lane < LANES; lane++) sum += x[lane];
-    return sum;
-#else
-    Ints lane;
-    for (int number = 0; number < LANES; number++) lane[number] = number;
-    for (int half = LANES / 2; half; half /= 2) x += __builtin_shuffle(x, lane ^ half);
-    return x[0];
-#endif
-}
-
-INLINE float largest_of(Floats x) {
-    float largest = x[0];
-    for (int lane = 1; lane < LANES; lane++) largest = x[lane] > largest ? x[lane] : largest;
-    return largest;
-}
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t padded(int64_t size) { return (size + LANES - 1) / LANES * LANES; }
-
-// ---- the product ----
-
-// c[m][n lanes] (+)= a[m][p] b[p][n lanes], all sums in registers; `m` and `n` are constants wherever this is used.
-INLINE void few_rows(int m, int n, int64_t depth, const float *a, int64_t a_row, int64_t a_step, const float *b,
-                     int64_t b_step, float *c, int64_t c_row, int adds) {
-    Floats sum[HIGH][WIDE];
-    for (int i = 0; i < m; i++)
-        for (int j = 0; j < n; j++) sum[i][j] = (Floats){0};
-    for (int64_t p = 0; p < depth; p++) {
-        Floats row[WIDE];
-        for (int j = 0; j < n; j++) row[j] = load(b + p * b_step + j * LANES);
-        for (int i = 0; i < m; i++) {
-            float x = a[i * a_row + p * a_step];
-            for (int j = 0; j < n; j++) sum[i][j] += x * row[j];
-        }
-    }
-    for (int i = 0; i < m; i++)
-        for (int j = 0; j < n; j++) {
-            float *at = c + i * c_row + j * LANES;
-            store(at, adds ? (Floats)(load(at) + sum[i][j]) : sum[i][j]);
-        }
-}
-
-#define SOME_ROWS(m, n) few_rows(m, n, depth, a + i * a_row, a_row, a_step, b, b_step, c + i * c_row, c_row, adds)
-#define COLUMNS(n)                                                     \
-    for (; i + HIGH <= rows; i += HIGH) SOME_ROWS(HIGH, n);            \
-    switch (rows - i) {                                                \
-    case 1: SOME_ROWS(1, n); break;                                    \
-    case 2: SOME_ROWS(2, n); break;                                    \
-    case 3: SOME_ROWS(3, n); break;                                    \
-    case 4: SOME_ROWS(4, n); break;                                    \
-    case 5: SOME_ROWS(5, n); break;                                    \
-    }
-
-// c (rows, width) (+)= a (rows, depth) b (depth, width); width is a multiple of LANES, or c and b are padded to one.
-INLINE void product(int64_t rows, int64_t width, int64_t depth, const float *a, int64_t a_row, int64_t a_step,
-                    const float *b, int64_t b_step, float *c, int64_t c_row, int adds) {
-    for (int64_t left = padded(width) / LANES; left > 0; left -= WIDE, b += WIDE * LANES, c += WIDE * LANES) {
-        int64_t i = 0;
-        if (left == 1) {
-            COLUMNS(1)
-#if defined(__AVX512F__) || !defined(__AVX__)
-        } else if (left == 2) {
-            COLUMNS(2)
-        } else if (left == 3) {
-            COLUMNS(3)
-#endif
-        } else {
-            COLUMNS(WIDE)
-        }
-    }
-}
-
-// a as it lies, `a_row` apart ...
-static void times(int64_t rows, int64_t width, int64_t depth, const float *a, int64_t a_row, const float *b,
-                  int64_t b_step, float *c, int64_t c_row, int adds) {
-    product(rows, width, depth, a, a_row, 1, b, b_step, c, c_row, adds);
-}
-
-// ... and a transposed: its rows are next to each other.
-static void transposed_times(int64_t rows, int64_t width, int64_t depth, const float *a, int64_t a_step, const float *b,
-                             int64_t b_step, float *c, int64_t c_row, int adds) {
-    product(rows, width, depth, a, 1, a_step, b, b_step, c, c_row, adds);
-}
-
-// ---- what a call is; `calls.py` has the same structures ----
+// ---- what a call is; `kernels/compiled.py` has the same structures ----
 
 typedef struct {
     float *start;
@@ -164,9 +30,6 @@ typedef struct {
     const float *added;    // (stop - start, padded rows of the block), added to the scores; NULL: nothing
     int64_t row;           // numbers from one key to the next
 } Run;
-
-typedef void (*Work)(void *);
-typedef void (*Team)(Work, void *, unsigned threads, unsigned flags);
 
 typedef struct {
     int64_t units, n_q, n_k, d_k, d_v, kv_entries;
@@ -188,31 +51,6 @@ typedef struct {
     Team team;                       // who calls a work in several threads; NULL: threads of our own
 } Call;
 
-// ---- threads ----
-
-static void *one_thread(void *pair) {
-    ((Work *)pair)[0](((void **)pair)[1]);
-    return NULL;
-}
-
-static void in_threads(const Call *call, int64_t tasks, Work work, void *data) {
-    int64_t threads = least(least(call->threads, tasks), MOST_THREADS);
-    if (threads <= 1) {
-        work(data);
-    } else if (call->team) {
-        call->team(work, data, (unsigned)threads, 0);
-    } else {
-        void *pair[2];
-        memcpy(pair, &work, sizeof work);
-        pair[1] = data;
-        pthread_t thread[MOST_THREADS];
-        int64_t started = 1;
-        while (started < threads && !pthread_create(&thread[started], NULL, one_thread, pair)) started++;
-        work(data);
-        for (int64_t number = 1; number < started; number++) pthread_join(thread[number], NULL);
-    }
-}
-
 typedef struct {
     const Call *call;
     int64_t tasks, parts;
@@ -223,10 +61,6 @@ typedef struct {
 
 static int64_t next_task(Shared *shared) { return __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED); }
 static void fails(Shared *shared, int64_t status) { __atomic_store_n(&shared->status, status, __ATOMIC_RELAXED); }
-
-static float *floats(int64_t count) {
-    return aligned_alloc(64, (size_t)(count * 4 + 63) / 64 * 64);
-}
 
 // ---- how large the scores can be ----
 
@@ -277,7 +111,7 @@ static void measure(void *data) {
 static int is_tame(const Call *call) {
     int64_t tasks = call->units * ((call->n_q + SLICE - 1) / SLICE) + 2 * call->kv_entries * ((call->n_k + SLICE - 1) / SLICE);
     Shared shared = {.call = call, .tasks = tasks};
-    in_threads(call, tasks, measure, &shared);
+    in_threads(call->threads, call->team, tasks, measure, &shared);
     double reach = sqrt((double)shared.longest[0]) * sqrt((double)shared.longest[1]) * fabs(call->factor);
     return reach <= call->most && isfinite(shared.longest[0]) && isfinite(shared.longest[1]) && isfinite(shared.longest[2]);
 }
@@ -343,18 +177,6 @@ static Run narrowed(const Block *block, Run run) {
     while (first < count && !is_seen(added + first * run.row, block->lanes)) first++;
     while (first < count && !is_seen(added + (count - 1) * run.row, block->lanes)) count--;
     return (Run){run.start + first, run.start + count, run.added + first * run.row, run.row};
-}
-
-// Rows of a matrix in which every row can be read to a multiple of LANES.
-static const float *readable(const float *rows, int64_t *step, int64_t count, int64_t size, float *copy) {
-    if (size % LANES == 0) return rows;
-    int64_t wide = padded(size);
-    for (int64_t at = 0; at < count; at++) {
-        memcpy(copy + at * wide, rows + at * *step, (size_t)size * 4);
-        memset(copy + at * wide + size, 0, (size_t)(wide - size) * 4);
-    }
-    *step = wide;
-    return copy;
 }
 
 // to[column][row] = from[row][column] * factor, rows padded by zeros to `lanes`
@@ -599,7 +421,7 @@ int attention_forward(const Call *call) {
     if (parts > 1 && blocks * parts > MOST_PARTS * MOST_PARTS) parts = 1;
     if (parts > 1) memset(partial, 0, sizeof *partial * (size_t)(blocks * parts));
     Shared shared = {.call = call, .tasks = blocks * parts, .parts = parts, .partial = partial};
-    in_threads(call, shared.tasks, forward_blocks, &shared);
+    in_threads(call->threads, call->team, shared.tasks, forward_blocks, &shared);
     if (parts > 1) join_parts(&shared);
     return (int)shared.status;
 }
@@ -723,7 +545,7 @@ static void backward_entries(void *data) {
 int attention_backward(const Call *call) {
     if (!is_tame(call)) return NEEDS_CARE;
     Shared shared = {.call = call, .tasks = call->kv_entries * call->parts};
-    in_threads(call, shared.tasks, backward_entries, &shared);
+    in_threads(call->threads, call->team, shared.tasks, backward_entries, &shared);
     return (int)shared.status;
 }
 

@@ -1,6 +1,6 @@
 """The compiled passes as a library: compiled once for this machine, kept in the user's cache, and loaded on first use.
 
-`attention.c` is compiled for the processor at hand, so the library's name says for which source, compiler options and
+The sources beside this file are compiled for the processor at hand, so the library's name says for which source, compiler options and
 processor it was made: a home folder that several machines share never hands one of them another's instructions.
 """
 
@@ -19,7 +19,8 @@ import torch
 
 from attention_surgeon.errors import OptionError
 
-SOURCE = Path(__file__).with_name("attention.c")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("attention.c", "scan.c"))
+HEADER = Path(__file__).with_name("vectors.h")
 OPTIONS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-std=gnu11")
 SWITCH = "ATTENTION_SURGEON_COMPILED"
 """Environment variable: 0 leaves the work to PyTorch."""
@@ -28,7 +29,7 @@ ALONE = 2**19
 """Multiplications below which one thread does everything."""
 
 _COMPILERS = ("cc", "gcc", "clang")
-_HOW = "build them by: python -m attention_surgeon.kernels.compiled"
+_HOW = "build them by: python -m attention_surgeon.compiled"
 _SECONDS = 300
 
 
@@ -55,7 +56,7 @@ def build() -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # moved when it is whole: two may build at once
         made = Path(folder) / place.name
-        command = [compiler, *OPTIONS, "-shared", "-fPIC", "-o", str(made), str(SOURCE), "-lm", "-lpthread"]
+        command = [compiler, *OPTIONS, "-shared", "-fPIC", "-o", str(made), *map(str, SOURCES), "-lm", "-lpthread"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         if done.returncode:
             raise OptionError(
@@ -90,10 +91,10 @@ def library() -> ctypes.CDLL:
     return functions
 
 
-def how_passes_run() -> str:
+def who_computes() -> str:
     """Return who does the passes of `tiled_attention` in float32 on the CPU, and if it is PyTorch, why.
 
-    >>> how_passes_run().split(":")[0] in {"compiled", "PyTorch"}
+    >>> who_computes().split(":")[0] in {"compiled", "PyTorch"}
     True
     """
     try:
@@ -124,9 +125,9 @@ def team() -> int | None:
 
 
 def _place() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-surgeon" / "kernels"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-surgeon" / "compiled"
     made_for = hashlib.sha256()
-    for part in (SOURCE.read_bytes(), " ".join(OPTIONS).encode(), _processor().encode()):
+    for part in (*(file.read_bytes() for file in (*SOURCES, HEADER)), " ".join(OPTIONS).encode(), _processor().encode()):
         made_for.update(part)
     return folder / f"attention-{made_for.hexdigest()[:16]}.so"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from attention_surgeon.kernels.compiled.library import ALONE, NotThere, is_watched, library, team
+from attention_surgeon.compiled.library import ALONE, NotThere, is_watched, library, team
 
 if TYPE_CHECKING:
     import ctypes

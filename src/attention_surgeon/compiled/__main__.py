@@ -3,7 +3,7 @@
 import sys
 
 from attention_surgeon.errors import OptionError
-from attention_surgeon.kernels.compiled import build, how_passes_run
+from attention_surgeon.compiled import build, who_computes
 
 
 def main() -> int:
@@ -13,7 +13,7 @@ def main() -> int:
     except OptionError as error:
         print(error)
         return 0
-    print(how_passes_run())
+    print(who_computes())
     return 0
 
 
