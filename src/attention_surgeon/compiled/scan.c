@@ -28,7 +28,7 @@ typedef struct {
     int64_t num_tasks, has_statistics, parts;
     double *table;                           // (rows, COLUMNS_OF_TABLE)
     double *received;                        // (parts, n_k)
-    double *mass, *largest;                  // (rows of cells, columns), added to and raised
+    float *mass, *largest;                   // (rows of cells, columns), added to and raised
     int64_t threads;
     Team team;
 } Scan;
@@ -76,15 +76,21 @@ static int64_t begin(const Scan *scan, Block *own, int64_t row, int64_t rows, in
     return first < *last ? first : *last;
 }
 
+// Columns of the map, and of each the sums and the largest ones, (columns, ROWS).
+typedef struct {
+    int64_t from, to;
+    float *mass, *largest;
+} Cells;
+
 // Sums and largest ones of one cell, or of the part of it that lies in a tile.
-static void pool(Block *own, const float *weights, int64_t keys, int64_t lane, int64_t column) {
+static void pool(const Cells *cells, const float *weights, int64_t keys, int64_t lane, int64_t column) {
     Floats sum = {0}, largest = {0};
     for (int64_t at = 0; at < keys; at++) {
         Floats weight = load(weights + at * ROWS + lane);
         sum += weight;
         largest = larger(weight, largest);
     }
-    float *mass = own->cell_mass + column * ROWS + lane, *most = own->cell_largest + column * ROWS + lane;
+    float *mass = cells->mass + (column - cells->from) * ROWS + lane, *most = cells->largest + (column - cells->from) * ROWS + lane;
     store(mass, load(mass) + sum);
     store(most, larger(largest, load(most)));
 }
@@ -135,16 +141,16 @@ static void take_in(const Scan *scan, Block *own, float *weights, int64_t from, 
     add_lanes(own->far, lane, far);
 }
 
-static void first_walk(const Scan *scan, Block *own, int64_t first, int64_t last, int64_t rows, int64_t lanes) {
+static void first_walk(const Scan *scan, Block *own, const Cells *cells, int64_t first, int64_t last, int64_t rows, int64_t lanes) {
     for (int64_t from = first; from < last; from += KEYS) {
         int64_t keys = least(KEYS, last - from);
         float *weights = own->weights + (from - first) * ROWS;
         times(keys, lanes, scan->d_k, scan->key + from * scan->key_row, scan->key_row, own->query, ROWS, own->scores, ROWS, 0);
         for (int64_t lane = 0; lane < lanes; lane += LANES) take_in(scan, own, weights, from, keys, lane);
         int64_t at = from > scan->map_from ? from : scan->map_from, end = least(from + keys, scan->map_to);
-        while (scan->columns && at < end) {
+        while (scan->columns && scan->cell > 1 && at < end) {
             int64_t column = (at - scan->map_from) / scan->cell, to = least(end, scan->map_from + (column + 1) * scan->cell);
-            for (int64_t lane = 0; lane < lanes; lane += LANES) pool(own, weights + (at - from) * ROWS, to - at, lane, column);
+            for (int64_t lane = 0; lane < lanes; lane += LANES) pool(cells, weights + (at - from) * ROWS, to - at, lane, column);
             at = to;
         }
         if (!scan->value || !scan->has_statistics) continue;
@@ -243,28 +249,52 @@ static void finish_row(const Scan *scan, const Block *own, int64_t row, int64_t 
     table[OUTPUT_NORM] = sqrt(square);
 }
 
-// Add the block's rows to rows of cells.
-static void add_to_map(const Scan *scan, const Block *own, int64_t row, int64_t rows) {
-    for (int64_t at = 0; at < rows; at++) {
-        double *mass = scan->mass + scan->map_rows[row + at] * scan->columns;
-        double *largest = scan->largest + scan->map_rows[row + at] * scan->columns;
-        float inverse = own->inverse[at];
-        for (int64_t column = 0; column < scan->columns; column++) {
-            float most = own->cell_largest[column * ROWS + at] * inverse;
-            mass[column] += own->cell_mass[column * ROWS + at] * inverse;
-            largest[column] = most > largest[column] ? most : largest[column];
+// Add the block's rows to rows of cells, those of one cell as one number, in some columns, which stay in the cache.
+static void add_to_map(const Scan *scan, const Block *own, const Cells *cells, int64_t row, int64_t rows, int64_t from, int64_t to) {
+    for (int64_t first = 0, next; first < rows; first = next) {
+        for (next = first + 1; next < rows && scan->map_rows[row + next] == scan->map_rows[row + first];) next++;
+        float *mass = scan->mass + scan->map_rows[row + first] * scan->columns;
+        float *largest = scan->largest + scan->map_rows[row + first] * scan->columns;
+        for (int64_t column = from; column < to; column++) {
+            const float *masses = cells->mass + (column - cells->from) * ROWS;
+            const float *most_of = cells->largest + (column - cells->from) * ROWS;
+            double sum = 0;
+            float most = largest[column];
+            for (int64_t at = first; at < next; at++) {
+                float share = most_of[at] * own->inverse[at];
+                sum += masses[at] * own->inverse[at];
+                most = share > most ? share : most;
+            }
+            mass[column] += (float)sum;
+            largest[column] = most;
         }
     }
 }
 
+// The columns of the map in which the keys from `first` to `last` lie; cells of one key are the exponentials themselves.
+static Cells cells_of(const Scan *scan, Block *own, int64_t first, int64_t last) {
+    int64_t from = first > scan->map_from ? first : scan->map_from, to = least(last, scan->map_to);
+    Cells cells = {0, 0, own->cell_mass, own->cell_largest};
+    if (!scan->columns || from >= to) return cells;
+    cells.from = (from - scan->map_from) / scan->cell;
+    cells.to = (to - 1 - scan->map_from) / scan->cell + 1;
+    if (scan->cell == 1) {
+        cells.mass = cells.largest = own->weights + (from - first) * ROWS;
+    } else {
+        memset(own->cell_mass, 0, (size_t)((cells.to - cells.from) * ROWS) * 4);
+        memset(own->cell_largest, 0, (size_t)((cells.to - cells.from) * ROWS) * 4);
+    }
+    return cells;
+}
+
 static void scan_block(const Scan *scan, Block *own, int64_t row, int64_t rows, double *received) {
     int64_t lanes = padded(rows), last, first = begin(scan, own, row, rows, lanes, &last);
-    memset(own->cell_mass, 0, (size_t)(scan->columns * ROWS) * 4);
-    memset(own->cell_largest, 0, (size_t)(scan->columns * ROWS) * 4);
+    Cells cells = cells_of(scan, own, first, last);
     if (scan->value) memset(own->output, 0, (size_t)(rows * padded(scan->d_v)) * 4);
-    first_walk(scan, own, first, last, rows, lanes);
+    first_walk(scan, own, &cells, first, last, rows, lanes);
     for (int64_t at = 0; at < lanes; at++) own->inverse[at] = own->mass[at] > 0 ? (float)(1 / own->mass[at]) : 0;
-    if (scan->columns) add_to_map(scan, own, row, rows);
+    for (int64_t from = cells.from; from < cells.to; from += 32)
+        add_to_map(scan, own, &cells, row, rows, from, least(cells.to, from + 32));
     if (!scan->has_statistics) return;
     second_walk(scan, own, first, last, lanes, received);
     for (int64_t at = 0; at < rows; at++) finish_row(scan, own, at, first, last, scan->table + (row + at) * COLUMNS_OF_TABLE);

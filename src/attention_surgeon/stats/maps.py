@@ -4,7 +4,7 @@ Both are needed. A mean over 128 x 128 weights turns a lone 0.9 into 0.00005, th
 cannot tell one strong weight from a whole bright block.
 """
 
-import itertools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,8 +171,8 @@ def stack_maps(maps: Sequence[PooledMap], leading: tuple[int, ...]) -> PooledMap
     PooledMap(1 x 3 x 2 x 2 cells, queries 0:4 of 4, keys 0:4 of 4)
     """
     largest, mean = (
-        torch.stack([getattr(one, name) for one in maps]).reshape(*leading, *maps[0].mean.shape)
-        for name in ("largest", "mean")
+        (each[0] if len(each) == 1 else torch.stack(each)).reshape(*leading, *maps[0].mean.shape)
+        for each in ([one.largest for one in maps], [one.mean for one in maps])
     )
     return maps[0]._with(largest, mean, maps[0].row_edges, maps[0].column_edges)
 
@@ -205,9 +205,9 @@ def _max_pairs(grid: Tensor, dim: int) -> Tensor:
 
 
 def _check_edges(edges: object, count: object, name: str, what: str) -> None:
-    if not isinstance(edges, tuple) or not all(isinstance(edge, int) for edge in edges):
+    if not isinstance(edges, tuple) or not all(issubclass(kind, int) for kind in set(map(type, edges))):
         raise ArgumentTypeError(f"PooledMap: {name} is {kind_of(edges)}, expected a tuple of whole numbers.")
-    if not isinstance(count, int) or len(edges) < 2 or not all(a < b for a, b in itertools.pairwise(edges)):
+    if not isinstance(count, int) or len(edges) < 2 or not all(map(operator.lt, edges, edges[1:])):
         raise OptionError(f"PooledMap: {name} has {len(edges)} entries, expected at least 2 that increase.")
     if edges[0] < 0 or edges[-1] > count:
         raise OptionError(f"PooledMap: {name} runs from {edges[0]} to {edges[-1]}, but there are {count} {what}.")

@@ -104,8 +104,8 @@ class _Work:
         spans = head.mask.spans(head.num_queries, head.num_keys)
         if spans is None:
             return None
-        query, key, value = (None if x is None else x.contiguous() for x in head.fast)
-        assert query is not None
+        query = (head.query.double() * (head.scale * LOG2_E)).float()
+        key, value = (None if x is None else x.contiguous() for x in head.fast[1:])
         assert key is not None
         call = _Scan(n_k=head.num_keys, d_k=query.shape[1], key=key.data_ptr(), key_row=key.stride(0))
         call.query_row, call.parts, call.threads, call.team = query.shape[1], threads, threads, team()
@@ -123,7 +123,7 @@ class _Work:
             call.map_from, call.map_to, call.columns = plan.column_edges[0], plan.column_edges[-1], plan.num_columns
             call.cell = plan.column_edges[1] - plan.column_edges[0]
             call.mass, call.largest = (grid.data_ptr() for grid in totals.grids)
-        return cls(head, plan, totals, spans, call, functions, (query * LOG2_E, key, value, tokens))
+        return cls(head, plan, totals, spans, call, functions, (query, key, value, tokens))
 
     def take(self, rows: Tensor) -> bool:
         """Add what is found of rows, and say whether that could be done."""

@@ -293,7 +293,7 @@ class HeadTotals:
         self._rows: list[Tensor] = []
         self.received = torch.zeros(head.num_keys, dtype=torch.float64, device=head.query.device)
         cells = (0, 0) if plan.row_edges is None else (len(plan.row_edges) - 1, plan.num_columns)
-        self._mass, self._largest = self.received.new_zeros(2, *cells)
+        self._mass, self._largest = self.received.new_zeros(2, *cells, dtype=torch.float32)
         self._rows_in_cell = self.received.new_zeros(cells[0])
 
     def add(self, result: GroupResult) -> None:
@@ -303,7 +303,7 @@ class HeadTotals:
         if result.received is not None:
             self.received[result.first_key : result.first_key + len(result.received)] += result.received
         if result.mass is not None and result.largest is not None:
-            self._add_cells(result.group.rows, result.mass.double(), result.largest.double())
+            self._add_cells(result.group.rows, result.mass.double(), result.largest.float())
 
     def add_rows(self, rows: Tensor, table: RowTable, received: Tensor | None) -> None:
         """Add rows whose cells are in `grids` already."""
@@ -316,7 +316,7 @@ class HeadTotals:
 
     @property
     def grids(self) -> tuple[Tensor, Tensor]:
-        """Sums and largest ones of the map's cells, float64, which may be changed in place."""
+        """Sums and largest ones of the map's cells, float32; whoever adds to them adds a group of rows as one number."""
         return self._mass, self._largest
 
     def row_of_cells(self, rows: Tensor) -> Tensor:
@@ -327,10 +327,12 @@ class HeadTotals:
 
     def _add_cells(self, rows: Tensor, mass: Tensor, largest: Tensor) -> None:
         """Pool rows into rows of cells."""
-        cell = self.row_of_cells(rows)
-        self._rows_in_cell.index_add_(0, cell, torch.ones_like(cell, dtype=torch.float64))
-        self._mass.index_add_(0, cell, mass)
-        self._largest.scatter_reduce_(0, cell[:, None].expand_as(largest), largest, "amax")
+        cells, own = self.row_of_cells(rows).unique_consecutive(return_inverse=True)
+        self._mass[cells] += mass.new_zeros(len(cells), mass.shape[1]).index_add_(0, own, mass).float()
+        of_each = own[:, None].expand_as(largest)
+        pooled = largest.new_zeros(len(cells), largest.shape[1]).scatter_reduce_(0, of_each, largest, "amax")
+        self._largest[cells] = torch.maximum(self._largest[cells], pooled)
+        self._rows_in_cell += torch.bincount(self.row_of_cells(rows), minlength=len(self._rows_in_cell))
 
     @property
     def num_queries(self) -> int:
@@ -348,10 +350,10 @@ class HeadTotals:
         return RowTable(torch.cat(self._tables))
 
     def pooled(self) -> PooledMap | None:
-        """Return the map: of all weights, or of those rows that were looked at."""
+        """Return the map, of all weights or of those rows that were looked at; no more rows can be added then."""
         rows, columns = self._plan.row_edges, self._plan.column_edges
         if rows is None or columns is None:
             return None
-        areas = self._rows_in_cell[:, None] * torch.tensor(columns, device=self._mass.device).diff()
-        mean = (self._mass / areas).float().cpu()
-        return PooledMap(self._largest.float().cpu(), mean, rows, columns, self._head.num_queries, self._head.num_keys)
+        mean = self._mass.div_(self._rows_in_cell.float()[:, None])
+        mean /= torch.tensor(columns, device=mean.device).diff()
+        return PooledMap(self._largest.cpu(), mean.cpu(), rows, columns, self._head.num_queries, self._head.num_keys)

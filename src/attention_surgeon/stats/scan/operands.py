@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, NonFiniteError, OptionError, ShapeError
+from attention_surgeon.kernels.problem import all_finite
 from attention_surgeon.masks import TileKind
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.ops import working_dtype
@@ -138,7 +139,7 @@ def _finite(
     """
     num_queries, num_keys = query.shape[-2], key.shape[-2]
     for name, tensor in (("query", query), ("key", key), ("value", value)):
-        if tensor is None or bool(tensor.isfinite().all()):
+        if tensor is None or all_finite(tensor):
             continue
         wrong = ~tensor.isfinite().all(-1)
         for run in _runs(wrong):
@@ -148,7 +149,7 @@ def _finite(
                     f"scan_attention: {name} holds NaN or infinity at {[*place, run.start]}, and the mask lets it be "
                     f"seen; hide that position, or pass finite numbers."
                 )
-    clean = [None if t is None else t.masked_fill(~t.isfinite(), 0.0) for t in (query, key, value)]
+    clean = [t if t is None or all_finite(t) else t.masked_fill(~t.isfinite(), 0.0) for t in (query, key, value)]
     assert clean[0] is not None
     assert clean[1] is not None
     return clean[0], clean[1], clean[2]

@@ -222,8 +222,10 @@ class ScanHead:
     @cached_property
     def fast(self) -> Operands:
         """Query times scale, key less the mean, and value, in float32."""
-        query, key, value = self.exact
-        return query.float(), key.float(), None if value is None else value.float()
+        key = self.key.float()
+        mean = self.key.mean(0, dtype=torch.float64).float()  # rounded or not: it is the same for every key
+        query = (self.query.double() * self.scale).float()
+        return query, key - mean, None if self.value is None else self.value.float()
 
     @cached_property
     def exact(self) -> Operands:
