@@ -37,9 +37,10 @@ setup: .venv/.ready ## make .venv with everything in it
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet uv
 
-.venv/.ready: pyproject.toml Makefile | $(filter .uv/bin/uv,$(UV))
+.venv/.ready: pyproject.toml Makefile $(wildcard src/attention_surgeon/compiled/*.[ch]) | $(filter .uv/bin/uv,$(UV))
 	$(UV) lock --python $(PYTHON) $(LOCK_CPU)
 	$(UV) sync --python $(PYTHON)
+	$(BIN)/python -m attention_surgeon.compiled
 	@touch $@
 
 demo: .venv/.ready ## run the main job on a real text; what it makes goes to demo/

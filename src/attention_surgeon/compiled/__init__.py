@@ -6,6 +6,6 @@
     library.py    compiled once for this machine, kept in the user's cache
 """
 
-from attention_surgeon.compiled.library import build, who_computes
+from attention_surgeon.compiled.library import build, computed_by_pytorch, who_computes
 
-__all__ = ["build", "who_computes"]
+__all__ = ["build", "computed_by_pytorch", "who_computes"]

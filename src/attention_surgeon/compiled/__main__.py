@@ -1,4 +1,4 @@
-"""Build the compiled passes and say who computes attention from now on."""
+"""Build the library and say who computes attention from now on."""
 
 import sys
 
@@ -7,7 +7,7 @@ from attention_surgeon.compiled import build, who_computes
 
 
 def main() -> int:
-    """Build; a machine without a compiler is no failure, because nothing needs them."""
+    """Build; a machine without a compiler is no failure, because nothing needs it."""
     try:
         build()
     except OptionError as error:

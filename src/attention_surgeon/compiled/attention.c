@@ -64,9 +64,12 @@ static void fails(Shared *shared, int64_t status) { __atomic_store_n(&shared->st
 
 // ---- how large the scores can be ----
 
+// Whether a is larger than b, or NaN; nothing is larger than NaN, so that it stays.
+static int exceeds(float a, float b) { return b == b && !(a <= b); }
+
 // The largest sum of squares of a row; NaN or infinity where anything is not finite or nearly so.
 static float longest_row(const float *rows, int64_t step, int64_t count, int64_t size) {
-    Floats longest = {0};
+    float longest = 0;
     for (int64_t at = 0; at < count; at++, rows += step) {
         Floats sum = {0};
         int64_t i = 0;
@@ -74,10 +77,9 @@ static float longest_row(const float *rows, int64_t step, int64_t count, int64_t
         float own = 0;
         for (; i < size; i++) own += rows[i] * rows[i];
         own += sum_of(sum);
-        if (!(own <= longest[0])) longest[0] = own;
-        if (own != own) return own;
+        if (exceeds(own, longest)) longest = own;
     }
-    return longest[0];
+    return longest;
 }
 
 enum { SLICE = 1024 };
@@ -96,15 +98,15 @@ static void measure(void *data) {
         int64_t from = number / units * SLICE;
         const float *start = matrix->start + number % units * matrix->unit + from * matrix->row;
         float own = longest_row(start, matrix->row, least(SLICE, rows - from), which == 2 ? call->d_v : call->d_k);
-        if (!(own <= longest[which])) longest[which] = own;
+        if (exceeds(own, longest[which])) longest[which] = own;
     }
     for (int which = 0; which < 3; which++) {
         float seen;
         __atomic_load(&shared->longest[which], &seen, __ATOMIC_RELAXED);
-        while (!(longest[which] <= seen) &&
+        while (exceeds(longest[which], seen) &&
                !__atomic_compare_exchange(&shared->longest[which], &seen, &longest[which], 0, __ATOMIC_RELAXED,
-                                          __ATOMIC_RELAXED))
-            if (seen != seen) break;
+                                          __ATOMIC_RELAXED)) {
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-"""The compiled passes as a library: compiled once for this machine, kept in the user's cache, and loaded on first use.
+"""The sources as a library: compiled once for this machine, kept in the user's cache, and loaded on first use.
 
 The sources beside this file are compiled for the processor at hand, so the library's name says for which source, compiler options and
 processor it was made: a home folder that several machines share never hands one of them another's instructions.
@@ -9,9 +9,12 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
@@ -29,7 +32,7 @@ ALONE = 2**19
 """Multiplications below which one thread does everything."""
 
 _COMPILERS = ("cc", "gcc", "clang")
-_HOW = "build them by: python -m attention_surgeon.compiled"
+_HOW = "the library is not built; build it by: python -m attention_surgeon.compiled"
 _SECONDS = 300
 
 
@@ -39,7 +42,7 @@ class NotThere(Exception):
 
 
 def build() -> Path:
-    """Compile the passes for this machine if they are not there yet, and return where they lie.
+    """Compile the library for this machine if it is not there yet, and return where it lies.
 
     Raises:
         OptionError: there is no C compiler, or it could not do it.
@@ -50,40 +53,69 @@ def build() -> Path:
     compiler = _compiler()
     if compiler is None:
         raise OptionError(
-            f"The compiled passes need a C compiler, and none of {', '.join(_COMPILERS)} is on the PATH (nor named by "
-            f"CC). Without them attention is computed by PyTorch: the same answers, in more time."
+            f"The compiled library needs a C compiler, and none of {', '.join(_COMPILERS)} is on the PATH (nor named by "
+            f"CC). Without it attention is computed by PyTorch: the same answers, in more time."
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # moved when it is whole: two may build at once
         made = Path(folder) / place.name
-        command = [compiler, *OPTIONS, "-shared", "-fPIC", "-o", str(made), *map(str, SOURCES), "-lm", "-lpthread"]
+        command = [*compiler, *OPTIONS, "-shared", "-fPIC", "-o", str(made), *map(str, SOURCES), "-lm", "-lpthread"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         if done.returncode:
             raise OptionError(
-                f"The compiled passes: {compiler} ended with {done.returncode}: {_first_error(done.stderr)}. Attention "
+                f"The compiled library: {compiler[0]} ended with {done.returncode}: {_first_error(done.stderr)}. Attention "
                 f"is computed by PyTorch instead; CC=... names another compiler."
             )
         made.replace(place)
-    library.cache_clear()
+    _loaded.cache_clear()
     return place
 
 
-@functools.cache
 def library() -> ctypes.CDLL:
     """Return the library.
 
     Raises:
-        NotThere: with the reason; it is looked for once in a process.
+        NotThere: with the reason.
     """
+    if _switched_off:
+        raise NotThere("it was asked to, by computed_by_pytorch()")
+    found = _loaded()
+    if isinstance(found, str):
+        raise NotThere(found)
+    return found
+
+
+@contextmanager
+def computed_by_pytorch() -> Iterator[None]:
+    """Leave all work to PyTorch meanwhile, in the whole process: to compare the two.
+
+    >>> with computed_by_pytorch():
+    ...     who_computes()
+    'PyTorch: it was asked to, by computed_by_pytorch()'
+    """
+    global _switched_off
+    before, _switched_off = _switched_off, True
+    try:
+        yield
+    finally:
+        _switched_off = before
+
+
+_switched_off = False
+
+
+@functools.cache
+def _loaded() -> ctypes.CDLL | str:
+    """Return the library, or why it is not there; it is looked for once in a process."""
     if os.environ.get(SWITCH) == "0":
-        raise NotThere(f"{SWITCH} is 0")
+        return f"{SWITCH} is 0"
     place = _place()
     if not place.exists():
-        raise NotThere(_HOW if _compiler() else "there is no C compiler to build the compiled passes with")
+        return _HOW if _compiler() else "there is no C compiler to build the library with"
     try:
         functions = ctypes.CDLL(str(place))
     except OSError as error:
-        raise NotThere(f"{place} cannot be loaded ({error})") from None
+        return f"{place} cannot be loaded ({error})"
     tensors, sizes = [ctypes.c_void_p] * 4, [ctypes.c_int64] * 5
     functions.attention_plain.argtypes = [*tensors, *sizes, *[ctypes.c_double] * 2, ctypes.c_int64, ctypes.c_void_p]
     pointers = [ctypes.c_void_p] * 2
@@ -132,9 +164,11 @@ def _place() -> Path:
     return folder / f"attention-{made_for.hexdigest()[:16]}.so"
 
 
-def _compiler() -> str | None:
-    named = os.environ.get("CC")
-    return next((found for name in ((named,) if named else _COMPILERS) if (found := shutil.which(name))), None)
+def _compiler() -> list[str] | None:
+    """Return the command that CC names, which may have options, or the first compiler on the PATH."""
+    named = shlex.split(os.environ.get("CC", ""))
+    commands = [named] if named else [[name] for name in _COMPILERS]
+    return next((command for command in commands if shutil.which(command[0])), None)
 
 
 def _processor() -> str:
