@@ -28,3 +28,30 @@ def own_messages() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(params=["compiled", "PyTorch"])
+def computed_by(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run a test twice: with the compiled library, and with PyTorch in its place."""
+    from attention_surgeon.compiled import build, computed_by_pytorch, who_computes
+    from attention_surgeon.errors import OptionError
+
+    if request.param == "PyTorch":
+        with computed_by_pytorch():
+            yield request.param
+        return
+    try:
+        build()
+    except OptionError as error:
+        pytest.skip(str(error))
+    assert who_computes().startswith("compiled"), who_computes()
+    yield request.param
+
+
+@pytest.fixture
+def pytorch_alone() -> Iterator[None]:
+    """Leave everything to PyTorch, for tests of how it does its work."""
+    from attention_surgeon.compiled import computed_by_pytorch
+
+    with computed_by_pytorch():
+        yield

@@ -13,6 +13,8 @@ from attention_surgeon.kernels.problem import Problem
 from attention_surgeon.ops import share_heads
 from tests.kernels.probes import Operands, assert_same, draw, operands, tiled, truth
 
+pytestmark = pytest.mark.usefixtures("pytorch_alone")
+
 
 def was_at_once(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> bool:
     given = read_operands(query, key, value, mask, False, False, "test")

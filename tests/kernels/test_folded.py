@@ -11,6 +11,8 @@ from attention_surgeon.kernels.problem import Problem
 from attention_surgeon.masks import Mask, causal_mask, document_mask, reverse_mask, window_mask
 from attention_surgeon.ops import attention
 
+pytestmark = pytest.mark.usefixtures("pytorch_alone")
+
 BANDS = {
     "a window": (1499, 1499, window_mask(1499, size=100)),
     "both sides": (1409, 1409, window_mask(1409, size=83, is_causal=False)),

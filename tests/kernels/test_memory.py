@@ -14,6 +14,8 @@ from attention_surgeon.kernels import forward, tiled_attention
 from attention_surgeon.masks import Mask
 from attention_surgeon.threads import one_thread
 
+pytestmark = pytest.mark.usefixtures("computed_by")
+
 
 class BytesAlive(TorchDispatchMode):
     """Keeps count of the bytes of all storages made, and of the most that lived at once."""

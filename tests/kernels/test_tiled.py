@@ -31,6 +31,8 @@ from tests.kernels.probes import (
     truth,
 )
 
+pytestmark = pytest.mark.usefixtures("computed_by")
+
 EXACT = 1e-12
 
 

@@ -10,6 +10,8 @@ import torch
 from attention_surgeon.kernels import tiled_attention, workers
 from attention_surgeon.kernels.workers import run_in_workers, workers_for
 
+pytestmark = pytest.mark.usefixtures("pytorch_alone")
+
 
 def test_every_item_is_worked_on_once() -> None:
     done: list[int] = []

@@ -9,6 +9,8 @@ from attention_surgeon.stats import head_statistics, scan_attention
 from attention_surgeon.stats.scan.sample import RATIOS, Strata
 from tests.stats.scan_probes import dense_weights, draw
 
+pytestmark = pytest.mark.usefixtures("computed_by")
+
 N = 601
 QUERY, KEY, VALUE = draw(1, N, 6) * 2, draw(1, N, 6, seed=1), draw(1, N, 3, seed=2)
 TOKENS = torch.arange(N) % 37

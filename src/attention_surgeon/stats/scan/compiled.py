@@ -18,6 +18,8 @@ from attention_surgeon.stats.scan.plan import Plan, ScanHead
 
 BLOCK = 64
 """Rows that the library works on together."""
+PARTS = 8
+"""Into how many parts the work is dealt, whatever the number of threads, so that sums do not depend on it."""
 CELLS = 2**26
 """Weights of one call: some hundredths of a second, after which others have a say."""
 
@@ -108,7 +110,7 @@ class _Work:
         key, value = (None if x is None else x.contiguous() for x in head.fast[1:])
         assert key is not None
         call = _Scan(n_k=head.num_keys, d_k=query.shape[1], key=key.data_ptr(), key_row=key.stride(0))
-        call.query_row, call.parts, call.threads, call.team = query.shape[1], threads, threads, team()
+        call.query_row, call.parts, call.threads, call.team = query.shape[1], PARTS, threads, team()
         if value is not None:
             call.d_v, call.value, call.value_row = value.shape[1], value.data_ptr(), value.stride(0)
         tokens = None
