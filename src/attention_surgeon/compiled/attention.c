@@ -15,7 +15,7 @@
 
 #include "vectors.h"
 
-enum { FEW = 4, APART = 2048, MOST_PARTS = 16 };
+enum { SUMS = 8, FEW = 4, APART = 2048, MOST_PARTS = 16 };
 enum { DONE = 0, NEEDS_CARE = 1, NO_MEMORY = 2 };
 
 // ---- what a call is; `kernels/compiled.py` has the same structures ----
@@ -44,7 +44,8 @@ typedef struct {
     Matrix output;                   // (units, n_q, d_v)
     double *shift;                   // (units, n_q), or NULL
     float *total;                    // (units, n_q), or NULL
-    Matrix grad_output, grad_query, grad_key, grad_value; // gradients of rows padded to LANES
+    Matrix grad_output, grad_query;
+    Matrix grad_key, grad_value;     // of rows padded to LANES, and added to
     const float *grad_logsumexp;     // (units, n_q), or NULL
     int64_t parts, grad_key_part, grad_value_part; // copies of the last two, to be summed, and from one to the next
     int64_t threads;
@@ -247,12 +248,14 @@ static void raise_peaks(const Block *block, Forward *own, int64_t keys, int64_t 
 
 static void exponentials(const Block *block, Forward *own, int64_t keys) {
     for (int64_t lane = 0; lane < block->lanes; lane += LANES) {
-        Floats shift = load(own->shift + lane), sum = {0};
-        for (int64_t at = 0; at < keys; at++) {
-            Floats weight = exp2_of(load(own->scores + at * ROWS + lane) - shift);
-            store(own->scores + at * ROWS + lane, weight);
-            sum += weight;
-        }
+        Floats shift = load(own->shift + lane), sums[SUMS] = {{0}}, sum = {0};
+        for (int64_t from = 0; from < keys; from += SUMS)
+            for (int64_t at = from; at < least(keys, from + SUMS); at++) {
+                Floats weight = exp2_of(load(own->scores + at * ROWS + lane) - shift);
+                store(own->scores + at * ROWS + lane, weight);
+                sums[at - from] += weight;
+            }
+        for (int number = 0; number < SUMS; number++) sum += sums[number];
         store(own->total + lane, load(own->total + lane) + sum);
     }
 }
@@ -499,20 +502,22 @@ static void backward_block(const Call *call, Backward *own, int64_t unit, int64_
         for (int64_t from = run.start; from < run.stop; from += KEYS) {
             int64_t keys = least(KEYS, run.stop - from), step = call->key.row;
             const float *key = unit_of(&call->key, block.kv, from), *value = unit_of(&call->value, block.kv, from);
-            float *grad_key = call->grad_key.start + part * call->grad_key_part + block.kv * call->grad_key.unit + from * wide_k;
-            float *grad_value = call->grad_value.start + part * call->grad_value_part + block.kv * call->grad_value.unit + from * wide_v;
+            float *grad_key = call->grad_key.start + part * call->grad_key_part + block.kv * call->grad_key.unit + from * call->grad_key.row;
+            float *grad_value = call->grad_value.start + part * call->grad_value_part + block.kv * call->grad_value.unit + from * call->grad_value.row;
             tile_scores(call, &block, &run, from, keys, own->query, own->weights);
             times(keys, block.lanes, call->d_v, value, call->value.row, own->grad_output, ROWS, own->grad_scores, ROWS, 0);
             weigh(&block, own, keys);
-            times(keys, wide_v, block.rows, own->weights, ROWS, own->grad_output_rows, wide_v, grad_value, wide_v, 1);
-            times(keys, wide_k, block.rows, own->grad_scores, ROWS, own->query_rows, wide_k, grad_key, wide_k, 1);
+            times(keys, wide_v, block.rows, own->weights, ROWS, own->grad_output_rows, wide_v, grad_value, call->grad_value.row, 1);
+            times(keys, wide_k, block.rows, own->grad_scores, ROWS, own->query_rows, wide_k, grad_key, call->grad_key.row, 1);
             key = readable(key, &step, keys, call->d_k, own->copy);
             transposed_times(block.rows, wide_k, keys, own->grad_scores, ROWS, key, step, own->grad_query, wide_k, 1);
         }
     }
     float scale = (float)(call->factor * 0.693147180559945309417);
-    float *grad_query = call->grad_query.start + unit * call->grad_query.unit + row * wide_k;
-    for (int64_t at = 0; at < block.rows * wide_k; at++) grad_query[at] = own->grad_query[at] * scale;
+    for (int64_t at = 0; at < block.rows; at++) {
+        float *grad_query = call->grad_query.start + unit * call->grad_query.unit + (row + at) * call->grad_query.row;
+        for (int64_t i = 0; i < call->d_k; i++) grad_query[i] = own->grad_query[at * wide_k + i] * scale;
+    }
 }
 
 // Whoever works on an entry of key and value is alone there: each part of its queries has a copy of the gradients.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from attention_surgeon.kernels.backward import Gradients
     from attention_surgeon.kernels.forward import ForwardResult
 
-LANES = 64
-"""To a multiple of how many rows the library reads what a mask adds, and of how many numbers its gradients are."""
+LANES = 16
+"""Numbers in the longest vector of the library: to a multiple of it rows are read and gradients written."""
 ADDED = 2**21
 """Numbers of a mask that are written out at a time: 8 MiB."""
 
@@ -83,29 +83,22 @@ def backward(
         return None
     units, n_q, n_k = problem.sizes
     size, value_size = problem.query.shape[-1], problem.value.shape[-1]
-    wide, value_wide = _padded(size), _padded(value_size)
+    wide, value_wide = (-(-x // LANES) * LANES for x in (size, value_size))
     threads = call.structure.threads
     entries = problem.key.shape[0]
     parts = 1 if entries % threads == 0 or entries >= 4 * threads else threads
-    grad_query = problem.query.new_empty(units, n_q, wide)
+    grad_query = problem.query.new_empty(units, n_q, size)
     grad_key = problem.query.new_zeros(parts, entries, n_k, wide)
     grad_value = problem.query.new_zeros(parts, entries, n_k, value_wide)
     call.give(made)
     call.give_gradients(grad_output, grad_query, grad_key, grad_value, grad_logsumexp)
     if not call.run("attention_backward"):
         return None
-    of_query, of_key, of_value = (
-        x[..., :size] for x, size in ((grad_query, size), (grad_key, size), (grad_value, value_size))
-    )
-    return Gradients(of_query.contiguous(), _summed(of_key), _summed(of_value), None)
+    return Gradients(grad_query, _summed(grad_key[..., :size]), _summed(grad_value[..., :value_size]), None)
 
 
 def _summed(parts: Tensor) -> Tensor:
     return (parts[0] if parts.shape[0] == 1 else parts.sum(0)).contiguous()
-
-
-def _padded(size: int) -> int:
-    return -(-size // 16) * 16
 
 
 class Rows(NamedTuple):
