@@ -1,4 +1,4 @@
-"""The library, built where there is a compiler, and a count of its calls: one that was passed by must not look right."""
+"""The library, built where there is a compiler, and a count of its calls: to be passed by must not look right."""
 
 import ctypes
 from collections import Counter
@@ -10,6 +10,7 @@ import pytest
 from attention_surgeon.compiled import build
 from attention_surgeon.compiled import library as lib
 from attention_surgeon.errors import OptionError
+
 
 class Counting(ctypes.CDLL):
     """A library that counts which of its functions are called, and which of them left the work to others."""

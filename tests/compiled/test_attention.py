@@ -46,15 +46,15 @@ MASKS: dict[str, Callable[[int, int, int, int], Mask | Tensor | None]] = {
         torch.arange(n_q) % 3, torch.arange(n_k).flip(0) % 3
     ),
     "prefix": lambda batch, heads, n_q, n_k: prefix_mask(n_q, n_k, prefix_len=min(3, n_k)),
-    "padding of each sequence": lambda batch, heads, n_q, n_k: (
-        padding_mask([max(n_k - 5 * number, 0) for number in range(batch)], n_k=n_k).with_heads()
-    ),
+    "padding of each sequence": lambda batch, heads, n_q, n_k: padding_mask(
+        [max(n_k - 5 * number, 0) for number in range(batch)], n_k=n_k
+    ).with_heads(),
     "boolean, written out": lambda batch, heads, n_q, n_k: random_cells(batch, heads, n_q, n_k),
     "boolean of one row": lambda batch, heads, n_q, n_k: random_cells(batch, 1, 1, n_k),
     "boolean, one run": lambda batch, heads, n_q, n_k: torch.ones(n_q, n_k).tril(n_k // 3).bool(),
     "0 and 1": lambda batch, heads, n_q, n_k: random_cells(n_q, n_k).long(),
-    "added": lambda batch, heads, n_q, n_k: (
-        draw(1, heads, n_q, n_k, seed=5).masked_fill(~random_cells(n_q, n_k), -torch.inf)
+    "added": lambda batch, heads, n_q, n_k: draw(1, heads, n_q, n_k, seed=5).masked_fill(
+        ~random_cells(n_q, n_k), -torch.inf
     ),
     "nothing is seen": lambda batch, heads, n_q, n_k: torch.zeros(n_q, n_k, dtype=torch.bool),
 }
@@ -101,7 +101,8 @@ def test_output_and_gradients_are_the_oracles(counted: Counting, size: tuple[int
     expected, expected_log = wanted(*given, mask)
     assert_near(output, expected)
     assert_near(logsumexp, expected_log)
-    assert counted.calls["attention_forward"] and not counted.refused["attention_forward"]
+    assert counted.calls["attention_forward"]
+    assert not counted.refused["attention_forward"]
 
     along, along_log = draw(*output.shape, seed=7), draw(*logsumexp.shape, seed=8)
     seen = expected_log.isfinite()
@@ -110,7 +111,8 @@ def test_output_and_gradients_are_the_oracles(counted: Counting, size: tuple[int
     for mine, theirs in zip(found, true, strict=True):
         assert mine.is_contiguous()
         assert_near(mine, theirs)
-    assert counted.calls["attention_backward"] and not counted.refused["attention_backward"]
+    assert counted.calls["attention_backward"]
+    assert not counted.refused["attention_backward"]
 
 
 @pytest.mark.parametrize("shared", [2, 4])
@@ -136,7 +138,8 @@ def test_few_queries(counted: Counting, n_q: int, n_k: int, name: str) -> None:
     mask = MASKS[name](2, 2, n_q, n_k)
     given = operands(2, 2, n_q, n_k, 32, 48)
     assert_near(tiled_attention(*given, mask), wanted(*given, mask)[0])
-    assert sum(counted.calls.values()) and not counted.refused["attention_forward"] + counted.refused["attention_plain"]
+    assert sum(counted.calls.values())
+    assert not counted.refused["attention_forward"] + counted.refused["attention_plain"]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -248,7 +251,8 @@ def test_derivatives_of_a_result_of_the_library(counted: Counting) -> None:
         into += torch.autograd.grad(sum(each.square().sum() for each in first), given)
     for mine, theirs in zip(found, true, strict=True):
         assert_near(mine, theirs)
-    assert counted.calls["attention_forward"] and counted.calls["attention_backward"]
+    assert counted.calls["attention_forward"]
+    assert counted.calls["attention_backward"]
 
 
 @pytest.mark.parametrize("name", ["added", "boolean, written out"])

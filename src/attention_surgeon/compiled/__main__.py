@@ -2,8 +2,8 @@
 
 import sys
 
-from attention_surgeon.errors import OptionError
 from attention_surgeon.compiled import build, who_computes
+from attention_surgeon.errors import OptionError
 
 
 def main() -> int:

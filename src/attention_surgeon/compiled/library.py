@@ -1,7 +1,7 @@
 """The sources as a library: compiled once for this machine, kept in the user's cache, and loaded on first use.
 
-The sources beside this file are compiled for the processor at hand, so the library's name says for which source, compiler options and
-processor it was made: a home folder that several machines share never hands one of them another's instructions.
+They are compiled for the processor at hand, so the library's name says of which sources, with which options and for
+which processor it was made: a home folder that several machines share never hands one of them another's instructions.
 """
 
 import ctypes
@@ -53,8 +53,8 @@ def build() -> Path:
     compiler = _compiler()
     if compiler is None:
         raise OptionError(
-            f"The compiled library needs a C compiler, and none of {', '.join(_COMPILERS)} is on the PATH (nor named by "
-            f"CC). Without it attention is computed by PyTorch: the same answers, in more time."
+            f"The compiled library needs a C compiler, and none of {', '.join(_COMPILERS)} is on the PATH (nor named "
+            f"by CC). Without it attention is computed by PyTorch: the same answers, in more time."
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # moved when it is whole: two may build at once
@@ -63,8 +63,8 @@ def build() -> Path:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         if done.returncode:
             raise OptionError(
-                f"The compiled library: {compiler[0]} ended with {done.returncode}: {_first_error(done.stderr)}. Attention "
-                f"is computed by PyTorch instead; CC=... names another compiler."
+                f"The compiled library: {compiler[0]} ended with {done.returncode}: {_first_error(done.stderr)}. "
+                f"Attention is computed by PyTorch instead; CC=... names another compiler."
             )
         made.replace(place)
     _loaded.cache_clear()
@@ -158,9 +158,9 @@ def team() -> int | None:
 
 def _place() -> Path:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-surgeon" / "compiled"
-    made_for = hashlib.sha256()
-    for part in (*(file.read_bytes() for file in (*SOURCES, HEADER)), " ".join(OPTIONS).encode(), _processor().encode()):
-        made_for.update(part)
+    made_for = hashlib.sha256(f"{OPTIONS} {_processor()}".encode())
+    for file in (*SOURCES, HEADER):
+        made_for.update(file.read_bytes())
     return folder / f"attention-{made_for.hexdigest()[:16]}.so"
 
 

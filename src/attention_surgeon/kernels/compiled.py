@@ -5,22 +5,20 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from attention_surgeon.compiled.library import ALONE, NotThere, is_watched, library, team
+from attention_surgeon.kernels.backward import Gradients
+from attention_surgeon.kernels.forward import ForwardResult
 from attention_surgeon.kernels.problem import ROWS, Block, Problem, all_finite
 from attention_surgeon.kernels.scores import exact_above
 from attention_surgeon.kernels.tiles import Tiles
 from attention_surgeon.kernels.visible import Visible
 from attention_surgeon.threads import one_thread
-
-if TYPE_CHECKING:
-    from attention_surgeon.kernels.backward import Gradients
-    from attention_surgeon.kernels.forward import ForwardResult
 
 LANES = 16
 """Numbers in the longest vector of the library: to a multiple of it rows are read and gradients written."""
@@ -54,10 +52,8 @@ class _Call(ctypes.Structure):
     )
 
 
-def forward(problem: Problem) -> "ForwardResult | None":
+def forward(problem: Problem) -> ForwardResult | None:
     """Return what `forward_pass` returns; None where the library is not there or the problem is not for it."""
-    from attention_surgeon.kernels.forward import ForwardResult
-
     call = _begun(problem)
     if call is None:
         return None
@@ -73,11 +69,9 @@ def forward(problem: Problem) -> "ForwardResult | None":
 
 
 def backward(
-    problem: Problem, made: "ForwardResult", grad_output: Tensor, grad_logsumexp: Tensor | None
-) -> "Gradients | None":
+    problem: Problem, made: ForwardResult, grad_output: Tensor, grad_logsumexp: Tensor | None
+) -> Gradients | None:
     """Return what `backward_pass` returns without a bias; None as in `forward`."""
-    from attention_surgeon.kernels.backward import Gradients
-
     call = _begun(problem)
     if call is None or not all_finite(grad_output):
         return None
@@ -143,7 +137,7 @@ class _Begun:
         self.kept.append(array)
         return array.ctypes.data
 
-    def give(self, made: "ForwardResult") -> None:
+    def give(self, made: ForwardResult) -> None:
         call = self.structure
         call.output = self.matrix(made.output)
         call.shift, call.total = self.flat(made.shift), self.flat(made.total)
@@ -182,7 +176,7 @@ class _Begun:
 def _spans(
     visible: Visible, sizes: tuple[int, int, int], positions: list[int], functions: ctypes.CDLL
 ) -> tuple[Tensor, Tensor] | None:
-    """Return the first key and the one behind the last that each query sees, `(positions, n_q)` each, if it is one run."""
+    """Return the first key and the one behind the last that each query sees, `(positions, n_q)`, if it is one run."""
     _, n_q, n_k = sizes
     cells = visible.written_out()
     if visible.shape[-1] != n_k:

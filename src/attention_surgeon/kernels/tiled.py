@@ -8,8 +8,8 @@ from torch import Tensor
 
 from attention_surgeon.errors import OptionError
 from attention_surgeon.kernels.autograd import attend
-from attention_surgeon.kernels.plain import plain_attention
 from attention_surgeon.kernels.operands import read_operands
+from attention_surgeon.kernels.plain import plain_attention
 from attention_surgeon.kernels.problem import EXACT_ABOVE
 from attention_surgeon.kernels.traced import has_no_numbers, traced_attention
 from attention_surgeon.masks.lazy import MaskLike

@@ -316,7 +316,7 @@ class HeadTotals:
 
     @property
     def grids(self) -> tuple[Tensor, Tensor]:
-        """Sums and largest ones of the map's cells, float32; whoever adds to them adds a group of rows as one number."""
+        """Sums and largest ones of the map's cells, float32; a group of rows is added as one number."""
         return self._mass, self._largest
 
     def row_of_cells(self, rows: Tensor) -> Tensor:
