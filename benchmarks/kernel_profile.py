@@ -1,4 +1,4 @@
-"""Where does the time of `tiled_attention` go? One forward and one backward pass on one thread, operation by operation.
+"""Where does the time of `tiled_attention` go where PyTorch does the work? A forward and a backward pass on one thread.
 
     python -m benchmarks.kernel_profile                a Markdown table
     python -m benchmarks.kernel_profile --tokens 8192
@@ -11,6 +11,7 @@ import argparse
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from attention_surgeon.compiled import computed_by_pytorch
 from attention_surgeon.kernels import tiled_attention
 from attention_surgeon.threads import one_thread
 
@@ -28,7 +29,7 @@ PYTHON = "Python between the operations"
 def shares(tokens: int, *, backward: bool) -> dict[str, float]:
     """Return the share of each group in the time of one call."""
     query, key, value = (torch.randn(1, HEADS, tokens, SIZE, requires_grad=backward) for _ in range(3))
-    with one_thread():
+    with one_thread(), computed_by_pytorch():
         tiled_attention(query, key, value)
         with profile(activities=[ProfilerActivity.CPU]) as seen, record_function("the whole call"):
             output = tiled_attention(query, key, value)

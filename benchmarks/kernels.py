@@ -55,6 +55,10 @@ def rows(is_quick: bool = False) -> Iterator[Row]:
             setting = f"{heads} head{'s' if heads > 1 else ''} x {SIZE}, float32"
             is_headline = heads > 1 and name.startswith("window")
             yield from rows_of(f"forward, {name}", tokens, setting, timings, is_headline=is_headline)
+            if not is_quick:
+                both = alternate(_with_backward(name, operands), turns=3, at_most=LONGEST)
+                yield from rows_of(f"forward and backward, {name}", tokens, setting, both)
+                yield Row(f"forward and backward, {name}", tokens, setting, "flex", note="has no backward on a CPU")
 
 
 def _works(name: str, operands: Sequence[Tensor], *, with_flex: bool) -> dict[str, Work]:
@@ -67,6 +71,20 @@ def _works(name: str, operands: Sequence[Tensor], *, with_flex: bool) -> dict[st
         "SDPA": lambda: F.scaled_dot_product_attention(query, key, value, dense),
     }
     return works | ({"flex": _flex(query, key, value, rule)} if with_flex else {})
+
+
+def _with_backward(name: str, operands: Sequence[Tensor]) -> dict[str, Work]:
+    given = [x.clone().requires_grad_() for x in operands]
+    mask = MASKS[name][0](given[0].shape[-2])
+    dense = mask.dense()
+
+    def ours() -> object:
+        return torch.autograd.grad(tiled_attention(*given, mask).sum(), given)
+
+    def sdpa() -> object:
+        return torch.autograd.grad(F.scaled_dot_product_attention(*given, dense).sum(), given)
+
+    return {"ours": ours, "SDPA": sdpa}
 
 
 def _flex(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Work:

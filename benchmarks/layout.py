@@ -79,11 +79,17 @@ def _cells(by_name: dict[str, Row]) -> tuple[str, ...]:
 
 
 def _against(row: Row) -> str:
-    """`1.24 s (0.81x)`, or why the peer took no part."""
+    """`1.24 s (0.81x)`, or with the least and the largest of several runs, or why the peer took no part."""
     if row.seconds is None:
         return row.note
-    told = _time(row.seconds) + (f" ({row.ratio:.2f}x)" if row.ratio is not None else "")
+    told = _time(row.seconds) + (f" ({_ratio(row)})" if row.ratio is not None else "")
     return f"{told}, {row.note}" if row.note else told
+
+
+def _ratio(row: Row) -> str:
+    """`0.81x`, or `0.79 to 0.84x` where several runs differed."""
+    low, high = (f"{each:.2f}" for each in row.ratio_range or (row.ratio, row.ratio))
+    return f"{low}x" if low == high else f"{low} to {high}x"
 
 
 def _memory(by_name: dict[str, Row]) -> str:

@@ -10,8 +10,9 @@ Contenders that could not take part get a row of their own with the reason: `Row
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Row:
         spread: The quartiles around it.
         ratio: Ours in units of this peer's time, the median of the turns; None for ours.
         ratio_spread: The quartiles around that.
+        ratio_range: The least and the largest of it in several runs; None: there was one.
         memory: By how many bytes the call raised the memory of a fresh process; None if that was not measured.
         note: What else is to be said, such as why it did not take part.
         is_headline: Whether the README shows the case.
@@ -46,6 +48,7 @@ class Row:
     spread: tuple[float, float] | None = None
     ratio: float | None = None
     ratio_spread: tuple[float, float] | None = None
+    ratio_range: tuple[float, float] | None = None
     memory: int | None = None
     note: str = ""
     is_headline: bool = False
@@ -77,6 +80,32 @@ def rows_of(
             note=(notes or {}).get(who, ""),
             is_headline=is_headline,
         )
+
+
+def combined(runs: Sequence[Sequence[Row]]) -> list[Row]:
+    """Return the rows of several runs as one: the median of times and ratios, and between which the ratios lay.
+
+    >>> runs = [[Row("forward", 8, "", "SDPA", seconds=1.0, ratio=ratio)] for ratio in (0.5, 0.7, 0.6)]
+    >>> combined(runs)[0].ratio, combined(runs)[0].ratio_range
+    (0.6, (0.5, 0.7))
+    """
+    return [_middle(same) for same in zip(*runs, strict=True)]
+
+
+def _middle(same: Sequence[Row]) -> Row:
+    first = same[0]
+    assert all(
+        (row.what, row.tokens, row.setting, row.who) == (first.what, first.tokens, first.setting, first.who)
+        for row in same
+    )
+    seconds = [row.seconds for row in same if row.seconds is not None]
+    ratios = [row.ratio for row in same if row.ratio is not None]
+    return replace(
+        first,
+        seconds=statistics.median(seconds) if seconds else None,
+        ratio=statistics.median(ratios) if ratios else None,
+        ratio_range=(min(ratios), max(ratios)) if len(ratios) > 1 else None,
+    )
 
 
 @dataclass

@@ -3,6 +3,7 @@
     python -m benchmarks.table                     measure everything, store it, and print the table
     python -m benchmarks.table --quick             small sizes and few turns, in a minute or two; nothing is stored
     python -m benchmarks.table --only attention    one part (also: short, kernels, scan, start-up, diagnosis, verdict)
+    python -m benchmarks.table --runs 3            the same in three processes one after the other, with the range
     python -m benchmarks.table --stored            print what is stored; docs/benchmarks.md shows that
     python -m benchmarks.table --headlines         the same, the lines for the README alone
 
@@ -15,7 +16,9 @@ import argparse
 import os
 import platform
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,7 +28,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.layout import headlines, markdown
-from benchmarks.rows import Row, Stored
+from benchmarks.rows import Row, Stored, combined
 
 RESULTS = Path(__file__).parent / "results" / "table.json"
 PARTS = {
@@ -74,21 +77,41 @@ def main() -> int:
         "--only", choices=list(PARTS), action="append", help="a part to measure or show; may be repeated"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, few turns; nothing is stored")
+    parser.add_argument("--runs", type=int, default=1, help="how many processes measure each part; the range is shown")
+    parser.add_argument("--into", type=Path, default=RESULTS, help="the file that keeps what was measured")
     parser.add_argument("--stored", action="store_true", help="measure nothing, show what is stored")
     parser.add_argument("--headlines", action="store_true", help="show only what the README shows of it")
     options = parser.parse_args()
-    stored = Stored() if options.quick else Stored.read(RESULTS)
+    stored = Stored() if options.quick else Stored.read(options.into)
     asked = [part for part in PARTS if part in (options.only or PARTS)]
     if options.headlines:
         print("\n".join(headlines(stored, asked)))
         return 0
     if not options.stored:
-        _measure_all(asked, options.quick, stored)
+        if options.runs > 1:
+            _measure_often(asked, options.runs, stored)
+        else:
+            _measure_all(asked, options.quick, stored, options.into)
     print("\n".join(markdown(stored, asked)))
     return 0
 
 
-def _measure_all(parts: list[str], is_quick: bool, stored: Stored) -> None:
+def _measure_often(parts: list[str], runs: int, stored: Stored) -> None:
+    """Measure each part in several processes, and keep the median of each case and the range of its ratios."""
+    for part in parts:
+        found = []
+        for _ in range(runs):
+            with tempfile.NamedTemporaryFile(suffix=".json") as own:
+                own.write(b"{}")
+                own.flush()
+                command = [sys.executable, "-m", "benchmarks.table", "--only", part, "--into", own.name]
+                subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+                found.append(Stored.read(Path(own.name)))
+        stored.put(part, found[0].parts[part]["machine"], combined([each.rows(part) for each in found]))
+        stored.write(RESULTS)
+
+
+def _measure_all(parts: list[str], is_quick: bool, stored: Stored, into: Path) -> None:
     console = Console(stderr=True)
     for part in parts:
         if find_spec(PARTS[part]) is None:
@@ -97,7 +120,7 @@ def _measure_all(parts: list[str], is_quick: bool, stored: Stored) -> None:
         before = machine()
         stored.put(part, before, measure(part, is_quick, console))
         if not is_quick:
-            stored.write(RESULTS)  # part by part: what is measured is not lost
+            stored.write(into)  # part by part: what is measured is not lost
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
@@ -48,8 +48,18 @@ def build() -> Path:
         OptionError: there is no C compiler, or it could not do it.
     """
     place = _place()
-    if place.exists():
-        return place
+    if not place.exists():
+        compile_sources(SOURCES, place)
+        _loaded.cache_clear()
+    return place
+
+
+def compile_sources(sources: Sequence[Path], place: Path) -> None:
+    """Compile C into a library at `place`, whole or not at all, for the processor at hand.
+
+    Raises:
+        OptionError: as `build`.
+    """
     compiler = _compiler()
     if compiler is None:
         raise OptionError(
@@ -59,7 +69,7 @@ def build() -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # moved when it is whole: two may build at once
         made = Path(folder) / place.name
-        command = [*compiler, *OPTIONS, "-shared", "-fPIC", "-o", str(made), *map(str, SOURCES), "-lm", "-lpthread"]
+        command = [*compiler, *OPTIONS, "-shared", "-fPIC", "-o", str(made), *map(str, sources), "-lm", "-lpthread"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         if done.returncode:
             raise OptionError(
@@ -67,8 +77,6 @@ def build() -> Path:
                 f"Attention is computed by PyTorch instead; CC=... names another compiler."
             )
         made.replace(place)
-    _loaded.cache_clear()
-    return place
 
 
 def library() -> ctypes.CDLL:
