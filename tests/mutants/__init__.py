@@ -1,5 +1,6 @@
 """Bugs that the tests must notice; `make mutants` plants them one at a time."""
 
+from tests.mutants.compiled_bugs import COMPILED_BUGS
 from tests.mutants.keeping_bugs import KEEPING_BUGS
 from tests.mutants.kernels_bugs import KERNELS_BUGS
 from tests.mutants.masks_bugs import MASKS_BUGS
@@ -17,6 +18,7 @@ ALL_BUGS = [
     *NN_BUGS,
     *KEEPING_BUGS,
     *KERNELS_BUGS,
+    *COMPILED_BUGS,
     *SCAN_BUGS,
     *SERVE_BUGS,
     *STATS_BUGS,
