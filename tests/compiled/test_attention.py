@@ -204,19 +204,20 @@ def test_low_precision_is_summed_in_float32(counted: Counting, dtype: torch.dtyp
 @pytest.mark.parametrize("n_q", [1, 70])
 @pytest.mark.parametrize("odd", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_what_is_not_finite(counted: Counting, n_q: int, which: int, odd: float) -> None:
+@pytest.mark.parametrize("row", [0, -1])
+def test_what_is_not_finite(counted: Counting, row: int, which: int, odd: float, n_q: int) -> None:
     """What the readable form makes of it, the library leaves to others; hidden, it does no harm."""
     given = list(operands(1, 2, n_q, 140, 16, 16))
-    given[which][0, 1, -1, 3] = odd
+    given[which][0, 1, row, 3] = odd
     with computed_by_pytorch():
         expected = tiled_attention(*given)
     torch.testing.assert_close(tiled_attention(*given), expected, equal_nan=True)
     assert counted.refused["attention_forward"] + counted.refused["attention_plain"] == 2
     if which:
         seen = torch.ones(n_q, 140, dtype=torch.bool)
-        seen[:, -1] = False
+        seen[:, row] = False
         clean = [x.clone() for x in given]
-        clean[which][0, 1, -1, 3] = 0.0
+        clean[which][0, 1, row, 3] = 0.0
         assert_near(tiled_attention(*given, seen), wanted(*clean, seen)[0])
 
 
@@ -245,8 +246,13 @@ def test_whoever_records_the_calls_of_pytorch_sees_them(counted: Counting, monke
 def test_derivatives_of_a_result_of_the_library(counted: Counting) -> None:
     """The second derivative is PyTorch's, of numbers that the library left."""
     given = [x.requires_grad_() for x in operands(1, 2, 20, 30, 16, 16)]
+    mask = random_cells(20, 30)
+    mask[7] = False
     found, true = [], []
-    for compute, into in ((tiled_attention, found), (lambda *x: wanted(*x, None)[0], true)):
+    for compute, into in (
+        (lambda *x: tiled_attention(*x, mask), found),
+        (lambda *x: wanted(*x, mask)[0], true),
+    ):
         first = torch.autograd.grad(compute(*given).square().sum(), given, create_graph=True)
         into += torch.autograd.grad(sum(each.square().sum() for each in first), given)
     for mine, theirs in zip(found, true, strict=True):
@@ -269,6 +275,21 @@ def test_a_large_mask_goes_through_in_portions(counted: Counting, name: str, mon
     ):
         assert_near(mine, theirs)
     assert counted.calls["attention_forward"] == counted.calls["attention_backward"] == 3
+
+
+@pytest.mark.parametrize("n_q", [1, 70])
+def test_exponentials_are_those_of_float32(counted: Counting, n_q: int) -> None:
+    """Of two keys, whose scores differ by 0 to 30, the second gets 1 / (1 + e^difference)."""
+    difference = torch.linspace(0, 30, 400)
+    key = torch.zeros(400, 2, 16)
+    key[:, 0, 0] = difference
+    query = torch.zeros(400, n_q, 16)
+    query[..., 0] = 4.0
+    output = tiled_attention(query, key, torch.tensor([0.0, 1.0])[:, None].expand(400, 2, 16))
+    expected = torch.sigmoid(-difference.double())[:, None, None]
+    rounding = (4 + 3 * difference)[:, None, None] * 2.0**-24  # that of a score is a part of the score
+    assert bool(((output.double() / expected - 1).abs() < rounding).all())
+    assert sum(counted.calls.values())
 
 
 def test_every_mask_of_one_run_is_handed_over_as_such(counted: Counting) -> None:

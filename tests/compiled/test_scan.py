@@ -14,7 +14,7 @@ from attention_surgeon.stats.scan import compiled
 from attention_surgeon.stats.scan.record import AttentionScan
 from tests.compiled.conftest import Counting
 
-SIZES = [(1, 1), (5, 9), (64, 64), (70, 130), (131, 257), (200, 150)]
+SIZES = [(1, 1), (5, 9), (64, 64), (80, 128), (70, 130), (131, 257), (200, 150)]
 """Queries and keys: one, fewer than a block, whole blocks, ragged ones, and queries that stand before every key."""
 
 MASKS = {
@@ -27,6 +27,7 @@ MASKS = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "as they are": {},
     "a map of few cells": {"resolution": 7},
+    "a map of four cells": {"resolution": 2},
     "no map": {"resolution": None},
     "own position only": {"window": 0, "threshold": 0.0},
     "far away": {"window": 20, "threshold": 0.2},
@@ -119,19 +120,19 @@ def test_a_window_of_the_map(counted: Counting) -> None:
 
 
 def test_portions_and_threads_change_nothing(counted: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    query, key, value = operands(300, 300)
-    expected = scan_attention(query, key, value, causal_mask(300), resolution=40)
+    query, key, value = operands(600, 600)
+    expected = scan_attention(query, key, value, causal_mask(600), resolution=40)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        again = scan_attention(query, key, value, causal_mask(300), resolution=40)
+        again = scan_attention(query, key, value, causal_mask(600), resolution=40)
         assert torch.equal(again.statistics.received, expected.statistics.received)
         assert torch.equal(again.statistics.entropy, expected.statistics.entropy)
         monkeypatch.setattr(compiled, "CELLS", 1)
-        assert_same(scan_attention(query, key, value, causal_mask(300), resolution=40), expected)
+        assert_same(scan_attention(query, key, value, causal_mask(600), resolution=40), expected)
     finally:
         torch.set_num_threads(before)
-    assert counted.calls["attention_scan"] == 6 + 6 + 6 * 5
+    assert counted.calls["attention_scan"] == 6 + 6 + 6 * 10
 
 
 @pytest.mark.parametrize("mask", [None, causal_mask(150)], ids=["all", "causal"])

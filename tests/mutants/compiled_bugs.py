@@ -6,14 +6,11 @@ _VECTORS, _ATTENTION, _SCAN = "compiled/vectors.h", "compiled/attention.c", "com
 
 COMPILED_BUGS = [
     Mutant("a power of 2 too much", _VECTORS, "- 0x4b400000 + 127", "- 0x4b400000 + 128"),
-    Mutant("a coefficient that is slightly off", _VECTORS, "0x1.c6aee8p-5f", "0x1.c6afe8p-5f"),
+    Mutant("a coefficient that is slightly off", _VECTORS, "0x1.c6aee8p-5f", "0x1.c6cee8p-5f"),
     Mutant(
         "the last rows of a product left out", _VECTORS, "    case 5: SOME_ROWS(5, n); break; ", "    case 5: break; "
     ),
     Mutant("rows that are not added to", _VECTORS, "adds ? (Floats)(load(at) + sum[i][j]) : sum[i][j]", "sum[i][j]"),
-    Mutant(
-        "padding is not zero", _VECTORS, "memset(copy + at * wide + size, 0,", "memset(copy + at * wide + size, 63,"
-    ),
     Mutant("NaN is overtaken by a number", _ATTENTION, "return b == b && !(a <= b);", "return !(a <= b);"),
     Mutant("the values are not looked at", _ATTENTION, " && isfinite(shared.longest[2])", ""),
     Mutant("no score is too large", _ATTENTION, "return reach <= call->most && ", "return "),
@@ -120,7 +117,12 @@ COMPILED_BUGS = [
         "stops[at] = after ? after - cells : first ? keys : 0;",
         "stops[at] = after ? after - cells + 1 : first ? keys : 0;",
     ),
-    Mutant("no map below its first key", _SCAN, "from > scan->map_from ? from : scan->map_from, end", "from, end"),
+    Mutant(
+        "cells begin a key late",
+        _SCAN,
+        "column = (at - scan->map_from) / scan->cell,",
+        "column = (at - scan->map_from + 1) / scan->cell,",
+    ),
     Mutant("sums of the last tile only", _SCAN, "store(mass, load(mass) + sum);", "store(mass, sum);"),
     Mutant("hidden keys count as small", _SCAN, "- (small_weight[v][at] > 0 ? (double)hidden : 0)", ""),
     Mutant("near is far", _SCAN, "far += where(~is_near, weight);", "far += weight;"),

@@ -142,14 +142,11 @@ static void transposed_times(int64_t rows, int64_t width, int64_t depth, const f
     product(rows, width, depth, a, 1, a_step, b, b_step, c, c_row, adds);
 }
 
-// Rows of a matrix in which every row can be read to a multiple of LANES.
+// Rows of a matrix that can be read to a multiple of LANES; what becomes of the numbers behind a row, nobody reads.
 static const float *readable(const float *rows, int64_t *step, int64_t count, int64_t size, float *copy) {
     if (size % LANES == 0) return rows;
     int64_t wide = padded(size);
-    for (int64_t at = 0; at < count; at++) {
-        memcpy(copy + at * wide, rows + at * *step, (size_t)size * 4);
-        memset(copy + at * wide + size, 0, (size_t)(wide - size) * 4);
-    }
+    for (int64_t at = 0; at < count; at++) memcpy(copy + at * wide, rows + at * *step, (size_t)size * 4);
     *step = wide;
     return copy;
 }
