@@ -77,6 +77,13 @@ def test_a_compiler_that_fails(fresh: Path, tmp_path: Path, monkeypatch: pytest.
     assert not [*fresh.iterdir()]
 
 
+def test_no_place_to_keep_it(fresh: Path) -> None:
+    fresh.parent.parent.mkdir(exist_ok=True)
+    fresh.parent.write_text("a file where a folder should be")
+    with pytest.raises(OptionError, match=r"cannot be kept in .*compiled \(Not a directory\); XDG_CACHE_HOME names"):
+        build()
+
+
 def test_a_library_that_cannot_be_loaded(fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = compiler(tmp_path, 'while [ "$1" != -o ]; do shift; done; echo nonsense > "$2"')
     monkeypatch.setenv("CC", str(own))

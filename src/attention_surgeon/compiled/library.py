@@ -33,7 +33,6 @@ ALONE = 2**19
 
 _COMPILERS = ("cc", "gcc", "clang")
 _HOW = "the library is not built; build it by: python -m attention_surgeon.compiled"
-_SECONDS = 300
 
 
 @final
@@ -45,12 +44,18 @@ def build() -> Path:
     """Compile the library for this machine if it is not there yet, and return where it lies.
 
     Raises:
-        OptionError: there is no C compiler, or it could not do it.
+        OptionError: there is no C compiler, it could not do it, or there is no place for the result.
     """
     place = _place()
-    if not place.exists():
-        compile_sources(SOURCES, place)
-        _loaded.cache_clear()
+    try:
+        if not place.exists():
+            compile_sources(SOURCES, place)
+            _loaded.cache_clear()
+    except OSError as error:
+        raise OptionError(
+            f"The compiled library cannot be kept in {place.parent} ({error.strerror}); XDG_CACHE_HOME names another "
+            f"folder for caches."
+        ) from None
     return place
 
 
@@ -70,7 +75,7 @@ def compile_sources(sources: Sequence[Path], place: Path) -> None:
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # moved when it is whole: two may build at once
         made = Path(folder) / place.name
         command = [*compiler, *OPTIONS, "-shared", "-fPIC", "-o", str(made), *map(str, sources), "-lm", "-lpthread"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise OptionError(
                 f"The compiled library: {compiler[0]} ended with {done.returncode}: {_first_error(done.stderr)}. "
