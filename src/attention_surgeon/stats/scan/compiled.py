@@ -69,8 +69,9 @@ def scan_rows(
     work = _Work.of(head, plan, options, totals, threads)
     if work is None:
         return rows
-    is_left = ~head.are_safe(rows)
-    done = 0
+    is_left, done = ~head.are_safe(rows), 0
+    if bool(is_left.all()):
+        return rows
     for some in rows[~is_left].split(max(CELLS // head.num_keys // BLOCK, 1) * BLOCK):
         if not work.take(some):
             return rows[is_left | (rows >= some[0])]
@@ -157,9 +158,11 @@ def _tasks(num_rows: int, cells: "np.ndarray[Any, np.dtype[np.int64]] | None") -
     """
     if cells is None:
         return np.append(np.arange(0, num_rows, BLOCK), num_rows)
-    starts = [0]
     ends = np.append(np.flatnonzero(np.diff(cells)) + 1, num_rows)
-    last = 0
+    if ends[0] <= BLOCK and (np.diff(ends[:-1]) == ends[0]).all():  # as in a map of all rows
+        together = BLOCK // int(ends[0])
+        return np.append(np.append(0, ends[together - 1 : -1 : together]), num_rows)
+    starts, last = [0], 0
     for end in ends.tolist():
         if end - starts[-1] > BLOCK and last > starts[-1]:
             starts.append(last)

@@ -14,6 +14,7 @@ from attention_surgeon.require import kind_of
 from attention_surgeon.stats.head_statistics import HeadStatistics, finish
 from attention_surgeon.stats.maps import PooledMap, map_numbers, map_tensors, rebuild_map, stack_maps
 from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions
+from attention_surgeon.stats.scan.group import COLUMNS, RowTable
 from attention_surgeon.stats.scan.sample import RATIOS, column_sums, standard_errors
 from attention_surgeon.stats.scan.work import FoundHead
 from attention_surgeon.stats.tensor_file import TensorFile
@@ -93,15 +94,16 @@ def make_record(
 ) -> AttentionScan:
     """Return the record of heads that were scanned one after the other, in the order of `leading`."""
     each = [_Numbers.of(head) for head in found]
-    columns = {name: _stacked([numbers.sums[name] for numbers in each], leading) for name in each[0].sums}
+    summed = torch.cat([numbers.sums.numbers for numbers in each]).T.contiguous()
+    columns = {name: _unfolded(numbers, leading) for name, numbers in zip(COLUMNS, summed, strict=True)}
     output_norm = columns.pop("output_norm") / columns["num_rows"] if has_value else None
     columns.pop("output_norm", None)
     num_queries = found[0].totals.num_queries
     sums = RowSums(
         **columns,
         num_empty=num_queries - columns["num_rows"],
-        largest=_stacked([numbers.largest for numbers in each], leading),
-        received=_stacked([numbers.received for numbers in each], leading),
+        largest=_unfolded(torch.stack([numbers.largest for numbers in each]), leading),
+        received=_unfolded(torch.stack([numbers.received for numbers in each]), leading),
         gram=None,
     )
     statistics = finish(sums, options)
@@ -112,9 +114,9 @@ def make_record(
         replace(statistics, **counts),
         output_norm,
         stack_maps(maps, leading) if maps else None,
-        _stacked([torch.tensor(len(head.totals.rows)) for head in found], leading),
+        _unfolded(torch.tensor([len(head.totals.rows) for head in found]), leading),
         num_queries,
-        {name: _stacked([torch.tensor(numbers.errors[name]) for numbers in each], leading) for name in measured},
+        {name: _unfolded(torch.tensor([numbers.errors[name] for numbers in each]), leading) for name in measured},
         seconds,
     )
 
@@ -123,7 +125,7 @@ def make_record(
 class _Numbers:
     """The numbers of one head: sums of columns, what each key received, the largest weight, standard errors."""
 
-    sums: dict[str, Tensor]
+    sums: RowTable
     received: Tensor
     largest: Tensor
     errors: dict[str, float]
@@ -140,8 +142,9 @@ class _Numbers:
         return cls(sums, received * speaks_for, largest, standard_errors(table, rows, head.strata))
 
 
-def _stacked(tensors: list[Tensor], leading: tuple[int, ...]) -> Tensor:
-    return torch.stack(tensors).unflatten(0, leading) if leading else tensors[0]
+def _unfolded(numbers: Tensor, leading: tuple[int, ...]) -> Tensor:
+    """Return one entry for each head, `(heads, ...)`, with the axes that `heads` was made of."""
+    return numbers.reshape((*leading, *numbers.shape[1:]))
 
 
 def save_scans(scans: Mapping[str, AttentionScan], path: str | Path) -> None:

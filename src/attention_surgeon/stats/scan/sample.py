@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.stats.maps import Edges
-from attention_surgeon.stats.scan.group import COLUMNS, RowTable
+from attention_surgeon.stats.scan.group import RowTable
 
 LEAST_OF_EACH = 2
 """Rows of each stratum, without which nothing can be said about the error."""
@@ -94,10 +94,10 @@ class Strata:
         return (self.sizes / drawn.double())[of]
 
 
-def column_sums(table: RowTable, weights: Tensor | None) -> dict[str, Tensor]:
-    """Return the sum of each column; `weights` `(r,)` says for how many rows each row speaks, None: for itself."""
+def column_sums(table: RowTable, weights: Tensor | None) -> RowTable:
+    """Return the sum of each column, `(1,)`; `weights` `(r,)` says for how many rows each speaks, None: for itself."""
     numbers = table.numbers if weights is None else table.numbers * weights[:, None]
-    return dict(zip(COLUMNS, numbers.sum(0), strict=True))
+    return RowTable(numbers.sum(0, keepdim=True))
 
 
 def standard_errors(table: RowTable, rows: Tensor, strata: Strata) -> dict[str, float]:
