@@ -280,4 +280,21 @@ KERNELS_BUGS = [
         "*tables.by_query, tables.cells",
     ),
     Mutant("triton falls back without a GPU", "kernels/triton_attention.py", "    _require_place(query.device)\n", ""),
+    Mutant(
+        "compiled: what a mask adds is not counted among large scores",
+        "kernels/compiled.py",
+        " - (problem.visible.limit if problem.visible is not None else 0.0)",
+        "",
+    ),
+    Mutant(
+        "compiled: every head has the mask of the first",
+        "kernels/compiled.py",
+        "[positions.index(own) for own in self.problem.mask_of]",
+        "[0 for own in self.problem.mask_of]",
+    ),
+    Mutant("compiled: dropout is forgotten", "kernels/compiled.py", " or problem.dropout or ", " or "),
+    Mutant(
+        "compiled: gradients of gradients in the dark", "kernels/plain.py", "torch.is_grad_enabled() and", "False and"
+    ),
+    Mutant("compiled: float64 in float32", "kernels/plain.py", "value.dtype is torch.float32", "value.dtype"),
 ]

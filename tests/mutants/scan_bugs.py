@@ -11,7 +11,7 @@ SCAN_BUGS = [
         "i * own // all_of_them",
         "i % own",
     ),
-    Mutant("scores not scaled", _HEAD, "self.query.double() * self.scale", "self.query.double()"),
+    Mutant("scores not scaled", _HEAD, "(self.query.double() * self.scale).float()", "self.query.float()"),
     Mutant("large scores trusted to float32", _HEAD, "<= SAFE_SCORE", "<= 1e9"),
     Mutant(
         "what a mask adds is not counted among large scores",
@@ -83,20 +83,20 @@ SCAN_BUGS = [
     Mutant(
         "rows of a cell overwrite each other",
         "stats/scan/group.py",
-        "self._mass.index_add_(0, cell, mass)",
-        "self._mass.index_copy_(0, cell, mass)",
+        "self._mass[cells] +=",
+        "self._mass[cells] =",
     ),
     Mutant(
         "the largest of a cell forgets earlier rows",
         "stats/scan/group.py",
-        'expand_as(largest), largest, "amax")',
-        'expand_as(largest), largest, "amax", include_self=False)',
+        "torch.maximum(self._largest[cells], pooled)",
+        "pooled",
     ),
     Mutant(
         "mean over all rows of a cell, looked at or not",
         "stats/scan/group.py",
-        "areas = self._rows_in_cell[:, None]",
-        "areas = torch.tensor(rows, device=self._mass.device).diff()[:, None]",
+        "self._rows_in_cell.float()[:, None]",
+        "torch.tensor(rows, device=self._mass.device).diff()[:, None]",
     ),
     Mutant(
         "error of a sample without the rows that are left",
@@ -120,8 +120,8 @@ SCAN_BUGS = [
     Mutant(
         "the error of a head is that of the first",
         "stats/scan/record.py",
-        "torch.tensor(numbers.errors[name]) for numbers in each",
-        "torch.tensor(each[0].errors[name]) for numbers in each",
+        "numbers.errors[name] for numbers in each",
+        "each[0].errors[name] for numbers in each",
     ),
     Mutant(
         "halves average cells of different size alike",
@@ -136,4 +136,14 @@ SCAN_BUGS = [
         "range(0, positions.stop, size)",
     ),
     Mutant("a newer file is read all the same", "stats/tensor_file.py", "if version > self.version:", "if False:"),
+    Mutant("compiled: scores in natural units", "stats/scan/compiled.py", "(head.scale * LOG2_E)", "head.scale"),
+    Mutant("compiled: what a mask adds is forgotten", "stats/scan/compiled.py", " or head.largest_bias or ", " or "),
+    Mutant("compiled: large scores as well", "stats/scan/compiled.py", "~head.are_safe(rows), 0", "rows < 0, 0"),
+    Mutant("compiled: all rows of each portion", "stats/scan/compiled.py", "return rows[is_left]", "return rows"),
+    Mutant(
+        "compiled: queries stand where they are counted",
+        "stats/scan/compiled.py",
+        "self.head.positions(rows), query[rows]",
+        "rows.clone(), query[rows]",
+    ),
 ]
