@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import attention_surgeon
-from attention_surgeon.errors import DeviceError, OptionError
+from attention_surgeon.errors import DeviceError, LoadError, OptionError
 from attention_surgeon.kernels import triton_attention
+from attention_surgeon.kernels.triton_attention import require_interpreter
 from attention_surgeon.ops import attention
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def errors() -> dict[str, list[float]]:
     """Run every case in one process, because it is the imports that take long."""
+    try:
+        require_interpreter()
+    except LoadError as error:
+        pytest.skip(str(error))
     package = Path(attention_surgeon.__file__).parents[1]  # the one under test, which may be a copy with a bug in it
     environment = {
         **os.environ,
@@ -51,6 +56,15 @@ def test_without_a_gpu_and_without_the_interpreter_it_refuses(
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(DeviceError, match="the tensors are on cpu, and Triton runs on a CUDA device"):
         attention(torch.ones(1, 2), torch.ones(3, 2), torch.ones(3, 2), implementation="triton")
+
+
+def test_an_interpreter_that_numpy_has_left_behind_is_refused(
+    own_messages: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr("importlib.metadata.version", {"triton": "3.5.1", "numpy": "2.10.0"}.__getitem__)
+    with pytest.raises(LoadError, match=r"of Triton 3\.5\.1 does not run with NumPy 2\.10\.0; install numpy<"):
+        triton_attention(torch.ones(1, 2), torch.ones(3, 2), torch.ones(3, 2))
 
 
 def test_what_it_cannot_do_it_refuses(own_messages: None, monkeypatch: pytest.MonkeyPatch) -> None:

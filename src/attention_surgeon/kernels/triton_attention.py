@@ -1,5 +1,6 @@
 """Attention in tiles on a GPU, written in Triton: the contract of `tiled_attention`, but for dropout."""
 
+import importlib.metadata
 import importlib.util
 import os
 from typing import Any, Literal, NoReturn, overload
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.autograd import Function
+from torch.torch_version import TorchVersion
 
 from attention_surgeon.errors import DeviceError, LoadError, OptionError
 from attention_surgeon.kernels.operands import Operands, read_operands
@@ -75,7 +77,7 @@ def triton_attention(
 
     Raises:
         DeviceError: the tensors are not on a CUDA device, and Triton's interpreter is not switched on.
-        LoadError: Triton is not installed.
+        LoadError: Triton is not installed, or its interpreter and NumPy do not fit.
         OptionError: what only the other implementations do; else as `tiled_attention`.
 
     Differs from `tiled_attention`: scores are float32 however large they are, and infinity among the values gives NaN.
@@ -99,6 +101,8 @@ move them there, use implementation='tiled', or set TRITON_INTERPRET=1 to have T
             f"{_CALLER}: this kernel has no gradient of a floating mask; "
             f"pass mask.detach(), or use implementation='tiled'."
         )
+    if query.device.type != "cuda":
+        require_interpreter()
     output, logsumexp = _TritonAttention.apply(given.query, given.key, given.value, given)
     output = given.unfold(output).to(query.dtype)
     return (output, given.unfold(logsumexp)) if return_logsumexp else output
@@ -144,4 +148,14 @@ def _require_place(device: torch.device) -> None:
         raise DeviceError(
             f"{_CALLER}: the tensors are on {device}, and Triton runs on a CUDA device; move them there, use "
             f"implementation='tiled', or set TRITON_INTERPRET=1 to have Triton's slow interpreter run it here."
+        )
+
+
+def require_interpreter() -> None:
+    """Refuse an interpreter that takes arrays of one entry for numbers, where NumPy no longer does."""
+    triton, numpy = (TorchVersion(importlib.metadata.version(name)) for name in ("triton", "numpy"))
+    if triton < "3.7" and numpy >= "2.5":
+        raise LoadError(
+            f"{_CALLER}: the interpreter of Triton {triton} does not run with NumPy {numpy}; install numpy<2.5 or "
+            f"triton>=3.7, or use implementation='tiled'."
         )
