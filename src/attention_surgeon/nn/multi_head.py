@@ -23,7 +23,7 @@ from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism, Operands, working_dtype
 
 
-@errors_as_torch()
+@errors_as_torch
 def multi_head_attention_forward(
     query: Float[Tensor, "*_axes width"],
     key: Float[Tensor, "*_rest key_width"],
