@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.torch_version import TorchVersion
 
 from attention_surgeon import masks
 from attention_surgeon.errors import OptionError, SurgeonError
@@ -25,6 +26,7 @@ from tests.nn.compiled_forms import BATCH, BIAS, COMPILED, FORMS, WIDTH, Module,
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"),  # torch's own forward mode
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # torch's own exporter
+    pytest.mark.filterwarnings("ignore:.*get_attr:UserWarning"),  # the exporter of 2.6 about its own graph
     pytest.mark.filterwarnings("ignore:The given buffer is not writable:UserWarning"),  # torch.export.load of 2.9
 ]
 
@@ -48,7 +50,7 @@ def test_compiled_in_one_graph(name: str, compiled: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_exported(name: str) -> None:
-    exported = torch.export.export(Module(FORMS[name]), tuple(given()))
+    exported = torch.export.export(Module(FORMS[name]), tuple(given()), strict=False)  # as from torch 2.7 on by default
     file = io.BytesIO()
     torch.export.save(exported, file)
     file.seek(0)
@@ -166,6 +168,7 @@ def test_exported_to_onnx(name: str) -> None:
     torch.testing.assert_close(torch.from_numpy(made), FORMS[name](*given()).detach(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.skipif(TorchVersion(torch.__version__) < "2.7", reason="torch.onnx does not say there that it exports")
 def test_tiles_are_not_exported_to_onnx() -> None:
     with pytest.raises(Exception, match="ONNX has no operation for attention in tiles") as raised:
         torch.onnx.export(Module(FORMS["tiled_attention"]).eval(), tuple(given()), dynamo=True, verbose=False)

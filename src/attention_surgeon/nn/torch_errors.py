@@ -9,7 +9,7 @@ for it, and says `except RuntimeError`, keeps working with the drop-ins, and so 
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar, final
+from typing import Any, ParamSpec, TypeVar, final
 
 from attention_surgeon import errors
 
@@ -64,7 +64,7 @@ def errors_as_torch(function: Callable[_Given, _Returned]) -> Callable[_Given, _
     """
 
     @wraps(function)
-    def wrapped(*args: _Given.args, **kwargs: _Given.kwargs) -> _Returned:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except errors.SurgeonError as error:
