@@ -29,6 +29,7 @@ FORMS: dict[str, Form] = {
     "tiled_attention, added": lambda q, k, v: tiled_attention(q, k, v, BIAS.to(q.device)),
     "scaled_dot_product_attention": lambda q, k, v: scaled_dot_product_attention(q, k, v, TRIL.to(q.device)),
     "MultiHeadAttention": lambda q, k, v: LAYER(q, causal_mask(N)),
+    "MultiHeadAttention, added": lambda q, k, v: LAYER(q, BIAS),
     "MultiHeadAttention, tiled": lambda q, k, v: LAYER(q, causal_mask(N), implementation="tiled"),
     "MultiheadAttention": lambda q, k, v: DROP_IN(q, k, v, attn_mask=HIDDEN)[0],
 }
