@@ -61,8 +61,9 @@ def scaled_dot_product_attention(
 
     Under autocast all of them become autocast's dtype first, as in PyTorch.
 
-    Differs from PyTorch: sums run one precision up (`ops.precision`). Refused are more or fewer values than keys (a
-    fused kernel of PyTorch's reads past them) and d_k = 0.
+    Differs from PyTorch: sums run one precision up (`ops.precision`). A mask may stand beside `is_causal`, which torch
+    2.15 no longer takes. Refused are more or fewer values than keys (a fused kernel of PyTorch's reads past them) and
+    d_k = 0.
 
     >>> query, key, value = torch.tensor([[2.0, 0.0]]), torch.eye(2), torch.tensor([[1.0], [0.0]])
     >>> scaled_dot_product_attention(query, key, value)      # softmax(2/√2, 0) · (1, 0)
