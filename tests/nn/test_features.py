@@ -50,7 +50,7 @@ def test_compiled_in_one_graph(name: str, compiled: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_exported(name: str) -> None:
-    exported = torch.export.export(Module(FORMS[name]), tuple(given()), strict=False)  # as from torch 2.7 on by default
+    exported = torch.export.export(Module(FORMS[name]), tuple(given()), strict=False)  # strictly: compiled_forms
     file = io.BytesIO()
     torch.export.save(exported, file)
     file.seek(0)
@@ -169,7 +169,7 @@ def test_exported_to_onnx(name: str) -> None:
 
 
 def test_tiles_are_not_exported_to_onnx() -> None:
-    says_so = TorchVersion(torch.__version__) >= "2.7"  # before, `torch.onnx.is_in_onnx_export()` was False all along
+    says_so = TorchVersion(torch.__version__) >= "2.8"  # before, `torch.onnx.is_in_onnx_export()` was False all along
     said = (
         "ONNX has no operation for attention in tiles" if says_so else "No ONNX function found.*attention_surgeon.tiled"
     )
