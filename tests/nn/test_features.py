@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.torch_version import TorchVersion
 
 from attention_surgeon import masks
 from attention_surgeon.errors import OptionError, SurgeonError
@@ -25,6 +26,8 @@ from tests.nn.compiled_forms import BATCH, BIAS, COMPILED, FORMS, WIDTH, Module,
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"),  # torch's own forward mode
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # torch's own exporter
+    pytest.mark.filterwarnings("ignore:.*get_attr:UserWarning"),  # the exporter of 2.6 about its own graph
+    pytest.mark.filterwarnings("ignore:The given buffer is not writable:UserWarning"),  # torch.export.load of 2.9
 ]
 
 FUNCTIONS = [name for name in FORMS if not name.startswith("Multi")]
@@ -47,7 +50,7 @@ def test_compiled_in_one_graph(name: str, compiled: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_exported(name: str) -> None:
-    exported = torch.export.export(Module(FORMS[name]), tuple(given()))
+    exported = torch.export.export(Module(FORMS[name]), tuple(given()), strict=False)  # strictly: compiled_forms
     file = io.BytesIO()
     torch.export.save(exported, file)
     file.seek(0)
@@ -166,9 +169,13 @@ def test_exported_to_onnx(name: str) -> None:
 
 
 def test_tiles_are_not_exported_to_onnx() -> None:
-    with pytest.raises(Exception, match="ONNX has no operation for attention in tiles") as raised:
+    says_so = TorchVersion(torch.__version__) >= "2.8"  # before, `torch.onnx.is_in_onnx_export()` was False all along
+    said = (
+        "ONNX has no operation for attention in tiles" if says_so else "No ONNX function found.*attention_surgeon.tiled"
+    )
+    with pytest.raises(Exception, match=said) as raised:
         torch.onnx.export(Module(FORMS["tiled_attention"]).eval(), tuple(given()), dynamo=True, verbose=False)
     causes = [raised.value]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
-    assert any(isinstance(cause, OptionError) for cause in causes)
+    assert any(isinstance(cause, OptionError) for cause in causes) == says_so

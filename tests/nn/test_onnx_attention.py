@@ -63,6 +63,7 @@ def run(case: Any) -> int:
     return len(wanted)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape on a NumPy array:DeprecationWarning")  # onnx's own, of NumPy 2.5
 def test_every_case(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 

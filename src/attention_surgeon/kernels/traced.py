@@ -48,7 +48,7 @@ def traced_attention(
             f"{_CALLER}: ONNX has no operation for attention in tiles; export implementation='readable', "
             f"or keep the model in PyTorch with torch.export."
         )
-    if isinstance(mask, LazyMask) and not isinstance(mask, Tensor):
+    if not isinstance(mask, Tensor) and isinstance(mask, LazyMask):  # 2.15 does not trace the other order
         mask = mask.dense(query.device)
     seed = torch.randint(2**62, (), generator=generator) if dropout else None
     factor = float(scale) if not isinstance(scale, bool) else None

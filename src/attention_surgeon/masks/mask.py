@@ -165,7 +165,8 @@ class Mask(ABC):
 
     def dense(self, device: Device = "cpu") -> Bool[Tensor, "*batch q k"]:
         """Write the whole mask out, n_q x n_k cells for each of the batch; True = may attend."""
-        return self.tile(WHOLE, WHOLE, device)
+        n_q, n_k = self.shape[-2:]
+        return self._tile(range(n_q), range(n_k), device).contiguous()
 
     def draw(self, rows: slice = WHOLE, columns: slice = WHOLE) -> str:
         """Draw the mask, or a block of it: `x` may attend, `.` is hidden, one line per query.

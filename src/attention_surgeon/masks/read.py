@@ -22,7 +22,7 @@ def read_dense(mask: object, device: torch.device, caller: str) -> Tensor:
     Raises:
         ArgumentTypeError, DeviceError: neither of them; a tensor on another device.
     """
-    if isinstance(mask, LazyMask):
+    if not isinstance(mask, Tensor) and isinstance(mask, LazyMask):  # 2.15 does not trace the second about a tensor
         mask = mask.dense(device)
     if not isinstance(mask, Tensor):
         raise ArgumentTypeError(

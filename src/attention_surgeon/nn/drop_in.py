@@ -53,7 +53,7 @@ class MultiheadAttention(nn.Module):
     bias_k: nn.Parameter | None
     bias_v: nn.Parameter | None
 
-    @errors_as_torch()
+    @errors_as_torch
     def __init__(
         self,
         embed_dim: int,
@@ -139,7 +139,7 @@ class MultiheadAttention(nn.Module):
             if learned is not None:
                 nn.init.xavier_normal_(learned)
 
-    @errors_as_torch()
+    @errors_as_torch
     def forward(
         self,
         query: Tensor,  # axes and dtypes are told in `multi_head_attention_forward`; a nested tensor has no axes

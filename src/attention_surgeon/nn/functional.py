@@ -1,6 +1,5 @@
 """`scaled_dot_product_attention` with PyTorch's arguments and PyTorch's meaning, on the mechanism of `ops`."""
 
-import dataclasses
 from numbers import Real
 from typing import Any
 
@@ -15,6 +14,7 @@ from attention_surgeon.nn.autocast import cast_under_autocast, without_autocast
 from attention_surgeon.nn.mechanism import with_dropout
 from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism, Operands, check_operands, multiply_by, resolve_mask, share_heads
+from attention_surgeon.ops.operands import replaced
 from attention_surgeon.require import (
     broadcast_shape,
     refuse_torchscript,
@@ -26,7 +26,7 @@ from attention_surgeon.require import (
 _CALLER = "scaled_dot_product_attention"
 
 
-@errors_as_torch()
+@errors_as_torch
 def scaled_dot_product_attention(
     query: Float[Tensor, "*_batch n_q d_k"],
     key: Float[Tensor, "*_rest n_k d_k"],
@@ -61,8 +61,9 @@ def scaled_dot_product_attention(
 
     Under autocast all of them become autocast's dtype first, as in PyTorch.
 
-    Differs from PyTorch: sums run one precision up (`ops.precision`). Refused are more or fewer values than keys (a
-    fused kernel of PyTorch's reads past them) and d_k = 0.
+    Differs from PyTorch: sums run one precision up (`ops.precision`). A mask may stand beside `is_causal`, which torch
+    2.15 no longer takes. Refused are more or fewer values than keys (a fused kernel of PyTorch's reads past them) and
+    d_k = 0.
 
     >>> query, key, value = torch.tensor([[2.0, 0.0]]), torch.eye(2), torch.tensor([[1.0], [0.0]])
     >>> scaled_dot_product_attention(query, key, value)      # softmax(2/√2, 0) · (1, 0)
@@ -113,7 +114,7 @@ def _with_masks(given: Operands, attn_mask: Tensor | None, is_causal: bool) -> O
     if is_causal:
         causal = causal_mask(n_q, n_k, align="start").dense(given.query.device)
         allowed = causal if allowed is None else allowed & causal
-    return dataclasses.replace(given, allowed=allowed, bias=bias)
+    return replaced(given, allowed=allowed, bias=bias)
 
 
 def _check_mask_dtype(attn_mask: Tensor, given: Operands) -> None:
@@ -143,7 +144,7 @@ def _check_shared(query: Tensor, key: Tensor, value: Tensor) -> Operands:
     given = check_operands(query, share_heads(key, heads), share_heads(value, heads), caller=_CALLER)
     # Repeated once more, now in working precision, so that the gradients of a shared head are summed in it.
     key, value = (share_heads(x.to(given.query.dtype), heads) for x in (key, value))
-    return dataclasses.replace(given, key=key, value=value)
+    return replaced(given, key=key, value=value)
 
 
 def _factor(scale: float) -> float:

@@ -276,7 +276,7 @@ def _with_head_axis(mask: MaskLike, input_ndim: int, device: torch.device, calle
     mask = known_mask(mask, caller)
     if isinstance(mask, Mask):
         return mask.with_heads() if 3 <= len(mask.shape) <= input_ndim else mask
-    if isinstance(mask, LazyMask):
+    if not isinstance(mask, Tensor) and isinstance(mask, LazyMask):
         mask = mask.dense(device)
     if isinstance(mask, Tensor) and 3 <= mask.ndim <= input_ndim:
         return mask.unsqueeze(-3)  # (..., n_q, n_k) -> (..., 1, n_q, n_k)

@@ -23,7 +23,7 @@ from attention_surgeon.nn.torch_errors import errors_as_torch
 from attention_surgeon.ops import Mechanism, Operands, working_dtype
 
 
-@errors_as_torch()
+@errors_as_torch
 def multi_head_attention_forward(
     query: Float[Tensor, "*_axes width"],
     key: Float[Tensor, "*_rest key_width"],
@@ -135,17 +135,20 @@ def multi_head_attention_forward(
     return output, (weights if batched else weights.squeeze(0)).to(result_dtype(query))
 
 
-def _batch_first(inputs: tuple[Tensor, ...], dtype: torch.dtype, batch_first: bool) -> list[Tensor]:
+def _batch_first(inputs: tuple[Tensor, Tensor, Tensor], dtype: torch.dtype, batch_first: bool) -> tuple[Tensor, ...]:
     """Return query, key and value as `(batch, n, width)` in `dtype`.
 
     A tensor that stands for two or three of them is converted once, so that its gradients are summed in `dtype`.
     """
-    made = {}
-    for x in inputs:
-        if id(x) not in made:
-            raised = x.to(dtype) if x.ndim == 3 else x.to(dtype).unsqueeze(0)  # (n, width) -> (1, n, width)
-            made[id(x)] = raised if batch_first or x.ndim == 2 else raised.transpose(0, 1)
-    return [made[id(x)] for x in inputs]
+
+    def convert(x: Tensor) -> Tensor:
+        raised = x.to(dtype) if x.ndim == 3 else x.to(dtype).unsqueeze(0)  # (n, width) -> (1, n, width)
+        return raised if batch_first or x.ndim == 2 else raised.transpose(0, 1)
+
+    query, key, value = inputs
+    Q = convert(query)
+    K = Q if key is query else convert(key)
+    return Q, K, Q if value is query else K if value is key else convert(value)
 
 
 def _replace(name: str, static: Tensor | None, heads: Tensor, bias: Tensor | None) -> Tensor:

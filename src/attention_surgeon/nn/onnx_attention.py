@@ -1,6 +1,5 @@
 """ONNX's `Attention` operator, opset 23 to 25, with its arguments and its meaning, on the mechanism of `ops`."""
 
-import dataclasses
 from typing import Any, NamedTuple, final
 
 import torch
@@ -19,6 +18,7 @@ from attention_surgeon.ops import (
     share_heads,
     split_heads,
 )
+from attention_surgeon.ops.operands import replaced
 from attention_surgeon.ops.steps import named_step
 from attention_surgeon.require import require_count, require_tensor
 
@@ -144,7 +144,7 @@ def _seen(n_q: int, n_k: int, start: Tensor, window: tuple[int, int]) -> Tensor:
 def _with_mask(given: Operands, attn_mask: Tensor | None, allowed: Tensor) -> Operands:
     """Add the mask to checked operands: -inf hides, every other number is added."""
     if attn_mask is None:
-        return dataclasses.replace(given, allowed=allowed)
+        return replaced(given, allowed=allowed)
     require_tensor(attn_mask, "attn_mask", _CALLER)
     is_added = attn_mask.is_floating_point()
     beyond = given.key.shape[-2] - attn_mask.shape[-1]
@@ -155,7 +155,7 @@ def _with_mask(given: Operands, attn_mask: Tensor | None, allowed: Tensor) -> Op
     own, _ = resolve_mask(own, scores, device=given.query.device, dtype=given.query.dtype, caller=_CALLER)
     assert own is not None  # there is a mask
     bias = attn_mask.masked_fill(~own, 0.0).to(given.query.dtype) if is_added else None
-    return dataclasses.replace(given, allowed=allowed & own, bias=bias)
+    return replaced(given, allowed=allowed & own, bias=bias)
 
 
 def _check(

@@ -7,11 +7,14 @@ for it, and says `except RuntimeError`, keeps working with the drop-ins, and so 
     (True, True)
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import final
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, final
 
 from attention_surgeon import errors
+
+_Given = ParamSpec("_Given")
+_Returned = TypeVar("_Returned")
 
 
 @final
@@ -49,16 +52,22 @@ _ALSO_TORCHS: dict[type[errors.SurgeonError], type[errors.SurgeonError]] = {
 }
 
 
-@contextmanager
-def errors_as_torch() -> Iterator[None]:
-    """Give every error of ours that leaves the block PyTorch's class as well; also a decorator.
+def errors_as_torch(function: Callable[_Given, _Returned]) -> Callable[_Given, _Returned]:
+    """Give every error of ours that leaves the function PyTorch's class as well.
 
-    >>> with errors_as_torch():
+    >>> @errors_as_torch
+    ... def example():
     ...     raise errors.ShapeError("3 is not 2")
+    >>> example()
     Traceback (most recent call last):
     attention_surgeon.nn.torch_errors.ShapeError: 3 is not 2
     """
-    try:
-        yield
-    except errors.SurgeonError as error:
-        raise _ALSO_TORCHS.get(type(error), type(error))(*error.args) from None
+
+    @wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except errors.SurgeonError as error:
+            raise _ALSO_TORCHS.get(type(error), type(error))(*error.args) from None
+
+    return wrapped

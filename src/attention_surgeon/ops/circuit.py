@@ -33,7 +33,7 @@ from attention_surgeon.errors import OptionError
 from attention_surgeon.ops.heads import merge_heads, share_heads, split_heads
 from attention_surgeon.ops.limits import keep_all_weight, leave_lengths, leave_uncapped
 from attention_surgeon.ops.measure import measure_weights
-from attention_surgeon.ops.operands import MaskLike, Operands, check_operands
+from attention_surgeon.ops.operands import MaskLike, Operands, check_operands, replaced
 from attention_surgeon.ops.positions import add_no_bias, leave_in_place
 from attention_surgeon.ops.steps import STEP_NAMES, Mechanism, Step, Steps, leave_unscaled
 
@@ -128,7 +128,7 @@ class Circuit:
             OptionError: a name that is neither a part nor a step.
         """
         own = {part.name for part in fields(self)}
-        unknown = parts.keys() - own - set(STEP_NAMES)
+        unknown = set(parts) - own - set(STEP_NAMES)
         if unknown:
             raise OptionError(
                 f"Circuit has no part {min(unknown)!r}; the parts are {', '.join([*sorted(own), *STEP_NAMES])}."
@@ -136,7 +136,7 @@ class Circuit:
         steps = {name: parts.pop(name) for name in STEP_NAMES if name in parts}
         if steps:
             parts["mechanism"] = parts.get("mechanism", self.mechanism).replace(**steps)
-        return dataclasses.replace(self, **parts)
+        return replaced(self, **parts)
 
     def attend(
         self,
@@ -164,7 +164,7 @@ class Circuit:
         allowed, pattern = operands.allowed, self.pattern(operands.query.shape[-2], operands.key.shape[-2])
         if pattern is not None:
             allowed = pattern if allowed is None else allowed & pattern
-        given = dataclasses.replace(operands, query=query, key=key, value=value, allowed=allowed)
+        given = replaced(operands, query=query, key=key, value=value, allowed=allowed)
         mechanism = self.mechanism if self.use_scale(scale) else self.mechanism.replace(scale=leave_unscaled)
         return self._with_limits(mechanism).steps(given)
 

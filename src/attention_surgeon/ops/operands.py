@@ -5,6 +5,7 @@ working precision, and with the mask taken apart into who may attend (`allowed`)
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.masks.read import read_additive, read_dense, read_yes_no
 from attention_surgeon.ops.precision import working_dtype
 from attention_surgeon.require import require_mask_shape, require_operands
+
+_Record = TypeVar("_Record", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,17 @@ class Operands:
     def key_size(self) -> int:
         """d_k, the size of one query and of one key."""
         return self.query.shape[-1]
+
+
+def replaced(record: _Record, **parts: Any) -> _Record:
+    """Return a copy of a dataclass with the named parts replaced: `dataclasses.replace`, which torch 2.6 cannot trace.
+
+    >>> x = torch.ones(2, 2)
+    >>> replaced(Operands(x, x, x, None, None, x.dtype), model_size=8).model_size
+    8
+    """
+    kept = {name: getattr(record, name) for name in record.__match_args__ if name not in parts}
+    return type(record)(**kept, **parts)
 
 
 def check_operands(

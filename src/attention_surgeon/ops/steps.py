@@ -14,7 +14,6 @@ and the operands. A mistake is a `Mechanism` with one step replaced:
     tensor([[0.8808, 0.1192]])
 """
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, OptionError
-from attention_surgeon.ops.operands import MaskLike, Operands, check_operands
+from attention_surgeon.ops.operands import MaskLike, Operands, check_operands, replaced
 from attention_surgeon.ops.softmax import softmax
 
 ScoreStep: TypeAlias = Callable[[Operands], Tensor]
@@ -167,7 +166,7 @@ normalise, combine.
                     f"Mechanism: the {name} step is a {type(step).__name__}, "
                     f"expected a function (tensor, operands) -> tensor."
                 )
-        return dataclasses.replace(self, **steps)  # pyright: ignore[reportArgumentType]
+        return replaced(self, **steps)
 
     def step_names(self) -> dict[str, str]:
         """Return the name of the function at each step, for records and reports."""
