@@ -68,11 +68,11 @@ def require_count(value: Any, name: str, caller: str, least: int = 1, why: str =
     Raises:
         ArgumentTypeError, OptionError: not a whole number; too small.
     """
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole and value >= least:
+        return
     message = f"{caller}: {name} is {reprlib.repr(value)}, expected a whole number of at least {least}{why}."
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ArgumentTypeError(message)
-    if value < least:
-        raise OptionError(message)
+    raise OptionError(message) if is_whole else ArgumentTypeError(message)
 
 
 def require_probability(value: float, name: str, caller: str) -> None:

@@ -82,7 +82,7 @@ class AnswerTable:
             found = np.zeros(len(self.hypotheses), dtype=bool)
             if value.shape in self.rows[place]:
                 which, numbers = self.rows[place][value.shape]
-                flat = _comparable(value)
+                flat = _comparable(value.ravel())
                 found[which] = (np.abs(numbers - flat) <= tolerance_of(value) + RELATIVE * np.abs(flat)).all(axis=1)
             alive = found if alive is None else alive & found
         if alive is not None:
@@ -99,8 +99,8 @@ def make_table(some: Sequence[Hypothesis], answer: Callable[[Hypothesis], Answer
             if value is not None:
                 which, numbers = places[place].setdefault(value.shape, ([], []))
                 which.append(index)
-                numbers.append(_comparable(value))
-    rows = tuple({shape: (np.array(i), np.stack(x)) for shape, (i, x) in place.items()} for place in places)
+                numbers.append(value.ravel())
+    rows = tuple({shape: (np.array(i), _comparable(np.stack(x))) for shape, (i, x) in place.items()} for place in places)
     return AnswerTable(tuple(some), rows)
 
 
@@ -127,4 +127,4 @@ def tables(key: Hashable) -> Tables:
 
 
 def _comparable(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(value.ravel(), nan=_NOT_A_NUMBER, posinf=_INFINITE, neginf=-_INFINITE)
+    return np.nan_to_num(value, nan=_NOT_A_NUMBER, posinf=_INFINITE, neginf=-_INFINITE)

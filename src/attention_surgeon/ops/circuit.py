@@ -127,8 +127,8 @@ class Circuit:
         Raises:
             OptionError: a name that is neither a part nor a step.
         """
-        own = {part.name for part in fields(self)}
-        unknown = parts.keys() - own - set(STEP_NAMES)
+        own = vars(self)
+        unknown = parts.keys() - own.keys() - set(STEP_NAMES)
         if unknown:
             raise OptionError(
                 f"Circuit has no part {min(unknown)!r}; the parts are {', '.join([*sorted(own), *STEP_NAMES])}."
@@ -136,7 +136,7 @@ class Circuit:
         steps = {name: parts.pop(name) for name in STEP_NAMES if name in parts}
         if steps:
             parts["mechanism"] = parts.get("mechanism", self.mechanism).replace(**steps)
-        return dataclasses.replace(self, **parts)
+        return Circuit(**{**own, **parts})  # `dataclasses.replace` takes three times as long
 
     def attend(
         self,

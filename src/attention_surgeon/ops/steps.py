@@ -167,7 +167,7 @@ normalise, combine.
                     f"Mechanism: the {name} step is a {type(step).__name__}, "
                     f"expected a function (tensor, operands) -> tensor."
                 )
-        return dataclasses.replace(self, **steps)  # pyright: ignore[reportArgumentType]
+        return Mechanism(**{**vars(self), **steps})  # `dataclasses.replace` takes three times as long
 
     def step_names(self) -> dict[str, str]:
         """Return the name of the function at each step, for records and reports."""
