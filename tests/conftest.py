@@ -9,8 +9,12 @@ import jaxtyping
 import pytest
 import torch
 
+from tests.typechecker import check_by_signature
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores already
+
+check_by_signature()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would be deaf, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
