@@ -9,7 +9,7 @@ import jaxtyping
 import pytest
 import torch
 
-from tests.typechecker import check_by_signature
+from tests.axes import check_by_signature
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores already

@@ -100,7 +100,8 @@ def make_table(some: Sequence[Hypothesis], answer: Callable[[Hypothesis], Answer
                 which, numbers = places[place].setdefault(value.shape, ([], []))
                 which.append(index)
                 numbers.append(value.ravel())
-    rows = tuple({shape: (np.array(i), _comparable(np.stack(x))) for shape, (i, x) in place.items()} for place in places)
+    stacked = ({shape: (np.array(i), np.stack(x)) for shape, (i, x) in place.items()} for place in places)
+    rows = tuple({shape: (i, _comparable(x, copy=False)) for shape, (i, x) in place.items()} for place in stacked)
     return AnswerTable(tuple(some), rows)
 
 
@@ -126,5 +127,5 @@ def tables(key: Hashable) -> Tables:
     return Tables()
 
 
-def _comparable(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(value, nan=_NOT_A_NUMBER, posinf=_INFINITE, neginf=-_INFINITE)
+def _comparable(value: npt.NDArray[np.float64], *, copy: bool = True) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(value, copy, nan=_NOT_A_NUMBER, posinf=_INFINITE, neginf=-_INFINITE)

@@ -164,7 +164,7 @@ class Circuit:
         allowed, pattern = operands.allowed, self.pattern(operands.query.shape[-2], operands.key.shape[-2])
         if pattern is not None:
             allowed = pattern if allowed is None else allowed & pattern
-        given = dataclasses.replace(operands, query=query, key=key, value=value, allowed=allowed)
+        given = Operands(query, key, value, allowed, operands.bias, operands.dtype, operands.model_size)
         mechanism = self.mechanism if self.use_scale(scale) else self.mechanism.replace(scale=leave_unscaled)
         return self._with_limits(mechanism).steps(given)
 

@@ -14,7 +14,6 @@ and the operands. A mistake is a `Mechanism` with one step replaced:
     tensor([[0.8808, 0.1192]])
 """
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable

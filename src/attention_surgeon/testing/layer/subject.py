@@ -50,6 +50,9 @@ from attention_surgeon.testing.layer.parameters import (
     projections_of,
 )
 
+_BEFORE_THE_STEPS = ("source", "project", "split", "share")
+"""The parts of a circuit that make its operands."""
+
 
 class AskableLayer(Subject[LayerSpec]):
     """A layer that can be asked; a subject, but for its behaviour."""
@@ -216,8 +219,8 @@ class AskableLayer(Subject[LayerSpec]):
         return Operands(query, key, value, allowed, bias, torch.float64, model_size=sizes.embed)
 
     def _known_operands(self, circuit: Circuit, case: LayerCase, linears: Linears) -> Operands:
-        """Return the same, kept where all that makes them is the usual: a table asks thousands of circuits one case."""
-        if any(getattr(circuit, part) is not getattr(self.base, part) for part in ("source", "project", "split", "share")):
+        """Return the same, kept where what makes them is the usual: a table asks thousands of circuits one case."""
+        if any(getattr(circuit, part) is not getattr(self.base, part) for part in _BEFORE_THE_STEPS):
             return self.operands(circuit, case.x, case, linears)
         known = self._operands
         if known is None or known[0] is not case or known[1] is not linears:
