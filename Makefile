@@ -5,6 +5,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# How many processes one command may start to share its work.
+WORKERS ?= 2
+
 # Python keeps what it compiles, also where the machine forbids it: the tests start hundreds of processes, and each would
 # compile torch again, which takes longer than to run it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -57,10 +60,11 @@ browser: ## find a Chromium for the tests of the pages, or install one where apt
 	fi
 
 # Two workers share the cores; the programs that they start would wait for each other's threads, busily.
+# Each begins with a half of the tests, one file after the other, so that what a file makes is made once.
 test: export OMP_NUM_THREADS := 1
 test: .venv/.ready ## run every test, the examples in the docstrings and those in the README
 	@$(MAKE) --no-print-directory browser || echo "the tests that need a browser are skipped"
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 $(PAGE)/node_modules/.ready: $(PAGE)/package-lock.json .venv/.ready
 	$(NPM) ci --prefix $(PAGE) --no-audit --no-fund --loglevel=error
@@ -74,13 +78,13 @@ check: .venv/.ready $(PAGE)/node_modules/.ready ## format, lint, types, and the 
 	$(NPM) run --prefix $(PAGE) --silent check
 
 doctor: .venv/.ready ## examine the diagnosis: every fault named, right code accepted
-	$(BIN)/surgeon doctor
+	$(BIN)/surgeon doctor --workers $(WORKERS)
 
 cases: .venv/.ready ## judge attention as people write it, and compare with what each file says of itself
-	$(BIN)/python -m tests.cases.run $(CASES)
+	$(BIN)/python -m tests.cases.run --processes $(WORKERS) $(CASES)
 
 course: .venv/.ready ## examine the course: every stub fails, every solution passes, every mistake is named
-	$(BIN)/surgeon course check
+	$(BIN)/surgeon course check --jobs $(WORKERS)
 
 docs: .venv/.ready ## build the site into site/, and see that every link of it leads somewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -17,16 +17,21 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"<!-- (output of|table from): (?P<command>.+?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 
 
+Run: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @cache  # some stand on two pages
-def output_of(command: str) -> str:
+def output_of(command: str, run: Run = subprocess.run) -> str:
     """Run a command from the project's folder, 80 columns wide and without colour, and return what it prints."""
     words = shlex.split(command)
     bin_folder = Path(sys.executable).parent
@@ -34,17 +39,17 @@ def output_of(command: str) -> str:
     # pytest shortens its summary to the width of the terminal, but not where one of these variables is set.
     inherited = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
     plain = {**inherited, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
-    ran = subprocess.run(words, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
+    ran = run(words, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
     has_crashed = ran.stderr.startswith("Traceback (most recent call last)")  # half a page is no page
     if ran.returncode not in (0, 1) or not ran.stdout or has_crashed:
         raise RuntimeError(f"{command} ended with {ran.returncode}:\n{ran.stderr}")
     return "\n".join(line.rstrip() for line in ran.stdout.rstrip().splitlines())
 
 
-def block(match: re.Match[str]) -> str:
+def block(match: re.Match[str], run: Run = subprocess.run) -> str:
     """Return a block with its body made again."""
     kind, command = match[1], match["command"]
-    made = output_of(command)
+    made = output_of(command, run)
     body = f"```text\n$ {command}\n{made}\n```\n" if kind == "output of" else f"\n{made}\n\n"
     return f"<!-- {kind}: {command} -->\n{body}<!-- end -->"
 

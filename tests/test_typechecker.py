@@ -9,7 +9,7 @@ import torch
 from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import TypeCheckError
 
-from attention_surgeon.ops import merge_heads
+from attention_surgeon.ops import Mechanism, merge_heads, multiply_by
 from tests.typechecker import beartype_once
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +24,17 @@ def defined_anew(kind: type) -> Callable[..., object]:
 def test_a_wrong_shape_is_noticed():
     with pytest.raises(TypeCheckError, match="typechecking parameter"):
         merge_heads(torch.ones(3))
+
+
+def test_a_wrong_type_is_noticed_where_no_axes_are_named():
+    with pytest.raises(BeartypeCallHintViolation):
+        multiply_by("two")
+    with pytest.raises(BeartypeCallHintViolation):
+        Mechanism(score=3)
+
+
+def test_nothing_is_checked_where_own_messages_are_wanted(own_messages: None):
+    assert Mechanism(score=3, scale=multiply_by("two")).score == 3
 
 
 def test_every_room_that_names_axes_is_checked():

@@ -12,7 +12,7 @@ from attention_surgeon.cli.live import Board, live_table
 from attention_surgeon.experiments import EXPERIMENTS, Progress, find_run
 from attention_surgeon.experiments.masking import Variant
 from tests.cli.conftest import Ran, Surgeon
-from tests.experiments.tiny import TEXT
+from tests.experiments.tiny import TEXT, draw_one
 
 FILLS = ["experiment", "run", "fills", "--quick"]
 MASKING = ["experiment", "run", "masking", "--text", "cat.txt", "--set", "num_written=5"]
@@ -23,6 +23,11 @@ MASKING += ["--set", "language.num_steps=4", "--set", "language.context_len=7", 
 def beside_a_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cat.txt").write_text(TEXT)
+
+
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_one(monkeypatch)
 
 
 def folder(ran: Ran) -> Path:
@@ -44,13 +49,13 @@ def test_a_run_shows_its_table_its_verdict_its_figures_and_how_to_do_it_again(su
     assert ran.err.splitlines()[0] == "-inf, ours: done"
 
 
-def test_show_shows_the_same_again(surgeon: Surgeon):
+def test_show_shows_the_same_again(surgeon: Surgeon, one_figure: None):
     ran = surgeon(*FILLS)
     for wanted in ("fills", folder(ran).name, str(folder(ran))):
         assert surgeon("experiment", "show", wanted).out == ran.out
 
 
-def test_the_same_run_twice_is_the_same_and_another_seed_is_not(surgeon: Surgeon):
+def test_the_same_run_twice_is_the_same_and_another_seed_is_not(surgeon: Surgeon, one_figure: None):
     first, second, third = (folder(surgeon(*FILLS, "--seed", seed)) for seed in ("1", "1", "2"))
     same = surgeon("experiment", "compare", str(first), str(second))
     assert same.code == 0
@@ -62,7 +67,7 @@ def test_the_same_run_twice_is_the_same_and_another_seed_is_not(surgeon: Surgeon
     assert re.search(r"^0 +-?0\.0\d\d", other.out, re.MULTILINE)
 
 
-def test_settings_of_a_group_and_a_text_of_ones_own(surgeon: Surgeon):
+def test_settings_of_a_group_and_a_text_of_ones_own(surgeon: Surgeon, one_figure: None):
     ran = surgeon(*MASKING)
     assert ran.code == 0
     saved = find_run("masking", Path("runs"))
@@ -75,7 +80,9 @@ def test_settings_of_a_group_and_a_text_of_ones_own(surgeon: Surgeon):
     assert "causal writes:" in ran.out
 
 
-def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(surgeon: Surgeon, monkeypatch: pytest.MonkeyPatch):
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(
+    surgeon: Surgeon, monkeypatch: pytest.MonkeyPatch, one_figure: None
+):
     import attention_surgeon.experiments.masking as masking
 
     train = masking.train_variant
@@ -131,7 +138,7 @@ def test_wrong_calls_are_one_line(arguments: list[str], message: str, surgeon: S
     assert not Path("runs").exists()  # nothing is begun before everything is known to be right
 
 
-def test_two_experiments_are_not_compared(surgeon: Surgeon):
+def test_two_experiments_are_not_compared(surgeon: Surgeon, one_figure: None):
     fills, width = folder(surgeon(*FILLS)), folder(surgeon("experiment", "run", "width", "--quick"))
     ran = surgeon("experiment", "compare", str(fills), str(width))
     assert ran.code == 2
@@ -139,7 +146,7 @@ def test_two_experiments_are_not_compared(surgeon: Surgeon):
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_no_line_but_paths_is_wider_than_the_window(columns: int, surgeon: Surgeon):
+def test_no_line_but_paths_is_wider_than_the_window(columns: int, surgeon: Surgeon, one_figure: None):
     surgeon(*FILLS)
     lines = [line.plain.rstrip() for line in run_screen(find_run("fills", Path("runs")), columns)]
     lines += [line.plain.rstrip() for line in list_lines(EXPERIMENTS, columns)]

@@ -13,16 +13,16 @@ from attention_surgeon.cli.report import ReportBoard, report_bar
 from attention_surgeon.experiments import Progress
 from attention_surgeon.experiments.report_runs import Planned, Section
 from attention_surgeon.experiments.scaling import run as run_scaling
-from attention_surgeon.masks import causal_mask
-from attention_surgeon.plots import plot_mask
 from tests.cli.conftest import Surgeon
 from tests.experiments.test_report_all import failing, small
+from tests.experiments.tiny import draw_one, small_figure
 
 
 @pytest.fixture(autouse=True)
 def small_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    figure = plot_mask(causal_mask(3))
-    monkeypatch.setattr("attention_surgeon.experiments.report._figures", lambda traces, measured: {"mask": figure})
+    figures = {"mask": small_figure()}
+    monkeypatch.setattr("attention_surgeon.experiments.report._figures", lambda traces, measured: figures)
+    draw_one(monkeypatch)
     few = "attention_surgeon.experiments.report.run_scaling"
     monkeypatch.setattr(few, lambda config: run_scaling(replace(config, num_draws=20)))
     with_experiments(monkeypatch, small("fills"), small("lines"))

@@ -1,5 +1,7 @@
 """What `s` in `surgeon watch` shows: the learner's own file in a small model, beside the course's solution."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from attention_surgeon.course.asking import request_for
 from attention_surgeon.course.beside import train_beside
 from attention_surgeon.testing.steadiness import surroundings_kept
 from tests.course_content.attempts import Attempt
-from tests.course_content.exercises import course
+from tests.course_content.exercises import CONTENT, course
 
 BEFORE = "what follows, before anybody can know"
 WRITING = "when it writes: no future to look at"
@@ -45,6 +47,16 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy computer makes fewer steps in the same time; here all of them are made."""
     monkeypatch.setattr(beside, "_SECONDS", 600.0)
     monkeypatch.setattr(beside, "_STEPS", 50)
+
+
+@pytest.fixture(autouse=True)
+def no_neighbours_stay() -> Iterator[None]:
+    """Forget what a solution imports from beside it: other tests have files of their own named `attention`."""
+    before = {*sys.modules}
+    yield
+    for name in {*sys.modules} - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(CONTENT)):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("exercise", TRAINED)

@@ -14,11 +14,10 @@ from attention_surgeon.experiments import Experiment, Progress, ReportConfig, Sc
 from attention_surgeon.experiments.page import Commands
 from attention_surgeon.experiments.report_all import WholeReport, make_whole_report
 from attention_surgeon.experiments.report_runs import Watch, plan_experiments
+from attention_surgeon.experiments.result import Drawings
 from attention_surgeon.files import write_file
-from attention_surgeon.masks import causal_mask
-from attention_surgeon.plots import plot_mask
 from tests.experiments.reading import PageReader
-from tests.experiments.tiny import TEXT, TINY
+from tests.experiments.tiny import DRAWN, TEXT, TINY, draw_one, small_figure
 
 COMMANDS = Commands("surgeon report --out 'here & there'", lambda one: f"surgeon experiment run {one.experiment.name}")
 HOSTILE = '<script>alert(1)</script> </style><img src=x onerror=alert(2)> & "cats" \x1b[31m \u202e {{ page }} -->\n\n'
@@ -56,9 +55,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> WholeReport:
 
 @pytest.fixture(autouse=True)
 def one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but `whole`, which is made before, draw one picture of the text in place of five."""
-    figure = plot_mask(causal_mask(3))
-    monkeypatch.setattr("attention_surgeon.experiments.report._figures", lambda traces, measured: {"mask": figure})
+    """All but `whole`, which is made before, draw one picture of the text in place of five, and one an experiment."""
+    figures = {"mask": small_figure()}
+    monkeypatch.setattr("attention_surgeon.experiments.report._figures", lambda traces, measured: figures)
+    draw_one(monkeypatch)
 
 
 def test_the_page_needs_nothing_else_and_can_be_read_aloud(whole: WholeReport):
@@ -143,8 +143,9 @@ def test_made_again_it_is_read_and_the_same_to_the_byte(tmp_path: Path):
     assert other.kept.read_bytes() == before
 
 
-def test_a_hostile_text_is_only_text(tmp_path: Path):
-    page = made(tmp_path, text=HOSTILE * 40, source="<b>evil & co</b>.txt")
+def test_a_hostile_text_is_only_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Drawings, "_drawn", DRAWN)  # it stands in the figure, too
+    page = made(tmp_path, (small("masking"),), text=HOSTILE * 40, source="<b>evil & co</b>.txt")
     html, reader = page.page.read_text(), read(page)
     assert reader.faults() == []
     assert "<script" not in html

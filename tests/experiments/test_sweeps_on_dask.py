@@ -18,9 +18,13 @@ SETTINGS = {"num_draws": 4000}
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with dask_cluster(tmp_path) as running, distributed.Client(running.address, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    num_workers = getattr(request, "param", 2)
+    with (
+        dask_cluster(tmp_path, num_workers) as running,
+        distributed.Client(running.address, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(num_workers, timeout=60)
         yield running
 
 
@@ -110,6 +114,7 @@ def test_all_workers_gone_or_no_scheduler_is_told_and_what_is_done_is_kept(
     assert len(list((out / "points").iterdir())) == kept
 
 
+@pytest.mark.parametrize("cluster", [1], indirect=True)
 def test_a_scheduler_that_stops_is_told(cluster: Cluster, tmp_path: Path):
     def kill_scheduler(progress: Progress) -> None:
         if progress.done == 1:

@@ -1,8 +1,15 @@
-"""Settings with which every experiment takes a moment."""
+"""Settings with which every experiment takes a moment, and figures that are drawn once."""
 
+from functools import cache
 from typing import Any
 
+import pytest
+from matplotlib.figure import Figure
+
 from attention_surgeon.experiments.language import LanguageConfig
+from attention_surgeon.experiments.result import Drawings
+from attention_surgeon.masks import causal_mask
+from attention_surgeon.plots import plot_mask
 
 TEXT = "the cat sat on the mat, and the bat spat at the rat that sat in the hat.\n\n" * 30
 LANGUAGE = LanguageConfig(
@@ -26,3 +33,17 @@ TINY: dict[str, dict[str, Any]] = {
     "promises": {"num_draws": 1},
     "fault": dict(_TEXT),
 }
+
+DRAWN = vars(Drawings)["_drawn"]
+"""Draws the figures of an experiment itself, where `draw_one` has put something else."""
+
+
+@cache
+def small_figure() -> Figure:
+    """Return a mask of three tokens."""
+    return plot_mask(causal_mask(3))
+
+
+def draw_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each experiment show one small figure, where its own are not the point: drawing takes most of the time."""
+    monkeypatch.setattr(Drawings, "_drawn", {"drawn": small_figure()})

@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+from collections.abc import Callable
+from functools import cache
 
 import matplotlib.image
 import numpy as np
@@ -46,6 +48,11 @@ def svg(figure: Figure) -> str:
     return figure_bytes(figure, "svg").decode()
 
 
+@cache
+def drawn(draw: Callable[[ThemeName], Figure], theme: ThemeName) -> str:
+    return svg(draw(theme))
+
+
 def colours(text: str) -> list[str]:
     return re.findall(r"#[0-9a-f]{6}", " ".join(re.findall(r'style="([^"]+)"', text)))
 
@@ -66,20 +73,20 @@ def images(text: str, scheme: str = "") -> list[np.ndarray]:
 
 @pytest.mark.parametrize("draw", DRAWN)
 def test_the_colours_by_night_are_those_of_the_dark_theme(draw):
-    adaptive = adaptive_svg(svg(draw("light")))
-    assert colours(seen(adaptive, "night")) == colours(svg(draw("dark")))
-    assert colours(seen(adaptive, "day")) == colours(svg(draw("light")))
+    adaptive = adaptive_svg(drawn(draw, "light"))
+    assert colours(seen(adaptive, "night")) == colours(drawn(draw, "dark"))
+    assert colours(seen(adaptive, "day")) == colours(drawn(draw, "light"))
 
 
 @pytest.mark.parametrize("draw", [heat_map, mask, fields])
 def test_a_map_by_night_is_that_of_the_dark_theme(draw):
-    adaptive = adaptive_svg(svg(draw("light")))
+    adaptive = adaptive_svg(drawn(draw, "light"))
     by_night, by_day = images(adaptive, "night"), images(adaptive, "day")
-    expected, drawn = images(svg(draw("dark"))), images(svg(draw("light")))
+    expected, given = images(drawn(draw, "dark")), images(drawn(draw, "light"))
     assert len(by_night) == len(expected) > 0
     for made, wanted in zip(by_night, expected, strict=True):
         assert np.abs(made - wanted).max() <= 4 / 255
-    assert all(np.array_equal(*pair) for pair in zip(by_day, drawn, strict=True))
+    assert all(np.array_equal(*pair) for pair in zip(by_day, given, strict=True))
 
 
 def test_a_map_in_colours_of_no_theme_stays_as_it_is():

@@ -82,7 +82,7 @@ class AnswerTable:
             found = np.zeros(len(self.hypotheses), dtype=bool)
             if value.shape in self.rows[place]:
                 which, numbers = self.rows[place][value.shape]
-                flat = _comparable(value)
+                flat = _comparable(value.ravel())
                 found[which] = (np.abs(numbers - flat) <= tolerance_of(value) + RELATIVE * np.abs(flat)).all(axis=1)
             alive = found if alive is None else alive & found
         if alive is not None:
@@ -99,8 +99,9 @@ def make_table(some: Sequence[Hypothesis], answer: Callable[[Hypothesis], Answer
             if value is not None:
                 which, numbers = places[place].setdefault(value.shape, ([], []))
                 which.append(index)
-                numbers.append(_comparable(value))
-    rows = tuple({shape: (np.array(i), np.stack(x)) for shape, (i, x) in place.items()} for place in places)
+                numbers.append(value.ravel())
+    stacked = ({shape: (np.array(i), np.stack(x)) for shape, (i, x) in place.items()} for place in places)
+    rows = tuple({shape: (i, _comparable(x, copy=False)) for shape, (i, x) in place.items()} for place in stacked)
     return AnswerTable(tuple(some), rows)
 
 
@@ -126,5 +127,5 @@ def tables(key: Hashable) -> Tables:
     return Tables()
 
 
-def _comparable(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(value.ravel(), nan=_NOT_A_NUMBER, posinf=_INFINITE, neginf=-_INFINITE)
+def _comparable(value: npt.NDArray[np.float64], *, copy: bool = True) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(value, copy, nan=_NOT_A_NUMBER, posinf=_INFINITE, neginf=-_INFINITE)

@@ -12,6 +12,7 @@ from functools import cache
 
 import matplotlib.image
 import numpy as np
+import PIL.Image
 
 from attention_surgeon.plots.fonts import FONT
 from attention_surgeon.plots.style import INK_ON_BRIGHT, INK_ON_DARK, Theme, theme_named
@@ -81,8 +82,8 @@ def _pairs() -> dict[str, str]:
 
 def _both_images(image: re.Match[str]) -> str:
     """Return the image twice, once for each scheme; as it is where its colours are not those of the theme."""
-    read = matplotlib.image.imread(io.BytesIO(base64.b64decode(image["pixels"])), format="png")
-    night = _in_the_dark(np.round(np.asarray(read) * 255).astype(np.uint8))
+    with PIL.Image.open(io.BytesIO(base64.b64decode(image["pixels"]))) as read:
+        night = _in_the_dark(np.array(read.convert("RGBA")))
     if night is None:
         return image[0]
     content = io.BytesIO()
@@ -95,16 +96,17 @@ def _both_images(image: re.Match[str]) -> str:
 
 def _in_the_dark(pixels: np.ndarray) -> np.ndarray | None:
     """Return the pixels `(height, width, 4)` with the colours of the dark theme; None if some are of no theme."""
-    packed = pixels[..., :3].astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
+    packed = pixels.view("<u4")[..., 0]  # a number a pixel: red in the lowest byte, opacity in the highest
+    colours = packed & 0xFFFFFF
     is_there = np.zeros(1 << 24, dtype=bool)  # a table of all colours: sorting millions of pixels would take seconds
-    is_there[packed[pixels[..., 3] > 0]] = True
+    is_there[colours[packed > 0xFFFFFF]] = True
     found = np.flatnonzero(is_there)
-    night = _dark_colours(np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1))
+    night = _dark_colours(np.stack([found & 255, found >> 8 & 255, found >> 16], axis=1))
     if night is None:
         return None
-    changed = np.zeros((1 << 24, 3), dtype=np.uint8)
-    changed[found] = night
-    return np.concatenate([changed[packed], pixels[..., 3:]], axis=-1)
+    changed = np.zeros(1 << 24, dtype="<u4")
+    changed[found] = night @ np.array([1, 1 << 8, 1 << 16])
+    return (changed[colours] | packed & 0xFF000000).view(np.uint8).reshape(pixels.shape)
 
 
 def _dark_colours(colours: np.ndarray) -> np.ndarray | None:

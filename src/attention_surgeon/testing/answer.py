@@ -77,6 +77,8 @@ def same_numbers(given: Array, expected: Array) -> bool:
     """Whether two arrays are the same up to rounding; NaN and infinities must stand in the same places."""
     if given.shape != expected.shape:
         return False
+    if np.isfinite(expected).all():  # `np.allclose` says the same, and takes four times as long
+        return bool((np.abs(given - expected) <= tolerance_of(expected) + RELATIVE * np.abs(expected)).all())
     return bool(np.allclose(given, expected, rtol=RELATIVE, atol=tolerance_of(expected), equal_nan=True))
 
 

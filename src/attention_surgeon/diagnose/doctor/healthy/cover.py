@@ -31,7 +31,8 @@ def cover(axes: Axes, *, seed: int = 0, fits: Callable[[Choice], bool] = lambda 
     source = random.Random(seed)
     missing, chosen = _pairs_that_can_meet(axes, source, fits), []
     while missing:
-        drawn = [choice for choice in (_draw(axes, source, missing) for _ in range(_TRIES)) if fits(choice)]
+        wanted = sorted(missing)
+        drawn = [choice for choice in (_draw(axes, source, wanted) for _ in range(_TRIES)) if fits(choice)]
         best = max(drawn, key=lambda choice: len(missing & _pairs(choice)), default=None)
         if best is not None and missing & _pairs(best):
             chosen.append(best)
@@ -39,16 +40,16 @@ def cover(axes: Axes, *, seed: int = 0, fits: Callable[[Choice], bool] = lambda 
     return chosen
 
 
-def _draw(axes: Axes, source: random.Random, missing: set[Any]) -> Choice:
-    """Draw a combination that has one of the missing pairs."""
-    pair = source.choice(sorted(missing))
+def _draw(axes: Axes, source: random.Random, wanted: Sequence[Any]) -> Choice:
+    """Draw a combination that has one of the wanted pairs."""
+    pair = source.choice(wanted)
     return {name: source.choice(pieces) for name, pieces in axes.items()} | dict(pair)
 
 
 def _pairs_that_can_meet(axes: Axes, source: random.Random, fits: Callable[[Choice], bool]) -> set[Any]:
     pieces = [(name, piece) for name in sorted(axes) for piece in axes[name]]
     every = [pair for pair in combinations(pieces, 2) if pair[0][0] != pair[1][0]]
-    return {pair for pair in every if any(fits(_draw(axes, source, {pair})) for _ in range(_TRIES))}
+    return {pair for pair in every if any(fits(_draw(axes, source, [pair])) for _ in range(_TRIES))}
 
 
 def _pairs(choice: Choice) -> set[Any]:
