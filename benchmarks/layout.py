@@ -39,7 +39,7 @@ def headlines(stored: Stored, parts: Sequence[str]) -> Iterator[str]:
             for name, row in rows.items():
                 if row.ratio is not None:
                     peer = f"{name}, {_time(row.seconds)}"
-                    yield _line((what, _count(tokens), setting, ours, peer, f"{row.ratio:.2f}"))
+                    yield _line((what, _count(tokens), setting, ours, peer, _ratio(row)))
     yield ""
     yield from _machines(stored, there)
 
@@ -82,14 +82,14 @@ def _against(row: Row) -> str:
     """`1.24 s (0.81x)`, or with the least and the largest of several runs, or why the peer took no part."""
     if row.seconds is None:
         return row.note
-    told = _time(row.seconds) + (f" ({_ratio(row)})" if row.ratio is not None else "")
+    told = _time(row.seconds) + (f" ({_ratio(row)}x)" if row.ratio is not None else "")
     return f"{told}, {row.note}" if row.note else told
 
 
 def _ratio(row: Row) -> str:
-    """`0.81x`, or `0.79 to 0.84x` where several runs differed."""
+    """`0.81`, or `0.79 to 0.84` where several runs differed."""
     low, high = (f"{each:.2f}" for each in row.ratio_range or (row.ratio, row.ratio))
-    return f"{low}x" if low == high else f"{low} to {high}x"
+    return low if low == high else f"{low} to {high}"
 
 
 def _memory(by_name: dict[str, Row]) -> str:

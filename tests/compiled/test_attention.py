@@ -221,6 +221,26 @@ def test_what_is_not_finite(counted: Counting, row: int, which: int, odd: float,
         assert_near(tiled_attention(*given, seen), wanted(*clean, seen)[0])
 
 
+@pytest.mark.parametrize("odd", [torch.nan, torch.inf])
+@pytest.mark.parametrize("at", [0, 3000, -1])
+@pytest.mark.parametrize("which", [1, 2])
+def test_what_is_not_finite_in_any_part_of_a_cache(
+    counted: Counting, which: int, at: int, odd: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attention_surgeon.kernels.plain.ALONE", 0)
+    given = list(operands(1, 1, 1, 5000, 16, 16))
+    given[which][0, 0, at, 3] = odd
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        found = tiled_attention(*given)
+    finally:
+        torch.set_num_threads(before)
+    with computed_by_pytorch():
+        torch.testing.assert_close(found, tiled_attention(*given), equal_nan=True)
+    assert counted.refused["attention_plain"] == 1
+
+
 @pytest.mark.parametrize("n_q", [1, 70])
 @pytest.mark.parametrize("size", [30.0, 300.0, 3e4])
 def test_large_scores(counted: Counting, n_q: int, size: float) -> None:

@@ -69,6 +69,7 @@ COMPILED_BUGS = [
         "own->output[at] * mine + other->output[at] * theirs",
         "own->output[at] + other->output[at]",
     ),
+    Mutant("what is odd in a part stays unseen", _ATTENTION, "own->odd += other->odd;", ""),
     Mutant(
         "a part that is left out",
         _ATTENTION,

@@ -11,11 +11,17 @@
 //              dK[key][size]   += dS[key][.]   . Q[.][size]
 //              dQ[query][size] += dS[.][query] . K[.][size]
 //
-// Scores are in units of log 2. Everything given is finite and in float32; whoever calls has seen to that.
+// Scores are in units of log 2, everything is float32. What is not finite, or too large for it, is left to others.
 
 #include "vectors.h"
 
-enum { SUMS = 8, FEW = 4, APART = 2048, MOST_PARTS = 16 };
+enum {
+    SUMS = 8,     // of the exponentials of a row, added up at the end: each rounds less than one sum of all
+    FEW = 4,      // queries that do not lie along the lanes
+    APART = 2048, // keys from which on threads without a block of their own share those of another
+    MOST_PARTS = 16,
+    SLICE = 1024, // rows that a thread looks through at a time
+};
 enum { DONE = 0, NEEDS_CARE = 1, NO_MEMORY = 2 };
 
 // ---- what a call is; `kernels/compiled.py` has the same structures ----
@@ -82,8 +88,6 @@ static float longest_row(const float *rows, int64_t step, int64_t count, int64_t
     }
     return longest;
 }
-
-enum { SLICE = 1024 };
 
 static void measure(void *data) {
     Shared *shared = data;
@@ -359,6 +363,7 @@ static void write_block(Shared *shared, const Forward *own, int64_t unit, int64_
 
 // Add what other keys made of the same queries.
 static void join(const Forward *other, Forward *own, int64_t rows, int64_t wide) {
+    own->odd += other->odd;
     for (int64_t row = 0; row < rows; row++) {
         float peak = own->peak[row] > other->peak[row] ? own->peak[row] : other->peak[row];
         own->shift[row] = peak == -INFINITY ? 0 : peak;
