@@ -354,3 +354,11 @@ def test_gradients_written_by_hand_agree(small_tiles: None) -> None:
     upstream = draw(BATCH, HEADS, N_Q, D_V, seed=101)
     by_hand = attention_gradients(*given, upstream, mask)
     assert_same(tiled(given, mask)[1:], [by_hand.query, by_hand.key, by_hand.value], EXACT)
+
+
+def test_large_numbers_that_a_mask_adds_are_known_exactly():
+    """A score of 3,000 is known to 10⁻⁴ in float32, but its difference to another is what counts."""
+    query, key, value = (draw(2, n, 16, seed=n + at, dtype=torch.float32) for at, n in enumerate((70, 90, 90)))
+    mask = (3000 + draw(70, 90, seed=7)).float()
+    expected, _ = attention(query.double(), key.double(), value.double(), mask.double())
+    torch.testing.assert_close(tiled_attention(query, key, value, mask).double(), expected, rtol=0, atol=4e-6)
