@@ -24,6 +24,8 @@ from attention_surgeon.require import require_mask_shape
 
 LOG2_E = 1 / math.log(2)
 _ONE = slice(0, 1)
+_LARGE = 256.0
+"""Numbers that a mask adds beyond which scores are float64, and the change of unit must not round to float32 first."""
 
 
 class Visible(ABC):
@@ -177,7 +179,8 @@ class VisibleByAdding(VisibleByTensor):
 
     def added(self, cells: Tensor, dtype: torch.dtype) -> Tensor:
         """Change the unit, and hide what hides."""
-        return torch.threshold(cells, self._floor, -math.inf).to(dtype) * LOG2_E
+        wide = torch.float64 if self.limit > _LARGE else dtype
+        return torch.threshold(cells, self._floor, -math.inf).to(wide) * LOG2_E
 
 
 def check_mask(
