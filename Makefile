@@ -73,6 +73,7 @@ $(PAGE)/node_modules/.ready: $(PAGE)/package-lock.json .venv/.ready
 check: .venv/.ready $(PAGE)/node_modules/.ready ## format, lint, types, and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run -Werror src/attention_surgeon/compiled/*.[ch]
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(NPM) run --prefix $(PAGE) --silent check

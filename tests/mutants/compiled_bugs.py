@@ -12,7 +12,7 @@ COMPILED_BUGS = [
     ),
     Mutant("rows that are not added to", _VECTORS, "adds ? (Floats)(load(at) + sum[i][j]) : sum[i][j]", "sum[i][j]"),
     Mutant("NaN is overtaken by a number", _ATTENTION, "return b == b && !(a <= b);", "return !(a <= b);"),
-    Mutant("the values are not looked at", _ATTENTION, " && isfinite(shared.longest[2])", ""),
+    Mutant("the values are not looked at", _ATTENTION, " &&\n           isfinite(shared.longest[2])", ""),
     Mutant("no score is too large", _ATTENTION, "return reach <= call->most && ", "return "),
     Mutant(
         "a key before the span is seen",

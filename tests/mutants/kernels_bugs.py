@@ -73,7 +73,7 @@ KERNELS_BUGS = [
         "max(torch.finfo(mask.dtype).min, torch.finfo(torch.bfloat16).min)",
         "-math.inf",
     ),
-    Mutant("added in natural units", "kernels/visible.py", "-math.inf).to(dtype) * LOG2_E", "-math.inf).to(dtype)"),
+    Mutant("added in natural units", "kernels/visible.py", "-math.inf).to(wide) * LOG2_E", "-math.inf).to(wide)"),
     Mutant(
         "a block that adds a constant left out",
         "kernels/visible.py",

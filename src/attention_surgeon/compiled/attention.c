@@ -32,30 +32,30 @@ typedef struct {
 } Matrix;
 
 typedef struct {
-    int64_t start, stop;   // keys
-    const float *added;    // (stop - start, padded rows of the block), added to the scores; NULL: nothing
-    int64_t row;           // numbers from one key to the next
+    int64_t start, stop; // keys
+    const float *added;  // (stop - start, padded rows of the block), added to the scores; NULL: nothing
+    int64_t row;         // numbers from one key to the next
 } Run;
 
 typedef struct {
     int64_t units, n_q, n_k, d_k, d_v, kv_entries;
     Matrix query, key, value;
-    const int64_t *kv_of;            // for each unit; NULL: its own
-    double factor, most;             // scale in units of log 2; how large |q| |k| may be
-    const int64_t *mask_of;          // for each unit; NULL: all see all
-    const int64_t *starts, *stops;   // (masks, n_q): the run of keys that a query sees; NULL: the runs below say it
-    int64_t block, first_row, rows;  // rows that share runs; the rows of this call: a multiple of `block`, and how many
-    const int64_t *first_run;        // (masks, blocks of this call, and one)
+    const int64_t *kv_of;           // for each unit; NULL: its own
+    double factor, most;            // scale in units of log 2; how large |q| |k| may be
+    const int64_t *mask_of;         // for each unit; NULL: all see all
+    const int64_t *starts, *stops;  // (masks, n_q): the run of keys that a query sees; NULL: the runs below say it
+    int64_t block, first_row, rows; // rows that share runs; the rows of this call: a multiple of `block`, and how many
+    const int64_t *first_run;       // (masks, blocks of this call, and one)
     const Run *runs;
-    Matrix output;                   // (units, n_q, d_v)
-    double *shift;                   // (units, n_q), or NULL
-    float *total;                    // (units, n_q), or NULL
+    Matrix output; // (units, n_q, d_v)
+    double *shift; // (units, n_q), or NULL
+    float *total;  // (units, n_q), or NULL
     Matrix grad_output, grad_query;
-    Matrix grad_key, grad_value;     // of rows padded to LANES, and added to
-    const float *grad_logsumexp;     // (units, n_q), or NULL
+    Matrix grad_key, grad_value;                   // of rows padded to LANES, and added to
+    const float *grad_logsumexp;                   // (units, n_q), or NULL
     int64_t parts, grad_key_part, grad_value_part; // copies of the last two, to be summed, and from one to the next
     int64_t threads;
-    Team team;                       // who calls a work in several threads; NULL: threads of our own
+    Team team; // who calls a work in several threads; NULL: threads of our own
 } Call;
 
 typedef struct {
@@ -116,11 +116,13 @@ static void measure(void *data) {
 }
 
 static int is_tame(const Call *call) {
-    int64_t tasks = call->units * ((call->n_q + SLICE - 1) / SLICE) + 2 * call->kv_entries * ((call->n_k + SLICE - 1) / SLICE);
+    int64_t tasks =
+        call->units * ((call->n_q + SLICE - 1) / SLICE) + 2 * call->kv_entries * ((call->n_k + SLICE - 1) / SLICE);
     Shared shared = {.call = call, .tasks = tasks};
     in_threads(call->threads, call->team, tasks, measure, &shared);
     double reach = sqrt((double)shared.longest[0]) * sqrt((double)shared.longest[1]) * fabs(call->factor);
-    return reach <= call->most && isfinite(shared.longest[0]) && isfinite(shared.longest[1]) && isfinite(shared.longest[2]);
+    return reach <= call->most && isfinite(shared.longest[0]) && isfinite(shared.longest[1]) &&
+           isfinite(shared.longest[2]);
 }
 
 // ---- blocks of queries, tiles of keys ----
@@ -187,7 +189,8 @@ static Run narrowed(const Block *block, Run run) {
 }
 
 // to[column][row] = from[row][column] * factor, rows padded by zeros to `lanes`
-static void transpose(const float *from, int64_t step, int64_t rows, int64_t lanes, int64_t columns, float factor, float *to) {
+static void transpose(const float *from, int64_t step, int64_t rows, int64_t lanes, int64_t columns, float factor,
+                      float *to) {
     for (int64_t column = 0; column < columns; column++, to += ROWS) {
         for (int64_t row = 0; row < rows; row++) to[row] = from[row * step + column] * factor;
         for (int64_t row = rows; row < lanes; row++) to[row] = 0;
@@ -195,8 +198,8 @@ static void transpose(const float *from, int64_t step, int64_t rows, int64_t lan
 }
 
 // The scores of a tile, (keys, ROWS).
-static void tile_scores(const Call *call, const Block *block, const Run *run, int64_t from, int64_t keys, const float *query,
-                        float *scores) {
+static void tile_scores(const Call *call, const Block *block, const Run *run, int64_t from, int64_t keys,
+                        const float *query, float *scores) {
     const float *key = call->key.start + block->kv * call->key.unit + from * call->key.row;
     times(keys, block->lanes, call->d_k, key, call->key.row, query, ROWS, scores, ROWS, 0);
     if (block->has_spans && (from < block->seen_by_all[0] || from + keys > block->seen_by_all[1]))
@@ -265,7 +268,8 @@ static void exponentials(const Block *block, Forward *own, int64_t keys) {
 }
 
 // A tile of keys for a block of queries, which lie along the lanes ...
-static void forward_tile(const Call *call, const Block *block, const Run *run, int64_t from, int64_t keys, Forward *own) {
+static void forward_tile(const Call *call, const Block *block, const Run *run, int64_t from, int64_t keys,
+                         Forward *own) {
     int64_t wide = padded(call->d_v), step = call->value.row;
     tile_scores(call, block, run, from, keys, own->query, own->scores);
     raise_peaks(block, own, keys, wide);
@@ -398,13 +402,15 @@ static void forward_blocks(void *data) {
     }
     for (int64_t task; (task = next_task(shared)) < shared->tasks;) {
         int64_t part = task % shared->parts, block = task / shared->parts;
-        int64_t row = call->first_row + (blocks - 1 - block % blocks) * ROWS; // the last see most where the mask is causal
+        int64_t row =
+            call->first_row + (blocks - 1 - block % blocks) * ROWS; // the last see most where the mask is causal
         Forward *own = shared->parts > 1 ? shared->partial + task : &alone;
         if (shared->parts > 1 && !forward_memory(call, own)) {
             fails(shared, NO_MEMORY);
             return;
         }
-        forward_block(call, own, block / blocks, row, call->n_k * part / shared->parts, call->n_k * (part + 1) / shared->parts);
+        forward_block(call, own, block / blocks, row, call->n_k * part / shared->parts,
+                      call->n_k * (part + 1) / shared->parts);
         if (shared->parts == 1) write_block(shared, own, block / blocks, row);
     }
     free(memory);
@@ -437,12 +443,24 @@ int attention_forward(const Call *call) {
 }
 
 // The same for contiguous tensors without a mask, each unit with its own keys, of which nobody asks for a gradient.
-int attention_plain(float *query, float *key, float *value, float *output, int64_t units, int64_t n_q, int64_t n_k, int64_t d_k,
-                    int64_t d_v, double factor, double most, int64_t threads, Team team) {
+int attention_plain(float *query, float *key, float *value, float *output, int64_t units, int64_t n_q, int64_t n_k,
+                    int64_t d_k, int64_t d_v, double factor, double most, int64_t threads, Team team) {
     Call call = {
-        .units = units, .n_q = n_q, .n_k = n_k, .d_k = d_k, .d_v = d_v, .kv_entries = units, .rows = n_q,
-        .query = {query, n_q * d_k, d_k}, .key = {key, n_k * d_k, d_k}, .value = {value, n_k * d_v, d_v},
-        .output = {output, n_q * d_v, d_v}, .factor = factor, .most = most, .threads = threads, .team = team,
+        .units = units,
+        .n_q = n_q,
+        .n_k = n_k,
+        .d_k = d_k,
+        .d_v = d_v,
+        .kv_entries = units,
+        .rows = n_q,
+        .query = {query, n_q * d_k, d_k},
+        .key = {key, n_k * d_k, d_k},
+        .value = {value, n_k * d_v, d_v},
+        .output = {output, n_q * d_v, d_v},
+        .factor = factor,
+        .most = most,
+        .threads = threads,
+        .team = team,
     };
     return attention_forward(&call);
 }
@@ -507,13 +525,18 @@ static void backward_block(const Call *call, Backward *own, int64_t unit, int64_
         for (int64_t from = run.start; from < run.stop; from += KEYS) {
             int64_t keys = least(KEYS, run.stop - from), step = call->key.row;
             const float *key = unit_of(&call->key, block.kv, from), *value = unit_of(&call->value, block.kv, from);
-            float *grad_key = call->grad_key.start + part * call->grad_key_part + block.kv * call->grad_key.unit + from * call->grad_key.row;
-            float *grad_value = call->grad_value.start + part * call->grad_value_part + block.kv * call->grad_value.unit + from * call->grad_value.row;
+            float *grad_key = call->grad_key.start + part * call->grad_key_part + block.kv * call->grad_key.unit +
+                              from * call->grad_key.row;
+            float *grad_value = call->grad_value.start + part * call->grad_value_part +
+                                block.kv * call->grad_value.unit + from * call->grad_value.row;
             tile_scores(call, &block, &run, from, keys, own->query, own->weights);
-            times(keys, block.lanes, call->d_v, value, call->value.row, own->grad_output, ROWS, own->grad_scores, ROWS, 0);
+            times(keys, block.lanes, call->d_v, value, call->value.row, own->grad_output, ROWS, own->grad_scores, ROWS,
+                  0);
             weigh(&block, own, keys);
-            times(keys, wide_v, block.rows, own->weights, ROWS, own->grad_output_rows, wide_v, grad_value, call->grad_value.row, 1);
-            times(keys, wide_k, block.rows, own->grad_scores, ROWS, own->query_rows, wide_k, grad_key, call->grad_key.row, 1);
+            times(keys, wide_v, block.rows, own->weights, ROWS, own->grad_output_rows, wide_v, grad_value,
+                  call->grad_value.row, 1);
+            times(keys, wide_k, block.rows, own->grad_scores, ROWS, own->query_rows, wide_k, grad_key,
+                  call->grad_key.row, 1);
             key = readable(key, &step, keys, call->d_k, own->copy);
             transposed_times(block.rows, wide_k, keys, own->grad_scores, ROWS, key, step, own->grad_query, wide_k, 1);
         }

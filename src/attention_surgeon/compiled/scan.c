@@ -1,21 +1,40 @@
 // Rows of attention as statistics and a map, compiled: what `stats/scan/group.py` does, and by the same formulas.
 //
 // Of 64 queries, which lie along the lanes, the exponentials of all their scores are kept, (keys, 64). What can be had
-// before the sum of a row is known is taken while a tile is in the cache, the rest in a second walk. Sums over a tile are
-// float32, sums over tiles float64. Scores are in units of log 2, and so small that no maximum has to be taken off.
+// before the sum of a row is known is taken while a tile is in the cache, the rest in a second walk. Sums over a tile
+// are float32, sums over tiles float64. Scores are in units of log 2, and so small that no maximum has to be taken off.
 
 #include "vectors.h"
 
 // One number each for every row, in the order of `COLUMNS` in `group.py`.
 enum {
-    NUM_ROWS, NUM_CHOICES, NUM_WITH_PREVIOUS, NUM_WITH_NEXT, NUM_REPEATED, NUM_CELLS, NUM_SMALL,
-    ENTROPY, ENTROPY_SHARE, EFFECTIVE_KEYS, ROW_LARGEST, OWN, PREVIOUS, NEXT, FIRST, NEAR, FAR, DISTANCE, EVEN, INDUCTION,
-    OUTPUT_NORM, COLUMNS_OF_TABLE
+    NUM_ROWS,
+    NUM_CHOICES,
+    NUM_WITH_PREVIOUS,
+    NUM_WITH_NEXT,
+    NUM_REPEATED,
+    NUM_CELLS,
+    NUM_SMALL,
+    ENTROPY,
+    ENTROPY_SHARE,
+    EFFECTIVE_KEYS,
+    ROW_LARGEST,
+    OWN,
+    PREVIOUS,
+    NEXT,
+    FIRST,
+    NEAR,
+    FAR,
+    DISTANCE,
+    EVEN,
+    INDUCTION,
+    OUTPUT_NORM,
+    COLUMNS_OF_TABLE
 };
 
 typedef struct {
     int64_t n_k, d_k, d_v;
-    const float *query, *key, *value;        // (rows, d_k) times scale / log 2, (n_k, d_k), (n_k, d_v) or NULL
+    const float *query, *key, *value; // (rows, d_k) times scale / log 2, (n_k, d_k), (n_k, d_v) or NULL
     int64_t query_row, key_row, value_row;
     const int64_t *positions, *starts, *stops; // (rows): where a query stands among the keys; the run of keys it sees
     int64_t window;
@@ -26,9 +45,9 @@ typedef struct {
     const int64_t *map_rows;                 // (rows): the row of cells that a row belongs to
     const int64_t *tasks;                    // (num_tasks + 1): rows that are worked on together, a row of cells whole
     int64_t num_tasks, has_statistics, parts;
-    double *table;                           // (rows, COLUMNS_OF_TABLE)
-    double *received;                        // (parts, n_k)
-    float *mass, *largest;                   // (rows of cells, columns), added to and raised
+    double *table;         // (rows, COLUMNS_OF_TABLE)
+    double *received;      // (parts, n_k)
+    float *mass, *largest; // (rows of cells, columns), added to and raised
     int64_t threads;
     Team team;
 } Scan;
@@ -71,7 +90,8 @@ static int64_t begin(const Scan *scan, Block *own, int64_t row, int64_t rows, in
         own->peak[at] = 1e-30f;
         own->reference[at] = -100;
         own->repeats[at] = 0;
-        for (int64_t i = 0; i < scan->d_k; i++) own->query[i * ROWS + at] = is_row ? scan->query[(row + at) * scan->query_row + i] : 0;
+        for (int64_t i = 0; i < scan->d_k; i++)
+            own->query[i * ROWS + at] = is_row ? scan->query[(row + at) * scan->query_row + i] : 0;
     }
     return first < *last ? first : *last;
 }
@@ -90,7 +110,8 @@ static void pool(const Cells *cells, const float *weights, int64_t keys, int64_t
         sum += weight;
         largest = larger(weight, largest);
     }
-    float *mass = cells->mass + (column - cells->from) * ROWS + lane, *most = cells->largest + (column - cells->from) * ROWS + lane;
+    float *mass = cells->mass + (column - cells->from) * ROWS + lane,
+          *most = cells->largest + (column - cells->from) * ROWS + lane;
     store(mass, load(mass) + sum);
     store(most, larger(largest, load(most)));
 }
@@ -98,7 +119,8 @@ static void pool(const Cells *cells, const float *weights, int64_t keys, int64_t
 // Exponentials of one tile for the queries of one vector, and what needs no sum of the whole row.
 static void take_in(const Scan *scan, Block *own, float *weights, int64_t from, int64_t keys, int64_t lane) {
     Ints start = ints(own->start + lane), stop = ints(own->stop + lane), position = ints(own->position + lane);
-    Floats sum = {0}, peak = load(own->peak + lane), score_peak = load(own->reference + lane), here = as_floats(position);
+    Floats sum = {0}, peak = load(own->peak + lane), score_peak = load(own->reference + lane),
+           here = as_floats(position);
     for (int64_t at = 0; at < keys; at++) {
         Ints key = (Ints){0} + (int32_t)(from + at);
         Ints sees = (key >= start) & (key < stop);
@@ -141,16 +163,20 @@ static void take_in(const Scan *scan, Block *own, float *weights, int64_t from, 
     add_lanes(own->far, lane, far);
 }
 
-static void first_walk(const Scan *scan, Block *own, const Cells *cells, int64_t first, int64_t last, int64_t rows, int64_t lanes) {
+static void first_walk(const Scan *scan, Block *own, const Cells *cells, int64_t first, int64_t last, int64_t rows,
+                       int64_t lanes) {
     for (int64_t from = first; from < last; from += KEYS) {
         int64_t keys = least(KEYS, last - from);
         float *weights = own->weights + (from - first) * ROWS;
-        times(keys, lanes, scan->d_k, scan->key + from * scan->key_row, scan->key_row, own->query, ROWS, own->scores, ROWS, 0);
+        times(keys, lanes, scan->d_k, scan->key + from * scan->key_row, scan->key_row, own->query, ROWS, own->scores,
+              ROWS, 0);
         for (int64_t lane = 0; lane < lanes; lane += LANES) take_in(scan, own, weights, from, keys, lane);
         int64_t at = from > scan->map_from ? from : scan->map_from, end = least(from + keys, scan->map_to);
         while (scan->columns && scan->cell > 1 && at < end) {
-            int64_t column = (at - scan->map_from) / scan->cell, to = least(end, scan->map_from + (column + 1) * scan->cell);
-            for (int64_t lane = 0; lane < lanes; lane += LANES) pool(cells, weights + (at - from) * ROWS, to - at, lane, column);
+            int64_t column = (at - scan->map_from) / scan->cell,
+                    to = least(end, scan->map_from + (column + 1) * scan->cell);
+            for (int64_t lane = 0; lane < lanes; lane += LANES)
+                pool(cells, weights + (at - from) * ROWS, to - at, lane, column);
             at = to;
         }
         if (!scan->value || !scan->has_statistics) continue;
@@ -185,7 +211,8 @@ static void second_walk(const Scan *scan, Block *own, int64_t first, int64_t las
                 evens[v] += choose(weight < even_weight[v], weight, even_weight[v]);
                 smalls[v] -= weight < small_weight[v];
                 if (before < 0) continue;
-                Ints wanted = (ints(own->token + v * LANES) == before) & (ints(own->position + v * LANES) > (int32_t)key);
+                Ints wanted =
+                    (ints(own->token + v * LANES) == before) & (ints(own->position + v * LANES) > (int32_t)key);
                 induction[v] += where(wanted, weight);
                 repeats[v] |= wanted & (weight > all(0));
             }
@@ -250,7 +277,8 @@ static void finish_row(const Scan *scan, const Block *own, int64_t row, int64_t 
 }
 
 // Add the block's rows to rows of cells, those of one cell as one number, in some columns, which stay in the cache.
-static void add_to_map(const Scan *scan, const Block *own, const Cells *cells, int64_t row, int64_t rows, int64_t from, int64_t to) {
+static void add_to_map(const Scan *scan, const Block *own, const Cells *cells, int64_t row, int64_t rows, int64_t from,
+                       int64_t to) {
     for (int64_t first = 0, next; first < rows; first = next) {
         for (next = first + 1; next < rows && scan->map_rows[row + next] == scan->map_rows[row + first];) next++;
         float *mass = scan->mass + scan->map_rows[row + first] * scan->columns;
@@ -271,7 +299,7 @@ static void add_to_map(const Scan *scan, const Block *own, const Cells *cells, i
     }
 }
 
-// The columns of the map in which the keys from `first` to `last` lie; cells of one key are the exponentials themselves.
+// The columns of the map that hold the keys from `first` to `last`; cells of one key are the exponentials themselves.
 static Cells cells_of(const Scan *scan, Block *own, int64_t first, int64_t last) {
     int64_t from = first > scan->map_from ? first : scan->map_from, to = least(last, scan->map_to);
     Cells cells = {0, 0, own->cell_mass, own->cell_largest};
@@ -297,7 +325,8 @@ static void scan_block(const Scan *scan, Block *own, int64_t row, int64_t rows, 
         add_to_map(scan, own, &cells, row, rows, from, least(cells.to, from + 32));
     if (!scan->has_statistics) return;
     second_walk(scan, own, first, last, lanes, received);
-    for (int64_t at = 0; at < rows; at++) finish_row(scan, own, at, first, last, scan->table + (row + at) * COLUMNS_OF_TABLE);
+    for (int64_t at = 0; at < rows; at++)
+        finish_row(scan, own, at, first, last, scan->table + (row + at) * COLUMNS_OF_TABLE);
 }
 
 // Each part takes every so many-th task, whichever thread it is, so that sums are made in one order every time.
@@ -318,7 +347,8 @@ static void scan_parts(void *data) {
         for (int64_t part; (part = __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED)) < scan->parts;)
             for (int64_t task = part; task < scan->num_tasks; task += scan->parts)
                 for (int64_t row = scan->tasks[task]; row < scan->tasks[task + 1]; row += ROWS)
-                    scan_block(scan, own, row, least(ROWS, scan->tasks[task + 1] - row), scan->received + part * scan->n_k);
+                    scan_block(scan, own, row, least(ROWS, scan->tasks[task + 1] - row),
+                               scan->received + part * scan->n_k);
     } else {
         __atomic_store_n(&shared->failed, 1, __ATOMIC_RELAXED);
     }

@@ -31,14 +31,12 @@ INLINE Floats load(const float *from) { return *(const Floats *)from; }
 INLINE void store(float *to, Floats x) { *(Floats *)to = x; }
 INLINE Floats all(float x) { return x - (Floats){0}; }
 
-INLINE Floats choose(Ints which, Floats yes, Floats no) {
-    return (Floats)(((Ints)yes & which) | ((Ints)no & ~which));
-}
+INLINE Floats choose(Ints which, Floats yes, Floats no) { return (Floats)(((Ints)yes & which) | ((Ints)no & ~which)); }
 
 INLINE Floats larger(Floats a, Floats b) { return choose(a > b, a, b); }
 
 // 2 ** x for x below 127, within 1.2 units in the last place; 0 below -127.
-// x = power + f with |f| <= 1/2; the polynomial is (2 ** f - 1) / f, fitted so that the largest relative error is least.
+// x = power + f with |f| <= 1/2; the polynomial is (2 ** f - 1) / f, fitted to the least largest relative error.
 INLINE Floats exp2_of(Floats x) {
     const float shifter = 12582912.0f; // 1.5 * 2 ** 23: to add it rounds to an integer, which the last bits then hold
     x = larger(x, all(-127.0f));
@@ -101,14 +99,14 @@ INLINE void few_rows(int m, int n, int64_t depth, const float *a, int64_t a_row,
 }
 
 #define SOME_ROWS(m, n) few_rows(m, n, depth, a + i * a_row, a_row, a_step, b, b_step, c + i * c_row, c_row, adds)
-#define COLUMNS(n)                                                     \
-    for (; i + HIGH <= rows; i += HIGH) SOME_ROWS(HIGH, n);            \
-    switch (rows - i) {                                                \
-    case 1: SOME_ROWS(1, n); break;                                    \
-    case 2: SOME_ROWS(2, n); break;                                    \
-    case 3: SOME_ROWS(3, n); break;                                    \
-    case 4: SOME_ROWS(4, n); break;                                    \
-    case 5: SOME_ROWS(5, n); break;                                    \
+#define COLUMNS(n)                                          \
+    for (; i + HIGH <= rows; i += HIGH) SOME_ROWS(HIGH, n); \
+    switch (rows - i) {                                     \
+        case 1: SOME_ROWS(1, n); break;                     \
+        case 2: SOME_ROWS(2, n); break;                     \
+        case 3: SOME_ROWS(3, n); break;                     \
+        case 4: SOME_ROWS(4, n); break;                     \
+        case 5: SOME_ROWS(5, n); break;                     \
     }
 
 // c (rows, width) (+)= a (rows, depth) b (depth, width); width is a multiple of LANES, or c and b are padded to one.
@@ -180,6 +178,4 @@ static void in_threads(int64_t threads, Team team, int64_t tasks, Work work, voi
     }
 }
 
-static float *floats(int64_t count) {
-    return aligned_alloc(64, (size_t)(count * 4 + 63) / 64 * 64);
-}
+static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * 4 + 63) / 64 * 64); }
