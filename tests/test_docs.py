@@ -14,6 +14,7 @@ from tests.forked import Forks
 QUICK = (
     "surgeon ",
     "pytest ",
+    "python -m benchmarks.peak",
     "python -m benchmarks.table --",
     "python -m benchmarks.research --stored",
     "python -m benchmarks.model_types --stored",

