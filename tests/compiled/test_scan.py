@@ -148,4 +148,13 @@ def test_masks_that_are_not_one_run_are_left_to_pytorch(counted: Counting) -> No
     query, key, value = operands(70, 70)
     for mask in (draw(70, 70, seed=4) > 0, draw(70, 70, seed=4), ~window_mask(70, size=3)):
         assert_same(*both(query, key, value, mask))
-    assert not counted.calls
+    assert not counted.calls["attention_scan"]
+
+
+def test_a_mask_that_is_written_out_is_looked_through(counted: Counting) -> None:
+    query, key, value = operands(70, 130)
+    written_out = scan_attention(query, key, value, causal_mask(70, 130).dense())
+    assert torch.equal(
+        written_out.statistics.entropy, scan_attention(query, key, value, causal_mask(70, 130)).statistics.entropy
+    )
+    assert counted.calls["attention_scan"] == 12

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attention_surgeon.compiled.cells import runs_of_cells
 from attention_surgeon.compiled.library import ALONE, NotThere, is_watched, library, team
 from attention_surgeon.kernels.backward import Gradients
 from attention_surgeon.kernels.forward import ForwardResult
@@ -160,7 +161,7 @@ class _Begun:
             return function(ctypes.byref(call)) == 0
         positions = sorted(set(self.problem.mask_of))
         call.mask_of = self.integers([positions.index(own) for own in self.problem.mask_of])
-        spans = _spans(visible, self.problem.sizes, positions, self.functions)
+        spans = _spans(visible, self.problem.sizes, positions)
         if spans is not None:
             call.starts, call.stops = (self.flat(each) for each in spans)
             return function(ctypes.byref(call)) == 0
@@ -173,9 +174,7 @@ class _Begun:
         return True
 
 
-def _spans(
-    visible: Visible, sizes: tuple[int, int, int], positions: list[int], functions: ctypes.CDLL
-) -> tuple[Tensor, Tensor] | None:
+def _spans(visible: Visible, sizes: tuple[int, int, int], positions: list[int]) -> tuple[Tensor, Tensor] | None:
     """Return the first key and the one behind the last that each query sees, `(positions, n_q)`, if it is one run."""
     _, n_q, n_k = sizes
     cells = visible.written_out()
@@ -188,15 +187,11 @@ def _spans(
         start, stop = (x.expand(*visible.shape[:-2], n_q).reshape(-1, n_q)[positions] for x in spans)
         return start, stop
     cells = cells.reshape(-1, *cells.shape[-2:])
-    if cells.stride(-1) != 1:
+    found = [runs for position in positions if (runs := runs_of_cells(cells[position])) is not None]
+    if len(found) < len(positions):
         return None
-    start, stop = (torch.empty(len(positions), cells.shape[1], dtype=torch.int64) for _ in range(2))
-    for number, position in enumerate(positions):
-        own = cells[position]
-        ends = (start[number].data_ptr(), stop[number].data_ptr())
-        if not functions.attention_spans(own.data_ptr(), own.shape[0], own.stride(0), n_k, *ends):
-            return None
-    return start.expand(-1, n_q), stop.expand(-1, n_q)
+    start, stop = (torch.stack(each).expand(-1, n_q) for each in zip(*found, strict=True))
+    return start, stop
 
 
 def _begun(problem: Problem) -> _Begun | None:

@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from attention_surgeon.compiled.cells import runs_of_cells
 from attention_surgeon.errors import ArgumentTypeError, DeviceError
 from attention_surgeon.masks import Mask, TileKind
 from attention_surgeon.masks.lazy import MaskLike
@@ -76,10 +77,17 @@ class HeadMask:
         return _of_added(cells)
 
     def spans(self, num_queries: int, num_keys: int) -> Spans | None:
-        """Return for each query the run of keys that it sees, `(n_q,)` each; None where it is not one run."""
+        """Return for each query the run of keys that it sees, `(n_q,)` each; None where it is not one run.
+
+        Raises:
+            NotThere: the library, which looks through a tensor, is not there.
+        """
         if self.mask is None:
             return Spans(torch.zeros(num_queries, dtype=torch.int64), torch.full((num_queries,), num_keys))
-        spans = self.mask.spans() if isinstance(self.mask, Mask) else None
+        if isinstance(self.mask, Tensor):
+            runs = runs_of_cells(self.mask[self.place]) if self.mask.dtype == torch.bool else None
+            return None if runs is None else Spans(*runs)
+        spans = self.mask.spans()
         return None if spans is None else Spans(*(x[self.place].expand(num_queries) for x in spans))
 
     def share_seen(self, runs: Sequence[range], num_keys: int, device: torch.device) -> float:
