@@ -91,6 +91,14 @@ def assert_near(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found.double(), expected.double(), rtol=0, atol=float(TOLERANCE * size))
 
 
+def assert_gradients_near(output: Tensor, expected: Tensor, given: list[Tensor]) -> None:
+    along = draw(*output.shape, seed=7)
+    found = torch.autograd.grad(output, given, along)
+    true = torch.autograd.grad(expected, given, along.double())
+    for mine, theirs in zip(found, true, strict=True):
+        assert_near(mine, theirs)
+
+
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_output_and_gradients_are_the_oracles(counted: Counting, size: tuple[int, ...], name: str) -> None:
@@ -124,11 +132,7 @@ def test_heads_that_share_keys(counted: Counting, n_q: int, name: str, shared: i
     output = tiled_attention(*given, mask, use_shared_heads=True)
     expected, _ = wanted(*given, mask)
     assert_near(output, expected)
-    along = draw(*output.shape, seed=7)
-    for mine, theirs in zip(
-        torch.autograd.grad(output, given, along), torch.autograd.grad(expected, given, along.double()), strict=True
-    ):
-        assert_near(mine, theirs)
+    assert_gradients_near(output, expected, given)
     assert not counted.refused["attention_forward"] + counted.refused["attention_backward"]
 
 
@@ -289,11 +293,7 @@ def test_a_large_mask_goes_through_in_portions(counted: Counting, name: str, mon
     output = tiled_attention(*given, mask)
     expected, _ = wanted(*given, mask)
     assert_near(output, expected)
-    along = draw(*output.shape, seed=7)
-    for mine, theirs in zip(
-        torch.autograd.grad(output, given, along), torch.autograd.grad(expected, given, along.double()), strict=True
-    ):
-        assert_near(mine, theirs)
+    assert_gradients_near(output, expected, given)
     assert counted.calls["attention_forward"] == counted.calls["attention_backward"] == 3
 
 
@@ -327,7 +327,4 @@ def test_sizes_that_fill_blocks_and_those_that_do_not(counted: Counting, n_q: in
     output = tiled_attention(*given)
     expected, _ = wanted(*given, None)
     assert_near(output, expected)
-    for mine, theirs in zip(
-        torch.autograd.grad(output.sum(), given), torch.autograd.grad(expected.sum(), given), strict=True
-    ):
-        assert_near(mine, theirs)
+    assert_gradients_near(output, expected, given)
