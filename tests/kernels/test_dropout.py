@@ -93,3 +93,13 @@ def test_the_logsumexp_is_that_of_all_weights(spread: float, small_tiles: None) 
     with_dropout = tiled_attention(*given, dropout=P, return_logsumexp=True)[1]
     assert with_dropout.shape == (*given.query.shape[:1], HEADS, N_Q)
     assert torch.equal(with_dropout, tiled_attention(*given, return_logsumexp=True)[1])
+
+
+def test_float32_is_dropped_as_well():
+    """What the compiled library cannot do is not done without: of values of 1, every output would be 1."""
+    query, key = draw(2, 70, 16, seed=0, dtype=torch.float32), draw(2, 90, 16, seed=1, dtype=torch.float32)
+    value = torch.ones(2, 90, 16, requires_grad=True)
+    output = tiled_attention(query, key, value, dropout=0.5, generator=torch.Generator().manual_seed(2))
+    assert float(output.detach().std()) > 0.05
+    (grad,) = torch.autograd.grad(output.sum(), value)
+    torch.testing.assert_close((grad * value.detach()).sum(), output.detach().sum())
