@@ -362,3 +362,9 @@ def test_large_numbers_that_a_mask_adds_are_known_exactly():
     mask = (3000 + draw(70, 90, seed=7)).float()
     expected, _ = attention(query.double(), key.double(), value.double(), mask.double())
     torch.testing.assert_close(tiled_attention(query, key, value, mask).double(), expected, rtol=0, atol=4e-6)
+
+
+@pytest.mark.parametrize("n_q", [1, 70])
+def test_float64_stays_float64_where_nothing_is_differentiated(n_q: int):
+    query, key, value = (draw(2, n, 16, seed=n + at) for at, n in enumerate((n_q, 90, 90)))
+    torch.testing.assert_close(tiled_attention(query, key, value), attention(query, key, value)[0], rtol=0, atol=EXACT)
