@@ -149,6 +149,11 @@ def read_text(path: str | Path) -> str:
         raise file_access_error("read", path, error) from error
 
 
+def cache_folder(name: str) -> Path:
+    """Return where what can be made again is kept for this user; the folder need not be there."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-surgeon" / name
+
+
 def file_access_error(verb: str, path: str | Path, error: OSError) -> FileAccessError:
     """Return the `FileAccessError` for an operating system's error: `cannot write a.txt: the disk is full; ...`."""
     if verb == "read" and error.errno == errno.ENOENT:

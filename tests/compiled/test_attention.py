@@ -149,7 +149,7 @@ def test_few_queries(counted: Counting, n_q: int, n_k: int, name: str) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("size", [(1, 1, 4, 5000, 16, 16), (1, 1, 200, 333, 32, 32), (1, 3, 150, 170, 16, 16)], ids=str)
 def test_any_number_of_threads(counted: Counting, size: tuple[int, ...], threads: int, monkeypatch) -> None:
-    monkeypatch.setattr("attention_surgeon.kernels.compiled.ALONE", 0)
+    monkeypatch.setattr("attention_surgeon.compiled.library.ALONE", 0)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -231,7 +231,7 @@ def test_what_is_not_finite(counted: Counting, row: int, which: int, odd: float,
 def test_what_is_not_finite_in_any_part_of_a_cache(
     counted: Counting, which: int, at: int, odd: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attention_surgeon.kernels.plain.ALONE", 0)
+    monkeypatch.setattr("attention_surgeon.compiled.library.ALONE", 0)
     given = list(operands(1, 1, 1, 5000, 16, 16))
     given[which][0, 0, at, 3] = odd
     before = torch.get_num_threads()

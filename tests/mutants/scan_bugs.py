@@ -137,7 +137,7 @@ SCAN_BUGS = [
     ),
     Mutant("a newer file is read all the same", "stats/tensor_file.py", "if version > self.version:", "if False:"),
     Mutant("compiled: scores in natural units", "stats/scan/compiled.py", "(head.scale * LOG2_E)", "head.scale"),
-    Mutant("compiled: what a mask adds is forgotten", "stats/scan/compiled.py", " or head.largest_bias or ", " or "),
+    Mutant("compiled: what a mask adds is forgotten", "stats/scan/compiled.py", " or head.largest_bias:", ":"),
     Mutant("compiled: large scores as well", "stats/scan/compiled.py", "~head.are_safe(rows), 0", "rows < 0, 0"),
     Mutant("compiled: all rows of each portion", "stats/scan/compiled.py", "return rows[is_left]", "return rows"),
     Mutant(

@@ -477,7 +477,7 @@ typedef struct {
 // average = (rowsum(dO o O) - dL) / total;  dO / total.
 static void prepare_rows(const Call *call, const Block *block, Backward *own) {
     int64_t wide_k = padded(call->d_k), wide_v = padded(call->d_v);
-    float scale = (float)(call->factor * 0.693147180559945309417);
+    float scale = (float)(call->factor * LOG_OF_2);
     for (int64_t row = 0; row < block->rows; row++) {
         int64_t at = block->unit * call->n_q + block->row + row;
         const float *query = unit_of(&call->query, block->unit, block->row + row);
@@ -541,7 +541,7 @@ static void backward_block(const Call *call, Backward *own, int64_t unit, int64_
             transposed_times(block.rows, wide_k, keys, own->grad_scores, ROWS, key, step, own->grad_query, wide_k, 1);
         }
     }
-    float scale = (float)(call->factor * 0.693147180559945309417);
+    float scale = (float)(call->factor * LOG_OF_2);
     for (int64_t at = 0; at < block.rows; at++) {
         float *grad_query = call->grad_query.start + unit * call->grad_query.unit + (row + at) * call->grad_query.row;
         for (int64_t i = 0; i < call->d_k; i++) grad_query[i] = own->grad_query[at * wide_k + i] * scale;

@@ -21,6 +21,7 @@ from typing import final
 import torch
 
 from attention_surgeon.errors import OptionError
+from attention_surgeon.files import cache_folder
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("attention.c", "scan.c"))
 HEADER = Path(__file__).with_name("vectors.h")
@@ -148,9 +149,19 @@ def who_computes() -> str:
         return f"PyTorch: {reason}"
 
 
-def is_watched() -> bool:
-    """Say whether somebody records the calls of PyTorch, who would not see these: a mode, or `torch.jit.trace`."""
-    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None
+def usable() -> ctypes.CDLL | None:
+    """Return the library; None where it is not there, or where somebody records the calls of PyTorch."""
+    if torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None:
+        return None
+    try:
+        return library()
+    except NotThere:
+        return None
+
+
+def threads_for(work: int) -> int:
+    """Return in how many threads so many multiplications are done."""
+    return 1 if work < ALONE else torch.get_num_threads()
 
 
 @functools.cache
@@ -170,11 +181,10 @@ def team() -> int | None:
 
 
 def _place() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-surgeon" / "compiled"
     made_for = hashlib.sha256(f"{OPTIONS} {_processor()}".encode())
     for file in (*SOURCES, HEADER):
         made_for.update(file.read_bytes())
-    return folder / f"attention-{made_for.hexdigest()[:16]}.so"
+    return cache_folder("compiled") / f"attention-{made_for.hexdigest()[:16]}.so"
 
 
 def _compiler() -> list[str] | None:

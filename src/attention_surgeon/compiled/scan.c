@@ -239,7 +239,7 @@ static void finish_row(const Scan *scan, const Block *own, int64_t row, int64_t 
     double total = own->mass[row], inverse = total > 0 ? 1 / total : 0;
     int64_t visible = own->stop[row] - own->start[row], position = own->position[row];
     int counts = total > 0, has_choice = counts && visible > 1;
-    double entropy = has_choice ? log(total) - own->log_mass[row] * inverse * 0.693147180559945309417 : 0;
+    double entropy = has_choice ? log(total) - own->log_mass[row] * inverse * LOG_OF_2 : 0;
     entropy = entropy > 0 ? entropy : 0;
     double induction = own->induction[row];
     int repeats = own->repeats[row];

@@ -72,6 +72,8 @@ INLINE float largest_of(Floats x) {
     return largest;
 }
 
+static const double LOG_OF_2 = 0.693147180559945309417;
+
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t padded(int64_t size) { return (size + LANES - 1) / LANES * LANES; }
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.compiled.cells import runs_of_cells
-from attention_surgeon.compiled.library import ALONE, NotThere, is_watched, library, team
+from attention_surgeon.compiled.library import team, threads_for, usable
 from attention_surgeon.kernels.backward import Gradients
 from attention_surgeon.kernels.forward import ForwardResult
 from attention_surgeon.kernels.problem import ROWS, Block, Problem, all_finite
@@ -200,11 +200,8 @@ def _begun(problem: Problem) -> _Begun | None:
     work = units * n_q * n_k * (query.shape[-1] + value.shape[-1])
     if query.device.type != "cpu" or query.dtype != torch.float32 or problem.dropout or not work or not query.shape[-1]:
         return None
-    if is_watched():
-        return None
-    try:
-        functions = library()
-    except NotThere:
+    functions = usable()
+    if functions is None:
         return None
     begun = _Begun(problem, _Call(), functions)
     call = begun.structure
@@ -215,8 +212,7 @@ def _begun(problem: Problem) -> _Begun | None:
     call.factor = problem.factor
     call.most = exact_above(problem) - (problem.visible.limit if problem.visible is not None else 0.0)
     call.block, call.rows, call.parts = ROWS, n_q, 1
-    call.threads = 1 if work < ALONE else torch.get_num_threads()
-    call.team = team()
+    call.threads, call.team = threads_for(work), team()
     return begun
 
 
@@ -279,7 +275,7 @@ class _Pending:
         begun = 0
         for blocks in self._runs:
             counts = [len(block) for block in blocks]
-            ends += [begun, *itertools.accumulate(counts, initial=begun)][1:]
+            ends += itertools.accumulate(counts, initial=begun)
             begun += sum(counts)
         array = np.asarray(runs or [(0, 0, 0, 0)], dtype=np.int64)
         return Rows(rows, np.asarray(ends, dtype=np.int64), array, written.kept)

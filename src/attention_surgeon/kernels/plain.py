@@ -4,18 +4,13 @@ There a microsecond counts, so what may be skipped is asked first, and everythin
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from attention_surgeon.compiled.library import ALONE, NotThere, is_watched, library, team
-
-if TYPE_CHECKING:
-    import ctypes
-
-_SCALE_OF_LOG2 = math.log2(math.e)
+from attention_surgeon.compiled.library import team, threads_for, usable
+from attention_surgeon.kernels.visible import LOG2_E
 
 
 def plain_attention(query: Tensor, key: Tensor, value: Tensor, most: float) -> Tensor | None:
@@ -39,18 +34,16 @@ def plain_attention(query: Tensor, key: Tensor, value: Tensor, most: float) -> T
         return None
     if torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad):
         return None
-    if is_watched() or forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+    if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
         return None
     units = math.prod(shape[:-2])
     work = units * n_q * n_k * (size + value_size)
     if not work or not size:
         return None
-    try:
-        functions: ctypes.CDLL = library()
-    except NotThere:
+    functions = usable()
+    if functions is None:
         return None
     output = query.new_empty(*shape[:-1], value_size)
-    threads = 1 if work < ALONE else torch.get_num_threads()
     failed = functions.attention_plain(
         query.data_ptr(),
         key.data_ptr(),
@@ -61,9 +54,9 @@ def plain_attention(query: Tensor, key: Tensor, value: Tensor, most: float) -> T
         n_k,
         size,
         value_size,
-        _SCALE_OF_LOG2 / math.sqrt(size),
+        LOG2_E / math.sqrt(size),
         most,
-        threads,
+        threads_for(work),
         team(),
     )
     return None if failed else output

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attention_surgeon.errors import FileFormatError
+from attention_surgeon.files import cache_folder
 from attention_surgeon.models import (
     CharacterTokenizer,
     Corpus,
@@ -59,7 +60,7 @@ def from_checkpoint(checkpoint: Checkpoint, path: Path) -> tuple[Decoder, Charac
 
 def _folder() -> Path | None:
     """Return where the trained decoder is kept, None where nothing can be kept."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-surgeon" / "tiny"
+    folder = cache_folder("tiny")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_surgeon.compiled.library import NotThere, is_watched, library, team
+from attention_surgeon.compiled.library import team, usable
 from attention_surgeon.kernels.visible import LOG2_E
 from attention_surgeon.masks.spans import Spans
 from attention_surgeon.stats.row_sums import StatisticsOptions
@@ -98,11 +98,10 @@ class _Work:
         cls, head: ScanHead, plan: Plan, options: StatisticsOptions | None, totals: HeadTotals, threads: int
     ) -> "_Work | None":
         """Begin; None where the library is not there, or the head is not for it."""
-        if head.query.dtype == torch.float64 or head.query.device.type != "cpu" or head.largest_bias or is_watched():
+        if head.query.dtype == torch.float64 or head.query.device.type != "cpu" or head.largest_bias:
             return None
-        try:
-            functions = library()
-        except NotThere:
+        functions = usable()
+        if functions is None:
             return None
         spans = head.mask.spans(head.num_queries, head.num_keys)
         if spans is None:
