@@ -134,7 +134,10 @@ class Message:
 
 def _work(job: Job) -> Message:
     try:
-        return Message("finished", job.work())
+        value = job.work()
+        for lift in _before_it_is_told:
+            lift()
+        return Message("finished", value)
     except BaseException as error:  # noqa: BLE001  whatever comes out of somebody's code becomes a sentence
         return _message_about(error, job)
 

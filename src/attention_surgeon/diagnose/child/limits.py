@@ -14,7 +14,7 @@ class Limits:
         seconds: Time, sleeping included. On Linux what a process waits for a processor is not counted, so a busy
             machine changes nothing; elsewhere it is time by the clock.
         memory_bytes: Memory on top of what the process has when the code starts (Python and torch). Linux enforces
-            it exactly, macOS by looking four times a second, Windows not at all.
+            it to 64 MiB, macOS by looking four times a second, Windows not at all.
         output_bytes: What it may print, on both streams together, before it is stopped.
         cpu_seconds: Processor time, which does not pass while others are busy; None: only the clock counts. POSIX
             systems only.

@@ -16,6 +16,10 @@ _HIGH = 200  # code that closes "all" descriptors, or reuses a number it closed,
 _RESERVE_BYTES = 4 * 2**20  # Python asks for its small objects in pieces of 1 MiB
 _reserve: list[mmap.mmap] = []
 
+_LOOK_EVERY = 0.005  # seconds of the processor; a kernel counts no finer
+
+_AHEAD_BYTES = 64 * 2**20  # what small objects can grow by between two looks, several times over
+
 _WITHOUT_PARENT = 10  # so many times its seconds by the clock a child lives that waits, and whose parent is gone
 
 
@@ -66,7 +70,8 @@ def set_limits(limits: Limits) -> None:
     The time by the clock is the alarm's and the parent's business. Processor time is the net under both, for a child
     that ignores signals and whose parent is gone: it allows for every processor, and a second later the kernel
     kills. Memory is the kernel's count of private writable memory (RLIMIT_DATA): RLIMIT_AS would also count what
-    torch only reserves. A failing allocation then raises at its line.
+    torch only reserves. A failing allocation then raises at its line. Small objects leave no room for the traceback
+    that says which line it was, so a lookout stops them before: the kernel's limit lies a little above the one asked.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
@@ -76,7 +81,37 @@ def set_limits(limits: Limits) -> None:
     has = memory_of(os.getpid(), "VmData")
     if has is not None:
         _reserve.append(mmap.mmap(-1, _RESERVE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
-        _lower(resource.RLIMIT_DATA, has + _RESERVE_BYTES + limits.memory_bytes, resource.RLIM_INFINITY)
+        allowed = has + _RESERVE_BYTES + limits.memory_bytes
+        _lower(resource.RLIMIT_DATA, allowed + _AHEAD_BYTES, resource.RLIM_INFINITY)
+        _look_out(allowed)
+
+
+def _look_out(allowed: int) -> None:
+    """Raise MemoryError, once, where the main thread is when the process has more than `allowed` bytes (VmData)."""
+    try:
+        statm = out_of_the_way(os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC))
+    except OSError:  # the kernel's limit is left
+        return
+    page = os.sysconf("SC_PAGE_SIZE")
+
+    def look(_number: int, _frame: object) -> None:
+        try:
+            has_pages = int(os.pread(statm, 128, 0).split()[5])
+        except (OSError, IndexError, ValueError):  # the code closed it, or took its number for a file of its own
+            _stop_looking_out()
+            return
+        if has_pages * page > allowed:
+            _stop_looking_out()
+            raise MemoryError
+
+    signal.signal(signal.SIGVTALRM, look)
+    signal.siginterrupt(signal.SIGVTALRM, False)  # nobody's read is to end early for this
+    signal.setitimer(signal.ITIMER_VIRTUAL, _LOOK_EVERY, _LOOK_EVERY)
+
+
+def _stop_looking_out() -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, signal.SIG_IGN)
 
 
 def lift_memory_limit() -> None:
@@ -84,6 +119,7 @@ def lift_memory_limit() -> None:
 
     Where not a byte is left, not even that is possible: the reserve goes first, straight back to the system.
     """
+    _stop_looking_out()
     while _reserve:
         _reserve.pop().close()
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]

@@ -32,7 +32,7 @@ _GRACE = 0.5  # seconds in which a child stops itself, with a word where it was,
 
 _MEMORY_EVERY = 0.02 if sys.platform == "linux" else 0.25  # without /proc each look starts a program
 
-_LEEWAY = 16 * 2**20  # bytes beyond the limit in which the child says itself where it was
+_LEEWAY = 96 * 2**20  # bytes beyond the limit in which the child says itself where it was
 
 _PACE_EVERY = 0.1  # seconds; the system counts processor time in hundredths
 
