@@ -1,5 +1,6 @@
 """Statistics and maps of the library against those that PyTorch makes of the same tiles."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any
 
@@ -158,3 +159,19 @@ def test_a_mask_that_is_written_out_is_looked_through(counted: Counting) -> None
         written_out.statistics.entropy, scan_attention(query, key, value, causal_mask(70, 130)).statistics.entropy
     )
     assert counted.calls["attention_scan"] == 12
+
+
+def test_a_thread_may_scan_much_after_little_and_end(counted: Counting) -> None:
+    """Memory is kept from call to call, and by each thread its own."""
+    small, large = operands(9, 11), operands(300, 700)
+    expected = [scan_attention(*given, resolution=40) for given in (small, large)]
+    for _ in range(3):
+        with ThreadPoolExecutor(2) as pool:
+            for found, right in zip(
+                pool.map(lambda given: scan_attention(*given, resolution=40), [small, large] * 4),
+                expected * 4,
+                strict=True,
+            ):
+                assert_same(found, right)
+    assert counted.calls["attention_scan"]
+    assert not counted.refused["attention_scan"]

@@ -147,6 +147,7 @@ COMPILED_BUGS = [
         "gets += weight * load(own->inverse + v * LANES);",
         "gets += weight;",
     ),
+    Mutant("a thread's memory is large enough", _SCAN, "if (memory && memory->count >= count)", "if (memory)"),
     Mutant(
         "tasks of other parts",
         _SCAN,

@@ -95,8 +95,8 @@ SCAN_BUGS = [
     Mutant(
         "mean over all rows of a cell, looked at or not",
         "stats/scan/group.py",
-        "self._rows_in_cell.float()[:, None]",
-        "torch.tensor(rows, device=self._mass.device).diff()[:, None]",
+        "(self._rows_in_cell * usual).float()[:, None]",
+        "(torch.tensor(self._plan.row_edges).diff() * usual).float()[:, None]",
     ),
     Mutant(
         "error of a sample without the rows that are left",
@@ -120,8 +120,8 @@ SCAN_BUGS = [
     Mutant(
         "the error of a head is that of the first",
         "stats/scan/record.py",
-        "numbers.errors[name] for numbers in each",
-        "each[0].errors[name] for numbers in each",
+        "list(numbers.errors.values()) for numbers in each",
+        "list(each[0].errors.values()) for numbers in each",
     ),
     Mutant(
         "halves average cells of different size alike",
@@ -136,14 +136,28 @@ SCAN_BUGS = [
         "range(0, positions.stop, size)",
     ),
     Mutant("a newer file is read all the same", "stats/tensor_file.py", "if version > self.version:", "if False:"),
-    Mutant("compiled: scores in natural units", "stats/scan/compiled.py", "(head.scale * LOG2_E)", "head.scale"),
-    Mutant("compiled: what a mask adds is forgotten", "stats/scan/compiled.py", " or head.largest_bias:", ":"),
-    Mutant("compiled: large scores as well", "stats/scan/compiled.py", "~head.are_safe(rows), 0", "rows < 0, 0"),
-    Mutant("compiled: all rows of each portion", "stats/scan/compiled.py", "return rows[is_left]", "return rows"),
+    Mutant("compiled: scores in natural units", "stats/scan/compiled.py", "head.scale * LOG2_E", "head.scale"),
+    Mutant("compiled: large scores as well", "stats/scan/compiled.py", "head.are_safe(rows)", "rows >= 0"),
+    Mutant("compiled: all rows of each portion", "stats/scan/compiled.py", "else rows[~is_fit]", "else rows"),
     Mutant(
         "compiled: queries stand where they are counted",
         "stats/scan/compiled.py",
-        "self.head.positions(rows), query[rows]",
-        "rows.clone(), query[rows]",
+        "self.head.positions(rows), query[run]",
+        "rows.clone(), query[run]",
+    ),
+    Mutant(
+        "the last column of a map is as wide as the others", _GROUP, "means[:, -1] *= usual / last", "means[:, -1] *= 1"
+    ),
+    Mutant(
+        "compiled: rows between the first and the last belong to all",
+        "stats/scan/compiled.py",
+        "if last + 1 - first == len(rows) else rows",
+        "if last >= first else rows",
+    ),
+    Mutant(
+        "compiled: queries as they lie in memory",
+        "stats/scan/compiled.py",
+        "head.query.float().contiguous()",
+        "head.query.float()",
     ),
 ]

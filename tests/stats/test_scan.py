@@ -154,6 +154,13 @@ def test_the_scale_is_as_asked():
     assert_same_numbers(scan, head_statistics(dense_weights(query, key, scale=0.9)))
 
 
+def test_operands_may_lie_in_memory_as_they_like():
+    query, key, value = operands(67, 71)
+    weights = dense_weights(query, key.repeat_interleave(HEADS // KV_HEADS, 1))
+    turned = (x.mT.contiguous().mT for x in (query, key, value))
+    assert_same_numbers(scan_attention(*turned), head_statistics(weights))
+
+
 @pytest.mark.parametrize("leading", [(), (3,), (2, 3), (2, 1, 3)])
 def test_any_number_of_leading_axes(leading: tuple[int, ...]):
     query, key = draw(*leading, 7, 4), draw(*leading, 11, 4, seed=1)

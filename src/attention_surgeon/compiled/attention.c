@@ -380,6 +380,8 @@ static void join(const Forward *other, Forward *own, int64_t rows, int64_t wide)
     }
 }
 
+static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * 4 + 63) / 64 * 64); }
+
 static float *forward_memory(const Call *call, Forward *own) {
     int64_t wide = padded(call->d_v);
     own->query = floats(ROWS * call->d_k + KEYS * ROWS + (ROWS + KEYS) * wide);

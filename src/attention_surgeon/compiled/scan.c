@@ -34,7 +34,8 @@ enum {
 
 typedef struct {
     int64_t n_k, d_k, d_v;
-    const float *query, *key, *value; // (rows, d_k) times scale / log 2, (n_k, d_k), (n_k, d_v) or NULL
+    const float *query, *key, *value; // (rows, d_k), (n_k, d_k), (n_k, d_v) or NULL
+    double scale;                     // of the scores, over log 2
     int64_t query_row, key_row, value_row;
     const int64_t *positions, *starts, *stops; // (rows): where a query stands among the keys; the run of keys it sees
     int64_t window;
@@ -54,7 +55,7 @@ typedef struct {
 
 typedef struct {
     const Scan *scan;
-    int64_t next, failed; // changed by all threads
+    int64_t left, failed; // changed by all threads
 } Shared;
 
 typedef struct {
@@ -91,7 +92,8 @@ static int64_t begin(const Scan *scan, Block *own, int64_t row, int64_t rows, in
         own->reference[at] = -100;
         own->repeats[at] = 0;
         for (int64_t i = 0; i < scan->d_k; i++)
-            own->query[i * ROWS + at] = is_row ? scan->query[(row + at) * scan->query_row + i] : 0;
+            own->query[i * ROWS + at] =
+                is_row ? (float)(scan->query[(row + at) * scan->query_row + i] * scan->scale) : 0;
     }
     return first < *last ? first : *last;
 }
@@ -329,22 +331,53 @@ static void scan_block(const Scan *scan, Block *own, int64_t row, int64_t rows, 
         finish_row(scan, own, at, first, last, scan->table + (row + at) * COLUMNS_OF_TABLE);
 }
 
-// Each part takes every so many-th task, whichever thread it is, so that sums are made in one order every time.
+// Memory that a thread keeps from one call to the next, unless it is much: to ask the system for pages and to give them
+// back takes longer than a small call.
+typedef struct {
+    int64_t count, unused[7];
+    float numbers[];
+} Memory;
+
+enum { MOST_KEPT = 1 << 19 };
+static pthread_key_t kept;
+static int can_keep;
+static void make_key(void) { can_keep = !pthread_key_create(&kept, free); }
+
+static Memory *borrow(int64_t count) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_key);
+    if (can_keep) {
+        Memory *memory = pthread_getspecific(kept);
+        pthread_setspecific(kept, NULL);
+        if (memory && memory->count >= count) return memory;
+        free(memory);
+    }
+    Memory *memory = aligned_alloc(64, sizeof *memory + (size_t)(count * 4 + 63) / 64 * 64);
+    if (memory) memory->count = count;
+    return memory;
+}
+
+static void give_back(Memory *memory) {
+    if (!memory || !can_keep || memory->count > MOST_KEPT || pthread_setspecific(kept, memory)) free(memory);
+}
+
+// Each part takes every so many-th task, whichever thread it is, so that sums are made in one order every time. The last
+// parts, whose queries see most keys under a causal mask, come first: no thread is left alone with one of them.
 static void scan_parts(void *data) {
     Shared *shared = data;
     const Scan *scan = shared->scan;
     int64_t wide = padded(scan->d_v), cells = scan->columns * ROWS;
     Block *own = malloc(sizeof *own);
-    float *memory = floats(ROWS * scan->d_k + (scan->n_k + KEYS) * ROWS + 2 * cells + (ROWS + KEYS) * wide);
+    Memory *memory = borrow(ROWS * scan->d_k + (scan->n_k + KEYS) * ROWS + 2 * cells + (ROWS + KEYS) * wide);
     if (own && memory) {
-        own->query = memory;
+        own->query = memory->numbers;
         own->weights = own->query + ROWS * scan->d_k;
         own->scores = own->weights + scan->n_k * ROWS;
         own->cell_mass = own->scores + KEYS * ROWS;
         own->cell_largest = own->cell_mass + cells;
         own->output = own->cell_largest + cells;
         own->copy = own->output + ROWS * wide;
-        for (int64_t part; (part = __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED)) < scan->parts;)
+        for (int64_t part; (part = __atomic_sub_fetch(&shared->left, 1, __ATOMIC_RELAXED)) >= 0;)
             for (int64_t task = part; task < scan->num_tasks; task += scan->parts)
                 for (int64_t row = scan->tasks[task]; row < scan->tasks[task + 1]; row += ROWS)
                     scan_block(scan, own, row, least(ROWS, scan->tasks[task + 1] - row),
@@ -352,12 +385,12 @@ static void scan_parts(void *data) {
     } else {
         __atomic_store_n(&shared->failed, 1, __ATOMIC_RELAXED);
     }
-    free(memory);
+    give_back(memory);
     free(own);
 }
 
 int attention_scan(const Scan *scan) {
-    Shared shared = {.scan = scan};
+    Shared shared = {.scan = scan, .left = scan->parts};
     in_threads(scan->threads, scan->team, scan->parts, scan_parts, &shared);
     return (int)shared.failed;
 }

@@ -179,5 +179,3 @@ static void in_threads(int64_t threads, Team team, int64_t tasks, Work work, voi
         for (int64_t number = 1; number < started; number++) pthread_join(thread[number], NULL);
     }
 }
-
-static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * 4 + 63) / 64 * 64); }

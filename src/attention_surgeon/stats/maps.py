@@ -5,7 +5,7 @@ cannot tell one strong weight from a whole bright block.
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -159,22 +159,6 @@ class PooledMap:
 
     def _with(self, largest: Tensor, mean: Tensor, rows: Edges, columns: Edges) -> "PooledMap":
         return PooledMap(largest, mean, rows, columns, self.num_queries, self.num_keys)
-
-
-def stack_maps(maps: Sequence[PooledMap], leading: tuple[int, ...]) -> PooledMap:
-    """Return maps of the same cells as one, in their order, with `leading` axes before rows and columns.
-
-    >>> import torch
-    >>> from attention_surgeon.stats import pool_weights
-    >>> one = pool_weights(torch.eye(4), resolution=2)
-    >>> stack_maps([one, one, one], (1, 3))
-    PooledMap(1 x 3 x 2 x 2 cells, queries 0:4 of 4, keys 0:4 of 4)
-    """
-    largest, mean = (
-        (each[0] if len(each) == 1 else torch.stack(each)).reshape(*leading, *maps[0].mean.shape)
-        for each in ([one.largest for one in maps], [one.mean for one in maps])
-    )
-    return maps[0]._with(largest, mean, maps[0].row_edges, maps[0].column_edges)
 
 
 def cell_edges(positions: range, resolution: int) -> Edges:

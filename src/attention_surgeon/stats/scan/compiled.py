@@ -32,6 +32,7 @@ class _Scan(ctypes.Structure):
     _fields_ = (
         *((name, _INT) for name in ("n_k", "d_k", "d_v")),
         *((name, _POINTER) for name in ("query", "key", "value")),
+        ("scale", _DOUBLE),
         *((name, _INT) for name in ("query_row", "key_row", "value_row")),
         *((name, _POINTER) for name in ("positions", "starts", "stops")),
         ("window", _INT),
@@ -69,15 +70,17 @@ def scan_rows(
     work = _Work.of(head, plan, options, totals, threads)
     if work is None:
         return rows
-    is_left, done = ~head.are_safe(rows), 0
-    if bool(is_left.all()):
+    is_fit = head.are_safe(rows)
+    fit = rows if bool(is_fit.all()) else rows[is_fit]
+    if not len(fit):
         return rows
-    for some in rows[~is_left].split(max(CELLS // head.num_keys // BLOCK, 1) * BLOCK):
+    done = 0
+    for some in fit.split(max(CELLS // head.num_keys // BLOCK, 1) * BLOCK):
         if not work.take(some):
-            return rows[is_left | (rows >= some[0])]
+            return rows[~is_fit | (rows >= some[0])]
         done += len(some)
         on_progress(done / len(rows))
-    return rows[is_left]
+    return rows[:0] if fit is rows else rows[~is_fit]
 
 
 @final
@@ -98,7 +101,7 @@ class _Work:
         cls, head: ScanHead, plan: Plan, options: StatisticsOptions | None, totals: HeadTotals, threads: int
     ) -> "_Work | None":
         """Begin; None where the library is not there, or the head is not for it."""
-        if head.query.dtype == torch.float64 or head.query.device.type != "cpu" or head.largest_bias:
+        if head.query.dtype == torch.float64 or head.query.device.type != "cpu":
             return None
         functions = usable()
         if functions is None:
@@ -106,10 +109,11 @@ class _Work:
         spans = head.mask.spans(head.num_queries, head.num_keys)
         if spans is None:
             return None
-        query = (head.query.double() * (head.scale * LOG2_E)).float()
-        key, value = (None if x is None else x.contiguous() for x in head.fast[1:])
-        assert key is not None
-        call = _Scan(n_k=head.num_keys, d_k=query.shape[1], key=key.data_ptr(), key_row=key.stride(0))
+        query, key = head.query.float().contiguous(), head.fast_key.contiguous()
+        value = None if head.value is None else head.value.float().contiguous()
+        call = _Scan(
+            scale=head.scale * LOG2_E, n_k=head.num_keys, d_k=query.shape[1], key=key.data_ptr(), key_row=key.stride(0)
+        )
         call.query_row, call.parts, call.threads, call.team = query.shape[1], PARTS, threads, team()
         if value is not None:
             call.d_v, call.value, call.value_row = value.shape[1], value.data_ptr(), value.stride(0)
@@ -131,8 +135,10 @@ class _Work:
         """Add what is found of rows, and say whether that could be done."""
         call, query = self.call, self.kept[0]
         assert query is not None
-        starts, stops = (x[rows].contiguous() for x in self.spans)
-        positions, asked = self.head.positions(rows), query[rows]
+        first, last = rows[[0, -1]].tolist()
+        run = slice(first, last + 1) if last + 1 - first == len(rows) else rows
+        starts, stops = (x[run].contiguous() for x in self.spans)
+        positions, asked = self.head.positions(rows), query[run]
         cells = self.totals.row_of_cells(rows) if call.columns else None
         tasks = torch.from_numpy(_tasks(len(rows), None if cells is None else cells.numpy()))
         table = torch.zeros(len(rows), len(COLUMNS), dtype=torch.float64)
@@ -143,7 +149,7 @@ class _Work:
         call.map_rows = None if cells is None else cells.data_ptr()
         if self.functions.attention_scan(ctypes.byref(call)):
             return False
-        self.totals.add_rows(rows, RowTable(table), received.sum(0) if call.has_statistics else None)
+        self.totals.add_rows(rows, RowTable(table), received.sum(0) if call.has_statistics else None, cells)
         return True
 
 
@@ -155,15 +161,11 @@ def _tasks(num_rows: int, cells: "np.ndarray[Any, np.dtype[np.int64]] | None") -
     >>> _tasks(130, np.repeat(np.arange(3), [50, 10, 70]))
     array([  0,  60, 130])
     """
-    if cells is None:
-        return np.append(np.arange(0, num_rows, BLOCK), num_rows)
-    ends = np.append(np.flatnonzero(np.diff(cells)) + 1, num_rows)
-    if ends[0] <= BLOCK and (np.diff(ends[:-1]) == ends[0]).all():  # as in a map of all rows
-        together = BLOCK // int(ends[0])
-        return np.append(np.append(0, ends[together - 1 : -1 : together]), num_rows)
-    starts, last = [0], 0
-    for end in ends.tolist():
-        if end - starts[-1] > BLOCK and last > starts[-1]:
-            starts.append(last)
-        last = end
-    return np.asarray([*starts, num_rows])
+    bounds = [0]
+    while bounds[-1] + BLOCK < num_rows:
+        end = bounds[-1] + BLOCK
+        if cells is not None and cells[end] == cells[end - 1]:
+            begin = int(np.searchsorted(cells, cells[end]))
+            end = begin if begin > bounds[-1] else int(np.searchsorted(cells, cells[end], "right"))
+        bounds.append(end)
+    return np.asarray(bounds if bounds[-1] == num_rows else [*bounds, num_rows])

@@ -14,6 +14,7 @@ A second walk over the exponentials does what needs `l`: received weights (a pro
 weights, and the count below the threshold.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from attention_surgeon.masks import TileKind
-from attention_surgeon.stats.maps import PooledMap, by_cells
+from attention_surgeon.stats.maps import Edges, PooledMap, by_cells
 from attention_surgeon.stats.row_sums import COUNTS, SUMS, StatisticsOptions
 from attention_surgeon.stats.scan.plan import Buffers, Part, Plan, RowGroup, ScanHead
 from attention_surgeon.stats.scan.repeats import RepeatIndex
@@ -305,14 +306,14 @@ class HeadTotals:
         if result.mass is not None and result.largest is not None:
             self._add_cells(result.group.rows, result.mass.double(), result.largest.float())
 
-    def add_rows(self, rows: Tensor, table: RowTable, received: Tensor | None) -> None:
-        """Add rows whose cells are in `grids` already."""
+    def add_rows(self, rows: Tensor, table: RowTable, received: Tensor | None, cells: Tensor | None) -> None:
+        """Add rows whose weights are in `grids` already, in these rows of cells; None: no map."""
         self._tables.append(table.numbers)
         self._rows.append(rows)
         if received is not None:
             self.received += received
-        if self._plan.row_edges is not None:
-            self._rows_in_cell += torch.bincount(self.row_of_cells(rows), minlength=len(self._rows_in_cell))
+        if cells is not None:
+            self._rows_in_cell += torch.bincount(cells, minlength=len(self._rows_in_cell))
 
     @property
     def grids(self) -> tuple[Tensor, Tensor]:
@@ -342,18 +343,41 @@ class HeadTotals:
     @property
     def rows(self) -> Tensor:
         """Which queries were looked at."""
-        return torch.cat(self._rows)
+        return self._rows[0] if len(self._rows) == 1 else torch.cat(self._rows)
 
     @property
     def table(self) -> RowTable:
         """What was found of each of them."""
-        return RowTable(torch.cat(self._tables))
+        return RowTable(self._tables[0] if len(self._tables) == 1 else torch.cat(self._tables))
 
-    def pooled(self) -> PooledMap | None:
-        """Return the map, of all weights or of those rows that were looked at; no more rows can be added then."""
-        rows, columns = self._plan.row_edges, self._plan.column_edges
-        if rows is None or columns is None:
+    @property
+    def num_looked_at(self) -> int:
+        """How many queries these are."""
+        return sum(map(len, self._rows))
+
+    def _means(self, columns: Edges) -> Tensor:
+        """Return the means of the map's cells in the place of their sums."""
+        usual, last = columns[1] - columns[0], columns[-1] - columns[-2]
+        means = self._mass.div_((self._rows_in_cell * usual).float()[:, None])
+        if last < usual:
+            means[:, -1] *= usual / last
+        return means
+
+    @staticmethod
+    def pooled(heads: "Sequence[HeadTotals]", leading: tuple[int, ...]) -> PooledMap | None:
+        """Return the map of heads, in the order of `leading`; no more rows can be added then. None: none was asked for.
+
+        It is that of all weights, or of those rows that were looked at.
+        """
+        head, plan = heads[0]._head, heads[0]._plan
+        if plan.row_edges is None or plan.column_edges is None:
             return None
-        mean = self._mass.div_(self._rows_in_cell.float()[:, None])
-        mean /= torch.tensor(columns, device=mean.device).diff()
-        return PooledMap(self._largest.cpu(), mean.cpu(), rows, columns, self._head.num_queries, self._head.num_keys)
+        largest = _together([one._largest for one in heads], leading).cpu()
+        mean = _together([one._means(plan.column_edges) for one in heads], leading).cpu()
+        return PooledMap(largest, mean, plan.row_edges, plan.column_edges, head.num_queries, head.num_keys)
+
+
+def _together(grids: list[Tensor], leading: tuple[int, ...]) -> Tensor:
+    """Return `(*leading, ...)` from one tensor for each head; that of a single head is not copied."""
+    joint = grids[0] if len(grids) == 1 else torch.stack(grids)
+    return joint.reshape(*leading, *grids[0].shape)

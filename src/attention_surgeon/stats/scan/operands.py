@@ -138,8 +138,9 @@ def _finite(
         NonFiniteError: somebody sees it.
     """
     num_queries, num_keys = query.shape[-2], key.shape[-2]
-    for name, tensor in (("query", query), ("key", key), ("value", value)):
-        if tensor is None or all_finite(tensor):
+    given = {"query": query, "key": key} | ({} if value is None else {"value": value})
+    for name, tensor in list(given.items()):
+        if all_finite(tensor):
             continue
         wrong = ~tensor.isfinite().all(-1)
         for run in _runs(wrong):
@@ -149,10 +150,8 @@ def _finite(
                     f"scan_attention: {name} holds NaN or infinity at {[*place, run.start]}, and the mask lets it be "
                     f"seen; hide that position, or pass finite numbers."
                 )
-    clean = [t if t is None or all_finite(t) else t.masked_fill(~t.isfinite(), 0.0) for t in (query, key, value)]
-    assert clean[0] is not None
-    assert clean[1] is not None
-    return clean[0], clean[1], clean[2]
+        given[name] = tensor.masked_fill(~tensor.isfinite(), 0.0)
+    return given["query"], given["key"], given.get("value")
 
 
 def _runs(marked: Tensor) -> Iterator[range]:

@@ -222,10 +222,14 @@ class ScanHead:
     @cached_property
     def fast(self) -> Operands:
         """Query times scale, key less the mean, and value, in float32."""
-        key = self.key.float()
-        mean = self.key.mean(0, dtype=torch.float64).float()  # rounded or not: it is the same for every key
         query = (self.query.double() * self.scale).float()
-        return query, key - mean, None if self.value is None else self.value.float()
+        return query, self.fast_key, None if self.value is None else self.value.float()
+
+    @cached_property
+    def fast_key(self) -> Tensor:
+        """Key less the mean, in float32."""
+        mean = self.key.mean(0, dtype=torch.float64).float()  # rounded or not: it is the same for every key
+        return self.key.float() - mean
 
     @cached_property
     def exact(self) -> Operands:
@@ -235,11 +239,11 @@ class ScanHead:
 
     @cached_property
     def _query_lengths(self) -> Tensor:
-        return self.fast[0].norm(dim=-1)
+        return self.query.float().norm(dim=-1) * abs(self.scale)
 
     @cached_property
     def _longest_key(self) -> float:
-        return self.fast[1].norm(dim=-1).max().item()
+        return self.fast_key.norm(dim=-1).max().item()
 
 
 @final

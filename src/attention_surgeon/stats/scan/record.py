@@ -1,7 +1,7 @@
 """What a scan found."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, final
@@ -12,9 +12,9 @@ from torch import Tensor
 from attention_surgeon.errors import ArgumentTypeError, FileFormatError, OptionError
 from attention_surgeon.require import kind_of
 from attention_surgeon.stats.head_statistics import HeadStatistics, finish
-from attention_surgeon.stats.maps import PooledMap, map_numbers, map_tensors, rebuild_map, stack_maps
+from attention_surgeon.stats.maps import PooledMap, map_numbers, map_tensors, rebuild_map
 from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions
-from attention_surgeon.stats.scan.group import COLUMNS, RowTable
+from attention_surgeon.stats.scan.group import COLUMNS, HeadTotals, RowTable
 from attention_surgeon.stats.scan.sample import RATIOS, column_sums, standard_errors
 from attention_surgeon.stats.scan.work import FoundHead
 from attention_surgeon.stats.tensor_file import TensorFile
@@ -94,8 +94,7 @@ def make_record(
 ) -> AttentionScan:
     """Return the record of heads that were scanned one after the other, in the order of `leading`."""
     each = [_Numbers.of(head) for head in found]
-    summed = torch.cat([numbers.sums.numbers for numbers in each]).T.contiguous()
-    columns = {name: _unfolded(numbers, leading) for name, numbers in zip(COLUMNS, summed, strict=True)}
+    columns = _by_name(COLUMNS, torch.cat([numbers.sums.numbers for numbers in each]), leading)
     output_norm = columns.pop("output_norm") / columns["num_rows"] if has_value else None
     columns.pop("output_norm", None)
     num_queries = found[0].totals.num_queries
@@ -108,15 +107,16 @@ def make_record(
     )
     statistics = finish(sums, options)
     counts = {name: getattr(statistics, name).round().long() for name in ("num_rows", "num_empty")}
-    maps = [one for head in found if (one := head.totals.pooled()) is not None]
-    measured = [name for name in RATIOS if name != "output_norm" or has_value]
+    errors = _by_name(RATIOS, torch.tensor([list(numbers.errors.values()) for numbers in each]), leading)
+    if not has_value:
+        errors.pop("output_norm")
     return AttentionScan(
         replace(statistics, **counts),
         output_norm,
-        stack_maps(maps, leading) if maps else None,
-        _unfolded(torch.tensor([len(head.totals.rows) for head in found]), leading),
+        HeadTotals.pooled([head.totals for head in found], leading),
+        _unfolded(torch.tensor([head.totals.num_looked_at for head in found]), leading),
         num_queries,
-        {name: _unfolded(torch.tensor([numbers.errors[name] for numbers in each]), leading) for name in measured},
+        errors,
         seconds,
     )
 
@@ -140,6 +140,11 @@ class _Numbers:
         sums = column_sums(table, head.strata.weights(rows))
         speaks_for = sums["num_rows"] / table["num_rows"].sum()  # one row for so many, on average
         return cls(sums, received * speaks_for, largest, standard_errors(table, rows, head.strata))
+
+
+def _by_name(names: Iterable[str], table: Tensor, leading: tuple[int, ...]) -> dict[str, Tensor]:
+    """Return each column of `(heads, columns)`, with the axes that `heads` was made of."""
+    return dict(zip(names, table.T.reshape(-1, *leading).unbind(), strict=True))
 
 
 def _unfolded(numbers: Tensor, leading: tuple[int, ...]) -> Tensor:

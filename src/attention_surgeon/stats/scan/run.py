@@ -20,10 +20,10 @@ _MOST_WORKERS = 8
 class Workers:
     """Threads that scan groups, each with one core of torch's; made by `workers`."""
 
-    def __init__(self, pool: ThreadPoolExecutor | None, number: int) -> None:
-        """Take the threads; None: the caller's own does the work."""
+    def __init__(self, number: int) -> None:
+        """Take so many threads when they are asked for; 1: the caller's own does the work."""
         self.number = number
-        self._pool = pool
+        self._pool: ThreadPoolExecutor | None = None
         self._own = threading.local()
 
     def scan(
@@ -34,10 +34,17 @@ class Workers:
         def work(group: RowGroup) -> GroupResult:
             return GroupScan(head, group, plan, options, self._buffers()).run()
 
-        if self._pool is None:
+        if self.number == 1:
             yield from map(work, groups)
-        else:
-            yield from _in_order(self._pool, work, groups, ahead=2 * self.number)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.number, "scan", initializer=torch.set_num_threads, initargs=(1,))
+        yield from _in_order(self._pool, work, groups, ahead=2 * self.number)
+
+    def end(self) -> None:
+        """Wait for what was begun, and let the threads go."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _buffers(self) -> Buffers:
         if not hasattr(self._own, "buffers"):
@@ -53,14 +60,14 @@ def workers(device: torch.device) -> Iterator[Workers]:
     """
     number = min(torch.get_num_threads(), _MOST_WORKERS)
     if number == 1 or device.type != "cpu":
-        yield Workers(None, 1)
+        yield Workers(1)
         return
-    pool = ThreadPoolExecutor(number, "scan", initializer=torch.set_num_threads, initargs=(1,))
+    crew = Workers(number)
     try:
         with one_thread():  # the caller only adds up; more threads of torch's would wait actively beside the workers
-            yield Workers(pool, number)
+            yield crew
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        crew.end()
 
 
 def _in_order(

@@ -11,7 +11,8 @@ from attention_surgeon.masks.blocks import WHOLE
 from attention_surgeon.masks.lazy import MaskLike
 from attention_surgeon.require import kind_of, require_count
 from attention_surgeon.stats.checks import TokensLike, check_options
-from attention_surgeon.stats.maps import RESOLUTION, PooledMap, stack_maps, window_edges
+from attention_surgeon.stats.maps import RESOLUTION, PooledMap, window_edges
+from attention_surgeon.stats.scan.group import HeadTotals
 from attention_surgeon.stats.scan.operands import check_operands
 from attention_surgeon.stats.scan.plan import Plan
 from attention_surgeon.stats.scan.record import AttentionScan, make_record
@@ -126,12 +127,14 @@ def scan_map(
     n_q, n_k = operands.scores_shape[-2:]
     plan = Plan.of(n_k, window_edges(n_q, n_k, resolution, rows, columns, "scan_map"))
     heads = math.prod(operands.leading)
-    maps = []
+    found = []
     with workers(query.device) as crew:
         for number, head in enumerate(operands.heads(None)):
             work = HeadWork(head, plan, None, crew, _part_of(on_progress, number, heads))
-            maps.append(work.run(Effort()).totals.pooled())
-    return stack_maps(maps, operands.leading)
+            found.append(work.run(Effort()).totals)
+    pooled = HeadTotals.pooled(found, operands.leading)
+    assert pooled is not None
+    return pooled
 
 
 def _plan(shape: tuple[int, ...], resolution: int | None) -> Plan:
