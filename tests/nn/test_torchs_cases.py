@@ -120,3 +120,27 @@ def test_a_wrong_padding_mask_in_an_encoder(mode: bool, shape: tuple[int, ...]) 
     encoder = nn.TransformerEncoder(layer, 2).train(mode)
     with torch.set_grad_enabled(mode), pytest.raises((AssertionError, RuntimeError)):
         encoder(torch.randn(3, 5, 4), src_key_padding_mask=torch.zeros(shape, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("side", BOTH)
+@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize("smaller", [torch.float16, torch.bfloat16, torch.float32])
+def test_biases_with_fewer_digits_are_added(side: str, mode: bool, smaller: torch.dtype) -> None:
+    layer, x = BOTH[side](4, 2, batch_first=True).double().train(mode), torch.randn(3, 5, 4, dtype=torch.float64)
+    expected = MultiheadAttention(4, 2, batch_first=True).double()
+    for name in ("in_proj_bias", "out_proj.bias"):
+        rounded = torch.randn(layer.get_parameter(name).shape).to(smaller)
+        if name == "in_proj_bias" or side == "ours":  # behind the heads stock adds none of another dtype
+            layer.get_parameter(name).data = rounded
+        else:
+            layer.get_parameter(name).data = rounded.double()
+    expected.load_state_dict({name: weight.double() for name, weight in layer.state_dict().items()})
+    with torch.set_grad_enabled(mode):
+        torch.testing.assert_close(layer(x, x, x)[0], expected(x, x, x)[0])
+
+
+def test_a_bias_with_more_digits_is_refused() -> None:
+    layer, x = MultiheadAttention(4, 2), torch.ones(3, 5, 4)
+    layer.in_proj_bias.data = layer.in_proj_bias.data.double()
+    with pytest.raises(RuntimeError, match=r"query is torch.float32 and in_proj_bias is torch.float64"):
+        layer(x, x, x)

@@ -3,6 +3,7 @@
 It refuses what PyTorch refuses, and says why.
 """
 
+import torch
 from torch import Tensor
 
 from attention_surgeon.errors import DeviceError, DTypeError, OptionError, ShapeError
@@ -56,8 +57,10 @@ def _check_axes(query: Tensor, key: Tensor, value: Tensor, batch_first: bool) ->
         )
 
 
-def check_agrees(name: str, tensor: Tensor, query: Tensor) -> None:
+def check_agrees(name: str, tensor: Tensor, query: Tensor, *, is_added: bool = False) -> None:
     """Check that a tensor has the device of query, and its dtype unless autocast converts anyway.
+
+    What is only added may have a dtype with fewer digits, as in PyTorch.
 
     Raises:
         DTypeError, DeviceError: with the way out.
@@ -66,7 +69,8 @@ def check_agrees(name: str, tensor: Tensor, query: Tensor) -> None:
         raise DeviceError(
             f"{CALLER}: query is on {query.device} and {name} on {tensor.device}; all tensors of a call share a device."
         )
-    if tensor.dtype != query.dtype and not under_autocast(query):
+    fits = tensor.dtype == query.dtype or (is_added and torch.promote_types(tensor.dtype, query.dtype) == query.dtype)
+    if not fits and not under_autocast(query):
         raise DTypeError(
             f"{CALLER}: query is {query.dtype} and {name} is {tensor.dtype}; "
             f"convert the inputs with .to(dtype) or the module with module.to(dtype)."

@@ -56,8 +56,8 @@ class Parameters:
         for name, (weight, shape) in shapes.items():
             require_tensor(weight, name, CALLER)
             _check_parameter(name, weight, shape, query)
-        _check_parameter("in_proj_bias", self.in_bias, (3 * width,), query)
-        _check_parameter("out_proj_bias", self.out_bias, (width,), query)
+        _check_parameter("in_proj_bias", self.in_bias, (3 * width,), query, is_added=True)
+        _check_parameter("out_proj_bias", self.out_bias, (width,), query, is_added=True)
         _check_parameter("bias_k", self.bias_k, (1, 1, width), query)
         _check_parameter("bias_v", self.bias_v, (1, 1, width), query)
         if (self.bias_k is None) != (self.bias_v is None):
@@ -107,10 +107,12 @@ def _check_packed_widths(key: Tensor, value: Tensor, width: int) -> None:
             )
 
 
-def _check_parameter(name: str, parameter: Tensor | None, expected: tuple[int, ...], query: Tensor) -> None:
+def _check_parameter(
+    name: str, parameter: Tensor | None, expected: tuple[int, ...], query: Tensor, *, is_added: bool = False
+) -> None:
     if parameter is None:
         return
     require_tensor(parameter, name, CALLER)
     if parameter.shape != expected:
         raise ShapeError(f"{CALLER}: {name} has shape {tuple(parameter.shape)}, expected {expected}.")
-    check_agrees(name, parameter, query)
+    check_agrees(name, parameter, query, is_added=is_added)
