@@ -279,7 +279,9 @@ def test_what_is_outside_of_the_change_stays_to_the_byte():
 def test_the_catalogue_is_in_force():
     assert {module.__name__.rpartition(".")[2] for module in CATALOGUE} == {
         "edits_small",
-        "edits_attention",
+        "edits_scale",
+        "edits_masks",
+        "edits_heads",
         "edits_weights",
         "edits_hiding",
         "edits_layers",

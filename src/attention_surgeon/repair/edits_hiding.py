@@ -8,7 +8,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from attention_surgeon.repair.edit import Proposal, Site, proposes
-from attention_surgeon.repair.edits_attention import called, subject_of
+from attention_surgeon.repair.spelling import called, subject_of
 
 _MOST = 8
 

@@ -8,10 +8,11 @@ import libcst as cst
 import libcst.matchers as m
 
 from attention_surgeon.repair.edit import Proposal, Site, proposes
-from attention_surgeon.repair.edits_attention import called, root_of, subject_of, widths
+from attention_surgeon.repair.edits_scale import root_of, widths
 from attention_surgeon.repair.edits_statements import dedented, indent_of, lines_of
 from attention_surgeon.repair.edits_weights import assigned
 from attention_surgeon.repair.source import Splice
+from attention_surgeon.repair.spelling import called, subject_of
 
 _MOST = 6
 _HEADS = re.compile(r"(num_|n_|nb_)?(attention_)?(heads?|h|nhead)")
@@ -269,3 +270,115 @@ def gradient_of_a_function(site: Site) -> Iterator[Proposal]:
     for one in node.decorators:
         if re.search("no_grad|inference_mode", site.code(one)):
             yield (lines_of(site, one),)
+
+
+@proposes("operand", cst.Parameters, cost=0.9)
+def parameters_turned(site: Site) -> Iterator[Proposal]:
+    """`def attention(query, value, key)` -> `(query, key, value)`: the order in which callers give them."""
+    node = site.node
+    assert isinstance(node, cst.Parameters)
+    names = [one.name for one in node.params if one.default is None and one.name.value != "self"]
+    if names and names[0].value.lower().startswith(("k", "v")):
+        return  # an order of one's own, `(keys, values, queries)`, is meant
+    for first, second in itertools.combinations(names[:4], 2):
+        yield site.splice(second.value, first), site.splice(first.value, second)
+    for turned in (names[1:3] + names[:1], names[2:3] + names[:2]) if len(names) >= 3 else ():
+        yield tuple(site.splice(other.value, one) for one, other in zip(names[:3], turned, strict=True))
+
+
+@proposes("projection", cst.BinaryOperation, cst.Call, cost=0.8, is_repeated=True)
+def layer_called(site: Site) -> Iterator[Proposal]:
+    """`x @ self.query.weight`, `F.linear(x, self.query.weight)` -> `self.query(x)`."""
+    node = site.node
+    weights = m.findall(node, m.Attribute(attr=m.Name("weight")))
+    if len(weights) != 1 or not isinstance(weights[0], cst.Attribute):
+        return
+    layer = site.code(weights[0].value)
+    if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.MatrixMultiply):
+        yield f"{layer}({site.code(node.left)})"
+        yield f"{site.code(node.left)} @ {layer}.weight.T"
+        yield f"{site.code(node.left)} @ {layer}.weight"
+    if called(node) in ("linear", "matmul") and isinstance(node, cst.Call) and node.args:
+        yield f"{layer}({site.code(node.args[0].value)})"
+
+
+@proposes("projection", cst.Return, cst.Assign, cost=0.9)
+def projected(site: Site) -> Iterator[Proposal]:
+    """`return y` -> `return self.proj(y)`: a layer that is held and never called, or another."""
+    node = site.node
+    assert isinstance(node, cst.Return | cst.Assign)
+    value = node.value
+    if value is None or isinstance(value, cst.Tuple):
+        if isinstance(value, cst.Tuple):
+            first = value.elements[0].value
+            yield from ((site.splice(f"self.{name}({site.code(first)})", first),) for name in _layers(site))
+        return
+    for name in _layers(site):
+        yield (site.splice(f"self.{name}({site.code(value)})", value),)
+
+
+def _layers(site: Site) -> Iterator[str]:
+    named = [
+        n
+        for n in (*site.scope.held, *site.scope.called)
+        if any(w in n.lower() for w in ("proj", "out", "o", "fc", "dense"))
+    ]
+    yield from dict.fromkeys(sorted(named, key=lambda name: "o" not in name.lower()))
+
+
+@proposes("state", cst.Call, cost=0.8, is_repeated=True)
+def gradient_kept(site: Site) -> Iterator[Proposal]:
+    """`x.detach()`, `x.float()`, `x.data` -> `x`."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    if isinstance(node.func, cst.Attribute) and called(node) in (
+        "detach",
+        "float",
+        "double",
+        "half",
+        "to",
+        "numpy",
+        "clone",
+        "item",
+    ):
+        yield site.code(node.func.value)
+
+
+@proposes("state", cst.Attribute, cost=0.8)
+def data_not_taken(site: Site) -> Iterator[Proposal]:
+    """`x.data` -> `x`; `np.float32` -> the dtype of what was given."""
+    node = site.node
+    assert isinstance(node, cst.Attribute)
+    if node.attr.value == "data":
+        yield site.code(node.value)
+    if node.attr.value in ("float32", "float64", "float16", "bfloat16"):
+        yield from (f"{name}.dtype" for name in site.scope.parameters[:3])
+
+
+@proposes("state", cst.Return, cost=1.0)
+def returned_as_given(site: Site) -> Iterator[Proposal]:
+    """`return output` -> in the dtype of the query, without NaN."""
+    node = site.node
+    assert isinstance(node, cst.Return)
+    value = node.value
+    if isinstance(value, cst.Tuple):
+        value = value.elements[0].value
+    if value is None or site.is_numpy:
+        return
+    for name in site.scope.parameters[:1]:
+        yield (site.splice(f"{site.tight(value)}.to({name}.dtype)", value),)
+    yield (site.splice(f"{site.tight(value)}.nan_to_num()", value),)
+
+
+@proposes("state", cst.Call, cost=0.7)
+def only_in_training(site: Site) -> Iterator[Proposal]:
+    """`F.dropout(x, p)` -> `F.dropout(x, p, self.training)`, or none in a function."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    if called(node) != "dropout" or not node.args:
+        return
+    in_class = site.source.enclosing(node, cst.ClassDef) is not None
+    given = [site.code(one).rstrip(", ") for one in node.args if site.code(one.keyword or one) != "training"][:2]
+    if in_class:
+        yield f"{site.code(node.func)}({', '.join([*given, 'training=self.training'])})"
+    yield f"{site.code(node.func)}({', '.join([*given, 'training=False'])})"

@@ -8,9 +8,9 @@ import libcst as cst
 import libcst.matchers as m
 
 from attention_surgeon.repair.edit import Proposal, Site, proposes
-from attention_surgeon.repair.edits_attention import called, subject_of
 from attention_surgeon.repair.edits_statements import indent_of, lines_of
 from attention_surgeon.repair.source import Splice
+from attention_surgeon.repair.spelling import called, subject_of
 
 _MOST = 6
 _LENGTH = re.compile(
@@ -78,7 +78,7 @@ def of_another_throughout(site: Site) -> Iterator[Proposal]:
     words = {one.value for one in own}
     for made in m.findall(function.body, m.AssignTarget(target=m.Tuple())):
         beside = [one.value for one in m.findall(made, m.Name()) if isinstance(one, cst.Name)]
-        for name in both.intersection(beside):
+        for name in dict.fromkeys(one for one in beside if one in both):
             for other in (one for one in beside if one not in words):
                 yield tuple(site.splice(other, one) for one in own if one.value == name)
 

@@ -6,8 +6,9 @@ import libcst as cst
 import libcst.matchers as m
 
 from attention_surgeon.repair.edit import Proposal, Site, proposes
-from attention_surgeon.repair.edits_attention import called, is_added, subject_of
+from attention_surgeon.repair.edits_masks import is_added
 from attention_surgeon.repair.source import Splice
+from attention_surgeon.repair.spelling import called, subject_of
 
 _FARTHEST = 3
 

@@ -8,9 +8,9 @@ import libcst as cst
 import libcst.matchers as m
 
 from attention_surgeon.repair.edit import Proposal, Site, proposes
-from attention_surgeon.repair.edits_attention import called, is_product, subject_of
 from attention_surgeon.repair.edits_statements import indent_of, lines_of
 from attention_surgeon.repair.source import Splice
+from attention_surgeon.repair.spelling import called, is_product, subject_of
 
 _MOST = 4
 _BY_HAND = ("exp", "exp2", "tanh", "sigmoid", "relu", "power", "pow", "one_hot", "normalize", "argmax", "log", "norm")
@@ -267,3 +267,62 @@ def rows_kept_as_tensors(site: Site) -> Iterator[Proposal]:
             site.splice(site.code(node.func.value)),
             site.splice(f"torch.stack({site.code(made.args[0].value)})", made),
         )
+
+
+@proposes("axis", cst.BinaryOperation, cst.Name, cst.Call, cost=1.0)
+def normalised(site: Site) -> Iterator[Proposal]:
+    """What is taken for weights without a softmax -> its softmax."""
+    parent = site.parent
+    is_left = (
+        isinstance(parent, cst.BinaryOperation)
+        and isinstance(parent.operator, cst.MatrixMultiply)
+        and parent.left is site.node
+    )
+    is_assigned = isinstance(parent, cst.Assign) and not isinstance(site.node, cst.Name)
+    is_assigned |= isinstance(parent, cst.Element) and site.source.enclosing(site.node, cst.Return) is not None
+    is_argument = isinstance(parent, cst.Arg) and is_product(site.source.parent(parent) or parent)
+    if not (is_left or is_assigned or is_argument):
+        return
+    if site.is_numpy:
+        code = site.code()
+        yield f"np.exp({code}) / np.exp({code}).sum(axis=-1, keepdims=True)"
+    else:
+        yield f"{site.tight(site.node)}.softmax(dim=-1)"
+
+
+@proposes("axis", cst.Call, cost=0.8)
+def softmax_for_another(site: Site) -> Iterator[Proposal]:
+    """`sigmoid(x)`, `relu(x)`, `x.softmax(-1)` over the wrong axis -> `softmax(x, dim=-1)`."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    subject = subject_of(node)
+    if (
+        called(node) not in ("softmax", "sigmoid", "relu", "softplus", "tanh", "log_softmax", "softmin", "exp")
+        or subject is None
+    ):
+        return
+    code = site.tight(subject)
+    yield f"{code}.softmax(dim=-1)"
+
+
+@proposes("axis", cst.Call, cost=0.9, is_repeated=True)
+def largest_subtracted(site: Site) -> Iterator[Proposal]:
+    """`exp(x)` -> `exp(x - x.max(-1, keepdim))`; a maximum of all -> one of each row."""
+    node = site.node
+    assert isinstance(node, cst.Call)
+    subject = subject_of(node)
+    if subject is None:
+        return
+    code, tight = site.code(subject), site.tight(subject)
+    axis = next((name for name in site.scope.parameters if name in ("axis", "dim")), "-1")
+    numpy, torch = f"{tight}.max(axis={axis}, keepdims=True)", f"{tight}.amax(dim={axis}, keepdim=True)"
+    if called(node) in ("exp", "exp2"):
+        there = [name for name in site.scope.names if "max" in name.lower() and name not in code]
+        for largest in (*there, numpy) if site.is_numpy else (*there, torch, numpy):
+            less = f"{code} - {largest}"
+            yield (site.splice(less if isinstance(site.source.parent(subject), cst.Arg) else f"({less})", subject),)
+    if called(node) in ("max", "amax"):
+        yield from (numpy, torch)
+    if called(node) in ("sum", "mean"):
+        yield f"{tight}.sum({axis}, keepdims=True)"
+        yield f"{tight}.sum(dim={axis}, keepdim=True)"

@@ -16,10 +16,12 @@ from typing import Literal, TypeAlias
 
 from attention_surgeon.faults import catalogue
 from attention_surgeon.repair import (
-    edits_attention,
+    edits_heads,
     edits_hiding,
     edits_layers,
+    edits_masks,
     edits_positions,
+    edits_scale,
     edits_small,
     edits_statements,
     edits_weights,
@@ -32,7 +34,9 @@ from attention_surgeon.repair.workbench import Workbench, bounded, load
 
 CATALOGUE = (
     edits_small,
-    edits_attention,
+    edits_scale,
+    edits_masks,
+    edits_heads,
     edits_weights,
     edits_hiding,
     edits_layers,
