@@ -147,6 +147,15 @@ def test_the_drop_in_in_torchscript_is_torchs_own_layer_with_its_parameters() ->
     assert {x.data_ptr() for x in scripted.parameters()} == {x.data_ptr() for x in layer.parameters()}
 
 
+def test_the_drop_in_may_go_by_the_name_of_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    stock = torch.nn.MultiheadAttention
+    monkeypatch.setattr(torch.nn, "MultiheadAttention", MultiheadAttention)
+    layer, (query, _, _) = MultiheadAttention(WIDTH, 2).eval(), given()
+    assert type(layer.to_torch()) is stock
+    assert isinstance(MultiheadAttention.from_torch(layer.to_torch()), MultiheadAttention)
+    torch.testing.assert_close(torch.jit.script(layer)(query, query, query), layer(query, query, query))
+
+
 @pytest.mark.parametrize(
     "what", [attention, tiled_attention, scaled_dot_product_attention, MultiHeadAttention(WIDTH, 2)]
 )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from attention_surgeon import nn
 from attention_surgeon.errors import SurgeonError
@@ -54,17 +55,25 @@ def test_equals_pytorch_with_every_kind_of_mask(name: str, scale: float | None):
     assert_same(*qkv(), MASKS[name], scale=scale)
 
 
-@pytest.mark.parametrize("name", MASKS)
-def test_a_mask_and_is_causal_both_apply(name: str):
-    mask, arguments = MASKS[name], qkv()
-    causal = torch.ones(N_Q, N_K, dtype=torch.bool).tril()
-    if mask is None:
-        both = causal
-    else:
-        both = mask & causal if mask.dtype == torch.bool else mask.masked_fill(~causal, -math.inf)
-    found = ours(*arguments, mask, is_causal=True)
-    assert torch.equal(found, ours(*arguments, both))
-    assert torch.allclose(found, theirs(*arguments, both), rtol=0, atol=1e-14)  # torch 2.15 takes no second mask
+@pytest.mark.parametrize("name", [name for name, mask in MASKS.items() if mask is not None])
+def test_a_mask_beside_is_causal_is_refused(name: str):
+    """PyTorch's text, which its tests look for; the kernel that computes in the open refuses it, too."""
+    with pytest.raises(RuntimeError, match="Explicit attn_mask should not be set when is_causal=True"):
+        ours(*qkv(), MASKS[name], is_causal=True)
+    with sdpa_kernel(SDPBackend.MATH), pytest.raises(RuntimeError):
+        theirs(*qkv(), MASKS[name], is_causal=True)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("sizes", [(0, 4, 10, 64), (2, 4, 0, 64), (2, 4, 10, 0), (0, 0, 0, 0)])
+def test_queries_and_keys_of_no_numbers_weigh_evenly(sizes: tuple[int, ...], dtype: torch.dtype, is_causal: bool):
+    query, key = (torch.zeros(sizes, dtype=dtype, requires_grad=True) for _ in range(2))
+    value = draw(*sizes[:-1], 32).to(dtype).requires_grad_()
+    found = ours(query, key, value, is_causal=is_causal)
+    torch.testing.assert_close(found, theirs(query, key, value, is_causal=is_causal))
+    found.sum().backward()
+    assert [x.grad.shape for x in (query, key, value)] == [x.shape for x in (query, key, value)]
 
 
 def test_causal_counts_from_the_start_for_any_two_lengths():

@@ -101,7 +101,17 @@ def test_nested_tensors_with_empty_sequences(lengths: list[int], layout: torch.l
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 def test_a_nested_tensor_of_nothing() -> None:
     layer, nothing = MultiheadAttention(4, 4, batch_first=True), torch.nested.nested_tensor([])
-    assert "2D or batched 3D tensor but received 1-D query tensor" in refused(layer, nothing, nothing, nothing)
+    text = refused(layer, nothing, nothing, nothing)
+    assert "2D or batched 3D tensor but received 1-D query tensor" in text
+    assert "MultiheadAttention does not support NestedTensor outside" in text
+
+
+@pytest.mark.parametrize("side", BOTH)
+def test_a_padding_mask_of_another_shape_is_no_runtime_error(side: str) -> None:
+    layer, x = BOTH[side](4, 2, batch_first=True), torch.ones(3, 5, 4)
+    with pytest.raises(AssertionError) as raised:
+        layer(x, x, x, key_padding_mask=torch.zeros(4, 6, dtype=torch.bool))
+    assert not isinstance(raised.value, RuntimeError)
 
 
 @pytest.mark.parametrize("side", BOTH)

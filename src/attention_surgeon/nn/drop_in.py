@@ -4,6 +4,7 @@ from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import MultiheadAttention as TorchMultiheadAttention  # also where ours goes by that name afterwards
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from attention_surgeon.errors import ArgumentTypeError, ConversionError, ShapeError
@@ -194,7 +195,7 @@ class MultiheadAttention(nn.Module):
         return output, weights
 
     @classmethod
-    def from_torch(cls, module: nn.MultiheadAttention) -> "MultiheadAttention":
+    def from_torch(cls, module: TorchMultiheadAttention) -> "MultiheadAttention":
         """Return a layer with copies of `module`'s parameters and options.
 
         Raises:
@@ -203,13 +204,13 @@ class MultiheadAttention(nn.Module):
         >>> encoder_layer = nn.TransformerEncoderLayer(d_model=6, nhead=2, batch_first=True)
         >>> encoder_layer.self_attn = MultiheadAttention.from_torch(encoder_layer.self_attn)
         """
-        if not isinstance(module, nn.MultiheadAttention):
+        if not isinstance(module, TorchMultiheadAttention):
             raise ArgumentTypeError(
                 f"MultiheadAttention.from_torch: module is {kind_of(module)}, expected a torch.nn.MultiheadAttention."
             )
         return _twin(cls, module)
 
-    def to_torch(self) -> nn.MultiheadAttention:
+    def to_torch(self) -> TorchMultiheadAttention:
         """Return a `torch.nn.MultiheadAttention` with copies of the parameters and options.
 
         Raises:
@@ -220,9 +221,9 @@ class MultiheadAttention(nn.Module):
                 f"MultiheadAttention.to_torch: PyTorch has no counterpart of "
                 f"{', '.join(changed_steps(self.mechanism))}; set layer.mechanism = Mechanism() first."
             )
-        return _twin(nn.MultiheadAttention, self)
+        return _twin(TorchMultiheadAttention, self)
 
-    def __prepare_scriptable__(self) -> nn.MultiheadAttention:
+    def __prepare_scriptable__(self) -> TorchMultiheadAttention:
         """Return what `torch.jit.script` compiles: PyTorch's own layer, with these very parameters.
 
         Raises:
@@ -240,10 +241,10 @@ class MultiheadAttention(nn.Module):
         return ", ".join([*(f"{name}={getattr(self, name)}" for name in names), *changed_steps(self.mechanism)])
 
 
-_EitherT = TypeVar("_EitherT", MultiheadAttention, nn.MultiheadAttention)
+_EitherT = TypeVar("_EitherT", MultiheadAttention, TorchMultiheadAttention)
 
 
-def _twin(kind: type[_EitherT], module: MultiheadAttention | nn.MultiheadAttention) -> _EitherT:
+def _twin(kind: type[_EitherT], module: MultiheadAttention | TorchMultiheadAttention) -> _EitherT:
     """Return a module of the other side with the same options and copies of the same parameters."""
     twin = kind(
         module.embed_dim,

@@ -11,6 +11,7 @@ from attention_surgeon.errors import DeviceError, DTypeError, MaskError, ShapeEr
 from attention_surgeon.masks import Mask
 from attention_surgeon.masks.foreign import known_mask
 from attention_surgeon.nn.drop_in_checks import CALLER
+from attention_surgeon.nn.torch_errors import PaddingError
 from attention_surgeon.require import require_tensor
 
 
@@ -46,7 +47,7 @@ class HidingMasks:
                         f"expected `key_padding_mask` to be `None` or {len(expected)}-D but found {mask.ndim}-D tensor "
                         f"instead: "
                     )
-                raise ShapeError(
+                raise PaddingError(
                     f"{CALLER}: {axis_text}key_padding_mask has shape {tuple(mask.shape)}, expected {expected}, "
                     f"{axes}: one entry for each key of each sequence."
                 )

@@ -47,8 +47,7 @@ def scaled_dot_product_attention(
         attn_mask: Boolean (True = may attend) or floating (added to the scaled scores, whatever its numbers are: here
             a mask of 0.0 and 1.0 is added). It broadcasts to `(*batch, n_q, n_k)`.
         dropout_p: Probability with which a weight is dropped, outside of training too: the function knows no module.
-        is_causal: Hide the keys after a query's own position, counted from the start: `k <= q`. Together with
-            `attn_mask` both apply.
+        is_causal: Hide the keys after a query's own position, counted from the start: `k <= q`; not beside a mask.
         scale: Factor for the scores; None: `1 / √d_k`.
         enable_gqa: Whether key and value heads (axis -3) are shared by neighbouring query heads.
 
@@ -61,9 +60,9 @@ def scaled_dot_product_attention(
 
     Under autocast all of them become autocast's dtype first, as in PyTorch.
 
-    Differs from PyTorch: sums run one precision up (`ops.precision`). A mask may stand beside `is_causal`, which torch
-    2.15 no longer takes. Refused are more or fewer values than keys (a fused kernel of PyTorch's reads past them) and
-    d_k = 0.
+    Differs from PyTorch: sums run one precision up (`ops.precision`). Refused are more or fewer values than keys (a
+    fused kernel of PyTorch's reads past them), and a mask beside `is_causal`, which PyTorch says that it refuses, too,
+    and some of its kernels take all the same.
 
     >>> query, key, value = torch.tensor([[2.0, 0.0]]), torch.eye(2), torch.tensor([[1.0], [0.0]])
     >>> scaled_dot_product_attention(query, key, value)      # softmax(2/√2, 0) · (1, 0)
@@ -76,6 +75,7 @@ def scaled_dot_product_attention(
     require_switch(enable_gqa, "enable_gqa", _CALLER)
     attn_mask = _as_tensor(attn_mask, is_causal, query)
     query, key, value, attn_mask = cast_under_autocast(query, key, value, attn_mask)
+    query, key = _with_numbers(query, key)
     given = _check_shared(query, key, value) if enable_gqa else check_operands(query, key, value, caller=_CALLER)
     given = _with_masks(given, attn_mask, is_causal)
     mechanism = Mechanism() if scale is None else Mechanism(scale=multiply_by(_factor(scale)))
@@ -100,10 +100,23 @@ def _as_tensor(attn_mask: Any, is_causal: bool, query: Tensor) -> Tensor | None:
     return known.dense(query.device)
 
 
+def _with_numbers(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    """Give query and key a number, 0, where they have none: their scores are 0 then, and the weights even."""
+    if isinstance(query, Tensor) and isinstance(key, Tensor) and min(query.ndim, key.ndim) > 1:
+        if query.shape[-1] == key.shape[-1] == 0:
+            return torch.nn.functional.pad(query, (0, 1)), torch.nn.functional.pad(key, (0, 1))
+    return query, key
+
+
 def _with_masks(given: Operands, attn_mask: Tensor | None, is_causal: bool) -> Operands:
-    """Add both masks to checked operands, by PyTorch's rules: -inf hides, every other number is just added."""
+    """Add the mask to checked operands, by PyTorch's rules: -inf hides, every other number is just added."""
     n_q, n_k = given.query.shape[-2], given.key.shape[-2]
     allowed = bias = None
+    if is_causal and attn_mask is not None:
+        raise OptionError(
+            f"{_CALLER}: Explicit attn_mask should not be set when is_causal=True. Leave out one or the other; a "
+            f"boolean mask that hides what both hide is attn_mask & torch.ones({n_q}, {n_k}, dtype=torch.bool).tril()."
+        )
     if attn_mask is not None:
         _check_mask_dtype(attn_mask, given)
         allowed = attn_mask if attn_mask.dtype == torch.bool else attn_mask != float("-inf")
@@ -112,8 +125,7 @@ def _with_masks(given: Operands, attn_mask: Tensor | None, is_causal: bool) -> O
         if attn_mask.is_floating_point():
             bias = attn_mask.masked_fill(~allowed, 0.0).to(given.query.dtype)
     if is_causal:
-        causal = causal_mask(n_q, n_k, align="start").dense(given.query.device)
-        allowed = causal if allowed is None else allowed & causal
+        allowed = causal_mask(n_q, n_k, align="start").dense(given.query.device)
     return replaced(given, allowed=allowed, bias=bias)
 
 

@@ -28,8 +28,8 @@ def check_nested(
     """
     if query.dim() != 3:
         raise ShapeError(
-            f"{_CALLER}: query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query tensor: "
-            f"a nested tensor of sequences (n, width), at least one."
+            f"{_CALLER}: {_OUTSIDE} query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D "
+            f"query tensor: pass a nested tensor of sequences (n, width), at least one."
         )
     if query is not key or key is not value:
         raise OptionError(

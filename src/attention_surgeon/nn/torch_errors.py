@@ -47,6 +47,11 @@ class OptionError(errors.OptionError, AssertionError, RuntimeError):
     """`errors.OptionError`, raised by a drop-in."""
 
 
+@final
+class PaddingError(errors.ShapeError, AssertionError):
+    """A padding mask of another shape: PyTorch raises AssertionError, and its tests ask that it is no RuntimeError."""
+
+
 _ALSO_TORCHS: dict[type[errors.SurgeonError], type[errors.SurgeonError]] = {
     kind.__bases__[0]: kind for kind in (ShapeError, ArgumentTypeError, DTypeError, DeviceError, MaskError, OptionError)
 }

@@ -307,7 +307,7 @@ def test_code_may_catch_that_its_small_pieces_were_too_many(tmp_path: Path, clos
                 kept.clear()
             return sum(len([1] * 9) for _ in range(10**5))
     """
-    outcome = run_source(tmp_path, source, replace(QUICK, memory_bytes=2**26))
+    outcome = run_source(tmp_path, source, replace(QUICK, memory_bytes=2**24), "fresh")
     assert (outcome.ended, outcome.value) == ("finished", 900000)
 
 
