@@ -23,6 +23,7 @@ QUICK = (
     "python -m tests.bad_call",
     "python -m tests.cases.table",
     "python -m tests.course",
+    "python -m tests.torchs_own",
     "python -m tests.versions",
     "python -m tests.viewer",
 )

@@ -208,7 +208,20 @@ NN_BUGS = [
     Mutant("output bias not zeroed", "nn/drop_in.py", "nn.init.zeros_(self.out_proj.bias)", "pass"),
     Mutant("nested padding attends", "nn/nested.py", ">= lengths[:, None]", "> lengths[:, None]"),
     Mutant("function aligned at the end", "nn/functional.py", 'align="start"', 'align="end"'),
-    Mutant("causal replaces the mask", "nn/functional.py", "causal if allowed is None else allowed & causal", "causal"),
+    Mutant("causal replaces the mask", "nn/functional.py", "if is_causal and attn_mask is not None:", "if False:"),
+    Mutant(
+        "a wrong padding mask is a RuntimeError, too",
+        "nn/drop_in_masks.py",
+        "raise PaddingError(",
+        "raise ShapeError(",
+    ),
+    Mutant(
+        "a bias with more digits is added",
+        "nn/drop_in_checks.py",
+        "tensor.dtype, query.dtype) == query.dtype",
+        "torch.half, torch.half) == torch.half",
+    ),
+    Mutant("queries of no numbers", "nn/functional.py", "if query.shape[-1] == key.shape[-1] == 0:", "if False:"),
     Mutant(
         "scale divides",
         "nn/functional.py",
