@@ -220,6 +220,19 @@ def _fits(family: str, said: list[str]) -> bool:
     return False
 
 
+def says_it_trains(parameter: inspect.Parameter) -> bool | None:
+    """Whether a switch of a call means training where it is on (True) or where it is off (False); None for another.
+
+    >>> says_it_trains(inspect.Parameter("is_training", inspect.Parameter.KEYWORD_ONLY, default=True))
+    True
+    """
+    if re.fullmatch(r"((is|in|do)_)?train(ing)?(_mode)?", parameter.name.lower()):
+        return True
+    if re.fullmatch(r"(is_)?(deterministic|inference|eval|evaluation|evaluate)(_mode)?", parameter.name.lower()):
+        return False
+    return None
+
+
 def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], text: Text) -> list[str]:
     """Return the forms in which a required argument is tried, the most plausible first."""
     name = parameter.name
@@ -227,6 +240,8 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
         return _mask_forms(name, role, text)
     if role == "weights":
         return _weight_forms(name)
+    if says_it_trains(parameter) is False:
+        return ["literal:True", "literal:False", "none"]
     if role in ("causal", "use_cache", "need_weights", "switch"):
         return ["literal:False", "literal:True", "none"]
     if role == "bias" and re.search(r"\b(list|sequence|iterable|tuple)\[", str(parameter.annotation), re.IGNORECASE):

@@ -19,7 +19,16 @@ from typing import Any
 import numpy as np
 
 from attention_surgeon.calls.argument import TOKENS, Argument, Library, Sizes
-from attention_surgeon.calls.arguments import Layout, argument, forms, layouts, method_of, roles_of, signature_of
+from attention_surgeon.calls.arguments import (
+    Layout,
+    argument,
+    forms,
+    layouts,
+    method_of,
+    roles_of,
+    says_it_trains,
+    signature_of,
+)
 from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
 from attention_surgeon.calls.construct import Maker
 from attention_surgeon.calls.draw import draw_parameters
@@ -193,7 +202,7 @@ class _Search:
 
     def _given(self, *, with_optional: bool) -> list[str]:
         """Return the arguments that a call gives: what must be given, tokens at least, a context of its own width."""
-        must = [p.name for p in self.parameters if p.default is p.empty]
+        must = [p.name for p in self.parameters if p.default is p.empty or p.default is says_it_trains(p)]
         tokens = [name for name, role in self.roles.items() if role in TOKENS]
         if with_optional or not self.parameters:
             return [*must, *(name for name in tokens if name not in must)]

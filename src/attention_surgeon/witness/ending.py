@@ -28,6 +28,7 @@ class Ending:
         beyond: What was done to the merged heads before the projection, in words; empty for nothing.
         added: The operation whose result is added in the place of the input, None for none.
         is_of_normed: Whether that is a norm of the input.
+        is_before_others: Whether other layers come after it, which take each token for itself: a feed-forward part.
     """
 
     fault: str | None = None
@@ -39,6 +40,7 @@ class Ending:
     beyond: str = ""
     added: int | None = None
     is_of_normed: bool = False
+    is_before_others: bool = False
 
 
 _QUIET = frozenset(
@@ -331,7 +333,29 @@ def _tail(flow: Flow, op: int, output: Array) -> Ending:
         return replace(found, tail=others)
     has_product = bool(after)
     is_sum = any(p > op and not flow.reaches(op, p) for p in flow.projections)  # of projections, as LoRA's
-    return Ending(projection=op, has_residual="add" in others and not is_sum, tail=others, is_known=not has_product)
+    is_before_others = has_product and _is_token_by_token(flow, op, output)
+    return Ending(
+        projection=op,
+        has_residual="add" in others and not is_sum,
+        tail=others,
+        is_known=not has_product or is_before_others,
+        is_before_others=is_before_others,
+    )
+
+
+def _is_token_by_token(flow: Flow, op: int, output: Array) -> bool:
+    """Whether a token of a result makes the same token of the output, and no other one."""
+    value = flow.ops[op].value
+    if value is None or value.ndim < 2 or value.shape[:-1] != output.shape[:-1]:
+        return False
+    tokens = np.arange(value.size).reshape(-1, value.shape[-1])
+    for token in (0, len(tokens) // 2, len(tokens) - 1):
+        returned = flow.plan.arrays(flow.disturbed_at(op, tokens[token]).returned)
+        other = to_numbers(returned[max(flow.plan.output, 0)])
+        moved = apart(output, other).reshape(len(tokens), -1).any(-1)
+        if np.flatnonzero(moved).tolist() != [token]:
+            return False
+    return True
 
 
 def _same_matrix(flow: Flow, one: int, two: int) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attention_surgeon.calls.names import size_of
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.steadiness import random_state_kept
 from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.caches import try_cache
 from attention_surgeon.witness.canon import MIXED
@@ -26,7 +27,7 @@ from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.pooled import with_mean_query, without_mean
 from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
-from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale
+from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale, speaks_of_no_scale
 
 _STEPS = (1e-3, 1e-5)  # of a difference; the small one where scores are steep
 _OTHERS = ("context", "key", "value")  # roles of what is attended to
@@ -136,8 +137,8 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
             for key, value in (_defaults(plan.target) | given).items()
         ),
         has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
-        is_unscaled=is_unscaled or promises_no_scale(name, says),
-        may_be_unscaled=may_be_unscaled(plan.target, made, name, says),
+        is_unscaled=is_unscaled or promises_no_scale(name),
+        may_be_unscaled=speaks_of_no_scale(says) or may_be_unscaled(plan.target, made, name, says),
         has_output_projection="multihead" in name.lower().replace("_", ""),
         rotates_values=bool(
             re.search(r"(rotary|rope|pos\w*)_?values?|values?_?(pe|rotary|rope|pos)", name, re.IGNORECASE)
@@ -251,7 +252,9 @@ class _Observer:
         if plan.library == "numpy" and re.search(r"\b(jnp|jax)\.", self.says):
             self.remarks.append("it was run with NumPy's functions in the place of JAX's")
         if not self._is_steady(flow):
-            return Observation("wrong", (), tuple(self.findings), tried=(_sizes_in_words(flow),))
+            verdict = "wrong" if self.findings else "unjudged"
+            tried = (_sizes_in_words(flow),)
+            return Observation(verdict, (), tuple(self.findings), tuple(self.unknown), tried=tried)
         reading = read(flow, expects=self.expects)
         self._add(reading, "")
         self.tried.append(_sizes_in_words(flow))
@@ -534,12 +537,27 @@ class _Observer:
             return True
         first = next((a for a, b in zip(*(trace.ops for trace in runs), strict=False) if _differ(a, b)), None)
         dropouts = [first] if first and ("dropout" in first.name or first.options.get("dropout_p")) else []
-        fault = "dropout_in_eval" if dropouts else "shares_state"
+        is_random = not dropouts and self._is_random(flow)
+        is_own_dropout = is_random and isinstance(flow.made, nn.Module) and "drop" in self.says.lower()
+        if is_random and not is_own_dropout:
+            self.unknown.append("each call draws other random numbers, as dropout does that nothing turns off")
+            return False
+        fault = "dropout_in_eval" if dropouts or is_own_dropout else "shares_state"
         words = "the same call gives another answer the second time"
-        if dropouts:
+        if dropouts or is_own_dropout:
             words = "weights are dropped in evaluation too"
         self.findings.append(Finding(fault, "weights", words, dropouts[0].place if dropouts else None))
         return False
+
+    def _is_random(self, flow: Flow) -> bool:
+        """Whether two calls that begin with the same seed give the same."""
+        answers = []
+        with random_state_kept():
+            for _ in range(2):
+                torch.manual_seed(0)
+                np.random.seed(0)  # noqa: NPY002  the target may draw from the old global source
+                answers.append(to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)]))
+        return not apart(*answers).any()
 
     def _changes_inputs(self, flow: Flow) -> bool:
         given = {name: value.clone() if isinstance(value, Tensor) else value for name, value in flow.inputs.items()}

@@ -15,6 +15,7 @@ from attention_surgeon.witness.ending import Ending, find_ending, joins_softmaxe
 from attention_surgeon.witness.findings import Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.mixing import find_head_mix
+from attention_surgeon.witness.products import as_product
 from attention_surgeon.witness.reading_rows import RowReader
 from attention_surgeon.witness.reading_scores import ScoreReader
 from attention_surgeon.witness.roots import Rows, find_root
@@ -99,7 +100,9 @@ class _Reader:
             "heads_averaged",
         }
         if found.name not in named:
-            if found.name != "rows_mix_tokens" or not found.core.scores or not self.notes.norm(found.core):
+            if found.core.scores and self._sums_over_tokens(found.core):
+                self.reading.unknown.append("its scores are of features with features: it attends over the channels")
+            elif found.name != "rows_mix_tokens" or not found.core.scores or not self.notes.norm(found.core):
                 self.reading.unknown.append(found.sentence)
             return
         op = (
@@ -109,6 +112,16 @@ class _Reader:
         )
         step = "output" if found.name == "weights_transposed" else "scores"
         self.notes.wrong(found.name, step, found.sentence, op)
+
+    def _sums_over_tokens(self, core: Core) -> bool:
+        """Whether the product of queries and keys runs over their tokens, and leaves none to the scores."""
+        op, sizes = self.flow.ops[core.scores[0]], self.flow.plan.sizes
+        product = as_product(op.name, op.inputs, op.options)
+        if product is None or op.value is None:
+            return False
+        summed = {product.sizes[letter] for letter in product.summed}
+        tokens = {sizes.n_q, sizes.n_k}
+        return summed <= tokens and not tokens & set(op.value.shape[-2:])
 
     def _one(self, core: Core, canon: Canon, other: Canon, *, is_first: bool) -> None:
         flow = self.flow
@@ -203,6 +216,8 @@ class _Reader:
                     ending.beyond, f"{ending.beyond} to the output"
                 )
             )
+        if ending.is_before_others:
+            reading.remarks.append("other layers come after the attention, which take each token for itself: not judged")
         if ending.has_residual:
             reading.remarks.append("the input is added to the output")
         others = [name for name in ending.tail if name in ("layer_norm", "rms_norm")]
