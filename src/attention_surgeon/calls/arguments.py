@@ -220,17 +220,18 @@ def _fits(family: str, said: list[str]) -> bool:
     return False
 
 
-def says_it_trains(parameter: inspect.Parameter) -> bool | None:
-    """Whether a switch of a call means training where it is on (True) or where it is off (False); None for another.
+def trains_by_default(parameter: inspect.Parameter) -> bool:
+    """Whether a call drops weights unless this switch says that it is no training.
 
-    >>> says_it_trains(inspect.Parameter("is_training", inspect.Parameter.KEYWORD_ONLY, default=True))
+    >>> trains_by_default(inspect.Parameter("is_training", inspect.Parameter.KEYWORD_ONLY, default=True))
     True
     """
-    if re.fullmatch(r"((is|in|do)_)?train(ing)?(_mode)?", parameter.name.lower()):
-        return True
-    if re.fullmatch(r"(is_)?(deterministic|inference|eval|evaluation|evaluate)(_mode)?", parameter.name.lower()):
-        return False
-    return None
+    name, default = parameter.name.lower(), parameter.default
+    return default is True and bool(_TRAINS.fullmatch(name)) or default is False and bool(_EVALUATES.fullmatch(name))
+
+
+_TRAINS = re.compile(r"((is|in|do)_)?train(ing)?(_mode)?")
+_EVALUATES = re.compile(r"(is_)?(deterministic|inference|eval|evaluation|evaluate)(_mode)?")
 
 
 def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], text: Text) -> list[str]:
@@ -240,7 +241,7 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
         return _mask_forms(name, role, text)
     if role == "weights":
         return _weight_forms(name)
-    if says_it_trains(parameter) is False:
+    if _EVALUATES.fullmatch(name.lower()):
         return ["literal:True", "literal:False", "none"]
     if role in ("causal", "use_cache", "need_weights", "switch"):
         return ["literal:False", "literal:True", "none"]

@@ -26,8 +26,8 @@ from attention_surgeon.calls.arguments import (
     layouts,
     method_of,
     roles_of,
-    says_it_trains,
     signature_of,
+    trains_by_default,
 )
 from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
 from attention_surgeon.calls.construct import Maker
@@ -143,6 +143,8 @@ class _Search:
             if self.attempts >= _ATTEMPTS or time.process_time() > self.end:
                 break
         if self.best is None and self.made:
+            self._with_masks()
+        if self.best is None and self.made:
             self._climb(*self.made[0])
         if self.best is not None:
             return self.best[1]
@@ -202,7 +204,7 @@ class _Search:
 
     def _given(self, *, with_optional: bool) -> list[str]:
         """Return the arguments that a call gives: what must be given, tokens at least, a context of its own width."""
-        must = [p.name for p in self.parameters if p.default is p.empty or p.default is says_it_trains(p)]
+        must = [p.name for p in self.parameters if p.default is p.empty or trains_by_default(p)]
         tokens = [name for name, role in self.roles.items() if role in TOKENS]
         if with_optional or not self.parameters:
             return [*must, *(name for name in tokens if name not in must)]
@@ -310,6 +312,19 @@ class _Search:
     def _refusal(self, reason: str) -> Refusal:
         tried = sorted(self.errors, key=lambda words: -self.errors[words])
         return refusal(getattr(self.target, "__name__", type(self.target).__name__), tried, self.attempts, reason)
+
+    def _with_masks(self) -> None:
+        """Give the masks that may be left out by their defaults, where no call without them worked."""
+        masks = [p.name for p in self.parameters if p.default is None and self.roles[p.name] in ("mask", "padding")]
+        if not masks:
+            return
+        self.required = [*self._given(with_optional=False), *masks]
+        end = time.process_time() + _SECONDS / 2
+        for one in self.made[:2]:
+            for is_usual in (True, False):
+                for _ in self._calls(*one, FIRST_LENGTHS, is_likely=True, is_usual=is_usual):
+                    if (self.best is not None and self.best[0][2] == 0) or time.process_time() > end:
+                        return
 
     def _climb(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> None:
         """Change one argument at a time and keep what gets further down the text, where all at once are too many."""

@@ -126,6 +126,7 @@ def _where_square(plan: Plan, made: Any, says: str, argument: Any) -> Claim | No
 _OF_WINDOWS = re.compile(r"\b(num(ber)?_?(of)?_?w(in(dow)?s)?|nW)\b", re.IGNORECASE)
 """What a text says of a mask that has one part for each window of a picture."""
 _WINDOWS = 2
+_OTHER_BATCH = 4  # sequences: no other size of a plain call is this
 
 
 def _of_windows(plan: Plan, made: Any, says: str, claim: Claim, argument: Any) -> Claim:
@@ -356,9 +357,25 @@ class _Trier:
                 return Claim(argument.name, ("given, hides the future whatever it holds",))
             words = f"`{argument.name}` hides the future whatever it holds; is that what it is for?"
             return Claim(argument.name, (meant[0][2],), unknown=words)
+        meant = [seen for seen in meant if self._is_taken_elsewhere(argument, seen[2])]
         if meant:
             return self._beside(self._wrong(argument, *meant[0]), meanings)
         return self._meant(argument, meanings) if meanings else Claim(argument.name)
+
+    def _is_taken_elsewhere(self, argument: Any, words: str) -> bool:
+        """Whether a mask of this form is taken with another number of sequences, too.
+
+        One that is refused then fits by chance: its sequences stand in an axis of groups or heads, of which there are
+        as many.
+        """
+        form, kind = _taken_apart(words)
+        if "b" not in form:
+            return True
+        try:
+            other = _Trier(self.plan, self.made, self.says, batch=_OTHER_BATCH)
+        except Exception:  # noqa: BLE001  a size that is refused says nothing of the mask
+            return True
+        return other._given(argument, other._as_value(other._allowed(form), form, kind)) is not None
 
     def _beside(self, claim: Claim, meanings: dict[str, list[str]]) -> Claim:
         """Return what came of a mask that was misread in one form, with what the other forms were taken for."""

@@ -465,6 +465,8 @@ class _Observer:
 
     def _returned(self, flow: Flow, *, are_asked_for: bool = False) -> None:
         """Whether the weights that are returned are those that were used."""
+        if any(finding.step == "weights" for finding in self.findings):
+            return  # those that are returned may be right
         arrays = self.plan.arrays(flow.base.returned)
         try:
             cores = find_cores(flow)
@@ -511,7 +513,8 @@ class _Observer:
     def _unused(self, flow: Flow) -> None:
         """Find parameters that change nothing: a bias that is never added, a projection that is never applied."""
         before = to_numbers(self.plan.arrays(flow.base.returned)[max(self.plan.output, 0)])
-        for name, bumped in _bumped_parameters(flow.made):
+        own = vars(self.plan.bare()) if not isinstance(flow.made, nn.Module) and hasattr(flow.made, "__dict__") else {}
+        for name, bumped in _bumped_parameters(flow.made, own):
             with bumped:
                 after = to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)])
             if _PROJECTION.search(name) and before.shape == after.shape and not apart(before, after).any():
@@ -688,9 +691,16 @@ _PROJECTION = re.compile(
 )
 
 
-def _bumped_parameters(made: Any) -> Iterator[tuple[str, contextlib.AbstractContextManager[None]]]:
-    """Yield every parameter by name with a context in which it holds other numbers."""
-    held = dict(made.named_parameters()) if isinstance(made, nn.Module) else getattr(made, "__dict__", {})
+def _bumped_parameters(
+    made: Any, own: Mapping[str, Any]
+) -> Iterator[tuple[str, contextlib.AbstractContextManager[None]]]:
+    """Yield every parameter by name with a context in which it holds other numbers.
+
+    Args:
+        made: The object.
+        own: What a fresh one holds, if it is no module: what a call leaves in it is no parameter.
+    """
+    held = dict(made.named_parameters()) if isinstance(made, nn.Module) else {name: vars(made)[name] for name in own}
     for name, value in held.items():
         if isinstance(value, Tensor | np.ndarray) and to_numbers(value).dtype.kind == "f":
             yield name, _bumped(value)

@@ -155,12 +155,24 @@ class _Reader:
             return
         normaliser = find_normaliser(canon)
         if not normaliser.is_known:
-            self.reading.unknown.append("its weights are no softmax of its scores over the keys")
+            self._no_softmax(core, canon)
         elif normaliser.fault is not None:
             words = _NORMALISERS.get(normaliser.fault, "rows of the weights do not sum to 1")
             self.notes.wrong(normaliser.fault, "weights", words, core.softmax)
         elif np.abs(np.nan_to_num(canon.used) - np.nan_to_num(canon.weights)).max() > 1e-6:
             self._changed_weights(core, canon, other)
+
+    def _no_softmax(self, core: Core, canon: Canon) -> None:
+        """Say that weights are no softmax; one that dropout makes larger in evaluation too is a mistake."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = canon.weights / softmax(canon.masked)
+        by = float(np.nanmean(ratio))
+        rates = [p for p in self.flow.plan.constructor.values() if isinstance(p, float) and 0 < p < 1]
+        if np.nanmax(np.abs(ratio - by)) < 1e-5 and any(abs(by * (1 - p) - 1) < 1e-5 for p in rates):
+            words = f"in evaluation the weights are multiplied by {by:.4g}, as dropout does with those that it leaves"
+            self.notes.wrong("dropout_scale_in_eval", "weights", words, core.softmax)
+        else:
+            self.reading.unknown.append("its weights are no softmax of its scores over the keys")
 
     def _changed_weights(self, core: Core, canon: Canon, other: Canon) -> None:
         """Say what was done to the weights between the softmax and the values."""
