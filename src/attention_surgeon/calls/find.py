@@ -61,6 +61,7 @@ _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
 _WIDEST = 2048  # features of a layer at its author's own sizes
 _TOLD = re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)")
+_OF_SEQUENCES = re.compile(r"(keep|hide|add|one):b")  # a mask for each of several
 _MIXES = "it attends over several axes of its input at once, or one softmax serves several sequences; I judge neither"
 _LONGEST = 300  # tokens
 
@@ -366,6 +367,8 @@ class _Search:
         for lengths, layout in lengths_of(kinds, some, self.roles):
             for sizes, widths in widths_of(made, self.maker, proposal, layout, lengths, self.roles):
                 for combination in combinations:
+                    if "b" not in layout.query and any(_OF_SEQUENCES.match(form) for form in combination):
+                        continue
                     chosen = dict(zip((p.name for p in others), combination, strict=True))
                     yield (
                         tuple(self._argument(p, layout, widths, chosen) for p in self.parameters),

@@ -287,6 +287,8 @@ def _arrays(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Array]
     for value in (*args, *kwargs.values()):
         if isinstance(value, tuple | list):
             yield from _arrays(tuple(value), {})
+        elif isinstance(value, torch.nn.Parameter) and value.dtype == torch.float64:
+            yield value.detach().cpu().numpy()  # no copy: every run would keep one of every matrix
         elif isinstance(value, Tensor | np.ndarray):
             yield to_numbers(value)
 
