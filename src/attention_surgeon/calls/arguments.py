@@ -227,7 +227,8 @@ def trains_by_default(parameter: inspect.Parameter) -> bool:
     True
     """
     name, default = parameter.name.lower(), parameter.default
-    return default is True and bool(_TRAINS.fullmatch(name)) or default is False and bool(_EVALUATES.fullmatch(name))
+    pattern = {True: _TRAINS, False: _EVALUATES}.get(default) if isinstance(default, bool) else None
+    return pattern is not None and bool(pattern.fullmatch(name))
 
 
 _TRAINS = re.compile(r"((is|in|do)_)?train(ing)?(_mode)?")

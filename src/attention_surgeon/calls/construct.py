@@ -105,7 +105,7 @@ class Maker:
         """Whether a default is better than what is proposed."""
         if proposal.keeps in ("defaults", "author"):
             return role != "dropout"
-        if isinstance(default, bool) or (default is None and role not in ("kv_heads",)):
+        if isinstance(default, bool) or (default is None and role not in ("kv_heads", "heads", "width")):
             return True
         return isinstance(default, str | tuple | list | dict) or callable(default)
 
@@ -226,7 +226,9 @@ class Maker:
         own, role = _get(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
-        if own is EMPTY and role not in ("kv_heads", "head_size") and self.text.may_be_none(name):
+        if own is None and self._must_be_given(name, role):
+            own = EMPTY
+        elif own is EMPTY and role not in ("kv_heads", "head_size") and self.text.may_be_none(name):
             own = None
         if own is not EMPTY and (role not in _WISHED or self._stays(role, own, proposal)):
             return own
@@ -241,6 +243,10 @@ class Maker:
             return self._made_up(made, proposal)
         except LookupError:
             return None  # not False, which would say that it is a switch
+
+    def _must_be_given(self, name: str, role: Size) -> bool:
+        """Whether a field that is None by default may not stay so: that is asserted, or a size is read unasked."""
+        return self.text.may_not_be_none(name) or (role == "head_size" and not self.text.may_be_none(name))
 
     def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
         """Return the author's own configuration of this kind: the default, an instance or a class in the file."""
@@ -297,7 +303,7 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("bucket",), 8),
     (("distance", "relative"), 16),
     (("device",), "cpu"),
-    (("dtype",), None),
+    (("dtype", "data_type"), None),
     (("seed",), 0),
     (("rank", "lora"), 12),
     (("kernel",), 3),
@@ -340,7 +346,7 @@ def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _get(base: Any, name: str) -> Any:
-    if isinstance(base, Mapping):
+    if isinstance(base, Mapping) and (type(base) is dict or name in base):
         return base.get(name, EMPTY)
     return EMPTY if base is EMPTY or base is None else getattr(base, name, EMPTY)
 
@@ -380,7 +386,7 @@ def _required(function: Any) -> bool:
 
 def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
     """Return a configuration like `base` with these values."""
-    if isinstance(base, dict) or (base is EMPTY and is_dict):
+    if type(base) is dict or (is_dict and (base is EMPTY or isinstance(base, dict))):
         return {**(base if isinstance(base, dict) else {}), **values}
     if base is EMPTY or base is None:
         return types.SimpleNamespace(**values)

@@ -38,7 +38,7 @@ from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import Plan, Refusal
 from attention_surgeon.calls.reasons import made_by, refusal, words_of_error
 from attention_surgeon.calls.sizes import Proposal, proposals
-from attention_surgeon.calls.source import Text, text_of
+from attention_surgeon.calls.source import Text, globals_of, text_of
 from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, PICTURE, lengths_of, widths_of
 
 _USES: tuple[tuple[Library, str], ...] = (
@@ -161,9 +161,13 @@ class _Search:
         for library, pattern in _USES:
             if re.search(pattern, self.text.source):
                 return library
-        imported = {v.__name__.split(".")[0] for v in self.text.names.values() if inspect.ismodule(v)}
-        libraries: list[Library] = [library for library, _ in _USES if library in imported]
-        return libraries[0] if libraries else "torch"
+        parts = (globals_of(v) for v in self.text.names.values() if inspect.isclass(v) or inspect.isfunction(v))
+        for names in (self.text.names, *parts):  # its file, then those that its file takes parts from
+            imported = {v.__name__.split(".")[0] for v in names.values() if inspect.ismodule(v)}
+            libraries: list[Library] = [library for library, _ in _USES if library in imported]
+            if libraries:
+                return libraries[0]
+        return "torch"
 
     def _plans(self) -> Iterator[Plan | None]:
         """Yield what came of each attempt: first in likely layouts at all sizes, then in others."""

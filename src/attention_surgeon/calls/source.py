@@ -143,6 +143,10 @@ class Text:
         """Whether a parameter or field is compared with None."""
         return bool(re.search(rf"\b{re.escape(name)}\s+is\s+(not\s+)?None\b", self.source))
 
+    def may_not_be_none(self, name: str) -> bool:
+        """Whether it is asserted of a field that it is not None."""
+        return bool(re.search(rf"\bassert\s+(\w+\.)*{re.escape(name)}\s+is\s+not\s+None\b", self.source))
+
     def is_switch(self, name: str) -> bool:
         """Whether a parameter or field is asked for as yes or no: `if self.name:`, `not name`."""
         return bool(re.search(rf"\b(if|elif|not|and|or)\s+(\w+\.)*{re.escape(name)}\s*(:|\)|\bor\b|\band\b|\belse\b|$)",
@@ -196,18 +200,21 @@ class Text:
 
 def _unpacking(targets: ast.Tuple, value: ast.expr, name: str) -> str:
     """Return the axes of one unpacking: `b, n, _ = x.shape`; `b, c, *rest = x.shape` ends with `*`."""
+    others = 0
+    if isinstance(value, ast.Tuple) and isinstance(value.elts[0], ast.Starred):  # `b, n, _, h = *x.shape, self.heads`
+        value, others = value.elts[0].value, len(value.elts) - 1
     text = ast.unparse(value)
     if not re.match(rf"\*?\(?{re.escape(name)}\.(shape|size\(\))", text.strip("(")):
         return ""
     if text not in (f"{name}.shape", f"{name}.size()"):
         return ""
-    *firsts, last = targets.elts
+    *firsts, last = targets.elts[: len(targets.elts) - others]
     if any(isinstance(part, ast.Starred) for part in firsts) or not firsts:
         return ""
-    named = [part.id if isinstance(part, ast.Name) else "" for part in targets.elts]
+    named = [part.id if isinstance(part, ast.Name) else "" for part in (*firsts, last)]
     axes = [axis_of(word) if word else "?" for word in named]
     words = [word.lower().strip("_") for word in named]
-    for rows, columns in (("h", "w"), ("height", "width")):  # `b, h, w, _`: a picture, no heads
+    for rows, columns in (("h", "w"), ("height", "width"), ("n_h", "n_w")):  # `b, h, w, _`: a picture, no heads
         if rows in words and columns in words:
             axes[words.index(rows)], axes[words.index(columns)] = "y", "x"
     return "".join([*axes[:-1], "*" if isinstance(last, ast.Starred) else axes[-1]])

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from attention_surgeon.calls.definitions import others_of_file
+from attention_surgeon.calls.device import without_gpu
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
@@ -59,7 +60,7 @@ def diagnose(target: Any, contract: Contract | str | None = None, **options: Any
     """
     start = time.perf_counter()
     choices = contracts_for(target, contract, **options)
-    with surroundings_kept():
+    with surroundings_kept(), without_gpu():
         best = _by_both(target, choices, contract, options)
         best = best if contract is not None else _with_the_rest(best, target)
     return dataclasses.replace(best, seconds=time.perf_counter() - start)

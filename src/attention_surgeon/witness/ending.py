@@ -66,6 +66,8 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     if merged is None:
         return Ending(is_known=False, projection=op, op=op)
     fault = merge_fault(heads, merged, _beside(flow))
+    if fault is not None and _is_put_back(flow, op, heads, merged, output):
+        fault = None
     beyond = _beyond_merging(flow, op, cores[0], canons[0]) if fault == "unknown" and len(cores) == 1 else None
     if beyond is not None:
         name, fault = beyond
@@ -75,6 +77,18 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
         known = fault != "unknown"
         return Ending(fault if known else None, known, op, op=op)
     return _tail(flow, op, output)
+
+
+def _is_put_back(flow: Flow, op: int, heads: Array, merged: Array, output: Array) -> bool:
+    """Whether tokens that were moved, as a window's shift does, enter the projection whole and come out in order."""
+    b, h, n, d = heads.shape
+    right, value = heads.transpose(0, 2, 1, 3).reshape(b * n, h * d), flow.ops[op].value
+    if merged.shape != right.shape or value is None or value.size != output.size or output.size % (b * n):
+        return False
+    found = [np.flatnonzero(~apart(np.broadcast_to(row, merged.shape), merged).any(-1)) for row in right]
+    if any(len(places) != 1 for places in found):
+        return False
+    return _same(value.reshape(b * n, -1)[[int(places[0]) for places in found]], output.reshape(b * n, -1))
 
 
 def joins_softmaxes(flow: Flow, ending: Ending, cores: Sequence[Core]) -> bool:

@@ -229,7 +229,7 @@ class _Reader:
                 )
             )
         if ending.is_before_others:
-            reading.remarks.append("other layers come after the attention, which take each token for itself: not judged")
+            reading.remarks.append("the layers behind the attention, which take each token for itself, were not judged")
         if ending.has_residual:
             reading.remarks.append("the input is added to the output")
         others = [name for name in ending.tail if name in ("layer_norm", "rms_norm")]
