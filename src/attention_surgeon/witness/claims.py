@@ -206,7 +206,7 @@ def _names_in(node: ast.AST) -> set[str]:
 
 class _Trier:
     def __init__(self, plan: Plan, made: Any, says: str, **sizes: int) -> None:
-        self.plan, self.made, self.says = plan, made, says
+        self.plan, self.made, self.says, self.sizes = plan, made, says, sizes
         self.inputs, self.others = plan.draw(seed=0, **sizes), plan.draw(seed=1, **sizes)
         self.flow = Flow(plan, made, self.inputs, self.others)
         self.core = find_cores(self.flow)[0]
@@ -372,7 +372,7 @@ class _Trier:
         if "b" not in form:
             return True
         try:
-            other = _Trier(self.plan, self.made, self.says, batch=_OTHER_BATCH)
+            other = _Trier(self.plan, self.made, self.says, **{**self.sizes, "batch": _OTHER_BATCH})
         except Exception:  # noqa: BLE001  a size that is refused says nothing of the mask
             return True
         return other._given(argument, other._as_value(other._allowed(form), form, kind)) is not None

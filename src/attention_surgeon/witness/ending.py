@@ -85,10 +85,14 @@ def _is_put_back(flow: Flow, op: int, heads: Array, merged: Array, output: Array
     right, value = heads.transpose(0, 2, 1, 3).reshape(b * n, h * d), flow.ops[op].value
     if merged.shape != right.shape or value is None or value.size != output.size or output.size % (b * n):
         return False
-    found = [np.flatnonzero(~apart(np.broadcast_to(row, merged.shape), merged).any(-1)) for row in right]
-    if any(len(places) != 1 for places in found):
-        return False
-    return _same(value.reshape(b * n, -1)[[int(places[0]) for places in found]], output.reshape(b * n, -1))
+    order = _order_of(right, merged)
+    return order is not None and _same(value.reshape(b * n, -1)[order], output.reshape(b * n, -1))
+
+
+def _order_of(rows: Array, moved: Array) -> list[int] | None:
+    """Return where each row stands among the same rows in another order; None where they are not the same."""
+    found = [np.flatnonzero(~apart(np.broadcast_to(row, moved.shape), moved).any(-1)) for row in rows]
+    return [int(places[0]) for places in found] if all(len(places) == 1 for places in found) else None
 
 
 def joins_softmaxes(flow: Flow, ending: Ending, cores: Sequence[Core]) -> bool:
@@ -249,7 +253,8 @@ def merge_fault(heads: Array, merged: Array, beside: int = 1) -> str | None:
         if _are_whole_heads(right, merged.reshape(b, n, h, d)):
             return "heads_out_of_order"
         if _same(np.sort(merged, None), np.sort(heads, None)):
-            return "heads_merged_without_transpose"
+            is_moved = _order_of(right.reshape(merged.shape), merged) is not None
+            return "tokens_out_of_order" if is_moved else "heads_merged_without_transpose"
     if merged.shape == (b * n, d) and h > 1:
         for fault, value in (("head_outputs_averaged", heads.mean(1)), ("first_head_only", heads[:, 0])):
             if _same(merged, value.reshape(b * n, d)):

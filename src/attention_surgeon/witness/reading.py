@@ -45,6 +45,7 @@ _ENDINGS = {
     "residual_added_to_layer": "the input is added more than once",
     "residual_missing": "its text says that the input is added to the output, and it is not",
     "residual_multiplied": "the input is multiplied with the output",
+    "tokens_out_of_order": "the tokens come out in another order than they came in",
     "residual_of_projection": "what is added to the output is a projection or a norm of the input, not the input",
 }
 """What is said of a fault behind the heads."""

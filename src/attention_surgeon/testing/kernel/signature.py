@@ -1,7 +1,9 @@
 """How a kernel is called: which parameter is which, and what their names promise."""
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -184,7 +186,8 @@ def read_kernel(target: Any) -> KernelSignature:
         any(name.startswith("triton") for name in _modules(function)),
         bool(re.search(r"group|gqa|mqa|kv_?head|heads_kv|n_?rep|repeat|expand|multiple of|//", says, re.IGNORECASE)),
         bool(re.search(_WHOLE, says, re.IGNORECASE)),
-        any(its == "scale" and re.search(rf"/=? *{re.escape(given)}\b", says) for given, its in roles.items()),
+        not _copies_pytorch(name, roles)
+        and any(its == "scale" and _divides_by(given, says) for given, its in roles.items()),
     )
 
 
@@ -247,6 +250,20 @@ def _masks(name: str, roles: Mapping[str, str], says: str) -> tuple[str, ...]:
         return ("added",)
     declared = declared_polarity(says)
     return () if declared is None else (declared,)
+
+
+def _divides_by(name: str, says: str) -> bool:
+    """Whether a text divides something by a name."""
+    try:
+        tree = ast.parse(textwrap.dedent(says))
+    except SyntaxError:
+        return False
+    divisors = (
+        node.right if isinstance(node, ast.BinOp) else node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
+    )
+    return any(isinstance(divisor, ast.Name) and divisor.id == name for divisor in divisors)
 
 
 def _copies_pytorch(name: str, roles: Mapping[str, str]) -> bool:
