@@ -18,7 +18,7 @@ from typing import Any
 from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.calls.names import Size, size_of, words_of
 from attention_surgeon.calls.sizes import Proposal, number, numbers
-from attention_surgeon.calls.source import Text
+from attention_surgeon.calls.source import Text, text_of
 from attention_surgeon.signatures import parameters_of
 
 EMPTY = inspect.Parameter.empty
@@ -49,7 +49,15 @@ class Maker:
             found |= {name: _BESIDE[size] for name in found if (size := name.lower().replace("_", "")) in _BESIDE}
         for name, role in list(found.items()):
             if role == "config":
-                found |= {field: size_of(field) for field in _leaves(self.text.fields(name))}
+                found |= {field: size_of(field) for field in _leaves(self.fields(name))}
+        return found
+
+    def fields(self, name: str) -> dict[str, Any]:
+        """Return what is read of a configuration, here and by the classes of the file that it is handed on to."""
+        found = self.text.fields(name)
+        for kind, parameter in self.text.handed_to(name):
+            inner = Maker(kind, text_of(kind), {}).fields(parameter) if kind is not self.target else {}
+            found = inner | found
         return found
 
     def _role(self, parameter: inspect.Parameter) -> Size:
@@ -105,7 +113,7 @@ class Maker:
         """Whether a default is better than what is proposed."""
         if proposal.keeps in ("defaults", "author"):
             return role != "dropout"
-        if isinstance(default, bool) or (default is None and role not in ("kv_heads", "heads", "width")):
+        if isinstance(default, bool) or (default is None and role not in ("kv_heads",)):
             return True
         return isinstance(default, str | tuple | list | dict) or callable(default)
 
@@ -130,6 +138,9 @@ class Maker:
             return self.text.names[name]
         if _is_enum(parameter.annotation):
             return next(iter(parameter.annotation))
+        if _is_module_class(parameter.annotation):
+            kind = parameter.annotation
+            return kind(**Maker(kind, text_of(kind), {}).values(proposal))
         inner = self._inner_attention(name)
         if inner is not None:
             return inner
@@ -213,7 +224,7 @@ class Maker:
         raise LookupError(f"I do not know which module the constructor's `{name}` should be")
 
     def _config(self, parameter: inspect.Parameter, proposal: Proposal) -> Any:
-        fields = self.text.fields(parameter.name)
+        fields = self.fields(parameter.name)
         base = self._base(parameter, fields)
         values = {name: self._field(name, default, base, proposal) for name, default in fields.items()}
         return _configuration(base, values, self.text.is_subscripted(parameter.name))
@@ -246,7 +257,9 @@ class Maker:
 
     def _must_be_given(self, name: str, role: Size) -> bool:
         """Whether a field that is None by default may not stay so: that is asserted, or a size is read unasked."""
-        return self.text.may_not_be_none(name) or (role == "head_size" and not self.text.may_be_none(name))
+        return self.text.may_not_be_none(name) or (
+            role in ("heads", "head_size", "width") and not self.text.may_be_none(name)
+        )
 
     def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
         """Return the author's own configuration of this kind: the default, an instance or a class in the file."""
@@ -331,6 +344,12 @@ def _is_own_class(note: Any) -> bool:
         and note.__module__ not in ("builtins", "typing", "torch", "numpy")
         and not note.__module__.startswith("torch.")
     )
+
+
+def _is_module_class(note: Any) -> bool:
+    from torch import nn
+
+    return _is_own_class(note) and issubclass(note, nn.Module) and note is not nn.Module
 
 
 def _is_enum(note: Any) -> bool:

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from attention_surgeon.signatures import parameters_of
+
 _BATCH = (
     r"b|bs|bsz|bsize|batch(_size)?s?|nb|n_batch|nbatch|batches|num_batch|n_batches|b_|bn|b_?n|b_windows|total_windows"
 )
@@ -90,6 +92,22 @@ class Text:
             if not isinstance(place.get(path[-1]), dict) and place.get(path[-1], ...) is ...:
                 place[path[-1]] = default
         return found
+
+    def handed_to(self, name: str) -> Iterator[tuple[type, str]]:
+        """Yield the classes of the file that are given a parameter as it is, each with what they call it."""
+        for node in ast.walk(self.tree):
+            kind = (
+                self.names.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+            )
+            if not isinstance(node, ast.Call) or not inspect.isclass(kind) or kind.__module__.startswith("torch"):
+                continue
+            parameters = [p.name for p in parameters_of(kind) or ()]
+            for place, argument in enumerate(node.args[: len(parameters)]):
+                if _root(argument) == name:
+                    yield kind, parameters[place]
+            for keyword in node.keywords:
+                if _root(keyword.value) == name and keyword.arg in parameters:
+                    yield kind, str(keyword.arg)
 
     def is_subscripted(self, name: str) -> bool:
         """Whether a configuration is read as a dictionary."""

@@ -163,7 +163,8 @@ def _by_answers(
     if made is not None:
         return made
     best, choice = _best_of(choices, target)
-    if contract is None and best.verdict == "wrong" and not _says_what_it_is(target) and not best.is_recognised:
+    is_unknown = not _says_what_it_is(target) and not best.is_recognised
+    if contract is None and best.verdict == "wrong" and (is_unknown or _says_another(target, best)):
         reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
         return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
     if best.contract_name == "transformers" and best.verdict == "right":
@@ -251,6 +252,12 @@ def _says_what_it_is(target: Any) -> bool:
     """Whether the name of a function says that it is one that a contract knows."""
     name = getattr(target, "__name__", "").lower()
     return any(word in name for word in ("mask", "softmax", "attention", "attend", "analyze", "statistic", "entropy"))
+
+
+def _says_another(target: Any, found: Diagnosis) -> bool:
+    """Whether what was judged as a softmax, for want of anything better, says by its name that it makes a mask."""
+    name = getattr(target, "__name__", "").lower()
+    return found.contract_name == "softmax" and "mask" in name and "softmax" not in name
 
 
 def _is_attention(choices: Sequence[Contract]) -> bool:

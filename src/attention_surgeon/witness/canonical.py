@@ -33,8 +33,10 @@ def _divided(canon: Canon, core: Core, trace: Trace) -> Canon:
     output = weights @ canon.v
     wanted = np.sort(output, None)
     for op in trace.ops[core.combine + 1 :]:
-        is_output = op.value is not None and op.value.size == output.size and op.value.dtype.kind == "f"
-        if is_output and not apart(np.sort(op.value, None), wanted).any():
+        value = op.value
+        if value is None or value.size != output.size or value.dtype.kind != "f":
+            continue
+        if not apart(np.sort(value, None), wanted).any():
             return replace(canon, weights=weights, used=weights, output=output)
     return canon
 
