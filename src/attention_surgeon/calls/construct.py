@@ -257,9 +257,8 @@ class Maker:
 
     def _must_be_given(self, name: str, role: Size) -> bool:
         """Whether a field that is None by default may not stay so: that is asserted, or a size is read unasked."""
-        return self.text.may_not_be_none(name) or (
-            role in ("heads", "head_size", "width") and not self.text.may_be_none(name)
-        )
+        is_size = role in ("heads", "head_size", "width")
+        return self.text.may_not_be_none(name) or (is_size and not self.text.may_be_none(name))
 
     def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
         """Return the author's own configuration of this kind: the default, an instance or a class in the file."""

@@ -96,10 +96,10 @@ class Text:
     def handed_to(self, name: str) -> Iterator[tuple[type, str]]:
         """Yield the classes of the file that are given a parameter as it is, each with what they call it."""
         for node in ast.walk(self.tree):
-            kind = (
-                self.names.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
-            )
-            if not isinstance(node, ast.Call) or not inspect.isclass(kind) or kind.__module__.startswith("torch"):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            kind = self.names.get(node.func.id)
+            if not inspect.isclass(kind) or kind.__module__.startswith("torch"):
                 continue
             parameters = [p.name for p in parameters_of(kind) or ()]
             for place, argument in enumerate(node.args[: len(parameters)]):

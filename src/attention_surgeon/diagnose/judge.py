@@ -9,6 +9,7 @@ from typing import Any
 
 from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.calls.device import without_gpu
+from attention_surgeon.calls.reasons import refusal, words_of_error
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
@@ -309,6 +310,8 @@ def _bound(contract: Contract, target: Any) -> Subject:
         return contract.bind(target)
     except SurgeonError:
         raise
+    except ModuleNotFoundError as error:
+        raise UnjudgedError(f"{refusal(target.__name__, [words_of_error(error)], 1).reason}.") from error
     except Exception as error:
         raise UnjudgedError(f"it raises when it is made: {type(error).__name__}: {error}") from error
 
