@@ -97,6 +97,9 @@ class Maker:
         if role == "config":
             return self._config(parameter, proposal)
         default = parameter.default
+        if default is EMPTY and _is_module_class(parameter.annotation):
+            kind = parameter.annotation
+            return kind(**Maker(kind, text_of(kind), {}).values(proposal))
         if default is not EMPTY and (role not in _WISHED or self._stays(role, default, proposal)):
             return EMPTY
         if proposal.keeps == "author" and isinstance(self.text.names.get(parameter.name), int | float | str):
@@ -138,9 +141,6 @@ class Maker:
             return self.text.names[name]
         if _is_enum(parameter.annotation):
             return next(iter(parameter.annotation))
-        if _is_module_class(parameter.annotation):
-            kind = parameter.annotation
-            return kind(**Maker(kind, text_of(kind), {}).values(proposal))
         inner = self._inner_attention(name)
         if inner is not None:
             return inner

@@ -5,6 +5,7 @@ own masks; a function whose name says nothing is left alone.
 """
 
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -207,8 +208,8 @@ def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis 
     if meaning == "padding" and returned.ndim == 4 and returned.shape[-1] == 1 < returned.shape[-2]:
         return _wrong(name, "mask_hides_queries", case, returned[0, 0], np.broadcast_to(allowed[:1], (1, drawn.n)))
     is_additive = returned.dtype.kind == "f" and bool((returned < _HIDES).any() or not np.isfinite(returned).all())
-    numbers = _squeezed(returned, allowed.ndim)
-    if numbers is None or numbers.shape != allowed.shape:
+    numbers = _squeezed(returned, allowed.shape)
+    if numbers is None:
         return None
     given = numbers > _HIDES if is_additive else numbers.astype(bool)
     if numbers.dtype.kind == "f" and numbers.min() < 0 and not is_additive:
@@ -302,15 +303,13 @@ def _of_triangles(i: Array, j: Array) -> Iterator[tuple[str, Array]]:
     yield "causal_reversed", j > i
 
 
-def _squeezed(given: Array, ndim: int) -> Array | None:
-    """Take off axes of one, or of the same again and again, until as many are left as are wanted."""
-    while given.ndim > ndim:
-        axes = [axis for axis in range(given.ndim) if given.shape[axis] == 1]
-        axes += [axis for axis in range(given.ndim - 1) if (given == given.take([0], axis)).all()]
-        if not axes:
-            return None
-        given = given.take(0, axes[0])
-    return given
+def _squeezed(given: Array, shape: tuple[int, ...]) -> Array | None:
+    """Take off axes of one, or of the same again and again, so that a shape is left; None where that cannot be."""
+    for axes in itertools.combinations(range(given.ndim), max(0, given.ndim - len(shape))):
+        rest = given[tuple(0 if axis in axes else slice(None) for axis in range(given.ndim))]
+        if rest.shape == shape and (given == np.expand_dims(rest, axes)).all():
+            return rest
+    return None
 
 
 def _matrix(values: Array) -> Array:
