@@ -205,7 +205,7 @@ def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis 
         for v in case.arguments.values()
     ):
         allowed = np.arange(drawn.n)[None, :] < drawn.lengths[:, None]
-    if meaning == "padding" and returned.ndim == 4 and returned.shape[-1] == 1 < returned.shape[-2]:
+    if meaning == "padding" and _is_of_queries(returned):
         return _wrong(name, "mask_hides_queries", case, returned[0, 0], np.broadcast_to(allowed[:1], (1, drawn.n)))
     is_additive = returned.dtype.kind == "f" and bool((returned < _HIDES).any() or not np.isfinite(returned).all())
     numbers = _squeezed(returned, allowed.shape)
@@ -303,11 +303,20 @@ def _of_triangles(i: Array, j: Array) -> Iterator[tuple[str, Array]]:
     yield "causal_reversed", j > i
 
 
+def _is_of_queries(returned: Array) -> bool:
+    """Whether a mask `(..., queries, keys)` says of each query whether it is padded, and the same of all keys."""
+    if returned.ndim == 4 and returned.shape[-1] == 1 < returned.shape[-2]:
+        return True
+    is_alike = returned.ndim > 2 and returned.shape[-1] > 1 and (returned == returned[..., :1]).all()
+    return bool(is_alike and not (returned == returned[..., :1, :]).all())
+
+
 def _squeezed(given: Array, shape: tuple[int, ...]) -> Array | None:
-    """Take off axes of one, or of the same again and again, so that a shape is left; None where that cannot be."""
+    """Take off axes of one, and those but the last that hold the same again, so that a shape is left; None for none."""
     for axes in itertools.combinations(range(given.ndim), max(0, given.ndim - len(shape))):
         rest = given[tuple(0 if axis in axes else slice(None) for axis in range(given.ndim))]
-        if rest.shape == shape and (given == np.expand_dims(rest, axes)).all():
+        is_of_keys = given.ndim - 1 not in axes or given.shape[-1] == 1
+        if rest.shape == shape and is_of_keys and (given == np.expand_dims(rest, axes)).all():
             return rest
     return None
 
