@@ -61,7 +61,7 @@ def diagnose(target: Any, contract: Contract | str | None = None, **options: Any
     """
     start = time.perf_counter()
     choices = contracts_for(target, contract, **options)
-    with surroundings_kept(), without_gpu():
+    with surroundings_kept(), without_gpu(target):
         best = _by_both(target, choices, contract, options)
         best = best if contract is not None else _with_the_rest(best, target)
     return dataclasses.replace(best, seconds=time.perf_counter() - start)
