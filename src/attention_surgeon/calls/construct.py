@@ -70,9 +70,9 @@ class Maker:
             return "unknown"
         if role in ("module", "tensor"):
             return "module" if self.text.is_called(parameter.name) else "tensor"
-        if role == "config" and (self.text.fields(parameter.name) or _is_own_class(parameter.annotation)):
+        if role == "config" and (self.fields(parameter.name) or _is_own_class(parameter.annotation)):
             return role
-        if _is_own_class(parameter.annotation) and self.text.fields(parameter.name):
+        if _is_own_class(parameter.annotation) and self.fields(parameter.name):
             return "config"
         return role if role != "config" else "width" if parameter.name == "c" else "unknown"
 
@@ -317,6 +317,8 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("device",), "cpu"),
     (("dtype", "data_type"), None),
     (("seed",), 0),
+    (("multiplier",), None),
+    (("multiple",), 8),
     (("rank", "lora"), 12),
     (("kernel",), 3),
     (("ratio", "stride"), 1),

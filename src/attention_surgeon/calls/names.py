@@ -66,14 +66,14 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         "value_size",
         r"""
         d_?v| dim_?v| value_?(dim|size|width|features|head_dim|channels)| v_(dim|size)| vdim| v_head_dim| dv|
-        d_value| head_v_dim
+        d_values?| head_v_dim
         """,
     ),
     (
         "key_size",
         r"""
         d_?k| d_?q| d_?qk| dim_?[kq]| (key|qk|query_key)_?(dim|size|width|features|channels)| [kq]_(dim|size)|
-        qk_dim| dk| d_key| d_query| d_attn| attn_dim| attention_dim| inner_dim| proj_dim| att_dim| att_size|
+        qk_dim| dk| d_keys?| d_quer(y|ies)| d_attn| attn_dim| attention_dim| inner_dim| proj_dim| att_dim| att_size|
         d_attention
         """,
     ),
@@ -106,7 +106,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     (
         "hidden",
         r"""
-        (d_?|dim_?)?(ff|ffn|feed_?forward|mlp|intermediate|ffwd)(_dim|_size|_hidden|_hidden_dim)?|
+        (d_?|dim_?)?(ff|ffn|feed_?forward|mlp|inter(mediate)?|ffwd)(_dim|_size|_hidden|_hidden_dim)?|
         intermediate_size| mlp_ratio| hidden_features| d_ff| dff| ffn_.*
         """,
     ),
@@ -350,13 +350,21 @@ def plain(name: str) -> str:
     return "_".join(words_of(name)) if len(name) > 1 else name.lower()
 
 
+_OF_A_PART = ("vit", "lm", "llm", "gpt", "bert", "enc", "encoder", "dec", "decoder", "text", "vision", "image", "audio")
+"""What the fields of a configuration for several parts of a model begin with."""
+
+
 def size_of(name: str) -> Size:
     """Return what a constructor's parameter, or a configuration's field, stands for.
 
-    >>> size_of("num_attention_heads"), size_of("d_model"), size_of("block_size"), size_of("whatever")
-    ('heads', 'width', 'length', 'unknown')
+    >>> size_of("num_attention_heads"), size_of("d_model"), size_of("vit_n_heads"), size_of("whatever")
+    ('heads', 'width', 'heads', 'unknown')
     """
-    return _first((*_SIZES, ("module", _MODULE), ("tensor", _TENSORS)), name) or "unknown"
+    found = _first((*_SIZES, ("module", _MODULE), ("tensor", _TENSORS)), name)
+    words = words_of(name)
+    if found is None and words and words[0] in _OF_A_PART:
+        found = _first(_SIZES, "_".join(words[1:]))
+    return found or "unknown"
 
 
 def role_of(name: str) -> Role:

@@ -365,7 +365,7 @@ def _tail(flow: Flow, op: int, output: Array) -> Ending:
 def _is_token_by_token(flow: Flow, op: int, output: Array) -> bool:
     """Whether a token of a result makes the same token of the output, and no other one."""
     value = flow.ops[op].value
-    if value is None or value.ndim < 2 or value.shape[:-1] != output.shape[:-1]:
+    if value is None or value.ndim < 2 or value.size // value.shape[-1] != output.size // output.shape[-1]:
         return False
     tokens = np.arange(value.size).reshape(-1, value.shape[-1])
     for token in (0, len(tokens) // 2, len(tokens) - 1):

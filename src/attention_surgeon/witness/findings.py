@@ -44,6 +44,7 @@ class Reading:
         findings: What is wrong, in the order of the pipeline.
         unknown: What could not be read, each a sentence; where there is any, nothing is right or wrong.
         remarks: True and worth knowing.
+        factor: What the scores were multiplied with in all, and the size of a head; None where heads differ.
     """
 
     kind: list[str] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Reading:
     scaling: Scaling | None = None
     heads: int = 1
     key_heads: int = 1
+    factor: tuple[float, int] | None = None
 
     @property
     def is_right(self) -> bool:

@@ -255,7 +255,7 @@ class _Observer:
             verdict = "wrong" if self.findings else "unjudged"
             tried = (_sizes_in_words(flow),)
             return Observation(verdict, (), tuple(self.findings), tuple(self.unknown), tried=tried)
-        reading = read(flow, expects=self.expects)
+        reading = self._with_told_scale(read(flow, expects=self.expects))
         self._add(reading, "")
         self.tried.append(_sizes_in_words(flow))
         if not reading.unknown and not self._is_structural(reading):
@@ -273,6 +273,23 @@ class _Observer:
             tuple(dict.fromkeys(name for name in self.untried if name not in self.given)),
             reading,
         )
+
+    def _with_told_scale(self, reading: Reading) -> Reading:
+        """Take back that a scale is a constant where heads of another size show that it is one of 1/√d_k."""
+        constant = [finding for finding in reading.findings if finding.fault == "scale_hard_coded"]
+        plan = self.plan.resized(head_size=2 * self.plan.sizes.head_size) if constant and reading.factor else None
+        if plan is None or reading.factor is None:
+            return reading
+        try:
+            other = read(Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1)), expects=self.expects)
+        except Exception:  # noqa: BLE001  a size that is refused is no fault
+            return reading
+        shares = [factor * size**0.5 for factor, size in (reading.factor, other.factor or (0.0, 1))]
+        if abs(shares[0] - shares[1]) > 1e-3 * abs(shares[0]):
+            return reading
+        words = f"the scores are multiplied by {shares[0]:.4g}/√d_k: is there more that is added to them?"
+        findings = [finding for finding in reading.findings if finding not in constant]
+        return replace(reading, findings=findings, unknown=[*reading.unknown, words])
 
     def _is_structural(self, reading: Reading) -> bool:
         return reading.scaling is None
@@ -476,15 +493,12 @@ class _Observer:
         if len(canons) > 1:
             return
         canon, op = canons[0], flow.ops[cores[0].softmax]
-        for place, array in enumerate(arrays):
-            if place == max(self.plan.output, 0):
-                continue
-            numbers = to_numbers(array)
+        beside = [to_numbers(array) for place, array in enumerate(arrays) if place != max(self.plan.output, 0)]
+        has_weights = any(numbers.shape == canon.weights.shape and _same(numbers, canon.weights) for numbers in beside)
+        for numbers in beside:
             fault = _returned_fault(numbers, canon.weights, canon.masked, canon.scores)
-            if (
-                fault == "scores_returned"
-                and not are_asked_for
-                and not re.search(r"return [^\n,]+,\s*\w*(weight|attn|prob)", self.says)
+            if fault == "scores_returned" and (
+                has_weights or not (are_asked_for or re.search(r"return [^\n,]+,\s*\w*(weight|attn|prob)", self.says))
             ):
                 self.remarks.append("the scores come back beside the output")
             elif fault is not None:

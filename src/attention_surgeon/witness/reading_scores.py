@@ -265,6 +265,7 @@ class ScoreReader:
             else:
                 self.reading.unknown.append("each head has a scale of its own")
             return
+        self.reading.factor = float(total.mean()), size
         self._one_factor(float(total.mean()), sizes, core.combine if core.is_fused else self._scale_op(core))
 
     def _one_factor(self, by: float, sizes: _Sizes, op: int) -> None:

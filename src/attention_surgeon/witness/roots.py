@@ -118,6 +118,8 @@ def _of_projection(flow: Flow, rows: Rows, op: int, batches: Array) -> Root | No
     features = _features(flow, rows, op, places)
     if features is None:
         return None
+    if features.shape[1] == places.shape[-1] == heads * rows.numbers.shape[3]:  # a norm of all heads together
+        features = features[0].reshape(heads, -1)
     before = numbers[batches][:, :, features.reshape(-1)].reshape(len(batches), -1, heads, features.shape[1])
     after = rows.numbers.transpose(0, 2, 1, 3)
     if before.shape != after.shape:
