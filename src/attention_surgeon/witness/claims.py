@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from attention_surgeon.calls.names import words_of
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.verdict import Location
-from attention_surgeon.witness.canon import Structure, softmax
+from attention_surgeon.witness.canon import Canon, Structure, softmax
 from attention_surgeon.witness.canonical import canonical
-from attention_surgeon.witness.core import find_cores, same_core
+from attention_surgeon.witness.core import Core, find_cores, same_core
 from attention_surgeon.witness.flow import Flow, Plan
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import find_pattern, find_scaling
@@ -287,9 +288,9 @@ class _Trier:
         one = {**self.inputs, **extra}
         two = {**self.others, **extra}
         try:
-            flow = self.flow.echo(one, two)
-            first = same_core(self.core, self.flow, flow)
-            canons = [canonical(flow, first), canonical(flow, first, flow.other)]
+            flow, first, canons = self._echoed(one, two)
+            if np.isnan(canons[0].masked).any():  # as of `mask.float() * torch.finfo(q.dtype).min`, in float64 alone
+                flow, first, canons = self._echoed(one, two, is_wide=False)
         except Structure:
             return None
         except Exception:  # noqa: BLE001  somebody else's code may raise anything
@@ -302,6 +303,19 @@ class _Trier:
         output = tuple(flow.plan.arrays(flow.base.returned)[max(flow.plan.output, 0)].shape)
         place = flow.ops[first.softmax].place
         return Hidden(cells, bias, scaling.fill, place, output, canons[0].masked, used)
+
+    def _echoed(
+        self, one: dict[str, Any], two: dict[str, Any], *, is_wide: bool = True
+    ) -> tuple[Flow, Core, list[Canon]]:
+        """Return a call like the plain one with other arguments, where its attention stands, and what that is."""
+        held = [p.dtype for p in self.made.parameters()] if isinstance(self.made, nn.Module) else []
+        try:
+            flow = self.flow.echo(one, two, is_wide=is_wide)
+            first = same_core(self.core, self.flow, flow)
+            return flow, first, [canonical(flow, first), canonical(flow, first, flow.other)]
+        finally:
+            if held:
+                self.made.to(held[0])
 
     def _given(self, argument: Any, value: Any) -> Hidden | None:
         found = self._hidden({argument.name: value})
