@@ -140,3 +140,43 @@ def test_a_part_of_a_head_may_turn_by_the_first_frequencies_of_a_whole_one():
     turn = Rotation("halves", 0, 4, angles, 1.0)
     assert read_rotations(turn, turn, size=8, base=10000.0).fault is None
     assert read_rotations(turn, turn, size=4, base=10000.0).fault == "rotary_positions_wrong"
+
+
+class OfTwoParts(nn.Module):
+    """Scores for a sum of two products, of which one is left out."""
+
+    def __init__(self, d_model: int, n_heads: int):
+        super().__init__()
+        self.n_heads = n_heads
+        self.qkv, self.out = nn.Linear(d_model, 3 * d_model), nn.Linear(d_model, d_model)
+
+    def parts(self) -> int:
+        return 2
+
+    def forward(self, x):
+        b, n, _ = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+        scores = q @ k.mT / (self.parts() * q.shape[-1]) ** 0.5
+        weights = scores.softmax(-1)
+        return {"output": self.out((weights @ v).transpose(1, 2).reshape(b, n, -1)), "w": weights, "s": scores}
+
+
+class OfTheHeads(OfTwoParts):
+    def parts(self) -> int:
+        return self.n_heads
+
+
+def test_a_scale_of_two_products_is_its_authors_to_explain_and_one_of_the_heads_a_mistake():
+    found = diagnose_observed(OfTwoParts)
+    assert found.reason == "the scores are divided by √(2 d_k), as those are that are a sum of 2 products"
+    assert diagnose_observed(OfTheHeads).names == ("scale_by_model_width",)
+
+
+def test_scores_may_come_back_beside_the_weights():
+    class Right(OfTwoParts):
+        def parts(self) -> int:
+            return 1
+
+    found = diagnose_observed(Right)
+    assert found.verdict == "right"
+    assert "the scores come back beside the output" in seen(found)

@@ -275,21 +275,30 @@ class _Observer:
         )
 
     def _with_told_scale(self, reading: Reading) -> Reading:
-        """Take back that a scale is a constant where heads of another size show that it is one of 1/√d_k."""
+        """Take back that a scale is a constant where it is 1/√(2 d_k), or of more parts, at every size of the heads.
+
+        So are the scores of DeBERTa divided, which are a sum of as many products (He et al. 2021).
+        """
         constant = [finding for finding in reading.findings if finding.fault == "scale_hard_coded"]
-        plan = self.plan.resized(head_size=2 * self.plan.sizes.head_size) if constant and reading.factor else None
-        if plan is None or reading.factor is None:
+        if not constant or reading.factor is None:
             return reading
-        try:
-            other = read(Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1)), expects=self.expects)
-        except Exception:  # noqa: BLE001  a size that is refused is no fault
+        parts = _parts_of(reading.factor)
+        sizes = ({"head_size": 2 * self.plan.sizes.head_size}, {"heads": reading.heads + 1})
+        if parts < _SUMMED or any(self._parts_at(**size) != parts for size in sizes):
             return reading
-        shares = [factor * size**0.5 for factor, size in (reading.factor, other.factor or (0.0, 1))]
-        if abs(shares[0] - shares[1]) > 1e-3 * abs(shares[0]):
-            return reading
-        words = f"the scores are multiplied by {shares[0]:.4g}/√d_k: is there more that is added to them?"
+        words = f"the scores are divided by √({parts} d_k), as those are that are a sum of {parts} products"
         findings = [finding for finding in reading.findings if finding not in constant]
         return replace(reading, findings=findings, unknown=[*reading.unknown, words])
+
+    def _parts_at(self, **sizes: int) -> int:
+        plan = self.plan.resized(**sizes)
+        if plan is None:
+            return 0
+        try:
+            found = read(Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1)), expects=self.expects)
+        except Exception:  # noqa: BLE001  a size that is refused is no fault
+            return 0
+        return 0 if found.factor is None else _parts_of(found.factor)
 
     def _is_structural(self, reading: Reading) -> bool:
         return reading.scaling is None
@@ -683,6 +692,16 @@ class _Observer:
             )
         elif not when:
             self.tried.append("gradients")
+
+
+_SUMMED = 2  # products at least, of scores that are a sum
+
+
+def _parts_of(factor: tuple[float, int]) -> int:
+    """Return k where scores are divided by √(k d), of a factor and d; 0 where k is no whole number."""
+    by, size = factor
+    parts = 1 / (by * by * size) if by > 0 else 0.0
+    return round(parts) if abs(parts - round(parts)) < 1e-3 else 0
 
 
 _OTHER_KIND = re.compile(r"invert|revers|sigmoid|linear", re.IGNORECASE)
