@@ -8,6 +8,7 @@ import numpy as np
 
 from attention_surgeon.witness.canon import Canon
 from attention_surgeon.witness.core import Core
+from attention_surgeon.witness.findings import UNNAMED
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.forms import find_norm
 from attention_surgeon.witness.products import as_product
@@ -254,7 +255,7 @@ def merge_fault(heads: Array, merged: Array, beside: int = 1) -> str | None:
             return "heads_out_of_order"
         if _same(np.sort(merged, None), np.sort(heads, None)):
             is_moved = _order_of(right.reshape(merged.shape), merged) is not None
-            return "tokens_out_of_order" if is_moved else "heads_merged_without_transpose"
+            return UNNAMED if is_moved else "heads_merged_without_transpose"
     if merged.shape == (b * n, d) and h > 1:
         for fault, value in (("head_outputs_averaged", heads.mean(1)), ("first_head_only", heads[:, 0])):
             if _same(merged, value.reshape(b * n, d)):

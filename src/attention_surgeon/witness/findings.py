@@ -10,13 +10,16 @@ from attention_surgeon.witness.norms import norm_mistake
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import Pattern, Scaling
 
+UNNAMED = ""
+"""The fault of what is wrong and has no name in the catalogue; its sentence says what it is."""
+
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
 
     Attributes:
-        fault: Its name in the catalogue.
+        fault: Its name in the catalogue, or `UNNAMED`.
         step: The step that differs: `projections`, `scores`, `scaled`, `masked`, `weights`, `output`.
         sentence: What was seen, with its numbers.
         place: The line that does it.
@@ -139,7 +142,7 @@ class Notes:
         self, fault: str, step: str, sentence: str, op: int | None, yours: Any = None, expected: Any = None
     ) -> None:
         """Note a mistake, once; its line is that of the operation `op`."""
-        if any(found.fault == fault for found in self.reading.findings):
+        if any((found.fault or found.sentence) == (fault or sentence) for found in self.reading.findings):
             return
         place = None if op is None else self.flow.ops[op].place
         if op is not None and fault in _CALLERS_FAULT:

@@ -12,7 +12,7 @@ from attention_surgeon.witness.canon import Canon, Structure, softmax
 from attention_surgeon.witness.canonical import canonical, rows_of
 from attention_surgeon.witness.core import Core, find_cores, rows_alike, weights_of_one
 from attention_surgeon.witness.ending import Ending, find_ending, joins_softmaxes, projected_in_heads
-from attention_surgeon.witness.findings import Expected, Notes, Reading
+from attention_surgeon.witness.findings import UNNAMED, Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.mixing import find_head_mix
 from attention_surgeon.witness.products import as_product
@@ -45,7 +45,7 @@ _ENDINGS = {
     "residual_added_to_layer": "the input is added more than once",
     "residual_missing": "its text says that the input is added to the output, and it is not",
     "residual_multiplied": "the input is multiplied with the output",
-    "tokens_out_of_order": "the tokens come out in another order than they came in",
+    UNNAMED: "the tokens come out in another order than they came in",
     "residual_of_projection": "what is added to the output is a projection or a norm of the input, not the input",
 }
 """What is said of a fault behind the heads."""
@@ -171,7 +171,7 @@ class _Reader:
         rates = [p for p in self.flow.plan.constructor.values() if isinstance(p, float) and 0 < p < 1]
         if np.nanmax(np.abs(ratio - by)) < 1e-5 and any(abs(by * (1 - p) - 1) < 1e-5 for p in rates):
             words = f"in evaluation the weights are multiplied by {by:.4g}, as dropout does with those that it leaves"
-            self.notes.wrong("dropout_scale_in_eval", "weights", words, core.softmax)
+            self.notes.wrong(UNNAMED, "weights", words, core.softmax)
         else:
             self.reading.unknown.append("its weights are no softmax of its scores over the keys")
 
