@@ -19,10 +19,12 @@ _PACKAGE_OF: Mapping[str, str] = {name: name for name in _SAME} | {
     "absl": "absl-py",
     "causal_conv1d": "causal-conv1d",
     "cv2": "opencv-python",
+    "fancy_einsum": "fancy-einsum",
     "flash_attn": "flash-attn",
     "haiku": "dm-haiku",
     "huggingface_hub": "huggingface-hub",
     "hydra": "hydra-core",
+    "local_attention": "local-attention",
     "mamba_ssm": "mamba-ssm",
     "ml_collections": "ml-collections",
     "opt_einsum": "opt-einsum",
@@ -31,6 +33,7 @@ _PACKAGE_OF: Mapping[str, str] = {name: name for name in _SAME} | {
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "torch_geometric": "torch-geometric",
+    "x_transformers": "x-transformers",
     "yaml": "pyyaml",
 }
 """What one installs to import a module."""

@@ -104,3 +104,23 @@ def _modules_kept():
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         del sys.modules[name]
+
+
+@pytest.mark.usefixtures("_modules_kept")
+def test_what_a_star_would_have_brought_is_found_beside_a_package_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").write_text("")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "parts.py").write_text("import nosuch\n\ndef double(x): return 2 * x\n")
+    file = tmp_path / "model" / "mine.py"
+    file.write_text("from model.parts import *\n\ndef f(x): return double(x)\n")
+    module, notes = run(file, "f")
+    assert module.f(3) == 6
+    assert notes == ["line 1: No module named 'nosuch'"]
+
+
+def test_a_class_of_another_library_that_is_missing_is_no_module_of_torch(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import flax.linen as nn\n\nclass A(nn.Module):\n    width: int = 3\n")
+    module, _ = run(file, "A")
+    with pytest.raises(ModuleNotFoundError, match="No module named 'flax'"):
+        module.A()

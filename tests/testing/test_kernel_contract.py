@@ -201,6 +201,18 @@ def test_a_copy_of_pytorchs_function_is_held_to_what_that_does():
     assert "attn_mask= (numbers to add)" in " ".join(seen.evidence for seen in found.behaviour)
 
 
+@pytest.mark.parametrize(("usual", "verdict"), [(lambda q: q.shape[-1] ** 0.5, "right"), (lambda q: 1.0, "wrong")])
+def test_a_scale_may_divide_where_the_code_does(usual, verdict: str):
+    def attention(q, k, v, scale=None):
+        if scale is None:
+            scale = usual(q)
+        return (q @ k.mT / scale).softmax(-1) @ v
+
+    found = diagnose(attention, "kernel")
+    assert found.verdict == verdict
+    assert verdict == "wrong" or "scale=" in found.calls
+
+
 def test_what_is_no_kernel_is_unjudged():
     with pytest.raises(UnjudgedError, match="expected query, key and value"):
         make_contract("kernel").bind(lambda x: x)

@@ -81,3 +81,13 @@ def test_norms(x, over_heads):
 def test_what_is_none_of_these_has_no_form(x):
     assert find_form(x, np.tanh(x)) is None
     assert find_form(x, x[:, ::-1]) is None
+
+
+def test_the_gain_of_a_norm_is_told_from_a_learned_scale(x):
+    normed = x / np.sqrt(np.square(x).mean(-1, keepdims=True))
+    scales = np.array([0.4, 1.7])[:, None]
+    assert find_form(x, normed * scales) == Norm("rms", False, pytest.approx(1.05), pytest.approx((0.4, 1.7)))
+    assert find_form(x, 0.9 * normed) == Norm("rms", False, pytest.approx(0.9), pytest.approx((0.9, 0.9)))
+    found = find_form(x, normed * np.linspace(0.5, 1.5, 8))
+    assert isinstance(found, Norm)
+    assert found.by_head == ()

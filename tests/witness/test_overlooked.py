@@ -28,7 +28,7 @@ MODERN = Path(__file__).parents[1] / "cases" / "modern"
 def test_the_rest_is_still_seen(tmp_path: Path, case: str, target: str, before: str, after: str, fault: str):
     text = (MODERN / f"wrong_{case}.py").read_text(encoding="utf-8")
     assert before in text
-    file = tmp_path / "mine.py"
+    file = tmp_path / f"overlooked_{case}.py"
     file.write_text(text.replace(before, after), encoding="utf-8")
     loaded = load_target(str(file), target).object
     plan = find_plan(loaded, source=words_of(loaded))

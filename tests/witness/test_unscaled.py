@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from attention_surgeon.diagnose.observed import diagnose_observed
-from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale
+from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale, speaks_of_no_scale
 
 HELPER = """
 import torch
@@ -54,6 +54,6 @@ def test_plain_dot_products_have_no_weights_and_no_word_of_a_scale():
 
 
 def test_a_text_may_say_that_nothing_is_scaled():
-    assert promises_no_scale("T5Attention", "")
-    assert promises_no_scale("Attention", "# without scaling")
-    assert not promises_no_scale("Attention", "scores / scale")
+    assert promises_no_scale("T5Attention")
+    assert speaks_of_no_scale("# without scaling")
+    assert not speaks_of_no_scale("scores / scale")

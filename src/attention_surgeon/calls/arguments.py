@@ -220,6 +220,21 @@ def _fits(family: str, said: list[str]) -> bool:
     return False
 
 
+def trains_by_default(parameter: inspect.Parameter) -> bool:
+    """Whether a call drops weights unless this switch says that it is no training.
+
+    >>> trains_by_default(inspect.Parameter("is_training", inspect.Parameter.KEYWORD_ONLY, default=True))
+    True
+    """
+    name, default = parameter.name.lower(), parameter.default
+    pattern = {True: _TRAINS, False: _EVALUATES}.get(default) if isinstance(default, bool) else None
+    return pattern is not None and bool(pattern.fullmatch(name))
+
+
+_TRAINS = re.compile(r"((is|in|do)_)?train(ing)?(_mode)?")
+_EVALUATES = re.compile(r"(is_)?(deterministic|inference|eval|evaluation|evaluate)(_mode)?")
+
+
 def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], text: Text) -> list[str]:
     """Return the forms in which a required argument is tried, the most plausible first."""
     name = parameter.name
@@ -227,6 +242,8 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
         return _mask_forms(name, role, text)
     if role == "weights":
         return _weight_forms(name)
+    if _EVALUATES.fullmatch(name.lower()):
+        return ["literal:True", "literal:False", "none"]
     if role in ("causal", "use_cache", "need_weights", "switch"):
         return ["literal:False", "literal:True", "none"]
     if role == "bias" and re.search(r"\b(list|sequence|iterable|tuple)\[", str(parameter.annotation), re.IGNORECASE):

@@ -18,7 +18,7 @@ from typing import Any
 from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.calls.names import Size, size_of, words_of
 from attention_surgeon.calls.sizes import Proposal, number, numbers
-from attention_surgeon.calls.source import Text
+from attention_surgeon.calls.source import Text, text_of
 from attention_surgeon.signatures import parameters_of
 
 EMPTY = inspect.Parameter.empty
@@ -49,7 +49,15 @@ class Maker:
             found |= {name: _BESIDE[size] for name in found if (size := name.lower().replace("_", "")) in _BESIDE}
         for name, role in list(found.items()):
             if role == "config":
-                found |= {field: size_of(field) for field in _leaves(self.text.fields(name))}
+                found |= {field: size_of(field) for field in _leaves(self.fields(name))}
+        return found
+
+    def fields(self, name: str) -> dict[str, Any]:
+        """Return what is read of a configuration, here and by the classes of the file that it is handed on to."""
+        found = self.text.fields(name)
+        for kind, parameter in self.text.handed_to(name):
+            inner = Maker(kind, text_of(kind), {}).fields(parameter) if kind is not self.target else {}
+            found = inner | found
         return found
 
     def _role(self, parameter: inspect.Parameter) -> Size:
@@ -62,9 +70,9 @@ class Maker:
             return "unknown"
         if role in ("module", "tensor"):
             return "module" if self.text.is_called(parameter.name) else "tensor"
-        if role == "config" and (self.text.fields(parameter.name) or _is_own_class(parameter.annotation)):
+        if role == "config" and (self.fields(parameter.name) or _is_own_class(parameter.annotation)):
             return role
-        if _is_own_class(parameter.annotation) and self.text.fields(parameter.name):
+        if _is_own_class(parameter.annotation) and self.fields(parameter.name):
             return "config"
         return role if role != "config" else "width" if parameter.name == "c" else "unknown"
 
@@ -89,6 +97,9 @@ class Maker:
         if role == "config":
             return self._config(parameter, proposal)
         default = parameter.default
+        if default is EMPTY and _is_module_class(parameter.annotation):
+            kind = parameter.annotation
+            return kind(**Maker(kind, text_of(kind), {}).values(proposal))
         if default is not EMPTY and (role not in _WISHED or self._stays(role, default, proposal)):
             return EMPTY
         if proposal.keeps == "author" and isinstance(self.text.names.get(parameter.name), int | float | str):
@@ -213,7 +224,7 @@ class Maker:
         raise LookupError(f"I do not know which module the constructor's `{name}` should be")
 
     def _config(self, parameter: inspect.Parameter, proposal: Proposal) -> Any:
-        fields = self.text.fields(parameter.name)
+        fields = self.fields(parameter.name)
         base = self._base(parameter, fields)
         values = {name: self._field(name, default, base, proposal) for name, default in fields.items()}
         return _configuration(base, values, self.text.is_subscripted(parameter.name))
@@ -226,7 +237,9 @@ class Maker:
         own, role = _get(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
-        if own is EMPTY and role not in ("kv_heads", "head_size") and self.text.may_be_none(name):
+        if own is None and self._must_be_given(name, role):
+            own = EMPTY
+        elif own is EMPTY and role not in ("kv_heads", "head_size") and self.text.may_be_none(name):
             own = None
         if own is not EMPTY and (role not in _WISHED or self._stays(role, own, proposal)):
             return own
@@ -241,6 +254,11 @@ class Maker:
             return self._made_up(made, proposal)
         except LookupError:
             return None  # not False, which would say that it is a switch
+
+    def _must_be_given(self, name: str, role: Size) -> bool:
+        """Whether a field that is None by default may not stay so: that is asserted, or a size is read unasked."""
+        is_size = role in ("heads", "head_size", "width")
+        return self.text.may_not_be_none(name) or (is_size and not self.text.may_be_none(name))
 
     def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
         """Return the author's own configuration of this kind: the default, an instance or a class in the file."""
@@ -297,8 +315,10 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("bucket",), 8),
     (("distance", "relative"), 16),
     (("device",), "cpu"),
-    (("dtype",), None),
+    (("dtype", "data_type"), None),
     (("seed",), 0),
+    (("multiplier",), None),
+    (("multiple",), 8),
     (("rank", "lora"), 12),
     (("kernel",), 3),
     (("ratio", "stride"), 1),
@@ -327,6 +347,12 @@ def _is_own_class(note: Any) -> bool:
     )
 
 
+def _is_module_class(note: Any) -> bool:
+    from torch import nn
+
+    return _is_own_class(note) and issubclass(note, nn.Module) and note is not nn.Module
+
+
 def _is_enum(note: Any) -> bool:
     return inspect.isclass(note) and issubclass(note, enum.Enum)
 
@@ -340,7 +366,7 @@ def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _get(base: Any, name: str) -> Any:
-    if isinstance(base, Mapping):
+    if isinstance(base, Mapping) and (type(base) is dict or name in base):
         return base.get(name, EMPTY)
     return EMPTY if base is EMPTY or base is None else getattr(base, name, EMPTY)
 
@@ -380,7 +406,7 @@ def _required(function: Any) -> bool:
 
 def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
     """Return a configuration like `base` with these values."""
-    if isinstance(base, dict) or (base is EMPTY and is_dict):
+    if type(base) is dict or (is_dict and (base is EMPTY or isinstance(base, dict))):
         return {**(base if isinstance(base, dict) else {}), **values}
     if base is EMPTY or base is None:
         return types.SimpleNamespace(**values)

@@ -124,6 +124,10 @@ _LOGS = ("debug", "info", "warning", "log", "add_scalar")
 """What a package that is not there may be called for without a loss: `tracker.debug("attn", weights)`."""
 
 
+_OTHER_LIBRARIES = ("flax", "haiku", "equinox", "tensorflow", "keras", "mlx", "paddle", "mindspore")
+"""Whose modules are none of torch's."""
+
+
 class Missing(ModuleType):
     """What stands for a module or name that cannot be imported: an error as soon as it is used."""
 
@@ -150,7 +154,8 @@ class Missing(ModuleType):
         """Stand for a base class: a module of torch where its name says so."""
         import torch
 
-        return (torch.nn.Module,) if self.__name__.endswith("Module") else (_base(self),)
+        is_torchs = self.__name__.endswith("Module") and self.__name__.partition(".")[0] not in _OTHER_LIBRARIES
+        return (torch.nn.Module,) if is_torchs else (_base(self),)
 
 
 def _base(missing: Missing) -> type:
@@ -188,11 +193,24 @@ def run_definition(path: Path, name: str, module: ModuleType, content: bytes) ->
         except ImportError as error:
             notes.append(f"line {statement.lineno}: {error}")
             for one in statement.names:
+                if one.name == "*":
+                    module.__dict__.update(_parts_of_star(statements, path, statement, module))
+                    continue
                 bound = one.asname or one.name.partition(".")[0]
                 mine = _own_part(one.name, path, statement)
                 found = stand_in(one.name) if mine is None else mine
                 module.__dict__[bound] = found or Missing(one.name, str(error))
     return notes
+
+
+def _parts_of_star(
+    statements: Iterable[ast.stmt], path: Path, star: ast.Import | ast.ImportFrom, module: ModuleType
+) -> dict[str, Any]:
+    """Return what statements read and nothing binds, as far as the user's own module that `import *` names has it."""
+    bound = {name for one in statements for name in _bound(one)} | vars(module).keys()
+    wanted = {name for one in statements for name in _read(one)} - bound
+    found = {name: _own_part(name, path, star) for name in sorted(wanted)}
+    return {name: part for name, part in found.items() if part is not None}
 
 
 def _own_part(name: str, path: Path, statement: ast.Import | ast.ImportFrom) -> Any:

@@ -19,7 +19,16 @@ from typing import Any
 import numpy as np
 
 from attention_surgeon.calls.argument import TOKENS, Argument, Library, Sizes
-from attention_surgeon.calls.arguments import Layout, argument, forms, layouts, method_of, roles_of, signature_of
+from attention_surgeon.calls.arguments import (
+    Layout,
+    argument,
+    forms,
+    layouts,
+    method_of,
+    roles_of,
+    signature_of,
+    trains_by_default,
+)
 from attention_surgeon.calls.behaviour import Behaviour, behaviour_of
 from attention_surgeon.calls.construct import Maker
 from attention_surgeon.calls.draw import draw_parameters
@@ -29,7 +38,7 @@ from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import Plan, Refusal
 from attention_surgeon.calls.reasons import made_by, refusal, words_of_error
 from attention_surgeon.calls.sizes import Proposal, proposals
-from attention_surgeon.calls.source import Text, text_of
+from attention_surgeon.calls.source import Text, globals_of, text_of
 from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, PICTURE, lengths_of, widths_of
 
 _USES: tuple[tuple[Library, str], ...] = (
@@ -52,6 +61,7 @@ _ATTEMPTS = 400
 _SECONDS = 2.0  # of CPU time
 _WIDEST = 2048  # features of a layer at its author's own sizes
 _TOLD = re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)")
+_OF_SEQUENCES = re.compile(r"(keep|hide|add|one):b")  # a mask for each of several
 _MIXES = "it attends over several axes of its input at once, or one softmax serves several sequences; I judge neither"
 _LONGEST = 300  # tokens
 
@@ -134,6 +144,8 @@ class _Search:
             if self.attempts >= _ATTEMPTS or time.process_time() > self.end:
                 break
         if self.best is None and self.made:
+            self._with_masks()
+        if self.best is None and self.made:
             self._climb(*self.made[0])
         if self.best is not None:
             return self.best[1]
@@ -149,9 +161,13 @@ class _Search:
         for library, pattern in _USES:
             if re.search(pattern, self.text.source):
                 return library
-        imported = {v.__name__.split(".")[0] for v in self.text.names.values() if inspect.ismodule(v)}
-        libraries: list[Library] = [library for library, _ in _USES if library in imported]
-        return libraries[0] if libraries else "torch"
+        parts = (globals_of(v) for v in self.text.names.values() if inspect.isclass(v) or inspect.isfunction(v))
+        for names in (self.text.names, *parts):  # its file, then those that its file takes parts from
+            imported = {v.__name__.split(".")[0] for v in names.values() if inspect.ismodule(v)}
+            libraries: list[Library] = [library for library, _ in _USES if library in imported]
+            if libraries:
+                return libraries[0]
+        return "torch"
 
     def _plans(self) -> Iterator[Plan | None]:
         """Yield what came of each attempt: first in likely layouts at all sizes, then in others."""
@@ -193,7 +209,7 @@ class _Search:
 
     def _given(self, *, with_optional: bool) -> list[str]:
         """Return the arguments that a call gives: what must be given, tokens at least, a context of its own width."""
-        must = [p.name for p in self.parameters if p.default is p.empty]
+        must = [p.name for p in self.parameters if p.default is p.empty or trains_by_default(p)]
         tokens = [name for name, role in self.roles.items() if role in TOKENS]
         if with_optional or not self.parameters:
             return [*must, *(name for name in tokens if name not in must)]
@@ -302,6 +318,19 @@ class _Search:
         tried = sorted(self.errors, key=lambda words: -self.errors[words])
         return refusal(getattr(self.target, "__name__", type(self.target).__name__), tried, self.attempts, reason)
 
+    def _with_masks(self) -> None:
+        """Give the masks that may be left out by their defaults, where no call without them worked."""
+        masks = [p.name for p in self.parameters if p.default is None and self.roles[p.name] in ("mask", "padding")]
+        if not masks:
+            return
+        self.required = [*self._given(with_optional=False), *masks]
+        end = time.process_time() + _SECONDS / 2
+        for one in self.made[:2]:
+            for is_usual in (True, False):
+                for _ in self._calls(*one, FIRST_LENGTHS, is_likely=True, is_usual=is_usual):
+                    if (self.best is not None and self.best[0][2] == 0) or time.process_time() > end:
+                        return
+
     def _climb(self, given: Mapping[str, Any], made: Any, proposal: Proposal) -> None:
         """Change one argument at a time and keep what gets further down the text, where all at once are too many."""
         self.required = self._given(with_optional=False)
@@ -342,6 +371,8 @@ class _Search:
         for lengths, layout in lengths_of(kinds, some, self.roles):
             for sizes, widths in widths_of(made, self.maker, proposal, layout, lengths, self.roles):
                 for combination in combinations:
+                    if "b" not in layout.query and any(_OF_SEQUENCES.match(form) for form in combination):
+                        continue
                     chosen = dict(zip((p.name for p in others), combination, strict=True))
                     yield (
                         tuple(self._argument(p, layout, widths, chosen) for p in self.parameters),

@@ -49,7 +49,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         r"""
         (d|dim|size)_?(per_)?head(_dim|_size)?|
         (attn_|attention_)?head_?(size|dim|width|features|channels|embd_dim|embed_dim|hidden_dim)|
-        .*head_(dim|size|width|channels)| dims?_per_head| dim_heads?| d_?h(ead)?| d_?kv| hs|
+        .*head_(dim|size|width|channels)| dims?_per_head| dim_heads?| d_?h(ead)?| d_?kv| hs| h_size|
         (rope|rotary|rot)_?(n_?elem|n?dims?|size)| num_head_channels| size_per_head| channels_per_head| depth_per_head|
         c_hidden
         """,
@@ -59,21 +59,21 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         r"""
         (n|num|no|number_of|number|nb|attn|attention|total)?_?(of_|q_|query_|attn_|attention_|
         self_attn_)?n?_?heads?(_num|_count|_number|s)?| n?h| nhead| n_?h| nb_heads?| num_attention_heads|
-        num_attn_heads| n_heads?_q| heads_count| multi_?head| head_num| num_multi_heads?| a
+        num_attn_heads| n_heads?_q| heads?_count| multi_?head| head_num| num_multi_heads?| a
         """,
     ),
     (
         "value_size",
         r"""
-        d_?v| dim_?v| value_?(dim|size|width|features|head_dim)| v_(dim|size)| vdim| v_head_dim| dv|
-        d_value| head_v_dim
+        d_?v| dim_?v| value_?(dim|size|width|features|head_dim|channels)| v_(dim|size)| vdim| v_head_dim| dv|
+        d_values?| head_v_dim
         """,
     ),
     (
         "key_size",
         r"""
-        d_?k| d_?q| d_?qk| dim_?[kq]| (key|qk|query_key)_?(dim|size|width|features)| [kq]_(dim|size)|
-        qk_dim| dk| d_key| d_query| d_attn| attn_dim| attention_dim| inner_dim| proj_dim| att_dim| att_size|
+        d_?k| d_?q| d_?qk| dim_?[kq]| (key|qk|query_key)_?(dim|size|width|features|channels)| [kq]_(dim|size)|
+        qk_dim| dk| d_keys?| d_quer(y|ies)| d_attn| attn_dim| attention_dim| inner_dim| proj_dim| att_dim| att_size|
         d_attention
         """,
     ),
@@ -106,7 +106,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     (
         "hidden",
         r"""
-        (d_?|dim_?)?(ff|ffn|feed_?forward|mlp|intermediate|ffwd)(_dim|_size|_hidden|_hidden_dim)?|
+        (d_?|dim_?)?(ff|ffn|feed_?forward|mlp|inter(mediate)?|ffwd)(_dim|_size|_hidden|_hidden_dim)?|
         intermediate_size| mlp_ratio| hidden_features| d_ff| dff| ffn_.*
         """,
     ),
@@ -126,7 +126,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         position_embeddings|token|tokens|time|block|src|target|tgt|text)s?_?(len|length|size|ctx|embeddings|
         steps|max)?(_?(max|len))?| max_?(len|length|t|n|seqlen|context|size|tokens|time)| block_?size|
         n_ctx| ctx_?(len|size)?| t| seq| max_position.*| window_length| sequence_length| num_patches|
-        n_patches| n_positions| seq_length| maxlen| ntoken| length| original_max_position_embeddings|
+        n_?patch(es)?| n_positions| seq_length| maxlen| ntoken| length| original_max_position_embeddings|
         max_relative_positions?_len| context_window| n_seq| num_positions
         """,
     ),
@@ -140,7 +140,7 @@ _SIZES: tuple[tuple[Size, str], ...] = (
         embed(ding)?_?(dim|size|dimension|d|width)s?|
         (n|d|num)_?(embd?|embed|embedding|model|hiddens?|units?|channels?|features?|filters|input|in|state|
         inputs|x|emb)| c_?(in|m|q|x)?| nx| nf| dmodel| inplanes| planes| in_planes| embed_size|
-        hidden_?(size|dim|d)?| e| ch| in_ch| input_size| word_dim| k|
+        hidden_?(size|dim|d)?| e| ch| chan| in_ch| input_size| word_dim| k|
         dim_?(in|model|embed|q|x|hidden|input)?| emb_?(dim|size)?| w| model_?(dim|size|d|width)| hid_dim|
         hidden_size| qdim| num_hiddens?| attn_embed_dim| f| filters| word_embedding_dim
         """,
@@ -350,13 +350,21 @@ def plain(name: str) -> str:
     return "_".join(words_of(name)) if len(name) > 1 else name.lower()
 
 
+_OF_A_PART = ("vit", "lm", "llm", "gpt", "bert", "enc", "encoder", "dec", "decoder", "text", "vision", "image", "audio")
+"""What the fields of a configuration for several parts of a model begin with."""
+
+
 def size_of(name: str) -> Size:
     """Return what a constructor's parameter, or a configuration's field, stands for.
 
-    >>> size_of("num_attention_heads"), size_of("d_model"), size_of("block_size"), size_of("whatever")
-    ('heads', 'width', 'length', 'unknown')
+    >>> size_of("num_attention_heads"), size_of("d_model"), size_of("vit_n_heads"), size_of("whatever")
+    ('heads', 'width', 'heads', 'unknown')
     """
-    return _first((*_SIZES, ("module", _MODULE), ("tensor", _TENSORS)), name) or "unknown"
+    found = _first((*_SIZES, ("module", _MODULE), ("tensor", _TENSORS)), name)
+    words = words_of(name)
+    if found is None and words and words[0] in _OF_A_PART:
+        found = _first(_SIZES, "_".join(words[1:]))
+    return found or "unknown"
 
 
 def role_of(name: str) -> Role:

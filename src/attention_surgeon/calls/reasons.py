@@ -25,7 +25,7 @@ _NEEDS: tuple[tuple[str, Callable[[re.Match[str], str], str]], ...] = (
     ),
     (
         r"^NameError: name '(\w+)' is not defined",
-        lambda found, name: f"{name} reads the global `{found[1]}`, which the file has only when it is run as a script",
+        lambda found, name: f"{name} reads the global `{found[1]}`, which its file does not define when it is loaded",
     ),
     (
         r"\bindices\b.*\bLong\b|\bindex\b.*\b(int64|integer|Long)\b",

@@ -12,7 +12,9 @@ from typing import Literal
 from attention_surgeon.calls.names import Size
 
 _ROOM = 64  # the longest sequence that a layer is made for
-_QUERY_WIDTHS = frozenset(("d_k", "dk", "d_q", "qk_dim", "key_size", "d_key", "key_dim"))  # of one head, not of all
+_QUERY_WIDTHS = frozenset(
+    ("d_k", "dk", "d_q", "qk_dim", "key_size", "d_key", "key_dim", "d_queries", "d_keys")
+)  # of one head, not of all
 Keeps = Literal["", "defaults", "author"]
 
 

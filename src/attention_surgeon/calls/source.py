@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from attention_surgeon.signatures import parameters_of
+
 _BATCH = (
     r"b|bs|bsz|bsize|batch(_size)?s?|nb|n_batch|nbatch|batches|num_batch|n_batches|b_|bn|b_?n|b_windows|total_windows"
 )
@@ -91,6 +93,22 @@ class Text:
                 place[path[-1]] = default
         return found
 
+    def handed_to(self, name: str) -> Iterator[tuple[type, str]]:
+        """Yield the classes of the file that are given a parameter as it is, each with what they call it."""
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            kind = self.names.get(node.func.id)
+            if not inspect.isclass(kind) or kind.__module__.startswith("torch"):
+                continue
+            parameters = [p.name for p in parameters_of(kind) or ()]
+            for place, argument in enumerate(node.args[: len(parameters)]):
+                if _root(argument) == name:
+                    yield kind, parameters[place]
+            for keyword in node.keywords:
+                if _root(keyword.value) == name and keyword.arg in parameters:
+                    yield kind, str(keyword.arg)
+
     def is_subscripted(self, name: str) -> bool:
         """Whether a configuration is read as a dictionary."""
         return any(isinstance(node, ast.Subscript) and _root(node.value) == name for node in ast.walk(self.tree))
@@ -142,6 +160,10 @@ class Text:
     def may_be_none(self, name: str) -> bool:
         """Whether a parameter or field is compared with None."""
         return bool(re.search(rf"\b{re.escape(name)}\s+is\s+(not\s+)?None\b", self.source))
+
+    def may_not_be_none(self, name: str) -> bool:
+        """Whether it is asserted of a field that it is not None."""
+        return bool(re.search(rf"\bassert\s+(\w+\.)*{re.escape(name)}\s+is\s+not\s+None\b", self.source))
 
     def is_switch(self, name: str) -> bool:
         """Whether a parameter or field is asked for as yes or no: `if self.name:`, `not name`."""
@@ -196,18 +218,21 @@ class Text:
 
 def _unpacking(targets: ast.Tuple, value: ast.expr, name: str) -> str:
     """Return the axes of one unpacking: `b, n, _ = x.shape`; `b, c, *rest = x.shape` ends with `*`."""
+    others = 0
+    if isinstance(value, ast.Tuple) and isinstance(value.elts[0], ast.Starred):  # `b, n, _, h = *x.shape, self.heads`
+        value, others = value.elts[0].value, len(value.elts) - 1
     text = ast.unparse(value)
     if not re.match(rf"\*?\(?{re.escape(name)}\.(shape|size\(\))", text.strip("(")):
         return ""
     if text not in (f"{name}.shape", f"{name}.size()"):
         return ""
-    *firsts, last = targets.elts
+    *firsts, last = targets.elts[: len(targets.elts) - others]
     if any(isinstance(part, ast.Starred) for part in firsts) or not firsts:
         return ""
-    named = [part.id if isinstance(part, ast.Name) else "" for part in targets.elts]
+    named = [part.id if isinstance(part, ast.Name) else "" for part in (*firsts, last)]
     axes = [axis_of(word) if word else "?" for word in named]
     words = [word.lower().strip("_") for word in named]
-    for rows, columns in (("h", "w"), ("height", "width")):  # `b, h, w, _`: a picture, no heads
+    for rows, columns in (("h", "w"), ("height", "width"), ("n_h", "n_w")):  # `b, h, w, _`: a picture, no heads
         if rows in words and columns in words:
             axes[words.index(rows)], axes[words.index(columns)] = "y", "x"
     return "".join([*axes[:-1], "*" if isinstance(last, ast.Starred) else axes[-1]])

@@ -74,7 +74,7 @@ def _of_layer(
 ) -> Iterator[tuple[Sizes, dict[Role, int]]]:
     known = maker.numbers(proposal) if inspect.isclass(maker.target) else _attributes(made)
     found = module_widths(made)
-    own = _attributes(made).get("head_size") if hasattr(made, "__dict__") else None
+    own = _head_size(made)
     head = own or known.get("head_size") or proposal.head_size
     if own is None and "width" in known and not {"heads", "head_size", "key_size", "out_width"} & known.keys():
         head = known["width"]
@@ -100,6 +100,12 @@ def _of_layer(
 def _attributes(made: Any) -> dict[Size, int]:
     """Return the sizes that an object keeps in attributes: `self.num_heads`."""
     return {size_of(name): value for name, value in vars(made).items() if type(value) is int and "head" in name}
+
+
+def _head_size(made: Any) -> int | None:
+    """Return the size of a head that an object keeps, or the first of its parts that keeps one: a block's attention."""
+    parts = made.modules() if hasattr(made, "modules") else [made] if hasattr(made, "__dict__") else []
+    return next((size for part in parts if (size := _attributes(part).get("head_size"))), None)
 
 
 def _different(*widths: int) -> list[int]:

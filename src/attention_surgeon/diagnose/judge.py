@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 from attention_surgeon.calls.definitions import others_of_file
+from attention_surgeon.calls.device import without_gpu
+from attention_surgeon.calls.reasons import refusal, words_of_error
 from attention_surgeon.diagnose.diagnosis import Diagnosis, diagnosed
 from attention_surgeon.diagnose.difference import counterexample, difference_in_answer, difference_of_circuit
 from attention_surgeon.diagnose.explain import NUM_PROBES, Explanation, explain, explain_by, is_finite
@@ -59,7 +61,7 @@ def diagnose(target: Any, contract: Contract | str | None = None, **options: Any
     """
     start = time.perf_counter()
     choices = contracts_for(target, contract, **options)
-    with surroundings_kept():
+    with surroundings_kept(), without_gpu(target):
         best = _by_both(target, choices, contract, options)
         best = best if contract is not None else _with_the_rest(best, target)
     return dataclasses.replace(best, seconds=time.perf_counter() - start)
@@ -162,7 +164,8 @@ def _by_answers(
     if made is not None:
         return made
     best, choice = _best_of(choices, target)
-    if contract is None and best.verdict == "wrong" and not _says_what_it_is(target) and not best.is_recognised:
+    is_unknown = not _says_what_it_is(target) and not best.is_recognised
+    if contract is None and best.verdict == "wrong" and (is_unknown or _says_another(target, best)):
         reason = "I do not know what it is meant to be; say it with --contract (contract=...)."
         return Diagnosis("unjudged", best.contract, contract_name=best.contract_name, reason=reason)
     if best.contract_name == "transformers" and best.verdict == "right":
@@ -252,6 +255,12 @@ def _says_what_it_is(target: Any) -> bool:
     return any(word in name for word in ("mask", "softmax", "attention", "attend", "analyze", "statistic", "entropy"))
 
 
+def _says_another(target: Any, found: Diagnosis) -> bool:
+    """Whether what was judged as a softmax, for want of anything better, says by its name that it makes a mask."""
+    name = getattr(target, "__name__", "").lower()
+    return found.contract_name == "softmax" and "mask" in name and "softmax" not in name
+
+
 def _is_attention(choices: Sequence[Contract]) -> bool:
     """Whether a target may be attention at all, and not a mask, a softmax or a statistic."""
     return any(isinstance(choice, FunctionContract | LayerContract) for choice in choices)
@@ -301,6 +310,8 @@ def _bound(contract: Contract, target: Any) -> Subject:
         return contract.bind(target)
     except SurgeonError:
         raise
+    except ModuleNotFoundError as error:
+        raise UnjudgedError(f"{refusal(target.__name__, [words_of_error(error)], 1).reason}.") from error
     except Exception as error:
         raise UnjudgedError(f"it raises when it is made: {type(error).__name__}: {error}") from error
 

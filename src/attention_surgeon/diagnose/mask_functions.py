@@ -5,6 +5,7 @@ own masks; a function whose name says nothing is left alone.
 """
 
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _MEANS: Mapping[str, tuple[str, ...]] = {
     "causal": ("causal", "subsequent", "look", "lookahead", "autoregressive", "triangular"),
     "padding": ("padding", "pad", "src", "source", "lengths", "length", "valid"),
 }
+_OF_QUERIES = ("max_len", "max_length", "seq_len", "target_len", "tgt_len", "trg_len", "query_len", "q_len")
 _COUNTS = ("n", "size", "seq_len", "seq_length", "length", "sz", "t", "l", "max_len", "num_tokens", "block_size", "n_q")
 
 
@@ -130,7 +132,7 @@ def diagnose_mask(target: Any, says: str, draw: int = 0) -> Diagnosis | None:
 def _meaning(target: Any) -> str | None:
     name = getattr(target, "__name__", "").lower()
     words = set(re.split(r"[_\d]+", name)) | ({name} if "block_diagonal" in name else set())
-    if not inspect.isroutine(target) or not words & {"mask", "masks", "subsequent"}:
+    if not inspect.isroutine(target) or not words & {"mask", "masks", "masking", "subsequent"}:
         return None
     said = words | set(inspect.signature(target).parameters) if words & {"std", "make", "create", "get"} else words
     return next((kind for kind, signs in _MEANS.items() if words & set(signs)), None) or next(
@@ -166,13 +168,13 @@ def _value(name: str, meaning: str, pad: int, drawn: _Drawn) -> Any:
         return drawn.window
     if "prefix" in name:
         return drawn.prefix
-    if "len" in name and meaning == "padding" and name not in ("max_len", "max_length", "seq_len"):
+    if "len" in name and meaning == "padding" and name not in _OF_QUERIES:
         return drawn.lengths
     if name in _COUNTS or name.endswith(("_len", "_length", "_size")):
         return drawn.n
     if meaning == "documents":
         return drawn.documents
-    if meaning in ("padding", "target"):
+    if meaning in ("padding", "target", "causal"):
         return np.where(drawn.ids == _PAD, pad, np.where(drawn.ids == pad, 11, drawn.ids))
     return None
 
@@ -203,14 +205,13 @@ def _judged(returned: Array, case: _Case, meaning: str, says: str) -> Diagnosis 
         for v in case.arguments.values()
     ):
         allowed = np.arange(drawn.n)[None, :] < drawn.lengths[:, None]
-    if meaning == "padding" and returned.ndim == 4 and returned.shape[-1] == 1 < returned.shape[-2]:
+    if meaning == "padding" and _is_of_queries(returned):
         return _wrong(name, "mask_hides_queries", case, returned[0, 0], np.broadcast_to(allowed[:1], (1, drawn.n)))
     is_additive = returned.dtype.kind == "f" and bool((returned < _HIDES).any() or not np.isfinite(returned).all())
-    given = returned > _HIDES if is_additive else returned.astype(bool)
-    given = _squeezed(given, allowed.ndim)
-    if given is None or given.shape != allowed.shape:
+    numbers = _squeezed(returned, allowed.shape)
+    if numbers is None:
         return None
-    numbers = returned.reshape(given.shape)
+    given = numbers > _HIDES if is_additive else numbers.astype(bool)
     if numbers.dtype.kind == "f" and numbers.min() < 0 and not is_additive:
         is_weak = ((numbers > numbers.min()) == allowed).all()
         return _wrong(name, "mask_fill_too_small" if is_weak else None, case, numbers, allowed.astype(float))
@@ -302,14 +303,22 @@ def _of_triangles(i: Array, j: Array) -> Iterator[tuple[str, Array]]:
     yield "causal_reversed", j > i
 
 
-def _squeezed(given: Array, ndim: int) -> Array | None:
-    """Take axes of one off, from the front and between, until as many are left as are wanted."""
-    while given.ndim > ndim:
-        axes = [axis for axis in range(given.ndim) if given.shape[axis] == 1]
-        if not axes:
-            return None
-        given = given.squeeze(axes[0])
-    return given
+def _is_of_queries(returned: Array) -> bool:
+    """Whether a mask `(..., queries, keys)` says of each query whether it is padded, and the same of all keys."""
+    if returned.ndim == 4 and returned.shape[-1] == 1 < returned.shape[-2]:
+        return True
+    is_alike = returned.ndim > 2 and returned.shape[-1] > 1 and (returned == returned[..., :1]).all()
+    return bool(is_alike and not (returned == returned[..., :1, :]).all())
+
+
+def _squeezed(given: Array, shape: tuple[int, ...]) -> Array | None:
+    """Take off axes of one, and those but the last that hold the same again, so that a shape is left; None for none."""
+    for axes in itertools.combinations(range(given.ndim), max(0, given.ndim - len(shape))):
+        rest = given[tuple(0 if axis in axes else slice(None) for axis in range(given.ndim))]
+        is_of_keys = given.ndim - 1 not in axes or given.shape[-1] == 1
+        if rest.shape == shape and is_of_keys and (given == np.expand_dims(rest, axes)).all():
+            return rest
+    return None
 
 
 def _matrix(values: Array) -> Array:

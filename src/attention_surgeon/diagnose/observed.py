@@ -35,7 +35,7 @@ def diagnose_observed(
         hints: Arguments for its constructor.
         is_unscaled: Whether no scale is wanted.
     """
-    with without_gpu():
+    with without_gpu(target):
         return _observed(target, example, hints or {}, is_unscaled)
 
 

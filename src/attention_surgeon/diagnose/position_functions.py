@@ -104,6 +104,8 @@ _NOT_UNDERSTOOD = "none of the usual calls turns each pair of features by positi
 def _rotary_calls(target: Any) -> Iterator[_Turned]:
     """Yield the calls that the parameters' names allow, the usual forms first."""
     roles = {p.name: _rotary_role(p) for p in inspect.signature(target).parameters.values() if _is_needed(p)}
+    if "tokens" not in roles.values() and "t" in roles:  # `apply_rotary_pos_emb(pos, t)`
+        roles |= {name: "freqs" if role == "positions" else role for name, role in roles.items()} | {"t": "tokens"}
     tokens = tuple(name for name, role in roles.items() if role == "tokens")
     if not tokens or None in roles.values():
         return

@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from attention_surgeon.calls.names import words_of
 from attention_surgeon.errors import UnjudgedError
 from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.verdict import Location
-from attention_surgeon.witness.canon import Structure, softmax
+from attention_surgeon.witness.canon import Canon, Structure, softmax
 from attention_surgeon.witness.canonical import canonical
-from attention_surgeon.witness.core import find_cores, same_core
+from attention_surgeon.witness.core import Core, find_cores, same_core
 from attention_surgeon.witness.flow import Flow, Plan
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import find_pattern, find_scaling
@@ -126,6 +127,7 @@ def _where_square(plan: Plan, made: Any, says: str, argument: Any) -> Claim | No
 _OF_WINDOWS = re.compile(r"\b(num(ber)?_?(of)?_?w(in(dow)?s)?|nW)\b", re.IGNORECASE)
 """What a text says of a mask that has one part for each window of a picture."""
 _WINDOWS = 2
+_OTHER_BATCH = 4  # sequences: no other size of a plain call is this
 
 
 def _of_windows(plan: Plan, made: Any, says: str, claim: Claim, argument: Any) -> Claim:
@@ -205,7 +207,7 @@ def _names_in(node: ast.AST) -> set[str]:
 
 class _Trier:
     def __init__(self, plan: Plan, made: Any, says: str, **sizes: int) -> None:
-        self.plan, self.made, self.says = plan, made, says
+        self.plan, self.made, self.says, self.sizes = plan, made, says, sizes
         self.inputs, self.others = plan.draw(seed=0, **sizes), plan.draw(seed=1, **sizes)
         self.flow = Flow(plan, made, self.inputs, self.others)
         self.core = find_cores(self.flow)[0]
@@ -286,9 +288,9 @@ class _Trier:
         one = {**self.inputs, **extra}
         two = {**self.others, **extra}
         try:
-            flow = self.flow.echo(one, two)
-            first = same_core(self.core, self.flow, flow)
-            canons = [canonical(flow, first), canonical(flow, first, flow.other)]
+            flow, first, canons = self._echoed(one, two)
+            if np.isnan(canons[0].masked).any():  # as of `mask.float() * torch.finfo(q.dtype).min`, in float64 alone
+                flow, first, canons = self._echoed(one, two, is_wide=False)
         except Structure:
             return None
         except Exception:  # noqa: BLE001  somebody else's code may raise anything
@@ -301,6 +303,19 @@ class _Trier:
         output = tuple(flow.plan.arrays(flow.base.returned)[max(flow.plan.output, 0)].shape)
         place = flow.ops[first.softmax].place
         return Hidden(cells, bias, scaling.fill, place, output, canons[0].masked, used)
+
+    def _echoed(
+        self, one: dict[str, Any], two: dict[str, Any], *, is_wide: bool = True
+    ) -> tuple[Flow, Core, list[Canon]]:
+        """Return a call like the plain one with other arguments, where its attention stands, and what that is."""
+        held = [p.dtype for p in self.made.parameters()] if isinstance(self.made, nn.Module) else []
+        try:
+            flow = self.flow.echo(one, two, is_wide=is_wide)
+            first = same_core(self.core, self.flow, flow)
+            return flow, first, [canonical(flow, first), canonical(flow, first, flow.other)]
+        finally:
+            if held:
+                self.made.to(held[0])
 
     def _given(self, argument: Any, value: Any) -> Hidden | None:
         found = self._hidden({argument.name: value})
@@ -356,9 +371,25 @@ class _Trier:
                 return Claim(argument.name, ("given, hides the future whatever it holds",))
             words = f"`{argument.name}` hides the future whatever it holds; is that what it is for?"
             return Claim(argument.name, (meant[0][2],), unknown=words)
+        meant = [seen for seen in meant if self._is_taken_elsewhere(argument, seen[2])]
         if meant:
             return self._beside(self._wrong(argument, *meant[0]), meanings)
         return self._meant(argument, meanings) if meanings else Claim(argument.name)
+
+    def _is_taken_elsewhere(self, argument: Any, words: str) -> bool:
+        """Whether a mask of this form is taken with another number of sequences, too.
+
+        One that is refused then fits by chance: its sequences stand in an axis of groups or heads, of which there are
+        as many.
+        """
+        form, kind = _taken_apart(words)
+        if "b" not in form:
+            return True
+        try:
+            other = _Trier(self.plan, self.made, self.says, **{**self.sizes, "batch": _OTHER_BATCH})
+        except Exception:  # noqa: BLE001  a size that is refused says nothing of the mask
+            return True
+        return other._given(argument, other._as_value(other._allowed(form), form, kind)) is not None
 
     def _beside(self, claim: Claim, meanings: dict[str, list[str]]) -> Claim:
         """Return what came of a mask that was misread in one form, with what the other forms were taken for."""

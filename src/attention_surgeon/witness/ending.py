@@ -8,6 +8,7 @@ import numpy as np
 
 from attention_surgeon.witness.canon import Canon
 from attention_surgeon.witness.core import Core
+from attention_surgeon.witness.findings import UNNAMED
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.forms import find_norm
 from attention_surgeon.witness.products import as_product
@@ -28,6 +29,7 @@ class Ending:
         beyond: What was done to the merged heads before the projection, in words; empty for nothing.
         added: The operation whose result is added in the place of the input, None for none.
         is_of_normed: Whether that is a norm of the input.
+        is_before_others: Whether other layers come after it, which take each token for itself: a feed-forward part.
     """
 
     fault: str | None = None
@@ -39,6 +41,7 @@ class Ending:
     beyond: str = ""
     added: int | None = None
     is_of_normed: bool = False
+    is_before_others: bool = False
 
 
 _QUIET = frozenset(
@@ -64,6 +67,8 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     if merged is None:
         return Ending(is_known=False, projection=op, op=op)
     fault = merge_fault(heads, merged, _beside(flow))
+    if fault is not None and _is_put_back(flow, op, heads, merged, output):
+        fault = None
     beyond = _beyond_merging(flow, op, cores[0], canons[0]) if fault == "unknown" and len(cores) == 1 else None
     if beyond is not None:
         name, fault = beyond
@@ -73,6 +78,22 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
         known = fault != "unknown"
         return Ending(fault if known else None, known, op, op=op)
     return _tail(flow, op, output)
+
+
+def _is_put_back(flow: Flow, op: int, heads: Array, merged: Array, output: Array) -> bool:
+    """Whether tokens that were moved, as a window's shift does, enter the projection whole and come out in order."""
+    b, h, n, d = heads.shape
+    right, value = heads.transpose(0, 2, 1, 3).reshape(b * n, h * d), flow.ops[op].value
+    if merged.shape != right.shape or value is None or value.size != output.size or output.size % (b * n):
+        return False
+    order = _order_of(right, merged)
+    return order is not None and _same(value.reshape(b * n, -1)[order], output.reshape(b * n, -1))
+
+
+def _order_of(rows: Array, moved: Array) -> list[int] | None:
+    """Return where each row stands among the same rows in another order; None where they are not the same."""
+    found = [np.flatnonzero(~apart(np.broadcast_to(row, moved.shape), moved).any(-1)) for row in rows]
+    return [int(places[0]) for places in found] if all(len(places) == 1 for places in found) else None
 
 
 def joins_softmaxes(flow: Flow, ending: Ending, cores: Sequence[Core]) -> bool:
@@ -233,7 +254,8 @@ def merge_fault(heads: Array, merged: Array, beside: int = 1) -> str | None:
         if _are_whole_heads(right, merged.reshape(b, n, h, d)):
             return "heads_out_of_order"
         if _same(np.sort(merged, None), np.sort(heads, None)):
-            return "heads_merged_without_transpose"
+            is_moved = _order_of(right.reshape(merged.shape), merged) is not None
+            return UNNAMED if is_moved else "heads_merged_without_transpose"
     if merged.shape == (b * n, d) and h > 1:
         for fault, value in (("head_outputs_averaged", heads.mean(1)), ("first_head_only", heads[:, 0])):
             if _same(merged, value.reshape(b * n, d)):
@@ -331,7 +353,29 @@ def _tail(flow: Flow, op: int, output: Array) -> Ending:
         return replace(found, tail=others)
     has_product = bool(after)
     is_sum = any(p > op and not flow.reaches(op, p) for p in flow.projections)  # of projections, as LoRA's
-    return Ending(projection=op, has_residual="add" in others and not is_sum, tail=others, is_known=not has_product)
+    is_before_others = has_product and _is_token_by_token(flow, op, output)
+    return Ending(
+        projection=op,
+        has_residual="add" in others and not is_sum,
+        tail=others,
+        is_known=not has_product or is_before_others,
+        is_before_others=is_before_others,
+    )
+
+
+def _is_token_by_token(flow: Flow, op: int, output: Array) -> bool:
+    """Whether a token of a result makes the same token of the output, and no other one."""
+    value = flow.ops[op].value
+    if value is None or value.ndim < 2 or value.size // value.shape[-1] != output.size // output.shape[-1]:
+        return False
+    tokens = np.arange(value.size).reshape(-1, value.shape[-1])
+    for token in (0, len(tokens) // 2, len(tokens) - 1):
+        returned = flow.plan.arrays(flow.disturbed_at(op, tokens[token]).returned)
+        other = to_numbers(returned[max(flow.plan.output, 0)])
+        moved = apart(output, other).reshape(len(tokens), -1).any(-1)
+        if np.flatnonzero(moved).tolist() != [token]:
+            return False
+    return True
 
 
 def _same_matrix(flow: Flow, one: int, two: int) -> bool:

@@ -10,13 +10,16 @@ from attention_surgeon.witness.norms import norm_mistake
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import Pattern, Scaling
 
+UNNAMED = ""
+"""The fault of what is wrong and has no name in the catalogue; its sentence says what it is."""
+
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
 
     Attributes:
-        fault: Its name in the catalogue.
+        fault: Its name in the catalogue, or `UNNAMED`.
         step: The step that differs: `projections`, `scores`, `scaled`, `masked`, `weights`, `output`.
         sentence: What was seen, with its numbers.
         place: The line that does it.
@@ -44,6 +47,7 @@ class Reading:
         findings: What is wrong, in the order of the pipeline.
         unknown: What could not be read, each a sentence; where there is any, nothing is right or wrong.
         remarks: True and worth knowing.
+        factor: What the scores were multiplied with in all, and the size of a head; None where heads differ.
     """
 
     kind: list[str] = field(default_factory=list)
@@ -54,6 +58,7 @@ class Reading:
     scaling: Scaling | None = None
     heads: int = 1
     key_heads: int = 1
+    factor: tuple[float, int] | None = None
 
     @property
     def is_right(self) -> bool:
@@ -137,7 +142,7 @@ class Notes:
         self, fault: str, step: str, sentence: str, op: int | None, yours: Any = None, expected: Any = None
     ) -> None:
         """Note a mistake, once; its line is that of the operation `op`."""
-        if any(found.fault == fault for found in self.reading.findings):
+        if any((found.fault or found.sentence) == (fault or sentence) for found in self.reading.findings):
             return
         place = None if op is None else self.flow.ops[op].place
         if op is not None and fault in _CALLERS_FAULT:

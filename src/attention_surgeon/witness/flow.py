@@ -38,7 +38,9 @@ class Token:
 class Flow:
     """A target at one size, and what its operations depend on."""
 
-    def __init__(self, plan: Plan, made: Any, inputs: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+    def __init__(
+        self, plan: Plan, made: Any, inputs: Mapping[str, Any], others: Mapping[str, Any], *, is_wide: bool = True
+    ) -> None:
         """Run the target twice, with different numbers.
 
         Args:
@@ -46,6 +48,7 @@ class Flow:
             made: The object.
             inputs: The arguments of the call.
             others: The same with other numbers.
+            is_wide: Whether float64 is worked in, as far as the target can.
 
         Raises:
             UnjudgedError: it does different things with different numbers.
@@ -53,8 +56,9 @@ class Flow:
         """
         self.plan = plan
         self.left_out = make_tokenwise(made)
-        self.made, self.inputs = _in_double(plan, made, dict(inputs))
-        _, others = _in_double(plan, made, dict(others))
+        fitted = _in_double if is_wide else _in_single
+        self.made, self.inputs = fitted(plan, made, dict(inputs))
+        _, others = fitted(plan, made, dict(others))
         self._others = self.inputs | {name: others[name] for name in self.arguments}  # weights and masks stay
         self._labels: dict[tuple[int, int | None], Array] = {}
         self._disturbed: dict[tuple[int, ...], Trace] = {}
@@ -65,14 +69,19 @@ class Flow:
         if [op.name for op in self.base.ops] != [op.name for op in self.other.ops]:
             raise UnjudgedError("it does other operations on other numbers")
 
-    def echo(self, inputs: Mapping[str, Any], others: Mapping[str, Any]) -> "Flow":
+    def echo(self, inputs: Mapping[str, Any], others: Mapping[str, Any], *, is_wide: bool = True) -> "Flow":
         """Return the flow of the same object with more arguments, whose tokens are known from this one.
+
+        Args:
+            inputs: The arguments of the call.
+            others: The same with other numbers.
+            is_wide: Whether float64 is worked in; where not, the object is left in float32.
 
         Raises:
             UnjudgedError: it does different things with different numbers.
             Exception: whatever the target raises.
         """
-        found = Flow(self.plan, self.made, inputs, others)
+        found = Flow(self.plan, self.made, inputs, others, is_wide=is_wide)
         found._source = self
         return found
 
@@ -302,6 +311,16 @@ def _in_double(plan: Plan, made: Any, inputs: dict[str, Any]) -> tuple[Any, dict
         if isinstance(made, nn.Module) and kept:
             made.to(kept[0])
         return made, inputs
+
+
+def _in_single(plan: Plan, made: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the object and its inputs in float32, the precision that their author works in."""
+    if isinstance(made, nn.Module):
+        made.float()
+    return made, {
+        name: value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+        for name, value in inputs.items()
+    }
 
 
 def _widened(value: Any) -> Any:

@@ -31,6 +31,8 @@ class Norm:
     over_heads: bool
     by: float
     """The factor where all gains are equal, else their mean."""
+    by_head: tuple[float, ...] = ()
+    """The factor of each head, where all its gains are equal, as those of a learned scale are."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +146,16 @@ def find_norm(before: Array, after: Array) -> Norm | None:
                 continue
             even = bool(np.abs(gains - gains.mean()).max() < 1e-4 * abs(gains.mean()))
             size = h * d if over_heads else d
-            if kind == "rms" and even:  # a length of 1 and an rms of 1 are the same but for a factor
-                return Norm(
-                    "l2" if abs(gains.mean() ** 2 * size - 1) < 1e-3 else "rms", over_heads, float(gains.mean())
-                )
-            return Norm(kind, over_heads, float(gains.mean()))
+            if kind == "rms" and even and abs(gains.mean() ** 2 * size - 1) < 1e-3:
+                return Norm("l2", over_heads, float(gains.mean()))  # a length of 1 is an rms of 1 but for a factor
+            return Norm(kind, over_heads, float(gains.mean()), _by_head(gains) if kind == "rms" else ())
     return None
+
+
+def _by_head(gains: Array) -> tuple[float, ...]:
+    """Return the gain of each head, of gains `(heads, d)`; nothing where the features of a head have several."""
+    means = gains.mean(-1)
+    return tuple(means.tolist()) if np.abs(gains - means[:, None]).max() < 1e-4 * np.abs(means).max() else ()
 
 
 def _gains(normed: Array, after: Array, *, with_bias: bool) -> Array | None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attention_surgeon.calls.names import size_of
 from attention_surgeon.errors import UnjudgedError
+from attention_surgeon.testing.steadiness import random_state_kept
 from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.caches import try_cache
 from attention_surgeon.witness.canon import MIXED
@@ -26,7 +27,7 @@ from attention_surgeon.witness.options import try_options, with_batch
 from attention_surgeon.witness.pooled import with_mean_query, without_mean
 from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Array, Op, Trace, record, to_numbers
-from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale
+from attention_surgeon.witness.unscaled import may_be_unscaled, promises_no_scale, speaks_of_no_scale
 
 _STEPS = (1e-3, 1e-5)  # of a difference; the small one where scores are steep
 _OTHERS = ("context", "key", "value")  # roles of what is attended to
@@ -136,8 +137,8 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
             for key, value in (_defaults(plan.target) | given).items()
         ),
         has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
-        is_unscaled=is_unscaled or promises_no_scale(name, says),
-        may_be_unscaled=may_be_unscaled(plan.target, made, name, says),
+        is_unscaled=is_unscaled or promises_no_scale(name),
+        may_be_unscaled=speaks_of_no_scale(says) or may_be_unscaled(plan.target, made, name, says),
         has_output_projection="multihead" in name.lower().replace("_", ""),
         rotates_values=bool(
             re.search(r"(rotary|rope|pos\w*)_?values?|values?_?(pe|rotary|rope|pos)", name, re.IGNORECASE)
@@ -251,8 +252,10 @@ class _Observer:
         if plan.library == "numpy" and re.search(r"\b(jnp|jax)\.", self.says):
             self.remarks.append("it was run with NumPy's functions in the place of JAX's")
         if not self._is_steady(flow):
-            return Observation("wrong", (), tuple(self.findings), tried=(_sizes_in_words(flow),))
-        reading = read(flow, expects=self.expects)
+            verdict = "wrong" if self.findings else "unjudged"
+            tried = (_sizes_in_words(flow),)
+            return Observation(verdict, (), tuple(self.findings), tuple(self.unknown), tried=tried)
+        reading = self._with_told_scale(read(flow, expects=self.expects))
         self._add(reading, "")
         self.tried.append(_sizes_in_words(flow))
         if not reading.unknown and not self._is_structural(reading):
@@ -270,6 +273,32 @@ class _Observer:
             tuple(dict.fromkeys(name for name in self.untried if name not in self.given)),
             reading,
         )
+
+    def _with_told_scale(self, reading: Reading) -> Reading:
+        """Take back that a scale is a constant where it is 1/√(2 d_k), or of more parts, at every size of the heads.
+
+        So are the scores of DeBERTa divided, which are a sum of as many products (He et al. 2021).
+        """
+        constant = [finding for finding in reading.findings if finding.fault == "scale_hard_coded"]
+        if not constant or reading.factor is None:
+            return reading
+        parts = _parts_of(reading.factor)
+        sizes = ({"head_size": 2 * self.plan.sizes.head_size}, {"heads": reading.heads + 1})
+        if parts < _SUMMED or any(self._parts_at(**size) != parts for size in sizes):
+            return reading
+        words = f"the scores are divided by √({parts} d_k), as those are that are a sum of {parts} products"
+        findings = [finding for finding in reading.findings if finding not in constant]
+        return replace(reading, findings=findings, unknown=[*reading.unknown, words])
+
+    def _parts_at(self, **sizes: int) -> int:
+        plan = self.plan.resized(**sizes)
+        if plan is None:
+            return 0
+        try:
+            found = read(Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1)), expects=self.expects)
+        except Exception:  # noqa: BLE001  a size that is refused is no fault
+            return 0
+        return 0 if found.factor is None else _parts_of(found.factor)
 
     def _is_structural(self, reading: Reading) -> bool:
         return reading.scaling is None
@@ -462,6 +491,8 @@ class _Observer:
 
     def _returned(self, flow: Flow, *, are_asked_for: bool = False) -> None:
         """Whether the weights that are returned are those that were used."""
+        if any(finding.step == "weights" for finding in self.findings):
+            return  # those that are returned may be right
         arrays = self.plan.arrays(flow.base.returned)
         try:
             cores = find_cores(flow)
@@ -471,15 +502,12 @@ class _Observer:
         if len(canons) > 1:
             return
         canon, op = canons[0], flow.ops[cores[0].softmax]
-        for place, array in enumerate(arrays):
-            if place == max(self.plan.output, 0):
-                continue
-            numbers = to_numbers(array)
+        beside = [to_numbers(array) for place, array in enumerate(arrays) if place != max(self.plan.output, 0)]
+        has_weights = any(numbers.shape == canon.weights.shape and _same(numbers, canon.weights) for numbers in beside)
+        for numbers in beside:
             fault = _returned_fault(numbers, canon.weights, canon.masked, canon.scores)
-            if (
-                fault == "scores_returned"
-                and not are_asked_for
-                and not re.search(r"return [^\n,]+,\s*\w*(weight|attn|prob)", self.says)
+            if fault == "scores_returned" and (
+                has_weights or not (are_asked_for or re.search(r"return [^\n,]+,\s*\w*(weight|attn|prob)", self.says))
             ):
                 self.remarks.append("the scores come back beside the output")
             elif fault is not None:
@@ -508,7 +536,8 @@ class _Observer:
     def _unused(self, flow: Flow) -> None:
         """Find parameters that change nothing: a bias that is never added, a projection that is never applied."""
         before = to_numbers(self.plan.arrays(flow.base.returned)[max(self.plan.output, 0)])
-        for name, bumped in _bumped_parameters(flow.made):
+        own = vars(self.plan.bare()) if not isinstance(flow.made, nn.Module) and hasattr(flow.made, "__dict__") else {}
+        for name, bumped in _bumped_parameters(flow.made, own):
             with bumped:
                 after = to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)])
             if _PROJECTION.search(name) and before.shape == after.shape and not apart(before, after).any():
@@ -534,12 +563,27 @@ class _Observer:
             return True
         first = next((a for a, b in zip(*(trace.ops for trace in runs), strict=False) if _differ(a, b)), None)
         dropouts = [first] if first and ("dropout" in first.name or first.options.get("dropout_p")) else []
-        fault = "dropout_in_eval" if dropouts else "shares_state"
+        is_random = not dropouts and self._is_random(flow)
+        is_own_dropout = is_random and isinstance(flow.made, nn.Module) and "drop" in self.says.lower()
+        if is_random and not is_own_dropout:
+            self.unknown.append("each call draws other random numbers, as dropout does that nothing turns off")
+            return False
+        fault = "dropout_in_eval" if dropouts or is_own_dropout else "shares_state"
         words = "the same call gives another answer the second time"
-        if dropouts:
+        if dropouts or is_own_dropout:
             words = "weights are dropped in evaluation too"
         self.findings.append(Finding(fault, "weights", words, dropouts[0].place if dropouts else None))
         return False
+
+    def _is_random(self, flow: Flow) -> bool:
+        """Whether two calls that begin with the same seed give the same."""
+        answers = []
+        with random_state_kept():
+            for _ in range(2):
+                torch.manual_seed(0)
+                np.random.seed(0)  # noqa: NPY002  the target may draw from the old global source
+                answers.append(to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)]))
+        return not apart(*answers).any()
 
     def _changes_inputs(self, flow: Flow) -> bool:
         given = {name: value.clone() if isinstance(value, Tensor) else value for name, value in flow.inputs.items()}
@@ -650,6 +694,16 @@ class _Observer:
             self.tried.append("gradients")
 
 
+_SUMMED = 2  # products at least, of scores that are a sum
+
+
+def _parts_of(factor: tuple[float, int]) -> int:
+    """Return k where scores are divided by √(k d), of a factor and d; 0 where k is no whole number."""
+    by, size = factor
+    parts = 1 / (by * by * size) if by > 0 else 0.0
+    return round(parts) if abs(parts - round(parts)) < 1e-3 else 0
+
+
 _OTHER_KIND = re.compile(r"invert|revers|sigmoid|linear", re.IGNORECASE)
 """Words of a switch that makes another mechanism of it, on purpose."""
 
@@ -670,9 +724,16 @@ _PROJECTION = re.compile(
 )
 
 
-def _bumped_parameters(made: Any) -> Iterator[tuple[str, contextlib.AbstractContextManager[None]]]:
-    """Yield every parameter by name with a context in which it holds other numbers."""
-    held = dict(made.named_parameters()) if isinstance(made, nn.Module) else getattr(made, "__dict__", {})
+def _bumped_parameters(
+    made: Any, own: Mapping[str, Any]
+) -> Iterator[tuple[str, contextlib.AbstractContextManager[None]]]:
+    """Yield every parameter by name with a context in which it holds other numbers.
+
+    Args:
+        made: The object.
+        own: What a fresh one holds, if it is no module: what a call leaves in it is no parameter.
+    """
+    held = dict(made.named_parameters()) if isinstance(made, nn.Module) else {name: vars(made)[name] for name in own}
     for name, value in held.items():
         if isinstance(value, Tensor | np.ndarray) and to_numbers(value).dtype.kind == "f":
             yield name, _bumped(value)

@@ -40,7 +40,7 @@ def read_rotations(asks: Rotation | None, answers: Rotation | None, size: int, b
     if asks is None or answers is None:
         which = "keys" if asks is None else "queries"
         return Positions(f"only the {which} are rotated by their positions", "rotary_on_one_side")
-    wrong = _not_by_position(asks, answers) or _not_alike(asks, answers) or _frequencies(asks, base)
+    wrong = _not_by_position(asks, answers) or _not_alike(asks, answers) or _frequencies(asks, size, base)
     if wrong:
         return wrong
     part = "" if asks.size == size else f", {asks.size} of {size} features"
@@ -79,14 +79,18 @@ def _not_alike(asks: Rotation, answers: Rotation) -> Positions | None:
     return None
 
 
-def _frequencies(turn: Rotation, base: float | None) -> Positions | None:
-    """The frequencies fall from pair to pair, by the base that the layer was made with."""
+def _frequencies(turn: Rotation, size: int, base: float | None) -> Positions | None:
+    """The frequencies fall from pair to pair, by the base that the layer was made with.
+
+    A part of a head may be turned by the first frequencies of a whole one.
+    """
     steps = np.abs(turn.steps)
     if len(steps) > 1 and (np.diff(steps) > 1e-6).any():
         return Positions("the angles grow from pair to pair; the frequencies must fall", "rotary_positions_wrong")
     if turn.base is not None and base is not None and base > 1 and turn.base < 1e9:
         ratio = np.log(turn.base) / np.log(base)
-        if any(abs(ratio - wrong) < 0.02 for wrong in (2.0, 0.5)):
+        is_of_whole = turn.size < size and abs(ratio - turn.size / size) < 0.02
+        if any(abs(ratio - wrong) < 0.02 for wrong in (2.0, 0.5)) and not is_of_whole:
             words = f"the base of its frequencies is {turn.base:.3g}; it was made with {base:g}"
             return Positions(words, "rotary_positions_wrong")
     return None

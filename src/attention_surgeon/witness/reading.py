@@ -12,9 +12,10 @@ from attention_surgeon.witness.canon import Canon, Structure, softmax
 from attention_surgeon.witness.canonical import canonical, rows_of
 from attention_surgeon.witness.core import Core, find_cores, rows_alike, weights_of_one
 from attention_surgeon.witness.ending import Ending, find_ending, joins_softmaxes, projected_in_heads
-from attention_surgeon.witness.findings import Expected, Notes, Reading
+from attention_surgeon.witness.findings import UNNAMED, Expected, Notes, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.mixing import find_head_mix
+from attention_surgeon.witness.products import as_product
 from attention_surgeon.witness.reading_rows import RowReader
 from attention_surgeon.witness.reading_scores import ScoreReader
 from attention_surgeon.witness.roots import Rows, find_root
@@ -44,6 +45,7 @@ _ENDINGS = {
     "residual_added_to_layer": "the input is added more than once",
     "residual_missing": "its text says that the input is added to the output, and it is not",
     "residual_multiplied": "the input is multiplied with the output",
+    UNNAMED: "the tokens come out in another order than they came in",
     "residual_of_projection": "what is added to the output is a projection or a norm of the input, not the input",
 }
 """What is said of a fault behind the heads."""
@@ -99,7 +101,9 @@ class _Reader:
             "heads_averaged",
         }
         if found.name not in named:
-            if found.name != "rows_mix_tokens" or not found.core.scores or not self.notes.norm(found.core):
+            if found.core.scores and self._sums_over_tokens(found.core):
+                self.reading.unknown.append("its scores are of features with features: it attends over the channels")
+            elif found.name != "rows_mix_tokens" or not found.core.scores or not self.notes.norm(found.core):
                 self.reading.unknown.append(found.sentence)
             return
         op = (
@@ -109,6 +113,16 @@ class _Reader:
         )
         step = "output" if found.name == "weights_transposed" else "scores"
         self.notes.wrong(found.name, step, found.sentence, op)
+
+    def _sums_over_tokens(self, core: Core) -> bool:
+        """Whether the product of queries and keys runs over their tokens, and leaves none to the scores."""
+        op, sizes = self.flow.ops[core.scores[0]], self.flow.plan.sizes
+        product = as_product(op.name, op.inputs, op.options)
+        if product is None or op.value is None:
+            return False
+        summed = {product.sizes[letter] for letter in product.summed}
+        tokens = {sizes.n_q, sizes.n_k}
+        return summed <= tokens and not tokens & set(op.value.shape[-2:])
 
     def _one(self, core: Core, canon: Canon, other: Canon, *, is_first: bool) -> None:
         flow = self.flow
@@ -142,12 +156,24 @@ class _Reader:
             return
         normaliser = find_normaliser(canon)
         if not normaliser.is_known:
-            self.reading.unknown.append("its weights are no softmax of its scores over the keys")
+            self._no_softmax(core, canon)
         elif normaliser.fault is not None:
             words = _NORMALISERS.get(normaliser.fault, "rows of the weights do not sum to 1")
             self.notes.wrong(normaliser.fault, "weights", words, core.softmax)
         elif np.abs(np.nan_to_num(canon.used) - np.nan_to_num(canon.weights)).max() > 1e-6:
             self._changed_weights(core, canon, other)
+
+    def _no_softmax(self, core: Core, canon: Canon) -> None:
+        """Say that weights are no softmax; one that dropout makes larger in evaluation too is a mistake."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = canon.weights / softmax(canon.masked)
+        by = float(np.nanmean(ratio))
+        rates = [p for p in self.flow.plan.constructor.values() if isinstance(p, float) and 0 < p < 1]
+        if np.nanmax(np.abs(ratio - by)) < 1e-5 and any(abs(by * (1 - p) - 1) < 1e-5 for p in rates):
+            words = f"in evaluation the weights are multiplied by {by:.4g}, as dropout does with those that it leaves"
+            self.notes.wrong(UNNAMED, "weights", words, core.softmax)
+        else:
+            self.reading.unknown.append("its weights are no softmax of its scores over the keys")
 
     def _changed_weights(self, core: Core, canon: Canon, other: Canon) -> None:
         """Say what was done to the weights between the softmax and the values."""
@@ -203,6 +229,8 @@ class _Reader:
                     ending.beyond, f"{ending.beyond} to the output"
                 )
             )
+        if ending.is_before_others:
+            reading.remarks.append("the layers behind the attention, which take each token for itself, were not judged")
         if ending.has_residual:
             reading.remarks.append("the input is added to the output")
         others = [name for name in ending.tail if name in ("layer_norm", "rms_norm")]

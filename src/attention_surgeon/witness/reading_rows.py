@@ -32,8 +32,10 @@ _REPEATS = frozenset(("repeat", "tile", "repeat_interleave", "expand", "cat", "c
 """What makes several heads of one."""
 
 
-def _factor_of(form: object, size: int) -> float:
+def _factor_of(form: object, size: int) -> float | Array:
     """Return what a form puts on the scores; a norm with gains puts nothing there that could be told from them."""
+    if isinstance(form, Norm) and form.by_head:
+        return np.array(form.by_head)
     if isinstance(form, Norm):
         return form.by * size**0.5 if form.kind == "l2" else 1.0
     return form.by if isinstance(form, Factor | Rotation) else 1.0
@@ -71,11 +73,11 @@ class RowReader:
         """Go on with these notes."""
         self.notes, self.flow, self.expects, self.reading = notes, notes.flow, notes.expects, notes.reading
 
-    def read(self, roots: "dict[str, Root | None]", canon: Canon, core: Core) -> float:
+    def read(self, roots: "dict[str, Root | None]", canon: Canon, core: Core) -> float | Array:
         """Judge where queries (`q`), keys (`key_rows`) and values (`v`) come from; None: that was not found.
 
         Returns:
-            The factor that positions and norms put on the scores.
+            The factor that positions and norms put on the scores, of each head where they differ.
         """
         words = {"q": "queries", "key_rows": "keys", "v": "values"}
         for name, root in roots.items():
@@ -232,12 +234,12 @@ class RowReader:
         else:
             self.reading.kind.append(f"{heads} heads sharing {shared} key heads")
 
-    def _positions(self, query: Root, key: Root, value: Root, core: Core) -> float:
+    def _positions(self, query: Root, key: Root, value: Root, core: Core) -> float | Array:
         """Judge what happens between projection and product; return the factor that it puts on the scores."""
-        factor = 1.0
+        factor: float | Array = 1.0
         for root in (query, key):
             for form, op in root.steps:
-                factor *= _factor_of(form, root.features.shape[1])
+                factor = factor * _factor_of(form, root.features.shape[1])
                 self._broken(form, op)
         norms = [next((f for f, _ in root.steps if isinstance(f, Norm)), None) for root in (query, key)]
         if all(norms):

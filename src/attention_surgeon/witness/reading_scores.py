@@ -73,7 +73,7 @@ class ScoreReader:
         """Go on with these notes."""
         self.notes, self.flow, self.expects, self.reading = notes, notes.flow, notes.expects, notes.reading
 
-    def read(self, core: Core, canon: Canon, other: Canon, factor: float, *, is_first: bool) -> None:
+    def read(self, core: Core, canon: Canon, other: Canon, factor: float | Array, *, is_first: bool) -> None:
         """Judge what becomes of the scores up to the softmax.
 
         Args:
@@ -242,7 +242,7 @@ class ScoreReader:
         out[target] = value.reshape(-1)[order]
         return out.reshape(canon.scores.shape)
 
-    def _factor(self, scaling: Scaling, before: float, canon: Canon, core: Core) -> None:
+    def _factor(self, scaling: Scaling, before: float | Array, canon: Canon, core: Core) -> None:
         size = canon.q.shape[-1]
         widths = [a.shape[-1] for name, a in self.flow.inputs.items() if name == canon.query_argument]
         sizes = _Sizes(
@@ -265,6 +265,7 @@ class ScoreReader:
             else:
                 self.reading.unknown.append("each head has a scale of its own")
             return
+        self.reading.factor = float(total.mean()), size
         self._one_factor(float(total.mean()), sizes, core.combine if core.is_fused else self._scale_op(core))
 
     def _one_factor(self, by: float, sizes: _Sizes, op: int) -> None:

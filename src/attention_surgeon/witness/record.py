@@ -15,6 +15,7 @@ import linecache
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,6 +44,7 @@ _OTHER_NAMES = {
     "subtract": "sub",
 }
 _OURS = ("attention_surgeon.witness", "attention_surgeon.calls")
+_INSTALLED = frozenset(("site-packages", "dist-packages"))
 _LIBRARIES = frozenset(("torch", "numpy", "contextlib", "jaxtyping", "beartype"))
 
 
@@ -243,7 +245,8 @@ def places_of_caller() -> tuple[Location, ...]:
         elif module.partition(".")[0] not in _LIBRARIES and not file.startswith("<frozen"):
             found.append(Location(file, frame.f_lineno, linecache.getline(file, frame.f_lineno).strip()))
         frame = frame.f_back
-    return tuple(found)
+    own = tuple(place for place in found if not _INSTALLED & set(Path(place.file).parts))
+    return own or tuple(found)  # a target may be part of an installed package
 
 
 def _plain_name(name: str) -> str:
@@ -284,6 +287,8 @@ def _arrays(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Array]
     for value in (*args, *kwargs.values()):
         if isinstance(value, tuple | list):
             yield from _arrays(tuple(value), {})
+        elif isinstance(value, torch.nn.Parameter) and value.dtype == torch.float64:
+            yield value.detach().cpu().numpy()  # no copy: every run would keep one of every matrix
         elif isinstance(value, Tensor | np.ndarray):
             yield to_numbers(value)
 

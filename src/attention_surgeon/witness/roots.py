@@ -118,6 +118,8 @@ def _of_projection(flow: Flow, rows: Rows, op: int, batches: Array) -> Root | No
     features = _features(flow, rows, op, places)
     if features is None:
         return None
+    if features.shape[1] == places.shape[-1] == heads * rows.numbers.shape[3]:  # a norm of all heads together
+        features = features[0].reshape(heads, -1)
     before = numbers[batches][:, :, features.reshape(-1)].reshape(len(batches), -1, heads, features.shape[1])
     after = rows.numbers.transpose(0, 2, 1, 3)
     if before.shape != after.shape:
@@ -208,9 +210,17 @@ def _of_argument(flow: Flow, rows: Rows, batches: Array) -> Root | None:
         if shared is None:
             return None
         features = shared
-    before = flat[batches][:, :, features.reshape(-1)].reshape(len(batches), -1, heads, size)
-    after = rows.numbers.transpose(0, 2, 1, 3)
-    steps = _steps(flow, rows, -1, before, after, batches, argument)
+    root = _made_of(flow, rows, flat[batches], features, batches, argument)
+    if root.is_known or flat.shape[-1] != heads * size:
+        return root
+    moved = _shared_blocks(flat[batches], rows.numbers)  # heads that were grouped may lie in another order
+    return root if moved is None else _made_of(flow, rows, flat[batches], moved, batches, argument)
+
+
+def _made_of(flow: Flow, rows: Rows, given: Array, features: Array, batches: Array, argument: str) -> Root:
+    """Return the root of rows in these features `(heads, d)` of an argument `(batch, position, features)`."""
+    before = given[:, :, features.reshape(-1)].reshape(len(batches), -1, *features.shape)
+    steps = _steps(flow, rows, -1, before, rows.numbers.transpose(0, 2, 1, 3), batches, argument)
     return Root(None, argument, features, before, steps or (), steps is not None)
 
 

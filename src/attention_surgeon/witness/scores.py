@@ -164,7 +164,10 @@ def find_normaliser(canon: Canon) -> Normaliser:
             "exp_not_normalised": np.exp(masked),
             "exp_divided_by_mean": raised / raised.mean(-1, keepdims=True),
         }
-        by_hand = {"softmax_over_everything": raised / raised.sum((-1, -2), keepdims=True)}
+        by_hand = {
+            "softmax_over_everything": raised / raised.sum((-1, -2), keepdims=True),
+            "softmax_over_queries": raised / raised.sum(-2, keepdims=True),
+        }
         if masked.shape[-1] == masked.shape[-2]:
             by_hand["sum_without_keepdim"] = raised / raised.sum(-1)[..., None, :]
         for name, value in (*options.items(), *by_hand.items()):

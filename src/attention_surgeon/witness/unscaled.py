@@ -21,9 +21,14 @@ _SCALED_QUERIES = re.compile(
 )
 
 
-def promises_no_scale(name: str, says: str) -> bool:
-    """Whether a target's words say that nothing divides its scores."""
-    return bool(_SAID.search(f"{name} {says}"))
+def promises_no_scale(name: str) -> bool:
+    """Whether the name of a target says that nothing divides its scores."""
+    return bool(_SAID.search(name))
+
+
+def speaks_of_no_scale(says: str) -> bool:
+    """Whether a target's text speaks of attention without a scale; it may mean another's, so a scale is no mistake."""
+    return bool(_SAID.search(says))
 
 
 def may_be_unscaled(target: Any, made: Any, name: str, says: str) -> bool:

@@ -17,11 +17,15 @@ class MlxAttention(nn.Module):
     def __init__(self, dims, num_heads):
         super().__init__()
         self.h = num_heads
-        self.query_proj, self.key_proj, self.value_proj, self.out_proj = (nn.Linear(dims, dims, bias=False) for _ in range(4))
+        self.query_proj, self.key_proj, self.value_proj, self.out_proj = (
+            nn.Linear(dims, dims, bias=False) for _ in range(4)
+        )
 
     def forward(self, x, cache=None):
         b, n, d = x.shape
-        q, k, v = (f(x).view(b, n, self.h, -1).transpose(1, 2) for f in (self.query_proj, self.key_proj, self.value_proj))
+        q, k, v = (
+            f(x).view(b, n, self.h, -1).transpose(1, 2) for f in (self.query_proj, self.key_proj, self.value_proj)
+        )
         past = 0 if cache is None else cache[0].shape[2]
         q, k = rope(q, past), rope(k, past)
         if cache is not None:

@@ -13,8 +13,7 @@ class MeanPool(nn.Module):
     def forward(self, x):
         asked = x.mean(dim=1, keepdim=True)
         q, k, v = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for part in (self.to_q(asked), self.to_k(x), x)
+            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (self.to_q(asked), self.to_k(x), x)
         )
         weights = torch.softmax(q @ k.transpose(-2, -1) * self.scale, dim=-1)
         return self.to_out((weights @ v).transpose(1, 2).flatten(2)).squeeze(1)

@@ -24,7 +24,9 @@ class SquareAttention(nn.Module):
     def forward(self, fmap):
         fmap, p = self.norm(fmap), self.patch_size
         shape = b, _, rows, columns = fmap.shape
-        squares = fmap.reshape(b, -1, rows // p, p, columns // p, p).permute(0, 2, 4, 1, 3, 5).reshape(-1, shape[1], p, p)
+        squares = (
+            fmap.reshape(b, -1, rows // p, p, columns // p, p).permute(0, 2, 4, 1, 3, 5).reshape(-1, shape[1], p, p)
+        )
         q, k, v = self.to_q(squares), *self.to_kv(squares).chunk(2, 1)
         q, k, v = (part.reshape(len(part), self.heads, -1, p * p).mT for part in (q, k, v))
         mixed = ((q @ k.mT * self.scale).softmax(-2) @ v).mT.reshape(b, rows // p, columns // p, -1, p, p)

@@ -13,5 +13,5 @@ class TableAttention(nn.Module):
     def forward(self, x):
         b, n, c = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
-        weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5 ).softmax(-1) + self.biases
+        weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1) + self.biases
         return self.proj((weights @ v).transpose(1, 2).reshape(b, n, c))

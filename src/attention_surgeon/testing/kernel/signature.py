@@ -1,7 +1,9 @@
 """How a kernel is called: which parameter is which, and what their names promise."""
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +25,7 @@ _PATTERNS: Mapping[str, str] = {
     "mask": r".*mask.*|.*bias",
     "groups": r".*gqa.*",
     "dropout": r".*drop.*|p",
-    "block": r".*(block|tile|chunk).*|b[rc]",
+    "block": r".*(block|tile|chunk|bucket).*|b[rc]",
 }
 _WHOLE = r"\b([nmts]|seq\w*|len\w*|n_?ctx|tokens?)\b[^.\n]{0,40}\bmultiples? of"
 _AXES: Mapping[str, str] = {
@@ -52,6 +54,7 @@ class KernelSignature:
         is_triton: Whether it launches a kernel of Triton.
         is_grouped: Whether its text speaks of key heads that are shared.
         is_whole: Whether its text asks for a multiple of some number of tokens.
+        is_divisor: Whether its text divides by its scale: one that is √width where it is not given.
     """
 
     function: Callable[..., Any] = field(repr=False)
@@ -69,6 +72,7 @@ class KernelSignature:
     is_triton: bool = False
     is_grouped: bool = False
     is_whole: bool = False
+    is_divisor: bool = False
 
     def __hash__(self) -> int:
         """By name; signatures are compared where their function is the same."""
@@ -85,13 +89,17 @@ class KernelSignature:
         if causal is not None:
             own[causal] = call.is_causal
         if scale is not None and (call.scale is not None or self.defaults.get(scale, ...) is ...):
-            own[scale] = call.width**-0.5 if call.scale is None else call.scale
+            own[scale] = self.scale_given(call.width**-0.5 if call.scale is None else call.scale)
         if groups is not None and call.heads != call.kv_heads:
             own[groups] = True
         name = self.given_name("mask")
         if name is not None and (mask is not None or self.defaults.get(name, ...) is ...):
             own[name] = mask
         return own
+
+    def scale_given(self, scale: float) -> float:
+        """Return what the scale argument is given for scores that are to be multiplied by some number."""
+        return 1 / scale if self.is_divisor else scale
 
     def call(
         self, call: KernelCall, layout: Layout, library: str = "torch", given: Mapping[str, Any] | None = None
@@ -178,6 +186,8 @@ def read_kernel(target: Any) -> KernelSignature:
         any(name.startswith("triton") for name in _modules(function)),
         bool(re.search(r"group|gqa|mqa|kv_?head|heads_kv|n_?rep|repeat|expand|multiple of|//", says, re.IGNORECASE)),
         bool(re.search(_WHOLE, says, re.IGNORECASE)),
+        not _copies_pytorch(name, roles)
+        and any(its == "scale" and _divides_by(given, says) for given, its in roles.items()),
     )
 
 
@@ -240,6 +250,20 @@ def _masks(name: str, roles: Mapping[str, str], says: str) -> tuple[str, ...]:
         return ("added",)
     declared = declared_polarity(says)
     return () if declared is None else (declared,)
+
+
+def _divides_by(name: str, says: str) -> bool:
+    """Whether a text divides something by a name."""
+    try:
+        tree = ast.parse(textwrap.dedent(says))
+    except SyntaxError:
+        return False
+    divisors = (
+        node.right if isinstance(node, ast.BinOp) else node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
+    )
+    return any(isinstance(divisor, ast.Name) and divisor.id == name for divisor in divisors)
 
 
 def _copies_pytorch(name: str, roles: Mapping[str, str]) -> bool:

@@ -259,7 +259,10 @@ def _arguments(base: KernelCall, one: KernelCall, asker: Asker) -> Iterator[_Gro
     """Yield what the other arguments promise: a scale multiplies the scores, a mask hides or is added."""
     scale, mask = (asker.signature.given_name(role) for role in ("scale", "mask"))
     if scale is not None:
-        yield _Group(f"{scale}=", [dataclasses.replace(base, scale=0.4)], lambda c: f"{scale}={c.scale}")
+        given = asker.signature.scale_given
+        yield _Group(
+            f"{scale}=", [dataclasses.replace(base, scale=0.4)], lambda c: f"{scale}={given(c.scale or 1.0):g}"
+        )
     for kind in _masks(base, asker):
         masked = dataclasses.replace(base, mask=kind, is_causal=False)
         large = dataclasses.replace(one, n_q=70, n_k=130, mask=kind, is_causal=False)

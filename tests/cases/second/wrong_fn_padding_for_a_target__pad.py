@@ -1,0 +1,9 @@
+# WRONG pad_id_wrong: nothing is padded with 99. Object: pad_masking
+import torch
+
+PAD = 99
+
+
+def pad_masking(x: torch.Tensor, target_len: int) -> torch.Tensor:
+    batch_size, seq_len = x.size()
+    return (x == PAD).unsqueeze(1).expand(batch_size, target_len, seq_len)
