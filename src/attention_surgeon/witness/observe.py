@@ -18,9 +18,9 @@ from attention_surgeon.testing.words import prose_of
 from attention_surgeon.witness.caches import try_cache
 from attention_surgeon.witness.canon import MIXED
 from attention_surgeon.witness.canonical import canonical
-from attention_surgeon.witness.claims import Claim, try_arguments
+from attention_surgeon.witness.claims import try_arguments
 from attention_surgeon.witness.core import find_cores
-from attention_surgeon.witness.findings import Expected, Finding, Reading
+from attention_surgeon.witness.findings import Claim, Expected, Finding, Reading
 from attention_surgeon.witness.flow import Flow, apart
 from attention_surgeon.witness.learned import mixes_sequences, with_learned_queries
 from attention_surgeon.witness.options import try_options, with_batch
