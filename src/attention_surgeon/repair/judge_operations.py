@@ -26,8 +26,8 @@ from attention_surgeon.testing.steadiness import surroundings_kept
 from attention_surgeon.verdict import Verdict
 from attention_surgeon.witness import Finding, Flow, Observation, observe, read
 from attention_surgeon.witness.cache_objects import cache_kinds
-from attention_surgeon.witness.observe import expectations
 from attention_surgeon.witness.options import with_batch
+from attention_surgeon.witness.promises import expectations
 from attention_surgeon.witness.record import Array, to_numbers
 from attention_surgeon.witness.scores import Pattern
 

@@ -2,7 +2,8 @@
 
 from attention_surgeon.witness.findings import Expected, Finding, Reading
 from attention_surgeon.witness.flow import Flow
-from attention_surgeon.witness.observe import Observation, observe
+from attention_surgeon.witness.observation import Observation
+from attention_surgeon.witness.observe import observe
 from attention_surgeon.witness.reading import read
 from attention_surgeon.witness.record import Op, Trace, record, watched
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_surgeon.witness.cache_objects import cache_makers, empty_place
-from attention_surgeon.witness.claims import Claim
+from attention_surgeon.witness.findings import Claim
 from attention_surgeon.witness.flow import Plan
 from attention_surgeon.witness.record import Array, record, to_numbers
 

@@ -1,4 +1,4 @@
-"""What is found in an attention, what was promised of it, and the notes that the parts of a reading share."""
+"""What is found in an attention and its arguments, what was promised, and the notes that a reading's parts share."""
 
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -35,6 +35,31 @@ class Finding:
     yours: Array | None = field(default=None, repr=False)
     expected: Array | None = field(default=None, repr=False)
     argument: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What came of trying one argument.
+
+    Attributes:
+        argument: Its name.
+        tried: How it was given, in words: `(n, n) boolean, True = may attend`; empty where it could not be tried.
+        fault: What is wrong, by its name in the catalogue; None for nothing.
+        sentence: What was seen.
+        meaning: For a mask: `keep`, `hide` or `additive`.
+        place: The line that shows it.
+        unknown: What about it is for its author to say.
+    """
+
+    argument: str
+    tried: tuple[str, ...] = ()
+    fault: str | None = None
+    sentence: str = ""
+    meaning: str = ""
+    place: Location | None = None
+    yours: Array | None = field(default=None, repr=False)
+    expected: Array | None = field(default=None, repr=False)
+    unknown: str = ""
 
 
 @dataclass

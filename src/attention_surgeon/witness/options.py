@@ -14,8 +14,8 @@ from torch import Tensor
 
 from attention_surgeon.witness.canon import Canon
 from attention_surgeon.witness.canonical import canonical
-from attention_surgeon.witness.claims import Claim
 from attention_surgeon.witness.core import find_cores
+from attention_surgeon.witness.findings import Claim
 from attention_surgeon.witness.flow import Flow, Plan, apart
 from attention_surgeon.witness.record import Array, to_numbers
 
