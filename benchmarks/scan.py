@@ -19,6 +19,8 @@ SIZES = (512, 1024, 2048, 4096, 16384, 65536)
 QUICK_SIZES = (512, 1024, 2048)
 HEAD_SIZE = 64
 WINDOW = 256
+SHORT = 4096
+"""Up to so many tokens a turn takes milliseconds, and a few turns more say which of them were disturbed."""
 LONGEST = 25.0
 """Seconds that one case may go on before no further turn is begun."""
 
@@ -34,7 +36,7 @@ def rows(is_quick: bool = False) -> Iterator[Row]:
     """Yield a row for the scan and one for SDPA on the same head, for each size."""
     for kind in _WHATS:
         for tokens in QUICK_SIZES if is_quick else SIZES:
-            timings = alternate(_works(kind, tokens), turns=5, at_most=LONGEST)
+            timings = alternate(_works(kind, tokens), turns=5 if tokens > SHORT else 21, at_most=LONGEST)
             memory = {"ours": peak_extra_memory("benchmarks.scan:memory_of", kind=kind, tokens=tokens)}
             notes = {"ours": _apart(tokens)} if kind == "statistics" and tokens == 4096 else {}
             yield from rows_of(
