@@ -2,7 +2,9 @@
 
 import dataclasses
 import inspect
+import runpy
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -315,3 +317,15 @@ def test_a_step_that_a_subclass_fills_in_is_not_what_is_called():
     plan = find_plan(Filled, source="")
     assert isinstance(plan, Plan)
     assert (plan.method, [one.name for one in plan.arguments]) == ("", ["x"])
+
+
+def test_what_a_file_takes_from_a_package_says_nothing_of_its_arrays(tmp_path: Path) -> None:
+    """`attention_surgeon.testing` works with NumPy; a file that takes a function from there need not."""
+    path = tmp_path / "theirs.py"
+    path.write_text(
+        "from attention_surgeon.testing import check_attention\n\n"
+        "def careful(Q, K, V):\n    return (Q @ K.transpose(-2, -1) / Q.shape[-1] ** 0.5).softmax(-1) @ V\n"
+    )
+    found = find_plan(runpy.run_path(str(path))["careful"], source=path.read_text())
+    assert isinstance(found, Plan), found
+    assert found.library == "torch"

@@ -162,7 +162,7 @@ class _Search:
             if re.search(pattern, self.text.source):
                 return library
         parts = (globals_of(v) for v in self.text.names.values() if inspect.isclass(v) or inspect.isfunction(v))
-        for names in (self.text.names, *parts):  # its file, then those that its file takes parts from
+        for names in (self.text.names, *filter(_is_own_file, parts)):  # then those that its file takes parts from
             imported = {v.__name__.split(".")[0] for v in names.values() if inspect.ismodule(v)}
             libraries: list[Library] = [library for library, _ in _USES if library in imported]
             if libraries:
@@ -470,6 +470,12 @@ def _is_quantised(made: Any) -> bool:
     """Whether a layer keeps a matrix in whole numbers, which nobody can draw for it."""
     held = made.parameters() if hasattr(made, "parameters") else ()
     return any(p.ndim > 1 and not (p.is_floating_point() or p.is_complex()) for p in held)
+
+
+def _is_own_file(names: Mapping[str, Any]) -> bool:
+    """Whether these are the names of a file of the user's own, and not of an installed package or of ours."""
+    file, package = str(names.get("__file__", "")), str(names.get("__name__", "")).partition(".")[0]
+    return package != "attention_surgeon" and "site-packages" not in file and "dist-packages" not in file
 
 
 def _has_picture_layers(made: Any) -> bool:
