@@ -38,7 +38,7 @@ from attention_surgeon.calls.names import Role
 from attention_surgeon.calls.plan import Plan, Refusal
 from attention_surgeon.calls.reasons import made_by, refusal, words_of_error
 from attention_surgeon.calls.sizes import Proposal, proposals
-from attention_surgeon.calls.source import Text, globals_of, text_of
+from attention_surgeon.calls.source import Text, globals_of, is_installed, text_of
 from attention_surgeon.calls.widths import FIRST_LENGTHS, OTHER_LENGTHS, PICTURE, lengths_of, widths_of
 
 _USES: tuple[tuple[Library, str], ...] = (
@@ -474,8 +474,8 @@ def _is_quantised(made: Any) -> bool:
 
 def _is_own_file(names: Mapping[str, Any]) -> bool:
     """Whether these are the names of a file of the user's own, and not of an installed package or of ours."""
-    file, package = str(names.get("__file__", "")), str(names.get("__name__", "")).partition(".")[0]
-    return package != "attention_surgeon" and "site-packages" not in file and "dist-packages" not in file
+    package = str(names.get("__name__", "")).partition(".")[0]
+    return package != "attention_surgeon" and not is_installed(str(names.get("__file__", "")))
 
 
 def _has_picture_layers(made: Any) -> bool:

@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from attention_surgeon.signatures import parameters_of
@@ -302,6 +303,15 @@ def globals_of(subject: Any) -> Mapping[str, Any]:
         if inspect.isfunction(function):
             return function.__globals__
     return vars(sys.modules.get(getattr(subject, "__module__", ""), object)) if inspect.isclass(subject) else {}
+
+
+def is_installed(file: str) -> bool:
+    """Whether a file belongs to an installed package.
+
+    >>> is_installed("/usr/lib/python3/dist-packages/einops/einops.py"), is_installed("/home/me/attention.py")
+    (True, False)
+    """
+    return not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
 
 
 def _from_file(subject: Any, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Edits of masks: turned around, transposed, forgotten, or behind the softmax in place of before it."""
+"""Edits of masks: turned around, transposed, forgotten, or applied after the softmax."""
 
 import re
 from collections.abc import Callable, Iterator

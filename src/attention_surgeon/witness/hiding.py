@@ -74,7 +74,7 @@ class Caller:
         """`(batch, heads, n_q, n_k)` of the calls."""
         return self.plain.cells.shape  # pyright: ignore[reportReturnType]
 
-    def hidden(self, extra: dict[str, Any], cut: Any = None) -> Hidden | None:
+    def hidden(self, extra: dict[str, Any]) -> Hidden | None:
         """Return what a call hides; None where it raises or cannot be read."""
         one = {**self.inputs, **extra}
         two = {**self.others, **extra}

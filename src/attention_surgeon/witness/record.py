@@ -15,7 +15,6 @@ import linecache
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from attention_surgeon.calls.source import is_installed
 from attention_surgeon.verdict import Location
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -44,7 +44,6 @@ _OTHER_NAMES = {
     "subtract": "sub",
 }
 _OURS = ("attention_surgeon.witness", "attention_surgeon.calls")
-_INSTALLED = frozenset(("site-packages", "dist-packages"))
 _LIBRARIES = frozenset(("torch", "numpy", "contextlib", "jaxtyping", "beartype"))
 
 
@@ -245,7 +244,7 @@ def places_of_caller() -> tuple[Location, ...]:
         elif module.partition(".")[0] not in _LIBRARIES and not file.startswith("<frozen"):
             found.append(Location(file, frame.f_lineno, linecache.getline(file, frame.f_lineno).strip()))
         frame = frame.f_back
-    own = tuple(place for place in found if not _INSTALLED & set(Path(place.file).parts))
+    own = tuple(place for place in found if not is_installed(place.file))
     return own or tuple(found)  # a target may be part of an installed package
 
 

@@ -135,16 +135,19 @@ class Message:
 def _work(job: Job) -> Message:
     try:
         value = job.work()
-        for lift in _before_it_is_told:
-            lift()
+        _make_room()
         return Message("finished", value)
     except BaseException as error:  # noqa: BLE001  whatever comes out of somebody's code becomes a sentence
         return _message_about(error, job)
 
 
-def _message_about(error: BaseException, job: Job) -> Message:
+def _make_room() -> None:
     for lift in _before_it_is_told:
         lift()
+
+
+def _message_about(error: BaseException, job: Job) -> Message:
+    _make_room()
     return Message(
         ended=ended_by(error),
         sentence=error_in_words(error, job.file, job.limits),

@@ -313,7 +313,7 @@ class HeadTotals:
         if received is not None:
             self.received += received
         if cells is not None:
-            self._rows_in_cell += torch.bincount(cells, minlength=len(self._rows_in_cell))
+            self._count(cells)
 
     @property
     def grids(self) -> tuple[Tensor, Tensor]:
@@ -328,12 +328,17 @@ class HeadTotals:
 
     def _add_cells(self, rows: Tensor, mass: Tensor, largest: Tensor) -> None:
         """Pool rows into rows of cells."""
-        cells, own = self.row_of_cells(rows).unique_consecutive(return_inverse=True)
+        of_rows = self.row_of_cells(rows)
+        cells, own = of_rows.unique_consecutive(return_inverse=True)
         self._mass[cells] += mass.new_zeros(len(cells), mass.shape[1]).index_add_(0, own, mass).float()
         of_each = own[:, None].expand_as(largest)
         pooled = largest.new_zeros(len(cells), largest.shape[1]).scatter_reduce_(0, of_each, largest, "amax")
         self._largest[cells] = torch.maximum(self._largest[cells], pooled)
-        self._rows_in_cell += torch.bincount(self.row_of_cells(rows), minlength=len(self._rows_in_cell))
+        self._count(of_rows)
+
+    def _count(self, cells: Tensor) -> None:
+        """Count a row for each of these rows of cells."""
+        self._rows_in_cell += torch.bincount(cells, minlength=len(self._rows_in_cell))
 
     @property
     def num_queries(self) -> int:
