@@ -1,5 +1,6 @@
 """Layers of today are mended by their own operations, and what they are stays what it is."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,41 @@ def test_a_candidate_that_makes_another_error_of_the_end_of_its_time_took_too_lo
 
     with pytest.raises(TooLongError), bounded(0.05):
         endless()
+
+
+def test_the_clock_of_a_candidate_is_handed_back_to_who_had_set_it(monkeypatch: pytest.MonkeyPatch):
+    """A child looks out for memory by the same clock, and its tick may come in the middle of every step of ours."""
+    ticks: list[int] = []
+    set_handler, set_clock = signal.signal, signal.setitimer
+
+    def tick() -> None:
+        if signal.getitimer(signal.ITIMER_VIRTUAL)[0]:
+            signal.raise_signal(signal.SIGVTALRM)
+
+    def handled(number: int, handler: object) -> object:
+        before = set_handler(number, handler)  # pyright: ignore[reportArgumentType]
+        tick()
+        return before
+
+    def clocked(which: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
+        tick()
+        return set_clock(which, seconds, interval)
+
+    before = signal.signal(signal.SIGVTALRM, lambda *_: ticks.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 1000, 500)
+        monkeypatch.setattr(signal, "signal", handled)
+        monkeypatch.setattr(signal, "setitimer", clocked)
+        with bounded(100):
+            pass
+        assert len(ticks) == 1  # before the candidate; those after are nobody's
+        tick()
+        assert len(ticks) == 2
+        left, interval = signal.getitimer(signal.ITIMER_VIRTUAL)
+        assert (left, interval) == (pytest.approx(1000, abs=10), 500)
+    finally:
+        set_clock(signal.ITIMER_VIRTUAL, 0)
+        set_handler(signal.SIGVTALRM, before)
 
 
 MASKED_LATE = "def f(s, mask, scale):\n    s = s.masked_fill(mask, -1e9)\n    return s * scale"

@@ -98,27 +98,37 @@ def load(text: str, module: types.ModuleType, name: str) -> Any:
 def bounded(seconds: int | float) -> Iterator[None]:
     """Let a candidate run: silent, and no longer than this many seconds of CPU where the system can say so.
 
+    A process has one such clock. Who had set it, as the lookout for memory of a child does, has it back at the end.
+
     Raises:
         TooLongError: it did not come to an end; also where the candidate makes another error of it.
     """
-    rung: list[bool] = []
-
-    def stop(*_: object) -> None:
-        rung.append(True)
-        raise TooLongError
-
     if not hasattr(signal, "setitimer"):
         yield
         return
+    is_inside, has_rung = False, False
+
+    def stop(*_: object) -> None:
+        nonlocal has_rung
+        if is_inside:
+            has_rung = True
+            raise TooLongError
+
+    was_set = signal.setitimer(signal.ITIMER_VIRTUAL, 0)  # its next tick must not find our handler
     before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, _AGAIN)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    except Exception as error:
-        if rung:
-            raise TooLongError from error
-        raise
+        is_inside = True
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds, _AGAIN)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                yield
+        except Exception as error:
+            if has_rung:
+                raise TooLongError from error
+            raise
+        finally:
+            is_inside = False
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, *was_set)
