@@ -19,7 +19,15 @@ SCAN_BUGS = [
         "self._longest_key + self.largest_bias",
         "self._longest_key",
     ),
-    Mutant("each key loses its own mean", _HEAD, "key - key.mean(0)", "key - key.mean(1, keepdim=True)"),
+    Mutant("each key loses its own mean", _HEAD, "return key - key.mean(0)", "return key - key.mean(1, keepdim=True)"),
+    Mutant("each exact key loses its own mean", _HEAD, "key - key.mean(0),", "key - key.mean(1, keepdim=True),"),
+    Mutant("rows are taken as they come", _HEAD, "if len(rows) == self.num_queries", "if len(rows)"),
+    Mutant(
+        "sums of rows stand for means",
+        _GROUP,
+        "if usual == 1 and bool((self._rows_in_cell == 1).all()):",
+        "if usual == 1:",
+    ),
     Mutant(
         "hidden cells keep their exponential",
         _GROUP,
@@ -120,8 +128,8 @@ SCAN_BUGS = [
     Mutant(
         "the error of a head is that of the first",
         "stats/scan/record.py",
-        "list(numbers.errors.values()) for numbers in each",
-        "list(each[0].errors.values()) for numbers in each",
+        "numbers.errors for numbers in each",
+        "each[0].errors for numbers in each",
     ),
     Mutant(
         "halves average cells of different size alike",

@@ -24,8 +24,8 @@ STATS_BUGS = [
     Mutant(
         "effective keys of the mean entropy",
         "stats/head_statistics.py",
-        "effective_keys=sums.effective_keys / sums.num_rows",
-        "effective_keys=(sums.entropy / sums.num_rows).exp()",
+        "**{**ratios,",
+        '**{**ratios, "effective_keys": ratios["entropy"].exp(),',
     ),
     Mutant(
         "share of log n, not of log m",
@@ -35,15 +35,15 @@ STATS_BUGS = [
     ),
     Mutant(
         "rows without a choice in the share",
-        "stats/head_statistics.py",
-        "sums.entropy_share / sums.num_choices",
-        "sums.entropy_share / sums.num_rows",
+        "stats/row_sums.py",
+        '"entropy_share": ("entropy_share", "num_choices")',
+        '"entropy_share": ("entropy_share", "num_rows")',
     ),
     Mutant(
         "empty rows in the means",
         "stats/head_statistics.py",
-        "entropy=sums.entropy / sums.num_rows",
-        "entropy=sums.entropy / (sums.num_rows + sums.num_empty)",
+        "/ getattr(sums, below) for",
+        "/ (getattr(sums, below) + sums.num_empty) for",
     ),
     Mutant(
         "mean of the maxima as the maximum",
@@ -60,9 +60,9 @@ STATS_BUGS = [
     Mutant("previous is next", "stats/row_sums.py", "offset == -1, offset == 1", "offset == 1, offset == -1"),
     Mutant(
         "rows without a previous position count",
-        "stats/head_statistics.py",
-        "sums.previous / sums.num_with_previous",
-        "sums.previous / sums.num_rows",
+        "stats/row_sums.py",
+        '("previous", "num_with_previous")',
+        '("previous", "num_rows")',
     ),
     Mutant(
         "a query before the first key has a next one",
@@ -106,8 +106,8 @@ STATS_BUGS = [
     Mutant(
         "received by queries",
         "stats/head_statistics.py",
-        "received=sums.received / sums.num_rows[..., None]",
-        "received=sums.received / sums.received.shape[-1]",
+        "received=received / num_rows[..., None]",
+        "received=received / received.shape[-1]",
     ),
     Mutant(
         "received forgets where the strip begins",
@@ -130,10 +130,11 @@ STATS_BUGS = [
     Mutant("repeat offset off by one", "stats/row_sums.py", "- self.offset + 1)", "- self.offset)"),
     Mutant(
         "induction over all rows",
-        "stats/head_statistics.py",
-        "sums.induction / sums.num_repeated",
-        "sums.induction / sums.num_rows",
+        "stats/row_sums.py",
+        '("induction", "num_repeated")',
+        '("induction", "num_rows")',
     ),
+    Mutant("rows of a sample cut down", "stats/head_statistics.py", "count.round().long()", "count.long()"),
     Mutant(
         "similarity without lengths",
         "stats/head_statistics.py",

@@ -62,6 +62,24 @@ def test_a_sample_is_of_the_size_asked_for_and_the_same_for_a_seed():
     assert one.statistics.num_rows.item() == N
 
 
+@pytest.mark.parametrize(("n", "resolution", "num_rows"), [(601, 20, 128), (601, 20, 161)])
+def test_rows_that_a_sample_speaks_for_are_whole(n: int, resolution: int, num_rows: int):
+    """Their weights, in these samples, add up to a little more and to a little less."""
+    query, key = draw(n, 6), draw(n, 6, seed=1)
+    found = scan_attention(query, key, mask=causal_mask(n), resolution=resolution, num_rows=num_rows).statistics
+    assert (found.num_rows.item(), found.num_empty.item()) == (n, 0)
+
+
+def test_large_scores_of_a_sample_are_those_of_the_weights_written_out():
+    query = QUERY.clone()
+    query[:, ::3] *= 200
+    scan = scan_attention(query, KEY, resolution=20, num_rows=100)
+    assert not scan.is_exact
+    largest = dense_weights(query, KEY).amax(-1).mean()
+    low, high = scan.interval("mean_max_attention")
+    assert low <= largest <= high
+
+
 def test_a_sampled_map_holds_the_rows_that_were_looked_at():
     weights = dense_weights(QUERY, KEY, causal_mask(N).dense())
     scan = scan_attention(QUERY, KEY, mask=causal_mask(N), resolution=20, num_rows=100)

@@ -32,6 +32,8 @@ enum {
     COLUMNS_OF_TABLE
 };
 
+enum { MAPPED = 32 }; // columns of the map that are written together; a multiple of LANES
+
 typedef struct {
     int64_t n_k, d_k, d_v;
     const float *query, *key, *value; // (rows, d_k), (n_k, d_k), (n_k, d_v) or NULL
@@ -278,25 +280,41 @@ static void finish_row(const Scan *scan, const Block *own, int64_t row, int64_t 
     table[OUTPUT_NORM] = sqrt(square);
 }
 
-// Add the block's rows to rows of cells, those of one cell as one number, in some columns, which stay in the cache.
+// Numbers of some columns, (columns, ROWS), as shares of each row, (ROWS, MAPPED).
+static void shares_of(const Block *own, const float *numbers, int64_t columns, int64_t lanes, float *shares) {
+    Floats square[LANES];
+    for (int64_t lane = 0; lane < lanes; lane += LANES)
+        for (int64_t first = 0; first < columns; first += LANES) {
+            for (int64_t at = 0; at < LANES; at++)
+                square[at] = first + at < columns
+                                 ? (Floats)(load(numbers + (first + at) * ROWS + lane) * load(own->inverse + lane))
+                                 : (Floats){0};
+            turn(square);
+            for (int64_t at = 0; at < LANES; at++) store(shares + (lane + at) * MAPPED + first, square[at]);
+        }
+}
+
+// Add the block's rows to rows of cells, those of one cell as one number, in some columns, at most MAPPED.
 static void add_to_map(const Scan *scan, const Block *own, const Cells *cells, int64_t row, int64_t rows, int64_t from,
-                       int64_t to) {
+                       int64_t columns) {
+    float masses[ROWS * MAPPED], most_of[ROWS * MAPPED];
+    int64_t begin = (from - cells->from) * ROWS;
+    shares_of(own, cells->mass + begin, columns, padded(rows), masses);
+    if (cells->largest != cells->mass) shares_of(own, cells->largest + begin, columns, padded(rows), most_of);
+    const float *most = cells->largest != cells->mass ? most_of : masses;
     for (int64_t first = 0, next; first < rows; first = next) {
-        for (next = first + 1; next < rows && scan->map_rows[row + next] == scan->map_rows[row + first];) next++;
-        float *mass = scan->mass + scan->map_rows[row + first] * scan->columns;
-        float *largest = scan->largest + scan->map_rows[row + first] * scan->columns;
-        for (int64_t column = from; column < to; column++) {
-            const float *masses = cells->mass + (column - cells->from) * ROWS;
-            const float *most_of = cells->largest + (column - cells->from) * ROWS;
-            double sum = 0;
-            float most = largest[column];
-            for (int64_t at = first; at < next; at++) {
-                float share = most_of[at] * own->inverse[at];
-                sum += masses[at] * own->inverse[at];
-                most = share > most ? share : most;
+        int64_t place = scan->map_rows[row + first] * scan->columns + from;
+        double sum[MAPPED] = {0};
+        float top[MAPPED] = {0};
+        for (next = first; next < rows && scan->map_rows[row + next] == scan->map_rows[row + first]; next++)
+            for (int at = 0; at < MAPPED; at++) {
+                float share = most[next * MAPPED + at];
+                sum[at] += masses[next * MAPPED + at];
+                top[at] = share > top[at] ? share : top[at];
             }
-            mass[column] += (float)sum;
-            largest[column] = most;
+        for (int64_t at = 0; at < columns; at++) {
+            scan->mass[place + at] += (float)sum[at];
+            if (top[at] > scan->largest[place + at]) scan->largest[place + at] = top[at];
         }
     }
 }
@@ -323,8 +341,8 @@ static void scan_block(const Scan *scan, Block *own, int64_t row, int64_t rows, 
     if (scan->value) memset(own->output, 0, (size_t)(rows * padded(scan->d_v)) * 4);
     first_walk(scan, own, &cells, first, last, rows, lanes);
     for (int64_t at = 0; at < lanes; at++) own->inverse[at] = own->mass[at] > 0 ? (float)(1 / own->mass[at]) : 0;
-    for (int64_t from = cells.from; from < cells.to; from += 32)
-        add_to_map(scan, own, &cells, row, rows, from, least(cells.to, from + 32));
+    for (int64_t from = cells.from; from < cells.to; from += MAPPED)
+        add_to_map(scan, own, &cells, row, rows, from, least(MAPPED, cells.to - from));
     if (!scan->has_statistics) return;
     second_walk(scan, own, first, last, lanes, received);
     for (int64_t at = 0; at < rows; at++)

@@ -53,17 +53,37 @@ INLINE Floats exp2_of(Floats x) {
     return y * (Floats)power;
 }
 
-INLINE float sum_of(Floats x) {
+// Every number from the lane that is `by` away: a power of 2, whose bit of the lane's number is the other one.
+INLINE Floats across(Floats x, int by) {
 #if defined(__clang__)
-    float sum = 0;
-    for (int lane = 0; lane < LANES; lane++) sum += x[lane];
-    return sum;
+    Floats found;
+    for (int lane = 0; lane < LANES; lane++) found[lane] = x[lane ^ by];
+    return found;
 #else
     Ints lane;
     for (int number = 0; number < LANES; number++) lane[number] = number;
-    for (int half = LANES / 2; half; half /= 2) x += __builtin_shuffle(x, lane ^ half);
-    return x[0];
+    return __builtin_shuffle(x, lane ^ by);
 #endif
+}
+
+INLINE float sum_of(Floats x) {
+    for (int half = LANES / 2; half; half /= 2) x += across(x, half);
+    return x[0];
+}
+
+// Turn a square of numbers, LANES vectors: rows become columns.
+INLINE void turn(Floats *square) {
+    Ints lane;
+    for (int number = 0; number < LANES; number++) lane[number] = number;
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half; half /= 2)
+#pragma GCC unroll 16
+        for (int row = 0; row < LANES; row++) {
+            if (row & half) continue;
+            Floats above = square[row], below = square[row | half];
+            square[row] = choose((lane & half) == 0, above, across(below, half));
+            square[row | half] = choose((lane & half) == 0, across(above, half), below);
+        }
 }
 
 INLINE float largest_of(Floats x) {

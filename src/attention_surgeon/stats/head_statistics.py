@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from attention_surgeon.frames import as_data_frame
 from attention_surgeon.ops import MaskLike, working_dtype
 from attention_surgeon.stats.checks import TokensLike, check_options, require_weights, resolve_allowed
-from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions, add_strip, strips_of
+from attention_surgeon.stats.row_sums import RATIOS, RowSums, StatisticsOptions, add_strip, strips_of
 
 
 @final
@@ -143,29 +144,45 @@ def head_statistics(
 
 def finish(sums: RowSums, options: StatisticsOptions) -> HeadStatistics:
     """Return the statistics that the sums over all rows amount to."""
+    dtype = sums.entropy.dtype
+    ratios = {name: getattr(sums, above).to(dtype) / getattr(sums, below) for name, (above, below) in RATIOS.items()}
+    gram = None if sums.gram is None else _cosines(sums.gram)
+    return of_ratios(ratios, sums.largest, sums.received, sums.num_rows, sums.num_empty, options, gram)
+
+
+def of_ratios(
+    ratios: Mapping[str, Tensor],
+    largest: Tensor,
+    received: Tensor,
+    num_rows: Tensor,
+    num_empty: Tensor,
+    options: StatisticsOptions,
+    similarity: Tensor | None = None,
+) -> HeadStatistics:
+    """Return the statistics whose ratios are known already.
+
+    Args:
+        ratios: Those of `RATIOS`, `(*batch, heads)` each.
+        largest: `(*batch, heads)`, the largest weight.
+        received: `(*batch, heads, n_k)`, the sum over rows of what each key gets.
+        num_rows: `(*batch, heads)`, how many rows count; of a sample an estimate.
+        num_empty: `(*batch, heads)`, how many do not.
+        options: As they were chosen; without repeats the induction is not known.
+        similarity: `(*batch, heads, heads)`.
+    """
     return HeadStatistics(
-        entropy=sums.entropy / sums.num_rows,
-        entropy_share=sums.entropy_share / sums.num_choices,
-        effective_keys=sums.effective_keys / sums.num_rows,
-        max_attention=sums.largest.masked_fill(sums.num_rows == 0, math.nan),
-        mean_max_attention=sums.row_largest / sums.num_rows,
-        diagonal_mass=sums.own / sums.num_rows,
-        previous_mass=sums.previous / sums.num_with_previous,
-        next_mass=sums.next / sums.num_with_next,
-        first_mass=sums.first / sums.num_rows,
-        local_mass=sums.near / sums.num_rows,
-        global_mass=sums.far / sums.num_rows,
-        local_vs_global=sums.near / sums.far,
-        mean_distance=sums.distance / sums.num_rows,
-        sparsity=sums.num_small.to(sums.entropy.dtype) / sums.num_cells,
-        evenness=sums.even / sums.num_rows,
-        induction=None if options.repeats is None else sums.induction / sums.num_repeated,
-        received=sums.received / sums.num_rows[..., None],
-        similarity=None if sums.gram is None else _cosines(sums.gram),
-        num_rows=sums.num_rows,
-        num_empty=sums.num_empty,
+        **{**ratios, "induction": None if options.repeats is None else ratios["induction"]},  # pyright: ignore[reportArgumentType]
+        max_attention=largest.masked_fill(num_rows == 0, math.nan),
+        received=received / num_rows[..., None],
+        similarity=similarity,
+        num_rows=_whole(num_rows),
+        num_empty=_whole(num_empty),
         options=options,
     )
+
+
+def _whole(count: Tensor) -> Tensor:
+    return count.round().long() if count.is_floating_point() else count
 
 
 def _cosines(gram: Tensor) -> Tensor:

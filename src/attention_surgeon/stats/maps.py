@@ -7,6 +7,7 @@ cannot tell one strong weight from a whole bright block.
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, final
 
@@ -161,6 +162,7 @@ class PooledMap:
         return PooledMap(largest, mean, rows, columns, self.num_queries, self.num_keys)
 
 
+@lru_cache(maxsize=16)
 def cell_edges(positions: range, resolution: int) -> Edges:
     """Return where cells of one size begin that cut `positions` into at most `resolution`; the last may be smaller.
 

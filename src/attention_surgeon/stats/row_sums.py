@@ -8,9 +8,9 @@ A statistic of a head is a mean over its rows (a maximum, a count), so nobody ne
     statistics = finish(sums)                             in stats/head_statistics.py
 
 `head_statistics` walks dense weights like this. Who has only queries and keys makes the weights of one strip, adds it,
-and forgets it; or, for speed, adds to the fields of `RowSums` itself what it has found in another way. Either way the
-last step is `finish`, and `add_strip` says what each field must hold. Similarity between heads needs all heads of a
-strip at once: `RowSums.gram` is None where they come one by one.
+and forgets it; or, for speed, adds up itself what it has found in another way, as `stats/scan` does. Either way the
+statistics are `RATIOS` of these sums, and `add_strip` says what each must hold. Similarity between heads needs all
+heads of a strip at once: `RowSums.gram` is None where they come one by one.
 
 A strip may leave out keys at both ends: `first_key` says which key its first column is. Keys outside are hidden.
 """
@@ -185,6 +185,25 @@ SUMS = (
     "induction",
 )
 """Fields of `RowSums` that are sums of weights or of what is made of them."""
+
+RATIOS = {
+    "entropy": ("entropy", "num_rows"),
+    "entropy_share": ("entropy_share", "num_choices"),
+    "effective_keys": ("effective_keys", "num_rows"),
+    "mean_max_attention": ("row_largest", "num_rows"),
+    "diagonal_mass": ("own", "num_rows"),
+    "previous_mass": ("previous", "num_with_previous"),
+    "next_mass": ("next", "num_with_next"),
+    "first_mass": ("first", "num_rows"),
+    "local_mass": ("near", "num_rows"),
+    "global_mass": ("far", "num_rows"),
+    "local_vs_global": ("near", "far"),
+    "mean_distance": ("distance", "num_rows"),
+    "sparsity": ("num_small", "num_cells"),
+    "evenness": ("even", "num_rows"),
+    "induction": ("induction", "num_repeated"),
+}
+"""Each statistic that is the ratio of two sums over rows, with the fields of `RowSums` above and below."""
 
 
 @final

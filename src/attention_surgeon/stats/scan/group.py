@@ -363,6 +363,8 @@ class HeadTotals:
     def _means(self, columns: Edges) -> Tensor:
         """Return the means of the map's cells in the place of their sums."""
         usual, last = columns[1] - columns[0], columns[-1] - columns[-2]
+        if usual == 1 and bool((self._rows_in_cell == 1).all()):
+            return self._mass
         means = self._mass.div_((self._rows_in_cell * usual).float()[:, None])
         if last < usual:
             means[:, -1] *= usual / last

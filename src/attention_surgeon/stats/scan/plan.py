@@ -214,10 +214,11 @@ class ScanHead:
         return bool(self.are_safe(group.rows).all())
 
     def are_safe(self, rows: Tensor) -> Tensor:
-        """Say so of each of some rows, `(r,)`."""
+        """Say so of each of some rows, `(r,)`, increasing."""
         if self.query.dtype == torch.float64:
             return torch.zeros_like(rows, dtype=torch.bool)
-        return self._query_lengths[rows] * self._longest_key + self.largest_bias <= SAFE_SCORE
+        lengths = self._query_lengths if len(rows) == self.num_queries else self._query_lengths[rows]
+        return lengths * self._longest_key + self.largest_bias <= SAFE_SCORE
 
     @cached_property
     def fast(self) -> Operands:
@@ -228,8 +229,8 @@ class ScanHead:
     @cached_property
     def fast_key(self) -> Tensor:
         """Key less the mean, in float32."""
-        mean = self.key.mean(0, dtype=torch.float64).float()  # rounded or not: it is the same for every key
-        return self.key.float() - mean
+        key = self.key.float()
+        return key - key.mean(0)  # rounded or not: it is the same for every key
 
     @cached_property
     def exact(self) -> Operands:
@@ -239,11 +240,11 @@ class ScanHead:
 
     @cached_property
     def _query_lengths(self) -> Tensor:
-        return self.query.float().norm(dim=-1) * abs(self.scale)
+        return torch.linalg.vector_norm(self.query.float(), dim=-1) * abs(self.scale)
 
     @cached_property
     def _longest_key(self) -> float:
-        return self.fast_key.norm(dim=-1).max().item()
+        return torch.linalg.vector_norm(self.fast_key, dim=-1).max().item()
 
 
 @final

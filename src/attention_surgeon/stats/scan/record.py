@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, final
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from attention_surgeon.errors import ArgumentTypeError, FileFormatError, OptionError
 from attention_surgeon.require import kind_of
-from attention_surgeon.stats.head_statistics import HeadStatistics, finish
+from attention_surgeon.stats.head_statistics import HeadStatistics, of_ratios
 from attention_surgeon.stats.maps import PooledMap, map_numbers, map_tensors, rebuild_map
-from attention_surgeon.stats.row_sums import RowSums, StatisticsOptions
+from attention_surgeon.stats.row_sums import StatisticsOptions
 from attention_surgeon.stats.scan.group import COLUMNS, HeadTotals, RowTable
 from attention_surgeon.stats.scan.sample import RATIOS, column_sums, standard_errors
 from attention_surgeon.stats.scan.work import FoundHead
@@ -25,6 +25,9 @@ _STANDARD_ERRORS = 1.96
 _FILE = TensorFile("attention scan", 1)
 
 _STATISTICS = tuple(field.name for field in fields(HeadStatistics) if field.name != "options")
+
+
+_ABOVE, _BELOW = ([COLUMNS.index(pair[side]) for pair in RATIOS.values()] for side in (0, 1))
 
 
 @final
@@ -94,25 +97,23 @@ def make_record(
 ) -> AttentionScan:
     """Return the record of heads that were scanned one after the other, in the order of `leading`."""
     each = [_Numbers.of(head) for head in found]
-    columns = _by_name(COLUMNS, torch.cat([numbers.sums.numbers for numbers in each]), leading)
-    output_norm = columns.pop("output_norm") / columns["num_rows"] if has_value else None
-    columns.pop("output_norm", None)
-    num_queries = found[0].totals.num_queries
-    sums = RowSums(
-        **columns,
-        num_empty=num_queries - columns["num_rows"],
-        largest=_unfolded(torch.stack([numbers.largest for numbers in each]), leading),
-        received=_unfolded(torch.stack([numbers.received for numbers in each]), leading),
-        gram=None,
-    )
-    statistics = finish(sums, options)
-    counts = {name: getattr(statistics, name).round().long() for name in ("num_rows", "num_empty")}
-    errors = _by_name(RATIOS, torch.tensor([list(numbers.errors.values()) for numbers in each]), leading)
+    sums = RowTable(torch.cat([numbers.sums.numbers for numbers in each]))
+    ratios = _by_name(RATIOS, sums.numbers[:, _ABOVE] / sums.numbers[:, _BELOW], leading)
+    errors = _by_name(RATIOS, torch.stack([numbers.errors for numbers in each]), leading)
+    output_norm = ratios.pop("output_norm")
     if not has_value:
         errors.pop("output_norm")
+    num_queries, num_rows = found[0].totals.num_queries, _unfolded(sums["num_rows"], leading)
     return AttentionScan(
-        replace(statistics, **counts),
-        output_norm,
+        of_ratios(
+            ratios,
+            _unfolded(torch.stack([numbers.largest for numbers in each]), leading),
+            _unfolded(torch.stack([numbers.received for numbers in each]), leading),
+            num_rows,
+            num_queries - num_rows,
+            options,
+        ),
+        output_norm if has_value else None,
         HeadTotals.pooled([head.totals for head in found], leading),
         _unfolded(torch.tensor([head.totals.num_looked_at for head in found]), leading),
         num_queries,
@@ -123,23 +124,24 @@ def make_record(
 
 @dataclass(frozen=True)
 class _Numbers:
-    """The numbers of one head: sums of columns, what each key received, the largest weight, standard errors."""
+    """The numbers of one head: sums of columns, what each key received, the largest weight, errors of `RATIOS`."""
 
     sums: RowTable
     received: Tensor
     largest: Tensor
-    errors: dict[str, float]
+    errors: Tensor
 
     @classmethod
     def of(cls, head: FoundHead) -> "_Numbers":
         table, received = head.totals.table, head.totals.received
         largest = table["row_largest"].max()
         if head.strata is None:
-            return cls(column_sums(table, None), received, largest, dict.fromkeys(RATIOS, 0.0))
+            return cls(column_sums(table, None), received, largest, torch.zeros(len(RATIOS)))
         rows = head.totals.rows
         sums = column_sums(table, head.strata.weights(rows))
         speaks_for = sums["num_rows"] / table["num_rows"].sum()  # one row for so many, on average
-        return cls(sums, received * speaks_for, largest, standard_errors(table, rows, head.strata))
+        errors = torch.tensor(list(standard_errors(table, rows, head.strata).values()))
+        return cls(sums, received * speaks_for, largest, errors)
 
 
 def _by_name(names: Iterable[str], table: Tensor, leading: tuple[int, ...]) -> dict[str, Tensor]:

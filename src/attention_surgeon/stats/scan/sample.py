@@ -16,6 +16,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from attention_surgeon.stats import row_sums
 from attention_surgeon.stats.maps import Edges
 from attention_surgeon.stats.scan.group import RowTable
 
@@ -25,24 +26,7 @@ LEAST_OF_EACH = 2
 _SHARE_LOOKED_AT = 32
 """The runs that begin in the first so-manieth of the rows are looked at whole."""
 
-RATIOS = {
-    "entropy": ("entropy", "num_rows"),
-    "entropy_share": ("entropy_share", "num_choices"),
-    "effective_keys": ("effective_keys", "num_rows"),
-    "mean_max_attention": ("row_largest", "num_rows"),
-    "diagonal_mass": ("own", "num_rows"),
-    "previous_mass": ("previous", "num_with_previous"),
-    "next_mass": ("next", "num_with_next"),
-    "first_mass": ("first", "num_rows"),
-    "local_mass": ("near", "num_rows"),
-    "global_mass": ("far", "num_rows"),
-    "local_vs_global": ("near", "far"),
-    "mean_distance": ("distance", "num_rows"),
-    "sparsity": ("num_small", "num_cells"),
-    "evenness": ("even", "num_rows"),
-    "induction": ("induction", "num_repeated"),
-    "output_norm": ("output_norm", "num_rows"),
-}
+RATIOS = {**row_sums.RATIOS, "output_norm": ("output_norm", "num_rows")}
 """Each statistic with the two columns of `RowTable` whose sums it is the ratio of. The largest weight is no ratio."""
 
 
