@@ -4,11 +4,17 @@ import hashlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from attention_surgeon.cli.watch import Watcher
+from attention_surgeon.cli.watch_events import Told
+from attention_surgeon.course.asking import Allowance
+from attention_surgeon.course.client import Judge
 from attention_surgeon.course.history import History
 from attention_surgeon.course.start import start_workspace
 from attention_surgeon.course.workspace import Workspace
@@ -159,6 +165,30 @@ def test_a_training_that_nobody_waits_for_takes_no_page(screen: Screen, lab: Pat
     screen.press("o")
     screen.wait_for("judged in")
     assert "training" not in screen.text
+
+
+class HalfSaved(Judge):
+    """A judge that reads a file while an editor writes it, before anybody hears of the save."""
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if request.get("what") != "train":
+            return super().ask(request)
+        Path(request["file"]).write_text("", encoding="utf-8")
+        return {"sentence": "problem.py has no attention."}
+
+
+def test_half_a_file_is_nobodys_mistake(workspace: Workspace):
+    told: list[dict[str, Any]] = []
+    with HalfSaved() as judge:
+        watcher = Watcher(workspace, workspace.course.exercise("basics.attention"), judge, Allowance(20))
+        try:
+            watcher.train(watcher.view.exercise, lambda found: told.append(found) or Told("", []))
+            deadline = time.monotonic() + 45
+            while not told and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:
+            watcher.close()
+    assert told == [{"status": "unwanted"}]
 
 
 def test_the_file_of_another_exercise(screen: Screen, lab: Path):

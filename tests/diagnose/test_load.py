@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,18 @@ from attention_surgeon.diagnose.load import Target, find_source, load_target, sp
 
 def loaded(place: str | Path, name: str | None = None, then: Callable[[Target], Any] = lambda target: None) -> Any:
     """Return what `then` says of the loaded target, or the sentence if it was not loaded."""
-    outcome = run_in_child(lambda: then(load_target(place, name)), file=find_source(place), start="fork")
+
+    def work() -> Any:
+        for other in [other for other, module in sys.modules.items() if is_of_a_test(module)]:
+            del sys.modules[other]  # a process of its own has nothing that other tests have loaded
+        return then(load_target(place, name))
+
+    outcome = run_in_child(work, file=find_source(place), start="fork")
     return outcome.sentence or outcome.value
+
+
+def is_of_a_test(module: object) -> bool:
+    return (getattr(module, "__file__", None) or "").startswith(tempfile.gettempdir())
 
 
 def described(target: Target) -> list[object]:

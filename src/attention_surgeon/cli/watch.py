@@ -159,13 +159,18 @@ class Watcher:
         """
         self.end_training()
         self._unwanted = until = Path(self._folder.name, f"unwanted-{time.monotonic_ns()}")
+        file = self.workspace.file(exercise)
+        begun_with = stamp_of(file)
+
+        def is_unwanted() -> bool:  # a training that reads half of what is saved ends before we hear of the save
+            return until.exists() or stamp_of(file) != begun_with
 
         def work() -> Event:
-            request = request_for(exercise, self.workspace.file(exercise), _TRAINING)
+            request = request_for(exercise, file, _TRAINING)
             solution = str((exercise.content / exercise.solution).absolute())
             asked = {**request, "what": "train", "solution": solution, "until": str(until)}
-            found = {} if until.exists() else self._judge.ask(asked)
-            return told({"status": "unwanted"} if until.exists() else found)
+            found = {} if is_unwanted() else self._judge.ask(asked)
+            return told({"status": "unwanted"} if is_unwanted() else found)
 
         self.do("training a small model with your file", work)
 
