@@ -17,11 +17,12 @@ SMALL = kinds_of("reverse_mask")
 
 
 def test_two_processes_find_what_one_finds():
+    others = multiprocessing.active_children()  # of other tests
     alone, together = (examine(SMALL, drawn=5, workers=workers) for workers in (1, 2))
     assert alone.outcomes == together.outcomes
     assert alone.nearest == together.nearest
     assert alone.is_passed
-    assert multiprocessing.active_children() == []
+    assert {*multiprocessing.active_children()} <= {*others}
 
 
 def test_progress_is_told_up_to_the_end():
