@@ -65,8 +65,14 @@ def main() -> None:
         ):
             row = _tried(Path(folder) / "tried", wheel, python, torch, numpy)
             print(json.dumps(row), flush=True)
-            known = [other for other in known if other["asked"] != row["asked"]] + [row]
+            known = [other for other in known if not _are_of_one(other, row)] + [row]
             STORED.write_text(json.dumps(sorted(known, key=lambda row: row["asked"]), indent=1) + "\n")
+
+
+def _are_of_one(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two rows are of one combination, however it was asked for."""
+    found = [tuple(each.get(what) for what in ("python", "torch", "numpy")) for each in (row, other)]
+    return row["asked"] == other["asked"] or (found[0] == found[1] and None not in found[0])
 
 
 def _built(folder: Path) -> Path:
