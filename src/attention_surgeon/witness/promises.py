@@ -65,8 +65,14 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     )
 
 
-_CAUSAL_WORDS = re.compile(r"(?:^|[\"'#.,(]\s*)causal\b(?!\s+(?:or|if|mask|only|when|switch|flag|[:=]))", re.IGNORECASE)
-"""What a text says of a layer that hides the future: a sentence, or part of one, that begins with the word."""
+_CAUSAL_WORDS = re.compile(
+    r"(?:(?:^|[\"'#.(]\s*)causal\b|,\s*causal\b(?!\s*[,)]))(?!\s+(?:or|if|mask|only|when|switch|flag|[:=]))",
+    re.IGNORECASE,
+)
+"""What a text says of a layer that hides the future: a sentence, or part of one, that begins with the word.
+
+In a list of arguments, `mask, dropout, causal, scale`, it says nothing.
+"""
 
 _RESIDUAL = re.compile(
     r"\b(x|inputs?|residual)\s*\+\s*\w[\w.]*(\(|\s*\*)|\)\s*\+\s*(x|inputs?|residual)\b", re.IGNORECASE

@@ -20,6 +20,7 @@ from attention_surgeon.witness.reading_rows import RowReader
 from attention_surgeon.witness.reading_scores import ScoreReader
 from attention_surgeon.witness.roots import Rows, find_root
 from attention_surgeon.witness.scores import find_normaliser
+from attention_surgeon.witness.written import is_turned
 
 _NORMALISERS = {
     "bias_after_softmax": "a bias is added to the weights after the softmax; their rows do not sum to 1",
@@ -127,11 +128,12 @@ class _Reader:
     def _one(self, core: Core, canon: Canon, other: Canon, *, is_first: bool) -> None:
         flow = self.flow
         product = core.combine if core.is_fused else core.scores[0]
+        asks, answers = (-1, -2) if not core.is_fused and is_turned(flow, product) else (-2, -1)
         roots = {}
         if len(core.scores) <= 1:
             for name, op, operand in (
-                ("q", product, 0 if core.is_fused else -2),
-                ("key_rows", product, 1 if core.is_fused else -1),
+                ("q", product, 0 if core.is_fused else asks),
+                ("key_rows", product, 1 if core.is_fused else answers),
                 ("v", core.combine, 2 if core.is_fused else (-1 if core.weights_first else -2)),
             ):
                 rows = Rows(

@@ -1,10 +1,13 @@
 """Read what happens to the scores before the softmax: scale, cap, mask, bias, sink."""
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
+from torch import nn
 
 from attention_surgeon.witness.canon import Canon
 from attention_surgeon.witness.core import Core
@@ -254,6 +257,13 @@ class ScoreReader:
             widths[0] if widths else None,
         )
         total = scaling.factor * before
+        begins = self._learned(total, (size**-0.5, 1.0))
+        if begins == size**-0.5:
+            self.reading.kind.append("a learned scale that begins at 1/√d_k")
+            return
+        if begins is not None and not self.notes.is_normed:
+            self.reading.unknown.append("its scores are under a learned scale that begins at 1")
+            return
         if np.abs(total - total.mean()).max() > 1e-4 * abs(total.mean()):
             if self.notes.is_normed:
                 self.reading.kind.append("a learned scale for each head")
@@ -267,6 +277,24 @@ class ScoreReader:
             return
         self.reading.factor = float(total.mean()), size
         self._one_factor(float(total.mean()), sizes, core.combine if core.is_fused else self._scale_op(core))
+
+    def _learned(self, total: float | Array, values: Sequence[float]) -> float | None:
+        """Return at which of some values a scale begins that is a parameter: of one number, or one for each head.
+
+        Parameters are drawn anew for a reading, so such a scale no longer is what it was.
+        """
+        made, factors = self.flow.made, np.broadcast_to(total, self.reading.heads)
+        if not isinstance(made, nn.Module):
+            return None
+        first = dict(self.flow.plan.bare().named_parameters())
+        for name, parameter in made.named_parameters():
+            now, was = (each.detach().double().numpy().reshape(-1) for each in (parameter, first[name]))
+            if now.size not in (1, len(factors)) or not was.all() or (now == was).all():
+                continue
+            for begins, value in itertools.product((factors * was / now, factors * now / was), values):
+                if np.abs(begins - value).max() < 1e-4 * value:
+                    return value
+        return None
 
     def _one_factor(self, by: float, sizes: _Sizes, op: int) -> None:
         """Name what the scores were multiplied with, where it is not what it should be."""
