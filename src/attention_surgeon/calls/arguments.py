@@ -166,6 +166,9 @@ def layouts(
     if is_picture:
         families = ["bdyx", "byxd", *families]
     fitting = [family for family in families if _fits(family, said)]
+    if {"query", "key", "value"} <= set(roles.values()) and not _TURNS.search(text.source):
+        for family, key in (("bhnd", "bhdm"), ("bnd", "bdm")):
+            yield Layout(family, key, family.replace("n", "m"), is_likely=True, is_said=True)
     for family in [*fitting, *(f for f in families if f not in fitting)]:
         for is_equal in (False, True) if has_keys else (True,):
             for layout in _of_family(family, is_equal, has_keys):
@@ -177,6 +180,10 @@ def layouts(
                     is_against=bool(said) and not is_fitting,
                     is_likely=likely,
                 )
+
+
+_TURNS = re.compile(r"transpose|permute|swapaxes|moveaxis|rearrange|einsum|addbmm|scaled_dot_product|\.m?[TH]\b")
+"""What turns keys for the product with queries; a text without it may be given keys that are turned already."""
 
 
 def _of_family(family: str, is_equal: bool, has_keys: bool) -> Iterator[Layout]:

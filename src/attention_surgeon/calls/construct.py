@@ -47,10 +47,31 @@ class Maker:
             found["k"] = "unknown"  # of keys that are kept, or of a kernel
         if "width" not in found.values():
             found |= {name: _BESIDE[size] for name in found if (size := name.lower().replace("_", "")) in _BESIDE}
+        for name in (p.name for p in self.parameters if p.default is EMPTY and found[p.name] == "unknown"):
+            found[name] = self._by_use(name, found)
+        widths = [name for name, role in found.items() if role == "width"]
+        if "out_width" not in found.values():  # the tokens have one width, and what is made of them may have another
+            found |= dict.fromkeys(widths[1:], "out_width")
         for name, role in list(found.items()):
             if role == "config":
                 found |= {field: size_of(field) for field in _leaves(self.fields(name))}
         return found
+
+    def _by_use(self, name: str, known: Mapping[str, Size]) -> Size:
+        """Return what a parameter is by what is done with it: how wide a layer is, the root that divides, a part."""
+        for kind, parameter in self.text.handed_to(name):
+            role = Maker(kind, text_of(kind), {}).roles.get(parameter, "unknown") if kind is not self.target else "unknown"
+            if role != "unknown":
+                return role
+        heads = "|".join(re.escape(other) for other, role in known.items() if role == "heads") or r"\0"
+        word = rf"(self\.)?\b{re.escape(name)}\b"
+        uses: tuple[tuple[Size, str], ...] = (
+            ("heads", rf"(//|%) *{word}"),
+            ("head_size", rf"{word} *\* *(self\.)?({heads})\b|\b({heads}) *\* *{word}|sqrt\( *{word} *\)|{word} *\*\* *\(?-?0?\.5"),
+            ("width" if "width" not in known.values() else "context_width", rf"Linear\( *{word} *,"),
+            ("key_size", rf"Linear\([^()]*, *{word} *[,)]"),
+        )
+        return next((role for role, pattern in uses if re.search(pattern, self.text.source)), "unknown")
 
     def fields(self, name: str) -> dict[str, Any]:
         """Return what is read of a configuration, here and by the classes of the file that it is handed on to."""

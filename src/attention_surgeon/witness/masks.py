@@ -17,6 +17,7 @@ from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import find_pattern
 
 _MASK_FORMS = ("n m", "b 1 n m", "b n m", "b h n m", "1 1 n m", "1 n m", "B n m", "b m", "b 1 1 m", "b 1 m")
+_SEQUENCE_FIRST = ("n m b", "n m 1")  # of layers whose tokens lie so, too
 _OTHER_BATCH = 4  # sequences: no other size of a plain call is this
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
 """What a text says of a mask of numbers."""
@@ -40,8 +41,10 @@ class Masks:
 
     def claim_of_mask(self, argument: Any) -> Claim:
         """Return what came of a mask of queries and keys, or of keys alone where its name says so."""
-        is_padding = "pad" in argument.name.lower()
-        return self._over_forms(argument, PADDING_FORMS if is_padding else _MASK_FORMS)
+        if "pad" in argument.name.lower():
+            return self._over_forms(argument, PADDING_FORMS)
+        is_sequence_first = any(a.axes.startswith("nb") for a in self.plan.arguments if a.name in self.caller.inputs)
+        return self._over_forms(argument, (*_MASK_FORMS, *(_SEQUENCE_FIRST if is_sequence_first else ())))
 
     def claim_of_windows(self, argument: Any, kind: str) -> Claim:
         """Return what came of a mask `(windows, n, m)` of a kind that is understood in other forms."""

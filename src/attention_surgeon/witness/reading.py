@@ -38,6 +38,10 @@ _NORMALISERS = {
 _NOT_MERGED = "the outputs of the heads are not put side by side, token by token"
 
 
+_SLOTS = (
+    "its weights are a softmax over the queries, divided by their sums over the keys, as in slot attention: "
+    "I judge one softmax over the keys"
+)
 _JOINED = "the outputs of several softmaxes are joined, as in differential attention: I judge one softmax"
 _ENDINGS = {
     "heads_out_of_order": "the heads are put side by side in another order than their features have",
@@ -157,6 +161,8 @@ class _Reader:
         if core.is_fused:
             return
         normaliser = find_normaliser(canon)
+        if normaliser.fault == "softmax_over_queries" and _are_divided_again(canon):
+            raise UnjudgedError(_SLOTS)
         if not normaliser.is_known:
             self._no_softmax(core, canon)
         elif normaliser.fault is not None:
@@ -242,3 +248,9 @@ class _Reader:
             reading.remarks.append("there is no output projection; the merged heads are returned as they are")
         if reading.heads > 1 and not any("heads sharing" in w for w in reading.kind):
             reading.kind.append(f"{reading.heads} heads")
+
+
+def _are_divided_again(canon: Canon) -> bool:
+    """Whether weights that are a softmax over the queries were divided by their sums over the keys."""
+    given = canon.weights.sum(-1)
+    return bool((np.abs(given - 1) > 1e-2).any()) and bool((np.abs(canon.used.sum(-1) - 1)[given > 1e-3] < 1e-3).all())
