@@ -37,7 +37,12 @@ class Maker:
         """The parameters of the constructor."""
         if not inspect.isclass(self.target):
             return []
-        return [p for p in parameters_of(self.target) or [] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        for kind in self.target.__mro__:  # `__init__(self, *args, **kwargs)` hands all of it on to its base
+            own = parameters_of(self.target if kind is self.target else kind) or []
+            named = [p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+            if named or not own or kind.__module__.startswith("torch."):
+                return named
+        return []
 
     @functools.cached_property
     def roles(self) -> dict[str, Size]:
@@ -60,14 +65,19 @@ class Maker:
     def _by_use(self, name: str, known: Mapping[str, Size]) -> Size:
         """Return what a parameter is by what is done with it: how wide a layer is, the root that divides, a part."""
         for kind, parameter in self.text.handed_to(name):
-            role = Maker(kind, text_of(kind), {}).roles.get(parameter, "unknown") if kind is not self.target else "unknown"
+            role = (
+                Maker(kind, text_of(kind), {}).roles.get(parameter, "unknown") if kind is not self.target else "unknown"
+            )
             if role != "unknown":
                 return role
         heads = "|".join(re.escape(other) for other, role in known.items() if role == "heads") or r"\0"
         word = rf"(self\.)?\b{re.escape(name)}\b"
         uses: tuple[tuple[Size, str], ...] = (
             ("heads", rf"(//|%) *{word}"),
-            ("head_size", rf"{word} *\* *(self\.)?({heads})\b|\b({heads}) *\* *{word}|sqrt\( *{word} *\)|{word} *\*\* *\(?-?0?\.5"),
+            (
+                "head_size",
+                rf"{word} *\* *(self\.)?({heads})\b|\b({heads}) *\* *{word}|sqrt\( *{word} *\)|{word} *\*\* *\(?-?0?\.5",
+            ),
             ("width" if "width" not in known.values() else "context_width", rf"Linear\( *{word} *,"),
             ("key_size", rf"Linear\([^()]*, *{word} *[,)]"),
         )
@@ -176,13 +186,18 @@ class Maker:
             return root if re.search(rf"/ *(self\.)?{name}\b", self.text.source) or "temp" in name.lower() else 1 / root
         for value in _habits(name, str(parameter.annotation)):
             return value
+        for kind, other in self.text.handed_to(name):
+            if kind is not self.target:
+                handed = Maker(kind, text_of(kind), {})
+                return handed._made_up(next(p for p in handed.parameters if p.name == other), proposal)
         raise LookupError(f"I do not know what the constructor's `{name}` should be")
 
     def _inner_attention(self, name: str) -> Any:
         """Return an attention of the same file for a parameter that is called one, made as its defaults say."""
         if not re.fullmatch(r"(inner_|self_)?(attn|attention)(_layer|_fn|_module)?", name.lower()):
             return None
-        for other, kind in (dict(self.text.names) | others_of_file(self.target, "(?i)attention")).items():
+        others = dict(self.text.names) | others_of_file(self.target, "(?i)attention")
+        for other, kind in sorted(others.items(), key=lambda each: not _OF_ALL_KEYS.search(each[0])):
             if inspect.isclass(kind) and kind is not self.target and "attention" in other.lower():
                 made = _instance(kind)
                 if not inspect.isclass(made) and callable(made):
@@ -254,7 +269,7 @@ class Maker:
         if isinstance(default, dict) and _get(base, name) is not None:
             inner = _get(base, name)
             values = {key: self._field(key, value, inner, proposal) for key, value in default.items()}
-            return _configuration(inner, values, False)
+            return _configuration(inner, values, any(text.is_subscripted(name) for text in self._texts))
         own, role = _get(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
@@ -269,7 +284,9 @@ class Maker:
             return value
         if own is not EMPTY:
             return own
-        made = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+        kind = base if inspect.isclass(base) else type(base)
+        note = getattr(kind, "__annotations__", {}).get(name, EMPTY)
+        made = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=note)
         try:
             self.roles.setdefault(name, role)
             return self._made_up(made, proposal)
@@ -280,6 +297,12 @@ class Maker:
         """Whether a field that is None by default may not stay so: that is asserted, or a size is read unasked."""
         is_size = role in ("heads", "head_size", "width")
         return self.text.may_not_be_none(name) or (is_size and not self.text.may_be_none(name))
+
+    @functools.cached_property
+    def _texts(self) -> list[Text]:
+        """The text of the class, and of the classes of its file that a parameter is handed on to."""
+        handed = (kind for parameter in self.parameters for kind, _ in self.text.handed_to(parameter.name))
+        return [self.text, *map(text_of, handed)]
 
     def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
         """Return the author's own configuration of this kind: the default, an instance or a class in the file."""
@@ -317,6 +340,8 @@ _WISHED: frozenset[Size] = frozenset(
         "cap",
     )
 )
+_OF_ALL_KEYS = re.compile(r"full|dot_?product|vanilla|standard|softmax|^(self_?)?attention$", re.IGNORECASE)
+"""What names the plain one of several attentions of a file."""
 _SCALE = re.compile(r"(softmax_|attn_|attention_)?(temperature|temp|scale|scaling|scale_factor|scaling_factor)")
 _BESIDE: Mapping[str, Size] = {
     "dimq": "width",
@@ -334,6 +359,7 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("inf",), 1e9),
     (("eps",), 1e-6),
     (("bucket",), 8),
+    (("blocks", "tokens_per"), 16),
     (("distance", "relative"), 16),
     (("device",), "cpu"),
     (("dtype", "data_type"), None),
@@ -349,9 +375,15 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
 )
 
 
+_COUNTS = re.compile(r"(num|n|k)_?(seed|seed_vector|ind|inducing(_point)?|latent|anchor|slot|prototype|register)s?")
+"""Of vectors of a layer's own that ask or answer."""
+
+
 def _habits(name: str, note: str) -> Iterator[Any]:
     """Yield what a parameter of this name, or of this type, is usually given."""
     lowered = name.lower()
+    if _COUNTS.fullmatch(lowered):
+        yield 4
     for words, value in _HABITS:
         if any(word in lowered for word in words):
             yield value

@@ -112,7 +112,9 @@ class Text:
 
     def is_subscripted(self, name: str) -> bool:
         """Whether a configuration is read as a dictionary."""
-        return any(isinstance(node, ast.Subscript) and _root(node.value) == name for node in ast.walk(self.tree))
+        return any(
+            isinstance(node, ast.Subscript) and _path(node.value)[-1:] == (name,) for node in ast.walk(self.tree)
+        )
 
     def is_indexed(self, name: str) -> bool:
         """Whether a parameter is read by number, or unpacked: a window of rows and columns."""

@@ -43,6 +43,12 @@ _SLOTS = (
     "I judge one softmax over the keys"
 )
 _JOINED = "the outputs of several softmaxes are joined, as in differential attention: I judge one softmax"
+_BEYOND = {
+    "gated": "a gate on its output",
+    "normed": "a norm on its output",
+    "beside": "its output and other features projected together",
+}
+"""What is done to the merged heads before they are projected."""
 _ENDINGS = {
     "heads_out_of_order": "the heads are put side by side in another order than their features have",
     "heads_unfolded_wrongly": "heads that were folded into the batch are taken apart in the other order",
@@ -232,11 +238,7 @@ class _Reader:
             self.notes.wrong("projection_shared", "output", words, ending.projection)
         self._merged(ending, cores)
         if ending.beyond:
-            reading.kind.append(
-                {"gated": "a gate on its output", "normed": "a norm on its output"}.get(
-                    ending.beyond, f"{ending.beyond} to the output"
-                )
-            )
+            reading.kind.append(_BEYOND.get(ending.beyond, f"{ending.beyond} to the output"))
         if ending.is_before_others:
             reading.remarks.append("the layers behind the attention, which take each token for itself, were not judged")
         if ending.has_residual:

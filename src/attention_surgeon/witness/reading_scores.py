@@ -288,8 +288,10 @@ class ScoreReader:
             return None
         first = dict(self.flow.plan.bare().named_parameters())
         for name, parameter in made.named_parameters():
+            if parameter.numel() not in (1, len(factors)) or nn.parameter.is_lazy(first[name]):
+                continue
             now, was = (each.detach().double().numpy().reshape(-1) for each in (parameter, first[name]))
-            if now.size not in (1, len(factors)) or not was.all() or (now == was).all():
+            if not was.all() or (now == was).all():
                 continue
             for begins, value in itertools.product((factors * was / now, factors * now / was), values):
                 if np.abs(begins - value).max() < 1e-4 * value:
