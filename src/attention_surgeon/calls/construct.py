@@ -501,7 +501,7 @@ def _of_class(kind: Any, values: Mapping[str, Any]) -> Any:
             and parameter.default is EMPTY
             and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         ):
-            given[name] = 1
+            given[name] = next(_habits(name, str(parameter.annotation)), 1)
     try:
         return kind(**given)
     except Exception:  # noqa: BLE001
