@@ -467,7 +467,7 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
         return _of_class(base, values)
     if any(not hasattr(base, name) for name in values):  # another's configuration, with a part of the fields
         return types.SimpleNamespace(**{**getattr(base, "__dict__", {}), **values})
-    if dataclasses.is_dataclass(base):
+    if dataclasses.is_dataclass(base) and {f.name for f in dataclasses.fields(base)} >= set(values):
         known = {
             f.name for f in dataclasses.fields(base) if f.init and values.get(f.name, ...) != getattr(base, f.name, ...)
         }
@@ -486,8 +486,11 @@ def _changed(base: Any, values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         try:
             setattr(made, name, value)
-        except AttributeError:
-            continue
+        except AttributeError:  # a property, which speaks for a field of another name
+            role, own = size_of(name), getattr(made, name, EMPTY)
+            alike = (other for other, held in vars(made).items() if size_of(other) == role != "unknown" and held == own)
+            for other in list(alike):
+                setattr(made, other, value)
     return made
 
 

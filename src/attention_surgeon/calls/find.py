@@ -159,7 +159,7 @@ class _Search:
         if issubclass(kind, torch.nn.Module):
             return "torch"
         for library, pattern in _USES:
-            if re.search(pattern, self.text.source):
+            if re.search(pattern, self.text.code):
                 return library
         parts = (globals_of(v) for v in self.text.names.values() if inspect.isclass(v) or inspect.isfunction(v))
         for names in (self.text.names, *filter(_is_own_file, parts)):  # then those that its file takes parts from
@@ -242,8 +242,9 @@ class _Search:
         """Whether a layer at its author's own sizes is so wide that to make it takes longer than all other attempts."""
         names = [name for name, role in self.maker.roles.items() if role == "width"]
         values = {p.name: p.default for p in self.maker.parameters} | dict(given)
-        configs = [v if isinstance(v, Mapping) else getattr(v, "__dict__", {}) for v in given.values()]
-        found = [held[name] for held in (values, *configs) for name in names if name in held]
+        found = [values[name] for name in names if name in values]
+        for config, name in itertools.product(given.values(), names):  # a name may stand for another in it
+            found.append(config.get(name) if isinstance(config, Mapping) else getattr(config, name, None))
         return any(isinstance(width, int) and width > _WIDEST for width in found)
 
     def _made(self, given: Mapping[str, Any]) -> Any:

@@ -4,6 +4,7 @@ Only syntax is read here; nothing of it is believed before a call has shown it.
 """
 
 import ast
+import copy
 import functools
 import inspect
 import itertools
@@ -63,6 +64,15 @@ class Text:
             return ast.parse(textwrap.dedent(self.source))
         except SyntaxError:
             return ast.Module([], [])
+
+    @functools.cached_property
+    def code(self) -> str:
+        """The text without comments and strings that stand alone; as it is where it is no Python."""
+        tree = copy.deepcopy(self.tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                node.body = [each for each in node.body if not _is_string(each)] or [ast.Pass()]
+        return ast.unparse(tree) or self.source
 
     @functools.cached_property
     def strings(self) -> list[str]:
@@ -217,6 +227,10 @@ class Text:
         for part in parts:
             source = source.replace(part, "pass")
         return Text(source, self.names)
+
+
+def _is_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _unpacking(targets: ast.Tuple, value: ast.expr, name: str) -> str:

@@ -1,19 +1,18 @@
 # WRONG mask_filled_with_zero: what is hidden gets a score of 0. Object: Padded
-import torch
 from torch import nn
 from torch.nn import functional as F
 
 
 class Padded(nn.Module):
-    # arguments: x, mask, dropout, causal, scale
     def __init__(self, dim):
         super().__init__()
         self.dim = dim
         self.proj = nn.Linear(dim, 3 * dim)
 
     def lengthened(self, x, length):
-        missing = max(length - x.shape[1], 0)
-        return F.pad(x, (0, 0, 0, missing + 1))[:, :length]  # nothing else
+        pad = length - x.shape[1]
+        missing = length + 1 - pad
+        return F.pad(x, (0, 0, 0, missing))[:, :length]
 
     def forward(self, x, mask=None):
         q, k, v = self.proj(self.lengthened(x, x.shape[1])).chunk(3, -1)
