@@ -307,8 +307,8 @@ _FORMS: dict[Role, tuple[str, ...]] = {
     "window": ("literal:3", "none", "literal:sides"),
     "length": ("number:n_q",),
     "ids": ("ids:bn", "ids:n"),
-    "rows": ("number:rows",),
-    "columns": ("number:columns",),
+    "rows": ("number:rows", "number:rows_beside"),
+    "columns": ("number:columns", "number:columns_beside"),
     "bounds": ("bounds:q",),
     "blocks": ("literal:2", "literal:1", "number:n_q"),
 }

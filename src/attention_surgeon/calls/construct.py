@@ -31,6 +31,8 @@ class Maker:
     target: Any
     text: Text
     hints: Mapping[str, Any]
+    asked: frozenset[str] = frozenset()
+    """Parameters that are None by default and must be given."""
 
     @functools.cached_property
     def parameters(self) -> list[inspect.Parameter]:
@@ -79,6 +81,10 @@ class Maker:
                 rf"{word} *\* *(self\.)?({heads})\b|\b({heads}) *\* *{word}|sqrt\( *{word} *\)|{word} *\*\* *\(?-?0?\.5",
             ),
             ("width" if "width" not in known.values() else "context_width", rf"Linear\( *{word} *,"),
+            (
+                "width" if "width" not in known.values() else "context_width",
+                rf"(Tensor|empty|randn?|zeros)\([^()]*, *{word} *, *[\w.]+ *\)",
+            ),
             ("key_size", rf"Linear\([^()]*, *{word} *[,)]"),
         )
         return next((role for role, pattern in uses if re.search(pattern, self.text.source)), "unknown")
@@ -131,7 +137,8 @@ class Maker:
         if default is EMPTY and _is_module_class(parameter.annotation):
             kind = parameter.annotation
             return kind(**Maker(kind, text_of(kind), {}).values(proposal))
-        if default is not EMPTY and (role not in _WISHED or self._stays(role, default, proposal)):
+        is_asked = parameter.name in self.asked and role in _WISHED
+        if default is not EMPTY and not is_asked and (role not in _WISHED or self._stays(role, default, proposal)):
             return EMPTY
         if proposal.keeps == "author" and isinstance(self.text.names.get(parameter.name), int | float | str):
             return self.text.names[parameter.name]

@@ -16,7 +16,7 @@ FIRST_LENGTHS = ((5, 7),)
 OTHER_LENGTHS = ((6, 6), (9, 9), (8, 8), (16, 16), (64, 64), (49, 49))
 _PACKED = re.compile(r"//?\s*3\b|\.(chunk|split|reshape|view)\([^)\n]*\b3\b")
 """What a layer without parameters does with queries, keys and values that lie side by side in its one argument."""
-PICTURE = ((12, 7),)  # points of a picture, and keys beside it
+PICTURE = ((12, 7), (13, 7))  # points of a picture, without and with a class token, and keys beside it
 
 
 def lengths_of(

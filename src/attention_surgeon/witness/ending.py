@@ -86,11 +86,9 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
 
 def _is_sum_of_heads(flow: Flow, projected: Array, output: Array) -> bool:
     """Whether what each head projected for itself, `(b, h, n, d)`, is added over the heads, beside the input or not."""
-    total = projected.sum(1)
-    return any(
-        part.size == total.size and _is_shifted(total.reshape(-1, total.shape[-1]), part.reshape(-1, total.shape[-1]))
-        for part in (output, *_without_residual(flow, output))
-    )
+    total = projected.sum(1).reshape(-1, projected.shape[-1])
+    rows = (part.reshape(total.shape) for part in (output, *_without_residual(flow, output)) if part.size == total.size)
+    return any(_same(total, part) or _is_shifted(total, part) for part in rows)
 
 
 def _without_beside(flow: Flow, op: int, cores: Sequence[Core], merged: Array, heads: Array) -> tuple[bool, Array]:

@@ -315,6 +315,8 @@ class ScoreReader:
         told = {name: of(sizes) for name, of in _FACTORS.items() if not (name == "scale_missing" and wanted == 1.0)}
         told = {name: value for name, value in told.items() if abs(value - wanted) > 1e-3 * wanted}
         name = next((name for name, value in told.items() if abs(by - value) < 2e-4 * value), "scale_hard_coded")
+        if name == "scale_hard_coded" and sizes.heads > 1 and abs(by * (sizes.heads * sizes.size) ** 0.5 - 1) < 2e-4:
+            name = "scale_by_model_width"  # of all heads together, where the tokens have another
         if by < 0:
             self.notes.wrong("scores_negated", "scaled", f"the scores are multiplied by {by:.4g}", op)
         elif self.notes.is_normed and name not in ("scale_missing", "scale_multiplied"):
