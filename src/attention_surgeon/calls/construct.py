@@ -19,6 +19,7 @@ from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.calls.names import Size, size_of, words_of
 from attention_surgeon.calls.sizes import Proposal, number, numbers
 from attention_surgeon.calls.source import Text, text_of
+from attention_surgeon.calls.usage import size_by_use
 from attention_surgeon.signatures import parameters_of
 
 EMPTY = inspect.Parameter.empty
@@ -65,29 +66,12 @@ class Maker:
         return found
 
     def _by_use(self, name: str, known: Mapping[str, Size]) -> Size:
-        """Return what a parameter is by what is done with it: how wide a layer is, the root that divides, a part."""
+        """Return what a parameter is by what it is handed on to, or by what is done with it."""
         for kind, parameter in self.text.handed_to(name):
-            role = (
-                Maker(kind, text_of(kind), {}).roles.get(parameter, "unknown") if kind is not self.target else "unknown"
-            )
+            role = "unknown" if kind is self.target else Maker(kind, text_of(kind), {}).roles.get(parameter, "unknown")
             if role != "unknown":
                 return role
-        heads = "|".join(re.escape(other) for other, role in known.items() if role == "heads") or r"\0"
-        word = rf"(self\.)?\b{re.escape(name)}\b"
-        uses: tuple[tuple[Size, str], ...] = (
-            ("heads", rf"(//|%) *{word}"),
-            (
-                "head_size",
-                rf"{word} *\* *(self\.)?({heads})\b|\b({heads}) *\* *{word}|sqrt\( *{word} *\)|{word} *\*\* *\(?-?0?\.5",
-            ),
-            ("width" if "width" not in known.values() else "context_width", rf"Linear\( *{word} *,"),
-            (
-                "width" if "width" not in known.values() else "context_width",
-                rf"(Tensor|empty|randn?|zeros)\([^()]*, *{word} *, *[\w.]+ *\)",
-            ),
-            ("key_size", rf"Linear\([^()]*, *{word} *[,)]"),
-        )
-        return next((role for role, pattern in uses if re.search(pattern, self.text.source)), "unknown")
+        return size_by_use(name, self.text.source, known)
 
     def fields(self, name: str) -> dict[str, Any]:
         """Return what is read of a configuration, here and by the classes of the file that it is handed on to."""
@@ -193,6 +177,10 @@ class Maker:
             return root if re.search(rf"/ *(self\.)?{name}\b", self.text.source) or "temp" in name.lower() else 1 / root
         for value in _habits(name, str(parameter.annotation)):
             return value
+        return self._handed_on(name, proposal)
+
+    def _handed_on(self, name: str, proposal: Proposal) -> Any:
+        """Return the value that a class of the file wants which the parameter is handed on to."""
         for kind, other in self.text.handed_to(name):
             if kind is not self.target:
                 handed = Maker(kind, text_of(kind), {})

@@ -292,9 +292,7 @@ def _run_import(code: Any, module: ModuleType, path: Path, statement: ast.Import
     with _not_itself(path, module, statement):
         try:
             exec(code, module.__dict__)
-        except (
-            PackageNotFoundError
-        ) as error:  # the `__init__` of a package asks for its version, and nobody installed it
+        except PackageNotFoundError as error:  # its `__init__` asks for its version, and nobody installed it
             place = folder_of(str(error.name), path)
             if place is None:
                 raise

@@ -72,8 +72,9 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     (
         "key_size",
         r"""
-        d_?k| d_?q| d_?qk| dim_?([kq]|key|query)| (key|qk|query_key)_?(dim|size|width|features|channels)| [kq]_(dim|size)|
-        qk_dim| dk| d_keys?| d_quer(y|ies)| d_attn| attn_dim| attention_dim| inner_dim| proj_dim| att_dim| att_size|
+        d_?k| d_?q| d_?qk| dim_?([kq]|key|query)| [kq]_(dim|size)| qk_dim|
+        (key|qk|query_key)_?(dim|size|width|features|channels)| dk| d_keys?| d_quer(y|ies)|
+        d_attn| attn_dim| attention_dim| inner_dim| proj_dim| att_dim| att_size|
         d_attention
         """,
     ),
