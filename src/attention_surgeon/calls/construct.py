@@ -78,7 +78,7 @@ class Maker:
         found = self.text.fields(name)
         for kind, parameter in self.text.handed_to(name):
             inner = Maker(kind, text_of(kind), {}).fields(parameter) if kind is not self.target else {}
-            found = inner | found
+            found = _joined(inner, found)
         return found
 
     def _role(self, parameter: inspect.Parameter) -> Size:
@@ -368,6 +368,16 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("init", "gain"), 1.0),
     (("ln", "norm", "rotary", "rope", "use_"), False),
 )
+
+
+def _joined(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of both; those that are fields of a part themselves are joined, too."""
+    parts = {
+        name: _joined(one[name], field)
+        for name, field in two.items()
+        if isinstance(field, dict) and isinstance(one.get(name), dict)
+    }
+    return {**one, **two, **parts}
 
 
 _COUNTS = re.compile(r"(num|n|k)_?(seed|seed_vector|ind|inducing(_point)?|latent|anchor|slot|prototype|register)s?")

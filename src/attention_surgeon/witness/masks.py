@@ -18,6 +18,7 @@ from attention_surgeon.witness.scores import find_pattern
 
 _MASK_FORMS = ("n m", "b 1 n m", "b n m", "b h n m", "1 1 n m", "1 n m", "B n m", "b m", "b 1 1 m", "b 1 m")
 _SEQUENCE_FIRST = ("n m b", "n m 1")  # of layers whose tokens lie so, too
+NO_SOFTMAX = "the weights are no softmax over the keys that are seen"
 _OTHER_BATCH = 4  # sequences: no other size of a plain call is this
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
 """What a text says of a mask of numbers."""
@@ -206,7 +207,7 @@ class Masks:
         elif np.abs(found.used - columns).max() < 1e-4:
             name, sentence = "renormalised_over_queries", "masked weights are divided by the sums of the columns"
         else:
-            name, sentence = "mask_misread", "the weights are no softmax over the keys that are seen"
+            name, sentence = "mask_misread", NO_SOFTMAX
         return Claim(
             argument.name,
             tried,
@@ -269,6 +270,8 @@ class Masks:
 
     def _wrong(self, argument: Any, found: Hidden, allowed: Array, words: str, form: str) -> Claim:
         fault, sentence = self._name(found, allowed, form)
+        if fault == "mask_misread" and np.isnan(found.masked).any() and not np.isnan(self.plain.masked).any():
+            sentence = "scores become NaN, and so do the weights of their rows"
         return Claim(
             argument.name,
             (words,),

@@ -284,11 +284,12 @@ class ScoreReader:
         Parameters are drawn anew for a reading, so such a scale no longer is what it was.
         """
         made, factors = self.flow.made, np.broadcast_to(total, self.reading.heads)
-        if not isinstance(made, nn.Module):
+        if not isinstance(made, nn.Module) or np.abs(factors / values[0] - 1).max() < 1e-4:
             return None
-        first = dict(self.flow.plan.bare().named_parameters())
-        for name, parameter in made.named_parameters():
-            if parameter.numel() not in (1, len(factors)) or nn.parameter.is_lazy(first[name]):
+        numbers = [(name, p) for name, p in made.named_parameters() if p.numel() in (1, len(factors))]
+        first = dict(self.flow.plan.bare().named_parameters()) if numbers else {}
+        for name, parameter in numbers:
+            if nn.parameter.is_lazy(first[name]):
                 continue
             now, was = (each.detach().double().numpy().reshape(-1) for each in (parameter, first[name]))
             if not was.all() or (now == was).all():
