@@ -168,7 +168,7 @@ def layouts(
     fitting = [family for family in families if _fits(family, said)]
     if {"query", "key", "value"} <= set(roles.values()) and not _TURNS.search(text.source):
         for family, key in (("bhnd", "bhdm"), ("bnd", "bdm")):
-            yield Layout(family, key, family.replace("n", "m"), is_likely=True, is_said=True)
+            yield Layout(family, key, family.replace("n", "m"), is_likely=True)
     for family in [*fitting, *(f for f in families if f not in fitting)]:
         for is_equal in (False, True) if has_keys else (True,):
             for layout in _of_family(family, is_equal, has_keys):
