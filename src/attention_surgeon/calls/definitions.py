@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from attention_surgeon.calls.source import globals_of
-from attention_surgeon.calls.standins import stand_in
+from attention_surgeon.calls.standins import moved_part, stand_in
 
 _LEVELS = 6
 _ROOT_FILES = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
@@ -199,6 +199,8 @@ def run_definition(path: Path, name: str, module: ModuleType, content: bytes) ->
                     continue
                 bound = one.asname or one.name.partition(".")[0]
                 mine = _own_part(one.name, path, statement)
+                if mine is None and isinstance(statement, ast.ImportFrom) and not statement.level:
+                    mine = moved_part(statement.module or "", one.name)
                 found = stand_in(one.name) if mine is None else mine
                 module.__dict__[bound] = found or Missing(one.name, str(error))
     return notes

@@ -97,7 +97,8 @@ def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim)
         other = _Trier(plan.giving(*names), made, says).claim(argument)
     except Exception:  # noqa: BLE001  somebody else's code may raise anything
         return None
-    return other if other is not None and other.tried and other.fault != "mask_ignored" else None
+    is_more = other is not None and bool(other.tried) and (other.fault != "mask_ignored" or claim.fault is None)
+    return other if is_more else None
 
 
 class _Trier:

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from attention_surgeon.calls.names import words_of
 from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.witness.canon import softmax
 from attention_surgeon.witness.findings import Claim
@@ -18,6 +19,8 @@ from attention_surgeon.witness.scores import find_pattern
 
 _MASK_FORMS = ("n m", "b 1 n m", "b n m", "b h n m", "1 1 n m", "1 n m", "B n m", "b m", "b 1 1 m", "b 1 m")
 _SEQUENCE_FIRST = ("n m b", "n m 1")  # of layers whose tokens lie so, too
+_OF_ANY_MASK = frozenset(("mask", "masks", "attention", "attn", "key", "padding", "pad", "bias"))
+"""Words in the name of a mask that do not say whose it is."""
 NO_SOFTMAX = "the weights are no softmax over the keys that are seen"
 _OTHER_BATCH = 4  # sequences: no other size of a plain call is this
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
@@ -164,7 +167,12 @@ class Masks:
     def _is_of_what_is_not_given(self, name: str) -> bool:
         """Whether a mask is that of another argument, `mem_mask` of `mem`, which a plain call leaves out."""
         of = re.sub(r"_?mask$", "", name)
-        return any(a.name in (of, f"{of}s") and a.name not in self.caller.inputs for a in self.plan.arguments if of)
+        whose = set(words_of(name)) - _OF_ANY_MASK
+        return any(
+            a.name in (of, f"{of}s") or (a.role == "context" and whose & set(words_of(a.name)))
+            for a in self.plan.arguments
+            if of and a.name not in self.caller.inputs
+        )
 
     def _adds(self, argument: Any, words: str) -> bool:
         """Whether a small number in a mask that is added only lowers a score."""
