@@ -210,6 +210,7 @@ def _said(roles: Mapping[str, Role], required: list[str], text: Text) -> list[st
     for name in required:
         if roles[name] in TOKENS:
             found += [text.unpacked(name), text.declared(name) or (text.declared("x") if roles[name] == "x" else "")]
+            found.append(text.in_einsum(name))
     return [axes for axes in found if axes]
 
 

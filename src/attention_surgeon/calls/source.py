@@ -196,6 +196,29 @@ class Text:
                     return axes
         return ""
 
+    def in_einsum(self, name: str) -> str:
+        """Return the axes that `einsum("bthd,...", q, k)` gives an argument whose name stands for nothing else."""
+        stored = (
+            node for node in ast.walk(self.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        )
+        if any(node.id == name for node in stored):
+            return ""
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("einsum"):
+                continue
+            equation = next((part.value for part in node.args if isinstance(part, ast.Constant)), "")
+            operands = [
+                part.id if isinstance(part, ast.Name) else ""
+                for part in node.args
+                if not isinstance(part, ast.Constant)
+            ]
+            letters = str(equation).partition("->")[0].split(",")
+            if name in operands and len(letters) == len(operands):
+                given = letters[operands.index(name)].strip()
+                axes = "".join(map(axis_of, given.split() if " " in given else given))
+                return axes if "?" not in axes and len(set(axes)) == len(axes) > 1 else ""
+        return ""
+
     def declared(self, name: str) -> str:
         """Return the axes that the docstring or a comment gives an argument: `queries: (batch, n, d)`."""
         helpers = self._helpers(name)
