@@ -260,7 +260,12 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
         return ["bounds:k" if "k" in re.split("[_.]", name.lower())[-1] else "bounds:q"]
     if name == "pe":  # the table of matrices that Flux hands on, else what is added
         return ["matrix:11ne", "none", *_FORMS["rotary"]]
-    found = list(_FORMS.get(role, ("none", "literal:1", "drawn:bnd", "literal:False")))
+    divides = name.lower().startswith("temp") or re.search(rf"/ *{re.escape(name)}\b", text.source)
+    found = list(
+        _DIVISOR
+        if role == "scale" and divides
+        else _FORMS.get(role, ("none", "literal:1", "drawn:bnd", "literal:False"))
+    )
     if role == "length":
         found = (
             ["number:n_k" if name.endswith("k") or "k" in name.split("_") else "number:n_q", "none"]
@@ -278,6 +283,8 @@ _TABLES = (
 )
 """How tables of cos and sin lie; of a part of each head behind the `/`, or with pairs side by side."""
 
+_DIVISOR = ("number:root", "none", "number:scale")
+"""Forms of a scale that divides, as a temperature does."""
 _FORMS: dict[Role, tuple[str, ...]] = {
     "lengths": ("none", "count:b", "count:bn"),
     "cache": ("none", "literal:dict", "literal:list", "zeros:bmgd", "zeros:bgmd"),

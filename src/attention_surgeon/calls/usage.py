@@ -20,14 +20,15 @@ def size_by_use(name: str, source: str, known: Mapping[str, Size]) -> Size:
     heads = "|".join(re.escape(other) for other, role in known.items() if role == "heads") or r"\0"
     width: Size = "context_width" if "width" in known.values() else "width"
     word = rf"(self\.)?\b{re.escape(name)}\b"
-    uses: tuple[tuple[Size, str], ...] = (
+    uses: list[tuple[Size, str]] = [
         ("heads", rf"(//|%) *{word}"),
         ("head_size", rf"{word} *\* *(self\.)?({heads})\b|\b({heads}) *\* *{word}"),
         ("head_size", rf"sqrt\( *{word} *\)|{word} *\*\* *\(?-?0?\.5"),
         (width, rf"Linear\( *{word} *,"),
-        (width, rf"(Tensor|empty|randn?|zeros)\([^()]*, *{word} *, *[\w.]+ *\)"),
         ("key_size", rf"Linear\([^()]*, *{word} *[,)]"),
-    )
+    ]
+    if not re.match(r"(num|n)_", name):  # of a count, how many vectors there are
+        uses.insert(4, (width, rf"(Tensor|empty|randn?|zeros)\([^()]*, *{word} *, *[\w.]+ *\)"))
     for role, pattern in uses:
         if re.search(pattern, source):
             return role

@@ -97,7 +97,9 @@ def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim)
         other = _Trier(plan.giving(*names), made, says).claim(argument)
     except Exception:  # noqa: BLE001  somebody else's code may raise anything
         return None
-    is_more = other is not None and bool(other.tried) and (other.fault != "mask_ignored" or claim.fault is None)
+    is_alone = sum(a.role in ("mask", "padding") for a in plan.arguments) == 1  # another one may have to be given, too
+    is_said = claim.fault is not None or not is_alone
+    is_more = other is not None and bool(other.tried) and (other.fault != "mask_ignored" or not is_said)
     return other if is_more else None
 
 
