@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from attention_surgeon.diagnose.load import load_target
 from attention_surgeon.diagnose.observed import diagnose_observed
+from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.witness.forms import Rotation
 from attention_surgeon.witness.positions import read_rotations
+from attention_surgeon.witness.record import record, watched
 
 SECOND = Path(__file__).parents[1] / "cases" / "second"
 
@@ -180,3 +183,72 @@ def test_scores_may_come_back_beside_the_weights():
     found = diagnose_observed(Right)
     assert found.verdict == "right"
     assert "the scores come back beside the output" in seen(found)
+
+
+@pytest.mark.parametrize(
+    ("case", "target", "words"),
+    [
+        ("learned_scale_from_root", "LearnedScale", "a learned scale that begins at 1/√d_k"),
+        ("input_beside_output", "Beside", "its output and other features projected together"),
+    ],
+)
+def test_what_an_attention_is_is_said(tmp_path: Path, case: str, target: str, words: str):
+    found = judged(tmp_path, case, target)
+    assert found.verdict == "right"
+    assert words in found.kind
+
+
+@pytest.mark.parametrize(
+    ("begins", "verdict"), [("self.size**-0.5", "right"), ("1.0", "unjudged"), ("1 / self.size", "wrong")]
+)
+def test_a_scale_that_learns_is_judged_by_where_it_begins(tmp_path: Path, begins: str, verdict: str):
+    found = judged(tmp_path, "learned_scale_from_root", "LearnedScale", "self.size**-0.5", begins)
+    assert found.verdict == verdict
+
+
+def test_a_scale_of_each_head_that_learns_is_judged_by_where_it_begins(tmp_path: Path):
+    before, after = "torch.tensor(self.size**-0.5)", "torch.full((n_heads, 1, 1), self.size**-0.5)"
+    found = judged(tmp_path, "learned_scale_from_root", "LearnedScale", before, after)
+    assert found.verdict == "right"
+
+
+def test_slots_are_told_from_a_softmax_along_the_wrong_axis(tmp_path: Path):
+    found = judged(tmp_path, "slots", "Slots", " + 1e-8", "")
+    assert found.verdict == "unjudged"
+    assert "as in slot attention" in found.reason
+
+
+def test_a_switch_that_changes_nothing_is_worth_knowing(tmp_path: Path):
+    found = judged(tmp_path, "switch_that_nobody_reads", "Unread")
+    assert found.verdict == "right"
+    assert "with scale=False the scores are divided all the same" in seen(found)
+
+
+def test_a_list_of_arguments_in_a_comment_promises_nothing(tmp_path: Path):
+    words = "# the fused one takes: q, k, v, mask, dropout, causal, scale"
+    assert judged(tmp_path, "list_of_arguments", "Attend").verdict == "right"
+    promised = judged(tmp_path, "list_of_arguments", "Attend", words, "# dot products, causal attention")
+    assert promised.names == ("causal_missing",)
+
+
+@pytest.mark.parametrize(("text", "meaning"), [("# 1 is padding", "hide"), ("# True may attend", "keep"), ("", None)])
+def test_a_text_says_what_its_mask_means_in_words_and_not_in_code(text: str, meaning: str | None):
+    code = f"def attend(x, mask):  {text}\n    length = x.shape[1] + 1 - pad(x)\n    return x[:, :length]\n"
+    assert declared_polarity(code) == meaning
+
+
+def test_the_bias_of_the_keys_is_no_projection_that_is_unused(tmp_path: Path):
+    found = judged(tmp_path, "summed_over_heads", "PerHead", "self.W_K) + self.b_K", "self.W_K)")
+    assert found.verdict == "right"
+
+
+def test_numpy_is_put_back_as_it_was():
+    kept = np.asarray, np.array, np.ascontiguousarray
+    trace = record(lambda: np.matmul(np.asarray(watched(np.eye(2))), np.ones((2, 3))))
+    assert [op.name for op in trace.ops] == ["matmul"]
+    assert (np.asarray, np.array, np.ascontiguousarray) == kept
+
+
+def test_a_table_of_one_row_is_no_causal_mask(tmp_path: Path):
+    found = judged(tmp_path, "configuration_of_numbers", "Blocks")
+    assert "causal attention" in found.kind

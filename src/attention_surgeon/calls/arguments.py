@@ -166,6 +166,9 @@ def layouts(
     if is_picture:
         families = ["bdyx", "byxd", *families]
     fitting = [family for family in families if _fits(family, said)]
+    if {"query", "key", "value"} <= set(roles.values()) and not _TURNS.search(text.source):
+        for family, key in (("bhnd", "bhdm"), ("bnd", "bdm")):
+            yield Layout(family, key, family.replace("n", "m"), is_likely=True)
     for family in [*fitting, *(f for f in families if f not in fitting)]:
         for is_equal in (False, True) if has_keys else (True,):
             for layout in _of_family(family, is_equal, has_keys):
@@ -177,6 +180,10 @@ def layouts(
                     is_against=bool(said) and not is_fitting,
                     is_likely=likely,
                 )
+
+
+_TURNS = re.compile(r"transpose|permute|swapaxes|moveaxis|rearrange|einsum|addbmm|scaled_dot_product|\.m?[TH]\b")
+"""What turns keys for the product with queries; a text without it may be given keys that are turned already."""
 
 
 def _of_family(family: str, is_equal: bool, has_keys: bool) -> Iterator[Layout]:
@@ -203,6 +210,7 @@ def _said(roles: Mapping[str, Role], required: list[str], text: Text) -> list[st
     for name in required:
         if roles[name] in TOKENS:
             found += [text.unpacked(name), text.declared(name) or (text.declared("x") if roles[name] == "x" else "")]
+            found.append(text.in_einsum(name))
     return [axes for axes in found if axes]
 
 
@@ -252,7 +260,12 @@ def forms(parameter: inspect.Parameter, role: Role, roles: Mapping[str, Role], t
         return ["bounds:k" if "k" in re.split("[_.]", name.lower())[-1] else "bounds:q"]
     if name == "pe":  # the table of matrices that Flux hands on, else what is added
         return ["matrix:11ne", "none", *_FORMS["rotary"]]
-    found = list(_FORMS.get(role, ("none", "literal:1", "drawn:bnd", "literal:False")))
+    divides = name.lower().startswith("temp") or re.search(rf"/ *{re.escape(name)}\b", text.source)
+    found = list(
+        _DIVISOR
+        if role == "scale" and divides
+        else _FORMS.get(role, ("none", "literal:1", "drawn:bnd", "literal:False"))
+    )
     if role == "length":
         found = (
             ["number:n_k" if name.endswith("k") or "k" in name.split("_") else "number:n_q", "none"]
@@ -270,6 +283,8 @@ _TABLES = (
 )
 """How tables of cos and sin lie; of a part of each head behind the `/`, or with pairs side by side."""
 
+_DIVISOR = ("number:root", "none", "number:scale")
+"""Forms of a scale that divides, as a temperature does."""
 _FORMS: dict[Role, tuple[str, ...]] = {
     "lengths": ("none", "count:b", "count:bn"),
     "cache": ("none", "literal:dict", "literal:list", "zeros:bmgd", "zeros:bgmd"),
@@ -300,8 +315,8 @@ _FORMS: dict[Role, tuple[str, ...]] = {
     "window": ("literal:3", "none", "literal:sides"),
     "length": ("number:n_q",),
     "ids": ("ids:bn", "ids:n"),
-    "rows": ("number:rows",),
-    "columns": ("number:columns",),
+    "rows": ("number:rows", "number:rows_beside"),
+    "columns": ("number:columns", "number:columns_beside"),
     "bounds": ("bounds:q",),
     "blocks": ("literal:2", "literal:1", "number:n_q"),
 }

@@ -19,6 +19,7 @@ from attention_surgeon.calls.definitions import others_of_file
 from attention_surgeon.calls.names import Size, size_of, words_of
 from attention_surgeon.calls.sizes import Proposal, number, numbers
 from attention_surgeon.calls.source import Text, text_of
+from attention_surgeon.calls.usage import size_by_use
 from attention_surgeon.signatures import parameters_of
 
 EMPTY = inspect.Parameter.empty
@@ -31,13 +32,20 @@ class Maker:
     target: Any
     text: Text
     hints: Mapping[str, Any]
+    asked: frozenset[str] = frozenset()
+    """Parameters that are None by default and must be given."""
 
     @functools.cached_property
     def parameters(self) -> list[inspect.Parameter]:
         """The parameters of the constructor."""
         if not inspect.isclass(self.target):
             return []
-        return [p for p in parameters_of(self.target) or [] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        for kind in self.target.__mro__:  # `__init__(self, *args, **kwargs)` hands all of it on to its base
+            own = parameters_of(self.target if kind is self.target else kind) or []
+            named = [p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+            if named or not own or kind.__module__.startswith("torch."):
+                return named
+        return []
 
     @functools.cached_property
     def roles(self) -> dict[str, Size]:
@@ -47,17 +55,30 @@ class Maker:
             found["k"] = "unknown"  # of keys that are kept, or of a kernel
         if "width" not in found.values():
             found |= {name: _BESIDE[size] for name in found if (size := name.lower().replace("_", "")) in _BESIDE}
+        for name in (p.name for p in self.parameters if p.default is EMPTY and found[p.name] == "unknown"):
+            found[name] = self._by_use(name, found)
+        widths = [name for name, role in found.items() if role == "width"]
+        if "out_width" not in found.values():  # the tokens have one width, and what is made of them may have another
+            found |= dict.fromkeys(widths[1:], "out_width")
         for name, role in list(found.items()):
             if role == "config":
                 found |= {field: size_of(field) for field in _leaves(self.fields(name))}
         return found
+
+    def _by_use(self, name: str, known: Mapping[str, Size]) -> Size:
+        """Return what a parameter is by what it is handed on to, or by what is done with it."""
+        for kind, parameter in self.text.handed_to(name):
+            role = "unknown" if kind is self.target else Maker(kind, text_of(kind), {}).roles.get(parameter, "unknown")
+            if role != "unknown":
+                return role
+        return size_by_use(name, self.text.source, known)
 
     def fields(self, name: str) -> dict[str, Any]:
         """Return what is read of a configuration, here and by the classes of the file that it is handed on to."""
         found = self.text.fields(name)
         for kind, parameter in self.text.handed_to(name):
             inner = Maker(kind, text_of(kind), {}).fields(parameter) if kind is not self.target else {}
-            found = inner | found
+            found = _joined(inner, found)
         return found
 
     def _role(self, parameter: inspect.Parameter) -> Size:
@@ -100,7 +121,8 @@ class Maker:
         if default is EMPTY and _is_module_class(parameter.annotation):
             kind = parameter.annotation
             return kind(**Maker(kind, text_of(kind), {}).values(proposal))
-        if default is not EMPTY and (role not in _WISHED or self._stays(role, default, proposal)):
+        is_asked = parameter.name in self.asked and role in _WISHED
+        if default is not EMPTY and not is_asked and (role not in _WISHED or self._stays(role, default, proposal)):
             return EMPTY
         if proposal.keeps == "author" and isinstance(self.text.names.get(parameter.name), int | float | str):
             return self.text.names[parameter.name]
@@ -155,13 +177,22 @@ class Maker:
             return root if re.search(rf"/ *(self\.)?{name}\b", self.text.source) or "temp" in name.lower() else 1 / root
         for value in _habits(name, str(parameter.annotation)):
             return value
+        return self._handed_on(name, proposal)
+
+    def _handed_on(self, name: str, proposal: Proposal) -> Any:
+        """Return the value that a class of the file wants which the parameter is handed on to."""
+        for kind, other in self.text.handed_to(name):
+            if kind is not self.target:
+                handed = Maker(kind, text_of(kind), {})
+                return handed._made_up(next(p for p in handed.parameters if p.name == other), proposal)
         raise LookupError(f"I do not know what the constructor's `{name}` should be")
 
     def _inner_attention(self, name: str) -> Any:
         """Return an attention of the same file for a parameter that is called one, made as its defaults say."""
         if not re.fullmatch(r"(inner_|self_)?(attn|attention)(_layer|_fn|_module)?", name.lower()):
             return None
-        for other, kind in (dict(self.text.names) | others_of_file(self.target, "(?i)attention")).items():
+        others = dict(self.text.names) | others_of_file(self.target, "(?i)attention")
+        for other, kind in sorted(others.items(), key=lambda each: not _OF_ALL_KEYS.search(each[0])):
             if inspect.isclass(kind) and kind is not self.target and "attention" in other.lower():
                 made = _instance(kind)
                 if not inspect.isclass(made) and callable(made):
@@ -233,7 +264,7 @@ class Maker:
         if isinstance(default, dict) and _get(base, name) is not None:
             inner = _get(base, name)
             values = {key: self._field(key, value, inner, proposal) for key, value in default.items()}
-            return _configuration(inner, values, False)
+            return _configuration(inner, values, any(text.is_subscripted(name) for text in self._texts))
         own, role = _get(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
@@ -248,7 +279,9 @@ class Maker:
             return value
         if own is not EMPTY:
             return own
-        made = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+        kind = base if inspect.isclass(base) else type(base)
+        note = getattr(kind, "__annotations__", {}).get(name, EMPTY)
+        made = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=note)
         try:
             self.roles.setdefault(name, role)
             return self._made_up(made, proposal)
@@ -259,6 +292,12 @@ class Maker:
         """Whether a field that is None by default may not stay so: that is asserted, or a size is read unasked."""
         is_size = role in ("heads", "head_size", "width")
         return self.text.may_not_be_none(name) or (is_size and not self.text.may_be_none(name))
+
+    @functools.cached_property
+    def _texts(self) -> list[Text]:
+        """The text of the class, and of the classes of its file that a parameter is handed on to."""
+        handed = (kind for parameter in self.parameters for kind, _ in self.text.handed_to(parameter.name))
+        return [self.text, *map(text_of, handed)]
 
     def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
         """Return the author's own configuration of this kind: the default, an instance or a class in the file."""
@@ -296,6 +335,8 @@ _WISHED: frozenset[Size] = frozenset(
         "cap",
     )
 )
+_OF_ALL_KEYS = re.compile(r"full|dot_?product|vanilla|standard|softmax|^(self_?)?attention$", re.IGNORECASE)
+"""What names the plain one of several attentions of a file."""
 _SCALE = re.compile(r"(softmax_|attn_|attention_)?(temperature|temp|scale|scaling|scale_factor|scaling_factor)")
 _BESIDE: Mapping[str, Size] = {
     "dimq": "width",
@@ -313,6 +354,7 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("inf",), 1e9),
     (("eps",), 1e-6),
     (("bucket",), 8),
+    (("blocks", "tokens_per"), 16),
     (("distance", "relative"), 16),
     (("device",), "cpu"),
     (("dtype", "data_type"), None),
@@ -328,9 +370,25 @@ _HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
 )
 
 
+def _joined(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of both; those that are fields of a part themselves are joined, too."""
+    parts = {
+        name: _joined(one[name], field)
+        for name, field in two.items()
+        if isinstance(field, dict) and isinstance(one.get(name), dict)
+    }
+    return {**one, **two, **parts}
+
+
+_COUNTS = re.compile(r"(num|n|k)_?(seed|seed_vector|ind|inducing(_point)?|latent|anchor|slot|prototype|register)s?")
+"""Of vectors of a layer's own that ask or answer."""
+
+
 def _habits(name: str, note: str) -> Iterator[Any]:
     """Yield what a parameter of this name, or of this type, is usually given."""
     lowered = name.lower()
+    if _COUNTS.fullmatch(lowered):
+        yield 4
     for words, value in _HABITS:
         if any(word in lowered for word in words):
             yield value
@@ -414,7 +472,7 @@ def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
         return _of_class(base, values)
     if any(not hasattr(base, name) for name in values):  # another's configuration, with a part of the fields
         return types.SimpleNamespace(**{**getattr(base, "__dict__", {}), **values})
-    if dataclasses.is_dataclass(base):
+    if dataclasses.is_dataclass(base) and {f.name for f in dataclasses.fields(base)} >= set(values):
         known = {
             f.name for f in dataclasses.fields(base) if f.init and values.get(f.name, ...) != getattr(base, f.name, ...)
         }
@@ -433,8 +491,11 @@ def _changed(base: Any, values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         try:
             setattr(made, name, value)
-        except AttributeError:
-            continue
+        except AttributeError:  # a property, which speaks for a field of another name
+            role, own = size_of(name), getattr(made, name, EMPTY)
+            alike = (other for other, held in vars(made).items() if size_of(other) == role != "unknown" and held == own)
+            for other in list(alike):
+                setattr(made, other, value)
     return made
 
 
@@ -448,7 +509,7 @@ def _of_class(kind: Any, values: Mapping[str, Any]) -> Any:
             and parameter.default is EMPTY
             and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         ):
-            given[name] = 1
+            given[name] = next(_habits(name, str(parameter.annotation)), 1)
     try:
         return kind(**given)
     except Exception:  # noqa: BLE001

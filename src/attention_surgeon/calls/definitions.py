@@ -15,12 +15,13 @@ import symtable
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from attention_surgeon.calls.source import globals_of
-from attention_surgeon.calls.standins import stand_in
+from attention_surgeon.calls.standins import moved_part, stand_in
 
 _LEVELS = 6
 _ROOT_FILES = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
@@ -198,6 +199,8 @@ def run_definition(path: Path, name: str, module: ModuleType, content: bytes) ->
                     continue
                 bound = one.asname or one.name.partition(".")[0]
                 mine = _own_part(one.name, path, statement)
+                if mine is None and isinstance(statement, ast.ImportFrom) and not statement.level:
+                    mine = moved_part(statement.module or "", one.name)
                 found = stand_in(one.name) if mine is None else mine
                 module.__dict__[bound] = found or Missing(one.name, str(error))
     return notes
@@ -291,6 +294,14 @@ def _run_import(code: Any, module: ModuleType, path: Path, statement: ast.Import
     with _not_itself(path, module, statement):
         try:
             exec(code, module.__dict__)
+        except PackageNotFoundError as error:  # its `__init__` asks for its version, and nobody installed it
+            place = folder_of(str(error.name), path)
+            if place is None:
+                raise
+            package = ModuleType(place.name)
+            package.__path__ = [str(place)]
+            sys.modules[place.name] = package
+            exec(code, module.__dict__)
         except ModuleNotFoundError as error:
             folder = folder_with(error.name or "", path)
             if folder is None:
@@ -317,6 +328,12 @@ def _not_itself(path: Path, module: ModuleType, statement: ast.Import | ast.Impo
             sys.path[:] = kept
         if own is not None:
             sys.modules[module.__name__] = own
+
+
+def folder_of(name: str, path: Path) -> Path | None:
+    """Return the package of this name, as an index spells it, that stands in a folder above a file."""
+    first = name.replace("-", "_")
+    return next((folder / first for folder in _folders(path) if first and (folder / first).is_dir()), None)
 
 
 def folder_with(name: str, path: Path) -> Path | None:

@@ -90,6 +90,7 @@ def _in_library(value: Any, library: str) -> Any:
 def _number(sizes: Sizes, rest: str) -> Any:
     return {"head_size": sizes.head_size, "width": sizes.width or sizes.head_size, "heads": sizes.heads or 1,
             "n_q": sizes.n_q, "n_k": sizes.n_k, "rows": rectangle(sizes.n_q)[0], "columns": rectangle(sizes.n_q)[1],
+            "rows_beside": rectangle(max(1, sizes.n_q - 1))[0], "columns_beside": rectangle(max(1, sizes.n_q - 1))[1],
             "batch": sizes.batch, "kv_heads": sizes.kv_heads or sizes.heads or 1,
             "scale": sizes.head_size**-0.5, "root": sizes.head_size**0.5}[rest]  # fmt: skip
 

@@ -64,6 +64,8 @@ _TOLD = re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b 
 _OF_SEQUENCES = re.compile(r"(keep|hide|add|one):b")  # a mask for each of several
 _MIXES = "it attends over several axes of its input at once, or one softmax serves several sequences; I judge neither"
 _LONGEST = 300  # tokens
+_MUST = re.compile(r"\b(provide|must|required?|needs?|specify|give|either|missing)\b", re.IGNORECASE)
+"""What an error says of a parameter that must be given."""
 
 
 def find_plan(
@@ -159,7 +161,7 @@ class _Search:
         if issubclass(kind, torch.nn.Module):
             return "torch"
         for library, pattern in _USES:
-            if re.search(pattern, self.text.source):
+            if re.search(pattern, self.text.code):
                 return library
         parts = (globals_of(v) for v in self.text.names.values() if inspect.isclass(v) or inspect.isfunction(v))
         for names in (self.text.names, *filter(_is_own_file, parts)):  # then those that its file takes parts from
@@ -242,8 +244,9 @@ class _Search:
         """Whether a layer at its author's own sizes is so wide that to make it takes longer than all other attempts."""
         names = [name for name, role in self.maker.roles.items() if role == "width"]
         values = {p.name: p.default for p in self.maker.parameters} | dict(given)
-        configs = [v if isinstance(v, Mapping) else getattr(v, "__dict__", {}) for v in given.values()]
-        found = [held[name] for held in (values, *configs) for name in names if name in held]
+        found = [values[name] for name in names if name in values]
+        for config, name in itertools.product(given.values(), names):  # a name may stand for another in it
+            found.append(config.get(name) if isinstance(config, Mapping) else getattr(config, name, None))
         return any(isinstance(width, int) and width > _WIDEST for width in found)
 
     def _made(self, given: Mapping[str, Any]) -> Any:
@@ -255,9 +258,20 @@ class _Search:
         except Exception as error:  # noqa: BLE001  somebody else's code may raise anything
             self._note(error)
             self._give_norm(str(error))
+            self._give_named(str(error))
             return None
         draw_parameters(made, 0, None)
         return made
+
+    def _give_named(self, said: str) -> None:
+        """Give from now on the sizes that are None by default and that an error says must be given."""
+        named = {
+            p.name
+            for p in self.maker.parameters
+            if p.default is None and p.name not in self.maker.asked and re.search(rf"\b{re.escape(p.name)}\b", said)
+        }
+        if named and _MUST.search(said):
+            self.maker = dataclasses.replace(self.maker, asked=self.maker.asked | named)
 
     def _give_norm(self, said: str) -> None:
         """Give the class of a norm from now on, where an error says that it must be given."""
@@ -451,7 +465,12 @@ def _by_rank(options: Sequence[Sequence[str]], roles: Sequence[Role], most: int 
         return [()]
     cut = [list(enumerate(option))[: max(4, 40 // len(options))] for option in options]
     tables = [place for place, role in enumerate(roles) if role in ("cos", "sin")]
-    alike = (c for c in itertools.product(*cut) if len({c[place][0] for place in tables}) < 2)
+    sides = [place for place, role in enumerate(roles) if role in ("rows", "columns")]
+    alike = (
+        c
+        for c in itertools.product(*cut)
+        if all(len({c[place][0] for place in places}) < 2 for places in (tables, sides))
+    )
     found = sorted(itertools.islice(alike, 5000), key=lambda c: sum(rank for rank, _ in c))
     return [tuple(form for _, form in combination) for combination in found[:most]]
 

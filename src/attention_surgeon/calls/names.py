@@ -65,15 +65,16 @@ _SIZES: tuple[tuple[Size, str], ...] = (
     (
         "value_size",
         r"""
-        d_?v| dim_?v| value_?(dim|size|width|features|head_dim|channels)| v_(dim|size)| vdim| v_head_dim| dv|
+        d_?v| dim_?v(alue)?| value_?(dim|size|width|features|head_dim|channels)| v_(dim|size)| vdim| v_head_dim| dv|
         d_values?| head_v_dim
         """,
     ),
     (
         "key_size",
         r"""
-        d_?k| d_?q| d_?qk| dim_?[kq]| (key|qk|query_key)_?(dim|size|width|features|channels)| [kq]_(dim|size)|
-        qk_dim| dk| d_keys?| d_quer(y|ies)| d_attn| attn_dim| attention_dim| inner_dim| proj_dim| att_dim| att_size|
+        d_?k| d_?q| d_?qk| dim_?([kq]|key|query)| [kq]_(dim|size)| qk_dim|
+        (key|qk|query_key)_?(dim|size|width|features|channels)| dk| d_keys?| d_quer(y|ies)|
+        d_attn| attn_dim| attention_dim| inner_dim| proj_dim| att_dim| att_size|
         d_attention
         """,
     ),

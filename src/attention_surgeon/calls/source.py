@@ -4,6 +4,7 @@ Only syntax is read here; nothing of it is believed before a call has shown it.
 """
 
 import ast
+import copy
 import functools
 import inspect
 import itertools
@@ -65,6 +66,15 @@ class Text:
             return ast.Module([], [])
 
     @functools.cached_property
+    def code(self) -> str:
+        """The text without comments and strings that stand alone; as it is where it is no Python."""
+        tree = copy.deepcopy(self.tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                node.body = [each for each in node.body if not _is_string(each)] or [ast.Pass()]
+        return ast.unparse(tree) or self.source
+
+    @functools.cached_property
     def strings(self) -> list[str]:
         """The docstrings, comments and string annotations, in order."""
         found = [
@@ -112,7 +122,9 @@ class Text:
 
     def is_subscripted(self, name: str) -> bool:
         """Whether a configuration is read as a dictionary."""
-        return any(isinstance(node, ast.Subscript) and _root(node.value) == name for node in ast.walk(self.tree))
+        return any(
+            isinstance(node, ast.Subscript) and _path(node.value)[-1:] == (name,) for node in ast.walk(self.tree)
+        )
 
     def is_indexed(self, name: str) -> bool:
         """Whether a parameter is read by number, or unpacked: a window of rows and columns."""
@@ -184,6 +196,29 @@ class Text:
                     return axes
         return ""
 
+    def in_einsum(self, name: str) -> str:
+        """Return the axes that `einsum("bthd,...", q, k)` gives an argument whose name stands for nothing else."""
+        stored = (
+            node for node in ast.walk(self.tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        )
+        if any(node.id == name for node in stored):
+            return ""
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("einsum"):
+                continue
+            equation = next((part.value for part in node.args if isinstance(part, ast.Constant)), "")
+            operands = [
+                part.id if isinstance(part, ast.Name) else ""
+                for part in node.args
+                if not isinstance(part, ast.Constant)
+            ]
+            letters = str(equation).partition("->")[0].split(",")
+            if name in operands and len(letters) == len(operands):
+                given = letters[operands.index(name)].strip()
+                axes = "".join(map(axis_of, given.split() if " " in given else given))
+                return axes if "?" not in axes and len(set(axes)) == len(axes) > 1 else ""
+        return ""
+
     def declared(self, name: str) -> str:
         """Return the axes that the docstring or a comment gives an argument: `queries: (batch, n, d)`."""
         helpers = self._helpers(name)
@@ -215,6 +250,10 @@ class Text:
         for part in parts:
             source = source.replace(part, "pass")
         return Text(source, self.names)
+
+
+def _is_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _unpacking(targets: ast.Tuple, value: ast.expr, name: str) -> str:

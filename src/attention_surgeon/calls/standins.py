@@ -3,7 +3,36 @@
 Layers that are split over machines are whole on one; dropping whole residual paths does nothing in evaluation.
 """
 
+import importlib
+import importlib.util
+import re
+from pathlib import Path
 from typing import Any
+
+from attention_surgeon.calls.source import is_installed
+
+
+def moved_part(module: str, name: str) -> Any:
+    """Return a part of an installed package that stands in another of its files than it once did; None for none.
+
+    >>> moved_part("transformers.modeling_utils", "Conv1D").__module__
+    'transformers.pytorch_utils'
+    >>> moved_part("transformers.modeling_utils", "no_such_part") is None
+    True
+    """
+    root = module.partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(root)
+        folders = [] if spec is None or not is_installed(spec.origin or "") else spec.submodule_search_locations or []
+        here = getattr(importlib.import_module(module), name, None) if folders else None
+        if here is not None:
+            return here
+        is_defined = re.compile(rf"^(class|def) {re.escape(name)}\b", re.MULTILINE)
+        files = (file for folder in folders for file in sorted(Path(folder).glob("*.py")))
+        found = next((file for file in files if is_defined.search(file.read_text(encoding="utf-8"))), None)
+        return None if found is None else getattr(importlib.import_module(f"{root}.{found.stem}"), name, None)
+    except (ImportError, ValueError, OSError):
+        return None
 
 
 def stand_in(name: str) -> Any:

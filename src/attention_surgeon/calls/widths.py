@@ -16,7 +16,7 @@ FIRST_LENGTHS = ((5, 7),)
 OTHER_LENGTHS = ((6, 6), (9, 9), (8, 8), (16, 16), (64, 64), (49, 49))
 _PACKED = re.compile(r"//?\s*3\b|\.(chunk|split|reshape|view)\([^)\n]*\b3\b")
 """What a layer without parameters does with queries, keys and values that lie side by side in its one argument."""
-PICTURE = ((12, 7),)  # points of a picture, and keys beside it
+PICTURE = ((12, 7), (13, 7))  # points of a picture, without and with a class token, and keys beside it
 
 
 def lengths_of(
@@ -39,7 +39,7 @@ def widths_of(
     n_q, n_k = lengths
     n_k = n_q if layout.is_equal else n_k
     if not inspect.isroutine(made):
-        yield from _of_layer(made, maker, proposal, Sizes(n_q=n_q, n_k=n_k), roles)
+        yield from _of_layer(made, maker, proposal, Sizes(n_q=n_q, n_k=n_k), roles, has_heads="h" in layout.query)
         return
     heads = proposal.heads if "g" in layout.key else proposal.alone
     sizes = Sizes(
@@ -70,7 +70,7 @@ def _of_function(sizes: Sizes, layout: Layout, roles: Mapping[str, Role]) -> Ite
 
 
 def _of_layer(
-    made: Any, maker: Maker, proposal: Proposal, sizes: Sizes, roles: Mapping[str, Role]
+    made: Any, maker: Maker, proposal: Proposal, sizes: Sizes, roles: Mapping[str, Role], *, has_heads: bool
 ) -> Iterator[tuple[Sizes, dict[Role, int]]]:
     known = maker.numbers(proposal) if inspect.isclass(maker.target) else _attributes(made)
     found = module_widths(made)
@@ -88,6 +88,10 @@ def _of_layer(
     main = _different(known.get("width", 0), *found["query"], *found["all"], head)
     if not found["all"] and "width" in known and _PACKED.search(maker.text.source):
         main = [3 * known["width"], *main]
+    if has_heads and "heads" in known:  # the tokens of each head are as wide as that
+        head = own or known.get("head_size") or max(1, known.get("width", head) // known["heads"])
+        main = _different(head, *main)
+        sizes = dataclasses.replace(sizes, head_size=head, value_size=known.get("value_size", head))
     beside = _different(*found["key"], known.get("context_width", 0), *found["all"])
     for width, other in _pairs(main, beside, has_context=bool({"key", "context"} & set(roles.values()))):
         values = found["value"][0] if found["value"] else other

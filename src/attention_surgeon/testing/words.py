@@ -1,5 +1,6 @@
 """What people call things: the parts of a name, and which role they stand for. Names are an interface, not evidence."""
 
+import ast
 import inspect
 import io
 import re
@@ -180,5 +181,15 @@ _DECLARED = {
 
 def declared_polarity(says: str) -> str | None:
     """Return what the text says of True in a mask, `keep` or `hide`; None where it says nothing, or both."""
-    found = [name for name, pattern in _DECLARED.items() if re.search(pattern, says, re.IGNORECASE)]
+    prose = prose_of(says) if _is_code(says) else says
+    found = [name for name, pattern in _DECLARED.items() if re.search(pattern, prose, re.IGNORECASE)]
     return found[0] if len(found) == 1 else None
+
+
+def _is_code(text: str) -> bool:
+    """Whether a text is Python that defines something, whose own lines say nothing in words."""
+    try:
+        statements = ast.parse(textwrap.dedent(text)).body
+    except SyntaxError:
+        return False
+    return any(isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) for each in statements)

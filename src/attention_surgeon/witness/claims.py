@@ -17,7 +17,7 @@ from attention_surgeon.calls.names import words_of
 from attention_surgeon.witness.findings import Claim
 from attention_surgeon.witness.flow import Plan
 from attention_surgeon.witness.hiding import PADDING_FORMS, WINDOWS, Caller, taken_apart
-from attention_surgeon.witness.masks import Masks
+from attention_surgeon.witness.masks import NO_SOFTMAX, Masks
 from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import find_pattern
 
@@ -97,7 +97,10 @@ def _with_context(plan: Plan, made: Any, says: str, argument: Any, claim: Claim)
         other = _Trier(plan.giving(*names), made, says).claim(argument)
     except Exception:  # noqa: BLE001  somebody else's code may raise anything
         return None
-    return other if other is not None and other.tried and other.fault != "mask_ignored" else None
+    is_alone = sum(a.role in ("mask", "padding") for a in plan.arguments) == 1  # another one may have to be given, too
+    is_said = claim.fault is not None or not is_alone
+    is_more = other is not None and bool(other.tried) and (other.fault != "mask_ignored" or not is_said)
+    return other if is_more else None
 
 
 class _Trier:
@@ -119,7 +122,8 @@ class _Trier:
         if argument.role in tries:
             self.caller.fills.clear()
             found = tries[argument.role](argument)
-            return self._filled(found) if found.fault is None and found.tried and self.caller.fills else found
+            is_by_fill = found.fault is None or NO_SOFTMAX in found.sentence
+            return self._filled(found) if is_by_fill and found.tried and self.caller.fills else found
         if argument.name in self.caller.inputs and getattr(argument, "required", False):
             return None
         if argument.role in ("need_weights", "use_cache", "cache"):
@@ -164,7 +168,8 @@ class _Trier:
             name, words = "mask_fill_positive", f"hidden scores are set to {fill:g}"
         else:
             name, words = "mask_fill_too_small", f"hidden scores are set to {fill:g}; real scores go lower"
-        return replace(claim, fault=name, sentence=f"`{claim.argument}`: {words}", place=place)
+        sentence = f"`{claim.argument}`: {words}"
+        return replace(claim, fault=name, sentence=sentence, place=place, yours=None, expected=None)
 
     def _lengths(self, argument: Any) -> Claim:
         b, _, n, m = self.shape

@@ -63,9 +63,12 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     of_heads = projected_in_heads(flow, op, heads)
     if of_heads is not None and len(after) > 1 and flow.reaches(op, after[1]):
         op, heads = after[1], of_heads
+    elif of_heads is not None and _is_sum_of_heads(flow, of_heads, output):
+        return Ending(projection=op)
     merged = _tokens_in(flow, op)
     if merged is None:
         return Ending(is_known=False, projection=op, op=op)
+    is_beside, merged = _without_beside(flow, op, cores, merged, heads)
     fault = merge_fault(heads, merged, _beside(flow))
     if fault is not None and _is_put_back(flow, op, heads, merged, output):
         fault = None
@@ -77,7 +80,27 @@ def find_ending(flow: Flow, cores: Sequence[Core], canons: Sequence[Canon]) -> E
     if fault is not None:
         known = fault != "unknown"
         return Ending(fault if known else None, known, op, op=op)
-    return _tail(flow, op, output)
+    tail = _tail(flow, op, output)
+    return replace(tail, beyond="beside") if is_beside else tail
+
+
+def _is_sum_of_heads(flow: Flow, projected: Array, output: Array) -> bool:
+    """Whether what each head projected for itself, `(b, h, n, d)`, is added over the heads, beside the input or not."""
+    total = projected.sum(1).reshape(-1, projected.shape[-1])
+    rows = (part.reshape(total.shape) for part in (output, *_without_residual(flow, output)) if part.size == total.size)
+    return any(_same(total, part) or _is_shifted(total, part) for part in rows)
+
+
+def _without_beside(flow: Flow, op: int, cores: Sequence[Core], merged: Array, heads: Array) -> tuple[bool, Array]:
+    """Return whether other features stand beside the merged heads in what enters a projection, and the heads alone."""
+    b, h, n, d = heads.shape
+    if len(cores) > 1 or merged.shape[0] != b * n or merged.shape[1] <= h * d:
+        return False, merged
+    disturbed = _tokens_in(flow, op, flow.disturbed(cores[0].combine))
+    if disturbed is None or disturbed.shape != merged.shape:
+        return False, merged
+    moved = apart(merged, disturbed).any(0)
+    return (True, merged[:, moved]) if moved.sum() == h * d else (False, merged)
 
 
 def _is_put_back(flow: Flow, op: int, heads: Array, merged: Array, output: Array) -> bool:

@@ -15,6 +15,10 @@ from attention_surgeon.witness.record import Array
 _CLOSE = 2e-4  # of the typical size; an epsilon of 1e-5 under a root is a tenth of that
 
 
+_EPSILONS = (0.0, 1e-6, 1e-5)
+"""What is added under the root of a norm: it is felt where a vector is short."""
+
+
 @dataclass(frozen=True)
 class Factor:
     """Everything times one number, plus a bias per feature."""
@@ -135,11 +139,12 @@ def find_norm(before: Array, after: Array) -> Norm | None:
         if over_heads and h == 1:
             continue
         mean = x.mean(-1, keepdims=True)
-        candidates = {
-            "rms": x / np.sqrt(np.square(x).mean(-1, keepdims=True)),
-            "layer": (x - mean) / x.std(-1, keepdims=True),
-        }
-        for kind, normed in candidates.items():
+        candidates = (
+            (kind, part / np.sqrt(np.square(part).mean(-1, keepdims=True) + epsilon))
+            for epsilon in _EPSILONS
+            for kind, part in (("rms", x), ("layer", x - mean))
+        )
+        for kind, normed in candidates:
             normed = normed.reshape(before.shape)
             gains = _gains(normed, after, with_bias=kind == "layer")
             if gains is None:

@@ -131,7 +131,8 @@ class Caller:
         if form == "w n m":
             allowed = np.tile(self.allowed("b n m")[:WINDOWS], (b // WINDOWS, 1, 1, 1))
             return np.broadcast_to(allowed, self.shape).copy()
-        size = {"n m": (1, 1), "1 1 n m": (1, 1), "1 n m": (1, 1), "b h n m": (b, h)}.get(form, (b, 1))
+        of_one = dict.fromkeys(("n m", "1 1 n m", "1 n m", "n m 1"), (1, 1))
+        size = (of_one | {"b h n m": (b, h)}).get(form, (b, 1))
         allowed = source.random((*size, n, m)) < 0.55
         seen = ~np.asarray(self.plain.cells.any((0, 1)))  # what the target itself leaves visible
         for i in range(n):
@@ -150,6 +151,8 @@ class Caller:
             "b n m": lambda a: a[:, 0],
             "b h n m": lambda a: a,
             "w n m": lambda a: a[:WINDOWS, 0],
+            "n m b": lambda a: a[:, 0].transpose(1, 2, 0),
+            "n m 1": lambda a: a[:1, 0].transpose(1, 2, 0),
             "B n m": lambda a: np.repeat(a[:, 0], h, 0),
             "b m": lambda a: a[:, 0, 0],
             "b 1 1 m": lambda a: a[:, :1, :1],

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from attention_surgeon.calls.names import words_of
 from attention_surgeon.testing.words import declared_polarity
 from attention_surgeon.witness.canon import softmax
 from attention_surgeon.witness.findings import Claim
@@ -17,6 +18,10 @@ from attention_surgeon.witness.record import Array
 from attention_surgeon.witness.scores import find_pattern
 
 _MASK_FORMS = ("n m", "b 1 n m", "b n m", "b h n m", "1 1 n m", "1 n m", "B n m", "b m", "b 1 1 m", "b 1 m")
+_SEQUENCE_FIRST = ("n m b", "n m 1")  # of layers whose tokens lie so, too
+_OF_ANY_MASK = frozenset(("mask", "masks", "attention", "attn", "key", "padding", "pad", "bias"))
+"""Words in the name of a mask that do not say whose it is."""
+NO_SOFTMAX = "the weights are no softmax over the keys that are seen"
 _OTHER_BATCH = 4  # sequences: no other size of a plain call is this
 _NUMBERS = re.compile(r"\bfloat(ing|s)?\b(?!\()[^\n(]{0,20}mask|mask[^\n]{0,30}\bfloats?\b(?!\()", re.IGNORECASE)
 """What a text says of a mask of numbers."""
@@ -40,8 +45,10 @@ class Masks:
 
     def claim_of_mask(self, argument: Any) -> Claim:
         """Return what came of a mask of queries and keys, or of keys alone where its name says so."""
-        is_padding = "pad" in argument.name.lower()
-        return self._over_forms(argument, PADDING_FORMS if is_padding else _MASK_FORMS)
+        if "pad" in argument.name.lower():
+            return self._over_forms(argument, PADDING_FORMS)
+        is_sequence_first = any(a.axes.startswith("nb") for a in self.plan.arguments if a.name in self.caller.inputs)
+        return self._over_forms(argument, (*_MASK_FORMS, *(_SEQUENCE_FIRST if is_sequence_first else ())))
 
     def claim_of_windows(self, argument: Any, kind: str) -> Claim:
         """Return what came of a mask `(windows, n, m)` of a kind that is understood in other forms."""
@@ -160,7 +167,12 @@ class Masks:
     def _is_of_what_is_not_given(self, name: str) -> bool:
         """Whether a mask is that of another argument, `mem_mask` of `mem`, which a plain call leaves out."""
         of = re.sub(r"_?mask$", "", name)
-        return any(a.name in (of, f"{of}s") and a.name not in self.caller.inputs for a in self.plan.arguments if of)
+        whose = set(words_of(name)) - _OF_ANY_MASK
+        return any(
+            a.name in (of, f"{of}s") or (a.role == "context" and whose & set(words_of(a.name)))
+            for a in self.plan.arguments
+            if of and a.name not in self.caller.inputs
+        )
 
     def _adds(self, argument: Any, words: str) -> bool:
         """Whether a small number in a mask that is added only lowers a score."""
@@ -203,7 +215,7 @@ class Masks:
         elif np.abs(found.used - columns).max() < 1e-4:
             name, sentence = "renormalised_over_queries", "masked weights are divided by the sums of the columns"
         else:
-            name, sentence = "mask_misread", "the weights are no softmax over the keys that are seen"
+            name, sentence = "mask_misread", NO_SOFTMAX
         return Claim(
             argument.name,
             tried,
@@ -266,6 +278,8 @@ class Masks:
 
     def _wrong(self, argument: Any, found: Hidden, allowed: Array, words: str, form: str) -> Claim:
         fault, sentence = self._name(found, allowed, form)
+        if fault == "mask_misread" and np.isnan(found.masked).any() and not np.isnan(self.plain.masked).any():
+            sentence = "scores become NaN, and so do the weights of their rows"
         return Claim(
             argument.name,
             (words,),

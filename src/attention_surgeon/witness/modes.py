@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attention_surgeon.calls.names import words_of
 from attention_surgeon.testing.steadiness import random_state_kept
 from attention_surgeon.witness.core import find_cores
 from attention_surgeon.witness.findings import Finding
@@ -55,20 +56,23 @@ class Modes:
         for name, bumped in _bumped_parameters(flow.made, own):
             with bumped:
                 after = to_numbers(self.plan.arrays(flow.run().returned)[max(self.plan.output, 0)])
-            if _PROJECTION.search(name) and before.shape == after.shape and not apart(before, after).any():
+            is_bias = bool({"b", "bias"} & set(words_of(name)))
+            if (
+                _PROJECTION.search(name)
+                and not is_bias
+                and before.shape == after.shape
+                and not apart(before, after).any()
+            ):
                 words = f"its projection `{name}` changes nothing in the output"
                 self.account.findings.append(Finding("projection_unused", "projections", words))
                 continue
-            if apart(before, after).any() or (name.endswith("bias") and self._is_key_bias(name)):
+            if apart(before, after).any() or (is_bias and self._is_key_bias(name)):
                 continue
             self.account.remarks.append(f"its parameter `{name}` changes nothing in the output")
 
     def _is_key_bias(self, name: str) -> bool:
         """A bias of the keys adds the same to every score of a row, and the softmax takes it off again."""
-        return any(
-            part.lower() in ("k", "key", "wk", "w_k", "k_proj", "to_k", "k_linear", "keys", "key_proj")
-            for part in name.split(".")
-        )
+        return bool({"k", "key", "keys", "wk"} & set(words_of(name)))
 
     def is_steady(self, flow: Flow) -> bool:
         """Whether two calls with the same numbers give the same."""

@@ -270,7 +270,8 @@ class _Observer:
             changed = {k: v for k, v in flat(plan.constructor) if dict(flat(self.plan.constructor)).get(k, "") != v}
             words = ", ".join(f"{k}={v!r}" for k, v in changed.items())
             expects = expectations(plan, self.name, self.says, is_unscaled=self.expects.is_unscaled)
-            if any("scale" in k.lower() and "norm" not in k.lower() and v is False for k, v in changed.items()):
+            is_off = any("scale" in k.lower() and "norm" not in k.lower() and v is False for k, v in changed.items())
+            if is_off:
                 expects = replace(expects, is_unscaled=True)
             try:
                 flow = Flow(plan, plan.make(seed=0), plan.draw(seed=0), plan.draw(seed=1))
@@ -285,6 +286,9 @@ class _Observer:
                 continue
             if found.unknown and not found.findings:
                 self.account.untried.append(words)
+                continue
+            if is_off and _is_scaled(found):
+                self.account.remarks.append(f"with {words} the scores are divided all the same")
                 continue
             self._add(found, f"with {words}", next(iter(changed), ""))
             self.account.tried.append(words)
@@ -318,6 +322,11 @@ class _Observer:
 
 
 _SUMMED = 2  # products at least, of scores that are a sum
+
+
+def _is_scaled(reading: Reading) -> bool:
+    """Whether the scores are divided by the root of the head's size."""
+    return reading.factor is not None and abs(reading.factor[0] * reading.factor[1] ** 0.5 - 1) < 2e-4
 
 
 def _parts_of(factor: tuple[float, int]) -> int:

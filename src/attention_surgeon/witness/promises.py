@@ -57,7 +57,9 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
         ),
         has_residual=bool(_RESIDUAL.search(prose_of(says))) and not _NOT_HERE.search(prose_of(says)),
         is_unscaled=is_unscaled or promises_no_scale(name),
-        may_be_unscaled=speaks_of_no_scale(says) or may_be_unscaled(plan.target, made, name, says),
+        may_be_unscaled=speaks_of_no_scale(says)
+        or any(_SCALE_SWITCH.search(key) and value is False for key, value in (_defaults(plan.target) | given).items())
+        or may_be_unscaled(plan.target, made, name, says),
         has_output_projection="multihead" in name.lower().replace("_", ""),
         rotates_values=bool(
             re.search(r"(rotary|rope|pos\w*)_?values?|values?_?(pe|rotary|rope|pos)", name, re.IGNORECASE)
@@ -65,8 +67,17 @@ def expectations(plan: Any, name: str, says: str, *, is_unscaled: bool = False) 
     )
 
 
-_CAUSAL_WORDS = re.compile(r"(?:^|[\"'#.,(]\s*)causal\b(?!\s+(?:or|if|mask|only|when|switch|flag|[:=]))", re.IGNORECASE)
-"""What a text says of a layer that hides the future: a sentence, or part of one, that begins with the word."""
+_CAUSAL_WORDS = re.compile(
+    r"(?:(?:^|[\"'#.(]\s*)causal\b|,\s*causal\b(?!\s*[,)]))(?!\s+(?:or|if|mask|only|when|switch|flag|[:=]))",
+    re.IGNORECASE,
+)
+"""What a text says of a layer that hides the future: a sentence, or part of one, that begins with the word.
+
+In a list of arguments, `mask, dropout, causal, scale`, it says nothing.
+"""
+
+_SCALE_SWITCH = re.compile(r"(^|use_|with_|is_|apply_)scal(e|ed|ing)(_attn.*|_scores?|_weights?)?$")
+"""Switches of a constructor which, off, leave the scores undivided."""
 
 _RESIDUAL = re.compile(
     r"\b(x|inputs?|residual)\s*\+\s*\w[\w.]*(\(|\s*\*)|\)\s*\+\s*(x|inputs?|residual)\b", re.IGNORECASE

@@ -20,6 +20,7 @@ from attention_surgeon.witness.reading_rows import RowReader
 from attention_surgeon.witness.reading_scores import ScoreReader
 from attention_surgeon.witness.roots import Rows, find_root
 from attention_surgeon.witness.scores import find_normaliser
+from attention_surgeon.witness.written import is_turned
 
 _NORMALISERS = {
     "bias_after_softmax": "a bias is added to the weights after the softmax; their rows do not sum to 1",
@@ -37,7 +38,17 @@ _NORMALISERS = {
 _NOT_MERGED = "the outputs of the heads are not put side by side, token by token"
 
 
+_SLOTS = (
+    "its weights are a softmax over the queries, divided by their sums over the keys, as in slot attention: "
+    "I judge one softmax over the keys"
+)
 _JOINED = "the outputs of several softmaxes are joined, as in differential attention: I judge one softmax"
+_BEYOND = {
+    "gated": "a gate on its output",
+    "normed": "a norm on its output",
+    "beside": "its output and other features projected together",
+}
+"""What is done to the merged heads before they are projected."""
 _ENDINGS = {
     "heads_out_of_order": "the heads are put side by side in another order than their features have",
     "heads_unfolded_wrongly": "heads that were folded into the batch are taken apart in the other order",
@@ -127,11 +138,12 @@ class _Reader:
     def _one(self, core: Core, canon: Canon, other: Canon, *, is_first: bool) -> None:
         flow = self.flow
         product = core.combine if core.is_fused else core.scores[0]
+        asks, answers = (-1, -2) if not core.is_fused and is_turned(flow, product) else (-2, -1)
         roots = {}
         if len(core.scores) <= 1:
             for name, op, operand in (
-                ("q", product, 0 if core.is_fused else -2),
-                ("key_rows", product, 1 if core.is_fused else -1),
+                ("q", product, 0 if core.is_fused else asks),
+                ("key_rows", product, 1 if core.is_fused else answers),
                 ("v", core.combine, 2 if core.is_fused else (-1 if core.weights_first else -2)),
             ):
                 rows = Rows(
@@ -155,6 +167,8 @@ class _Reader:
         if core.is_fused:
             return
         normaliser = find_normaliser(canon)
+        if normaliser.fault == "softmax_over_queries" and _are_divided_again(canon):
+            raise UnjudgedError(_SLOTS)
         if not normaliser.is_known:
             self._no_softmax(core, canon)
         elif normaliser.fault is not None:
@@ -224,11 +238,7 @@ class _Reader:
             self.notes.wrong("projection_shared", "output", words, ending.projection)
         self._merged(ending, cores)
         if ending.beyond:
-            reading.kind.append(
-                {"gated": "a gate on its output", "normed": "a norm on its output"}.get(
-                    ending.beyond, f"{ending.beyond} to the output"
-                )
-            )
+            reading.kind.append(_BEYOND.get(ending.beyond, f"{ending.beyond} to the output"))
         if ending.is_before_others:
             reading.remarks.append("the layers behind the attention, which take each token for itself, were not judged")
         if ending.has_residual:
@@ -240,3 +250,9 @@ class _Reader:
             reading.remarks.append("there is no output projection; the merged heads are returned as they are")
         if reading.heads > 1 and not any("heads sharing" in w for w in reading.kind):
             reading.kind.append(f"{reading.heads} heads")
+
+
+def _are_divided_again(canon: Canon) -> bool:
+    """Whether weights that are a softmax over the queries were divided by their sums over the keys."""
+    given = canon.weights.sum(-1)
+    return bool((np.abs(given - 1) > 1e-2).any()) and bool((np.abs(canon.used.sum(-1) - 1)[given > 1e-3] < 1e-3).all())

@@ -254,7 +254,8 @@ class RowReader:
             which = "queries" if norms[0] else "keys"
             self.reading.remarks.append(f"only the {which} are normed")
         turns = [next(((f, op) for f, op in root.steps if isinstance(f, Rotation)), None) for root in (query, key)]
-        self._rotations(turns, query)
+        if query.is_known and key.is_known:  # what was not read may be a rotation
+            self._rotations(turns, query)
         for form, op in value.steps:
             if isinstance(form, Rotation) and self.expects.rotates_values:
                 self.reading.kind.append("values rotated by their positions, as its name says")

@@ -1,10 +1,13 @@
 """Read what happens to the scores before the softmax: scale, cap, mask, bias, sink."""
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
+from torch import nn
 
 from attention_surgeon.witness.canon import Canon
 from attention_surgeon.witness.core import Core
@@ -254,6 +257,13 @@ class ScoreReader:
             widths[0] if widths else None,
         )
         total = scaling.factor * before
+        begins = self._learned(total, (size**-0.5, 1.0))
+        if begins == size**-0.5:
+            self.reading.kind.append("a learned scale that begins at 1/√d_k")
+            return
+        if begins is not None and not self.notes.is_normed:
+            self.reading.unknown.append("its scores are under a learned scale that begins at 1")
+            return
         if np.abs(total - total.mean()).max() > 1e-4 * abs(total.mean()):
             if self.notes.is_normed:
                 self.reading.kind.append("a learned scale for each head")
@@ -267,6 +277,27 @@ class ScoreReader:
             return
         self.reading.factor = float(total.mean()), size
         self._one_factor(float(total.mean()), sizes, core.combine if core.is_fused else self._scale_op(core))
+
+    def _learned(self, total: float | Array, values: Sequence[float]) -> float | None:
+        """Return at which of some values a scale begins that is a parameter: of one number, or one for each head.
+
+        Parameters are drawn anew for a reading, so such a scale no longer is what it was.
+        """
+        made, factors = self.flow.made, np.broadcast_to(total, self.reading.heads)
+        if not isinstance(made, nn.Module) or np.abs(factors / values[0] - 1).max() < 1e-4:
+            return None
+        numbers = [(name, p) for name, p in made.named_parameters() if p.numel() in (1, len(factors))]
+        first = dict(self.flow.plan.bare().named_parameters()) if numbers else {}
+        for name, parameter in numbers:
+            if nn.parameter.is_lazy(first[name]):
+                continue
+            now, was = (each.detach().double().numpy().reshape(-1) for each in (parameter, first[name]))
+            if not was.all() or (now == was).all():
+                continue
+            for begins, value in itertools.product((factors * was / now, factors * now / was), values):
+                if np.abs(begins - value).max() < 1e-4 * value:
+                    return value
+        return None
 
     def _one_factor(self, by: float, sizes: _Sizes, op: int) -> None:
         """Name what the scores were multiplied with, where it is not what it should be."""
@@ -285,6 +316,8 @@ class ScoreReader:
         told = {name: of(sizes) for name, of in _FACTORS.items() if not (name == "scale_missing" and wanted == 1.0)}
         told = {name: value for name, value in told.items() if abs(value - wanted) > 1e-3 * wanted}
         name = next((name for name, value in told.items() if abs(by - value) < 2e-4 * value), "scale_hard_coded")
+        if name == "scale_hard_coded" and sizes.heads > 1 and abs(by * (sizes.heads * sizes.size) ** 0.5 - 1) < 2e-4:
+            name = "scale_by_model_width"  # of all heads together, where the tokens have another
         if by < 0:
             self.notes.wrong("scores_negated", "scaled", f"the scores are multiplied by {by:.4g}", op)
         elif self.notes.is_normed and name not in ("scale_missing", "scale_multiplied"):

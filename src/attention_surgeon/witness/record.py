@@ -174,10 +174,29 @@ _listeners: list[_Recorder] = []
 @contextlib.contextmanager
 def _listening(recorder: _Recorder) -> Iterator[None]:
     _listeners.append(recorder)
+    kept = {name: getattr(np, name) for name in _COPIES}
     try:
+        for name, function in kept.items():
+            setattr(np, name, _still_watched(function))
         yield
     finally:
+        for name, function in kept.items():
+            setattr(np, name, function)
         _listeners.remove(recorder)
+
+
+_COPIES = ("asarray", "array", "ascontiguousarray")
+"""Functions of NumPy that make a plain array of what they are given, and would lose its operations."""
+
+
+def _still_watched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function; what it makes of a watched array is watched, too."""
+
+    def call(value: Any, *args: Any, **kwargs: Any) -> Any:
+        made = function(_bare(value), *args, **kwargs)
+        return made.view(Watched) if isinstance(value, Watched) and isinstance(made, np.ndarray) else made
+
+    return call
 
 
 class Watched(np.ndarray):
@@ -262,7 +281,7 @@ def to_numbers(value: Any) -> Array:
         if value.dtype in (torch.bfloat16, torch.float16, torch.float32):
             value = value.double()
         value = value.cpu().resolve_conj().resolve_neg().numpy()
-    array = np.array(value)
+    array = np.array(_bare(value))
     return array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
 
 

@@ -1,7 +1,7 @@
 """The weights that come back beside the output, compared with those that were used."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,16 +55,17 @@ def compare_returned(plan: Any, flow: Flow, account: Account, *, says: str, are_
 def _returned_fault(given: Array, weights: Array, masked: Array, scores: Array) -> str | None:
     """Return what is wrong with weights that came back: of each head, of heads folded into the batch, or the mean."""
     b, h, n, m = weights.shape
-    ways: dict[tuple[int, ...], Callable[[Array], Array]] = {
-        (b, h, n, m): lambda x: x,
-        (b * h, n, m): lambda x: x.reshape(b * h, n, m),
-        (b, n, m): lambda x: x.mean(1),
-        (n, m): lambda x: x[0].mean(0),
-    }
-    for shape, laid in ways.items():
-        if given.shape == shape and _same(given, laid(weights)):
-            return None
-    for shape, laid in ways.items():
+    ways: Sequence[tuple[tuple[int, ...], Callable[[Array], Array]]] = (
+        ((b, h, n, m), lambda x: x),
+        ((h, b, n, m), lambda x: x.swapaxes(0, 1)),
+        ((b * h, n, m), lambda x: x.reshape(b * h, n, m)),
+        ((b * h, n, m), lambda x: x.swapaxes(0, 1).reshape(b * h, n, m)),
+        ((b, n, m), lambda x: x.mean(1)),
+        ((n, m), lambda x: x[0].mean(0)),
+    )
+    if any(given.shape == shape and _same(given, laid(weights)) for shape, laid in ways):
+        return None
+    for shape, laid in ways:
         turned = laid(weights).swapaxes(-1, -2)
         if given.shape == turned.shape and _same(given, turned):
             return "weights_returned_transposed"

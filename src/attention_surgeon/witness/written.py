@@ -35,6 +35,12 @@ class _Layout:
     null: NullRows | None = None
 
 
+def is_turned(flow: Flow, product: int) -> bool:
+    """Whether the keys stand on the left of a product of scores that was read: `einsum("bjd,bid->bij", k, q)`."""
+    layout = flow.layouts.get(("scores", product))
+    return layout is not None and layout.is_turned
+
+
 class Written:
     """A core of single operations."""
 
