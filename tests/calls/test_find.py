@@ -49,6 +49,7 @@ CALLS = {
     t.Picture: ("bdyx", "bdyx"),
     t.Normed: ("bnd", "bnd"),
     t.OfArrays: ("bnd", "bnd"),
+    t.HandsOn: ("bnd", "bnd"),
 }
 
 
@@ -296,7 +297,7 @@ def test_a_context_that_may_be_left_out_can_be_given():
 
 def test_every_target_here_is_tried():
     own = {v for v in vars(t).values() if (inspect.isfunction(v) or inspect.isclass(v)) and v.__module__ == t.__name__}
-    assert own - CALLS.keys() == {t.Layer, t.Arguments, t.Stubborn, t.NotCalled}
+    assert own - CALLS.keys() == {t.Layer, t.Arguments, t.Block, t.Stubborn, t.NotCalled}
 
 
 class Template(torch.nn.Module):

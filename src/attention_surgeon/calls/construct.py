@@ -34,6 +34,8 @@ class Maker:
     hints: Mapping[str, Any]
     asked: frozenset[str] = frozenset()
     """Parameters that are None by default and must be given."""
+    above: frozenset[Any] = frozenset()
+    """Classes that hand their parameters on to this one: each may make the other."""
 
     @functools.cached_property
     def parameters(self) -> list[inspect.Parameter]:
@@ -67,18 +69,20 @@ class Maker:
 
     def _by_use(self, name: str, known: Mapping[str, Size]) -> Size:
         """Return what a parameter is by what it is handed on to, or by what is done with it."""
+        handed = (maker.roles.get(parameter, "unknown") for maker, parameter in self._handed(name))
+        return next((role for role in handed if role != "unknown"), size_by_use(name, self.text.source, known))
+
+    def _handed(self, name: str) -> "Iterator[tuple[Maker, str]]":
+        """Yield the classes of the file that a parameter is handed on to, and what it is called there."""
         for kind, parameter in self.text.handed_to(name):
-            role = "unknown" if kind is self.target else Maker(kind, text_of(kind), {}).roles.get(parameter, "unknown")
-            if role != "unknown":
-                return role
-        return size_by_use(name, self.text.source, known)
+            if kind is not self.target and kind not in self.above:
+                yield Maker(kind, text_of(kind), {}, above=self.above | {self.target}), parameter
 
     def fields(self, name: str) -> dict[str, Any]:
         """Return what is read of a configuration, here and by the classes of the file that it is handed on to."""
         found = self.text.fields(name)
-        for kind, parameter in self.text.handed_to(name):
-            inner = Maker(kind, text_of(kind), {}).fields(parameter) if kind is not self.target else {}
-            found = _joined(inner, found)
+        for maker, parameter in self._handed(name):
+            found = _joined(maker.fields(parameter), found)
         return found
 
     def _role(self, parameter: inspect.Parameter) -> Size:
@@ -181,10 +185,10 @@ class Maker:
 
     def _handed_on(self, name: str, proposal: Proposal) -> Any:
         """Return the value that a class of the file wants which the parameter is handed on to."""
-        for kind, other in self.text.handed_to(name):
-            if kind is not self.target:
-                handed = Maker(kind, text_of(kind), {})
-                return handed._made_up(next(p for p in handed.parameters if p.name == other), proposal)
+        for maker, other in self._handed(name):
+            for parameter in maker.parameters:
+                if parameter.name == other:
+                    return maker._made_up(parameter, proposal)
         raise LookupError(f"I do not know what the constructor's `{name}` should be")
 
     def _inner_attention(self, name: str) -> Any:
@@ -296,8 +300,8 @@ class Maker:
     @functools.cached_property
     def _texts(self) -> list[Text]:
         """The text of the class, and of the classes of its file that a parameter is handed on to."""
-        handed = (kind for parameter in self.parameters for kind, _ in self.text.handed_to(parameter.name))
-        return [self.text, *map(text_of, handed)]
+        handed = (maker for parameter in self.parameters for maker, _ in self._handed(parameter.name))
+        return [self.text, *(maker.text for maker in handed)]
 
     def _base(self, parameter: inspect.Parameter, fields: Mapping[str, Any]) -> Any:
         """Return the author's own configuration of this kind: the default, an instance or a class in the file."""

@@ -192,9 +192,10 @@ _COPIES = ("asarray", "array", "ascontiguousarray")
 def _still_watched(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function; what it makes of a watched array is watched, too."""
 
-    def call(value: Any, *args: Any, **kwargs: Any) -> Any:
-        made = function(_bare(value), *args, **kwargs)
-        return made.view(Watched) if isinstance(value, Watched) and isinstance(made, np.ndarray) else made
+    def call(*given: Any, **options: Any) -> Any:
+        made = function(*map(_bare, given[:1]), *given[1:], **options)
+        is_watched = bool(given) and isinstance(given[0], Watched) and isinstance(made, np.ndarray)
+        return made.view(Watched) if is_watched else made
 
     return call
 
