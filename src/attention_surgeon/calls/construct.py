@@ -69,8 +69,11 @@ class Maker:
 
     def _by_use(self, name: str, known: Mapping[str, Size]) -> Size:
         """Return what a parameter is by what it is handed on to, or by what is done with it."""
-        handed = (maker.roles.get(parameter, "unknown") for maker, parameter in self._handed(name))
-        return next((role for role in handed if role != "unknown"), size_by_use(name, self.text.source, known))
+        for maker, parameter in self._handed(name):
+            role = maker.roles.get(parameter, "unknown")
+            if role != "unknown":
+                return role
+        return size_by_use(name, self.text.source, known)
 
     def _handed(self, name: str) -> "Iterator[tuple[Maker, str]]":
         """Yield the classes of the file that a parameter is handed on to, and what it is called there."""
