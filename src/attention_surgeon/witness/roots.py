@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from attention_surgeon.witness.flow import SEVERAL, Flow
+from attention_surgeon.witness.flow import Flow
 from attention_surgeon.witness.forms import BrokenRotation, Factor, Form, Norm, find_form
 from attention_surgeon.witness.record import Array, Trace
 
@@ -286,6 +286,15 @@ def _up_to(
             yield (one, earlier), (two, number)
 
 
+_NEARLY_ALL = 0.8
+
+
+def _as_most_of_a_row(labels: Array) -> Array:
+    """Return the tokens of elements; of a few, that of nearly all others of their row: a change can be too small."""
+    middle = np.sort(labels, -1)[..., labels.shape[-1] // 2, None]
+    return np.where((labels == middle).mean(-1, keepdims=True) > _NEARLY_ALL, middle, labels)
+
+
 def _waypoints(
     flow: Flow, rows: Rows, op: int, shape: Sequence[int], batches: Array, argument: str
 ) -> list[tuple[int, Array]]:
@@ -293,13 +302,11 @@ def _waypoints(
     found = []
     for number in range(op + 1, rows.product):
         value = flow.ops[number].value
-        if value is None or value.dtype.kind != "f" or value.size < int(np.prod(shape)):
+        if value is None or value.dtype.kind != "f" or not value.ndim or value.size < int(np.prod(shape)):
             continue
         if op >= 0 and not flow.reaches(op, number):
             continue
-        labels = flow.labels(number)
-        if (labels < 0).any() or (labels == SEVERAL).any():
-            continue
+        labels = _as_most_of_a_row(flow.labels(number))
         gathered = gather(flow, value, labels)
         if gathered is None or gathered[0].shape[1:] != (shape[1], shape[2] * shape[3]):
             continue
