@@ -49,7 +49,7 @@ statistics: entropy_negated entropy_in_bits entropy_nan_at_zero entropy_summed e
 
 NO_FAULTS = """
 attn_mask context_width dropout_p head_size is_causal
-k_linear k_proj key_proj key_rows n_k n_q need_weights to_k use_cache w_k
+key_rows n_k n_q need_weights use_cache
 has_torch_function has_torch_function_unary has_torch_function_variadic layer_norm log_softmax named_parameters
 repeat_interleave rms_norm scaled_dot_product_attention true_divide
 causal_start diagonal_hidden full_attention one_ahead reversed_without_diagonal window_ahead
