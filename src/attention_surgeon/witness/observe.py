@@ -336,7 +336,7 @@ def _parts_of(factor: tuple[float, int]) -> int:
     return round(parts) if abs(parts - round(parts)) < 1e-3 else 0
 
 
-_OTHER_KIND = re.compile(r"invert|revers|sigmoid|linear", re.IGNORECASE)
+_OTHER_KIND = re.compile(r"invert|revers|sigmoid|linear|shuffl|(^|_)mix(?!ed)", re.IGNORECASE)
 """Words of a switch that makes another mechanism of it, on purpose."""
 
 
