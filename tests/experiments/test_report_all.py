@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from attention_surgeon.errors import FileAccessError, OptionError
 from attention_surgeon.experiments import Experiment, Progress, ReportConfig, ScalingConfig, experiment_named
@@ -270,3 +271,20 @@ def test_a_damaged_run_is_made_again(tmp_path: Path):
     assert run.folder != before.folder
     assert any(text.startswith("It was run again, because ") for text in read(report).text_in("p"))
     assert made(tmp_path, (small("fills"),)).sections[0].run == run
+
+
+def test_a_quick_report_keeps_to_one_thread(tmp_path: Path):
+    seen: list[int] = []
+
+    def run(config: Any, bench: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        raise ValueError("enough")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for is_quick in (True, False):
+            made(tmp_path / str(is_quick), (small("fills", run=run),), is_quick=is_quick)
+        assert (seen, torch.get_num_threads()) == ([1, 2], 2)
+    finally:
+        torch.set_num_threads(before)

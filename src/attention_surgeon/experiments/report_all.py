@@ -1,6 +1,7 @@
 """The whole report: the text, every experiment, the page and the journal entry."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -19,6 +20,7 @@ from attention_surgeon.experiments.report_runs import (
     runs_folder,
 )
 from attention_surgeon.files import require_place, write_keeping
+from attention_surgeon.threads import one_thread
 
 PAGE = "report.html"
 
@@ -58,7 +60,8 @@ def make_whole_report(
     """Make everything: pictures of the text, all experiments, one page to read, and the journal entry.
 
     What an experiment found is kept in the folder of its run, so that a report that was stopped goes on when it is
-    made again.
+    made again. A quick one keeps to one of torch's threads: it has nothing large to share out, and beside other
+    programs two threads would mostly wait for each other.
 
     Args:
         config: The settings.
@@ -71,12 +74,23 @@ def make_whole_report(
         FileAccessError: a folder or file cannot be made; what was made before that stays.
         FileFormatError: a run that is to be reused is damaged.
     """
+    with one_thread() if config.is_quick else nullcontext():
+        return _make(config, commands, watch, on_stage, experiments or EXPERIMENTS)
+
+
+def _make(
+    config: ReportConfig,
+    commands: Commands,
+    watch: Watch | None,
+    on_stage: Callable[[str], None],
+    experiments: Sequence[Experiment],
+) -> WholeReport:
     report = look(config, on_stage)
     page, root = config.folder / PAGE, runs_folder(config)
     for place in (page, report.journal):
         require_place(place)
     make_folder(root)
-    sections = run_experiments(plan_experiments(config, experiments or EXPERIMENTS), root, commands.one, watch)
+    sections = run_experiments(plan_experiments(config, experiments), root, commands.one, watch)
     on_stage("writing the page and the journal")
     claims = decide_all(
         {section.run.name: section.run for section in sections if section.run and not section.planned.is_quick}
