@@ -4,25 +4,30 @@ A constructor that is given a configuration gets one whose fields are those that
 the file holds one, with the proposed sizes in it.
 """
 
-import copy
-import dataclasses
 import enum
 import functools
 import inspect
 import re
-import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from attention_surgeon.calls.configuration import (
+    EMPTY,
+    configuration,
+    field_of,
+    instance_of,
+    joined,
+    known_fields,
+    leaves,
+)
 from attention_surgeon.calls.definitions import others_of_file
+from attention_surgeon.calls.habits import habits
 from attention_surgeon.calls.names import Size, size_of, words_of
 from attention_surgeon.calls.sizes import Proposal, number, numbers
 from attention_surgeon.calls.source import Text, text_of
 from attention_surgeon.calls.usage import size_by_use
 from attention_surgeon.signatures import parameters_of
-
-EMPTY = inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Maker:
             found |= dict.fromkeys(widths[1:], "out_width")
         for name, role in list(found.items()):
             if role == "config":
-                found |= {field: size_of(field) for field in _leaves(self.fields(name))}
+                found |= {field: size_of(field) for field in leaves(self.fields(name))}
         return found
 
     def _by_use(self, name: str, known: Mapping[str, Size]) -> Size:
@@ -85,7 +90,7 @@ class Maker:
         """Return what is read of a configuration, here and by the classes of the file that it is handed on to."""
         found = self.text.fields(name)
         for maker, parameter in self._handed(name):
-            found = _joined(maker.fields(parameter), found)
+            found = joined(maker.fields(parameter), found)
         return found
 
     def _role(self, parameter: inspect.Parameter) -> Size:
@@ -182,7 +187,7 @@ class Maker:
         if _SCALE.fullmatch(name.lower()):
             root = numbers(proposal, set(self.roles.values()))["head_size"] ** 0.5
             return root if re.search(rf"/ *(self\.)?{name}\b", self.text.source) or "temp" in name.lower() else 1 / root
-        for value in _habits(name, str(parameter.annotation)):
+        for value in habits(name, str(parameter.annotation)):
             return value
         return self._handed_on(name, proposal)
 
@@ -201,7 +206,7 @@ class Maker:
         others = dict(self.text.names) | others_of_file(self.target, "(?i)attention")
         for other, kind in sorted(others.items(), key=lambda each: not _OF_ALL_KEYS.search(each[0])):
             if inspect.isclass(kind) and kind is not self.target and "attention" in other.lower():
-                made = _instance(kind)
+                made = instance_of(kind)
                 if not inspect.isclass(made) and callable(made):
                     return made
         return None
@@ -265,14 +270,14 @@ class Maker:
         fields = self.fields(parameter.name)
         base = self._base(parameter, fields)
         values = {name: self._field(name, default, base, proposal) for name, default in fields.items()}
-        return _configuration(base, values, self.text.is_subscripted(parameter.name))
+        return configuration(base, values, self.text.is_subscripted(parameter.name))
 
     def _field(self, name: str, default: Any, base: Any, proposal: Proposal) -> Any:
-        if isinstance(default, dict) and _get(base, name) is not None:
-            inner = _get(base, name)
+        if isinstance(default, dict) and field_of(base, name) is not None:
+            inner = field_of(base, name)
             values = {key: self._field(key, value, inner, proposal) for key, value in default.items()}
-            return _configuration(inner, values, any(text.is_subscripted(name) for text in self._texts))
-        own, role = _get(base, name), size_of(name)
+            return configuration(inner, values, any(text.is_subscripted(name) for text in self._texts))
+        own, role = field_of(base, name), size_of(name)
         if own is EMPTY and default is not ...:
             own = default
         if own is None and self._must_be_given(name, role):
@@ -311,18 +316,18 @@ class Maker:
         if parameter.default is not EMPTY and parameter.default is not None:
             return parameter.default
         if _is_own_class(parameter.annotation):
-            return _instance(parameter.annotation)
+            return instance_of(parameter.annotation)
         wanted, best, most = set(fields), EMPTY, 0
         is_subscripted = self.text.is_subscripted(parameter.name)
         if isinstance(parameter.annotation, str) and inspect.isclass(self.text.names.get(parameter.annotation)):
-            return _instance(self.text.names[parameter.annotation])
+            return instance_of(self.text.names[parameter.annotation])
         for name, value in (dict(self.text.names) | others_of_file(self.target, "conf|cfg|args|param")).items():
-            known = _known_fields(name, value)
+            known = known_fields(name, value)
             hits = len(wanted & known.keys())
             if hits > most and not (is_subscripted and not hasattr(value, "__getitem__")):
                 best, most = value, hits
         if most:
-            return _instance(best) if inspect.isclass(best) or inspect.isfunction(best) else best
+            return instance_of(best) if inspect.isclass(best) or inspect.isfunction(best) else best
         return EMPTY
 
 
@@ -352,55 +357,6 @@ _BESIDE: Mapping[str, Size] = {
     "dq": "width",
     "qdim": "width",
 }
-_HABITS: tuple[tuple[tuple[str, ...], Any], ...] = (
-    (("bias",), True),
-    (("causal", "mask", "decoder"), True),
-    (("flash", "sdpa", "fused", "xformers"), False),
-    (("implementation", "backend", "impl"), "eager"),
-    (("theta", "base"), 10000.0),
-    (("inf",), 1e9),
-    (("eps",), 1e-6),
-    (("bucket",), 8),
-    (("blocks", "tokens_per"), 16),
-    (("distance", "relative"), 16),
-    (("device",), "cpu"),
-    (("dtype", "data_type"), None),
-    (("seed",), 0),
-    (("multiplier",), None),
-    (("multiple",), 8),
-    (("rank", "lora"), 12),
-    (("kernel",), 3),
-    (("ratio", "stride"), 1),
-    (("act",), "gelu"),
-    (("init", "gain"), 1.0),
-    (("ln", "norm", "rotary", "rope", "use_"), False),
-)
-
-
-def _joined(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of both; those that are fields of a part themselves are joined, too."""
-    parts = {
-        name: _joined(one[name], field)
-        for name, field in two.items()
-        if isinstance(field, dict) and isinstance(one.get(name), dict)
-    }
-    return {**one, **two, **parts}
-
-
-_COUNTS = re.compile(r"(num|n|k)_?(seed|seed_vector|ind|inducing(_point)?|latent|anchor|slot|prototype|register)s?")
-"""Of vectors of a layer's own that ask or answer."""
-
-
-def _habits(name: str, note: str) -> Iterator[Any]:
-    """Yield what a parameter of this name, or of this type, is usually given."""
-    lowered = name.lower()
-    if _COUNTS.fullmatch(lowered):
-        yield 4
-    for words, value in _HABITS:
-        if any(word in lowered for word in words):
-            yield value
-    if "int" in note or "float" in note:
-        yield 1 if "int" in note else 1.0
 
 
 def _is_own_class(note: Any) -> bool:
@@ -420,104 +376,3 @@ def _is_module_class(note: Any) -> bool:
 
 def _is_enum(note: Any) -> bool:
     return inspect.isclass(note) and issubclass(note, enum.Enum)
-
-
-def _leaves(fields: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            yield from _leaves(value)
-        else:
-            yield name
-
-
-def _get(base: Any, name: str) -> Any:
-    if isinstance(base, Mapping) and (type(base) is dict or name in base):
-        return base.get(name, EMPTY)
-    return EMPTY if base is EMPTY or base is None else getattr(base, name, EMPTY)
-
-
-def _instance(kind: Any) -> Any:
-    """Return an object of a configuration's class, or the class itself where it needs arguments."""
-    try:
-        return kind()
-    except Exception:  # noqa: BLE001  somebody else's code may raise anything
-        return kind if inspect.isclass(kind) else EMPTY
-
-
-def _known_fields(name: str, value: Any) -> Mapping[str, Any]:
-    """Return the fields of something in the file that looks like a configuration."""
-    if name.startswith("__") or inspect.ismodule(value):
-        return {}
-    if isinstance(value, dict):
-        return value
-    if inspect.isclass(value):
-        if not any(word in name.lower() for word in ("conf", "cfg", "arg", "param")):
-            return {}
-        own = getattr(value, "__annotations__", {}) | {k: v for k, v in vars(value).items() if not k.startswith("__")}
-        return own or vars(_instance(value)) if hasattr(_instance(value), "__dict__") else own
-    if inspect.isfunction(value):
-        is_config = any(word in name.lower() for word in ("config", "cfg", "args", "hparams", "parameters"))
-        made = _instance(value) if is_config and not _required(value) else EMPTY
-        return made if isinstance(made, dict) else getattr(made, "__dict__", {})
-    return getattr(value, "__dict__", {}) if not callable(value) else {}
-
-
-def _required(function: Any) -> bool:
-    return any(
-        p.default is EMPTY and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        for p in inspect.signature(function).parameters.values()
-    )
-
-
-def _configuration(base: Any, values: Mapping[str, Any], is_dict: bool) -> Any:
-    """Return a configuration like `base` with these values."""
-    if type(base) is dict or (is_dict and (base is EMPTY or isinstance(base, dict))):
-        return {**(base if isinstance(base, dict) else {}), **values}
-    if base is EMPTY or base is None:
-        return types.SimpleNamespace(**values)
-    if inspect.isclass(base):
-        return _of_class(base, values)
-    if any(not hasattr(base, name) for name in values):  # another's configuration, with a part of the fields
-        return types.SimpleNamespace(**{**getattr(base, "__dict__", {}), **values})
-    if dataclasses.is_dataclass(base) and {f.name for f in dataclasses.fields(base)} >= set(values):
-        known = {
-            f.name for f in dataclasses.fields(base) if f.init and values.get(f.name, ...) != getattr(base, f.name, ...)
-        }
-        try:
-            return dataclasses.replace(base, **{k: v for k, v in values.items() if k in known})  # pyright: ignore[reportArgumentType]
-        except Exception:  # noqa: BLE001  somebody else's __init__ or __post_init__
-            return _changed(base, values)
-    if isinstance(base, types.SimpleNamespace):
-        return types.SimpleNamespace(**{**vars(base), **values})
-    return _changed(base, values)
-
-
-def _changed(base: Any, values: Mapping[str, Any]) -> Any:
-    """Return a copy of a configuration with these values, whatever its own constructor would say."""
-    made = copy.deepcopy(base)
-    for name, value in values.items():
-        try:
-            setattr(made, name, value)
-        except AttributeError:  # a property, which speaks for a field of another name
-            role, own = size_of(name), getattr(made, name, EMPTY)
-            alike = (other for other, held in vars(made).items() if size_of(other) == role != "unknown" and held == own)
-            for other in list(alike):
-                setattr(made, other, value)
-    return made
-
-
-def _of_class(kind: Any, values: Mapping[str, Any]) -> Any:
-    parameters = inspect.signature(kind).parameters
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    given = {k: v for k, v in values.items() if takes_all or k in parameters}
-    for name, parameter in parameters.items():
-        if (
-            name not in given
-            and parameter.default is EMPTY
-            and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-        ):
-            given[name] = next(_habits(name, str(parameter.annotation)), 1)
-    try:
-        return kind(**given)
-    except Exception:  # noqa: BLE001
-        return types.SimpleNamespace(**values)

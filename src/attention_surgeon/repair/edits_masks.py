@@ -1,4 +1,4 @@
-"""Edits of masks: turned around, transposed, forgotten, or applied after the softmax."""
+"""Edits of masks: reversed, transposed, forgotten, or applied after the softmax."""
 
 import re
 from collections.abc import Callable, Iterator
